@@ -1,0 +1,31 @@
+// tl1: p(y) = (a+1)|y| / (a+|y|). The largest root of (ax - y)(a + y)^2 = c, c = t a (a+1).
+struct Constants {
+    threshold: f32,
+    a: f32,
+    c: f32,
+    t: f32,
+    unused4: f32,
+    unused5: f32,
+    unused6: f32,
+    unused7: f32,
+}
+
+fn prox(ax: f32, k: Constants) -> f32 {
+    if ax <= k.threshold {
+        return 0.0;
+    }
+    return cubic_root(ax, k.a, k.c);
+}
+
+fn at_step(k: Constants, scale: f32) -> Constants {
+    var scaled = k;
+    scaled.t = k.t * scale;
+    scaled.c = k.c * scale;
+    // continuous up to t = a^2 / (2(a+1)), a jump beyond
+    if 2.0 * scaled.t * (k.a + 1.0) <= k.a * k.a {
+        scaled.threshold = scaled.t * (k.a + 1.0) / k.a;
+    } else {
+        scaled.threshold = sqrt(2.0 * scaled.t * (k.a + 1.0)) - 0.5 * k.a;
+    }
+    return scaled;
+}

@@ -1,0 +1,153 @@
+//! The one error type. Every variant names the value, the place and what is allowed, and is returned
+//! before any GPU work starts; errors of the GPU itself come back the same way.
+
+use std::path::PathBuf;
+
+/// The result of everything in this crate that can fail.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What can go wrong, with the value, the place and the allowed range in the text.
+///
+/// The command-line tool exits with [`Error::exit_status`].
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A number outside its domain.
+    #[error("{place}: {name} = {value} is outside {allowed}")]
+    Domain {
+        /// Where the number was given: a penalty, a tensor's name, an option.
+        place: String,
+        /// The parameter's name.
+        name: String,
+        /// The value that was given.
+        value: f64,
+        /// The allowed range in words, for example `(0, 1)`.
+        allowed: String,
+    },
+    /// A text that is none of the allowed ones.
+    #[error("{place}: {text:?} is not understood: {reason}")]
+    Text {
+        /// Where the text was given.
+        place: String,
+        /// The text.
+        text: String,
+        /// What is wrong and what would be right.
+        reason: String,
+    },
+    /// Sizes that do not fit together.
+    #[error("{place}: {name} is {got}, expected {expected}")]
+    Shape {
+        /// The tensor, buffer or file.
+        place: String,
+        /// The quantity, for example `length of G`.
+        name: String,
+        /// The size found.
+        got: String,
+        /// The size expected.
+        expected: String,
+    },
+    /// A combination that has no kernel or no meaning.
+    #[error("{place}: {what}; allowed: {allowed}")]
+    Unsupported {
+        /// Where it was asked for.
+        place: String,
+        /// What was asked for and why it cannot be had.
+        what: String,
+        /// What can be had instead.
+        allowed: String,
+    },
+    /// Two views of one plan share memory.
+    #[error(
+        "{first} and {second} overlap in one buffer at bytes {start}..{end}; tensors of one plan must not overlap"
+    )]
+    Overlap {
+        /// One view.
+        first: String,
+        /// The other view.
+        second: String,
+        /// First shared byte.
+        start: u64,
+        /// One past the last shared byte.
+        end: u64,
+    },
+    /// A file that cannot be read, written or understood.
+    #[error("{}: {place}: {reason}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The place in it: a tensor, a line, a byte, or `open`, `write`.
+        place: String,
+        /// What is wrong, and what would be right.
+        reason: String,
+    },
+    /// A limit of the device that the request exceeds, found before the call was made.
+    #[error("{place}: needs {name} of {needed}, the device allows {limit}")]
+    Limit {
+        /// The kernel or buffer.
+        place: String,
+        /// The limit's name in WebGPU's words.
+        name: &'static str,
+        /// What is needed.
+        needed: u64,
+        /// What the device allows.
+        limit: u64,
+    },
+    /// No adapter answers to the request.
+    #[error("no adapter matches {wanted:?}; found: {found}; {help}")]
+    NoAdapter {
+        /// The index or name that was asked for.
+        wanted: String,
+        /// The adapters at hand.
+        found: String,
+        /// How to get a driver.
+        help: &'static str,
+    },
+    /// The device has no memory left for an allocation.
+    #[error("{place}: out of device memory for {bytes} bytes")]
+    OutOfMemory {
+        /// What was to be allocated.
+        place: String,
+        /// Its size.
+        bytes: u64,
+    },
+    /// The device is gone: unplugged, reset, or destroyed by its owner.
+    #[error("{place}: the device is lost: {reason}")]
+    DeviceLost {
+        /// What was under way.
+        place: String,
+        /// What the driver says.
+        reason: String,
+    },
+    /// The driver or wgpu refused a call that our own checks let pass.
+    #[error("{place}: the GPU refused the call: {reason}")]
+    Gpu {
+        /// The call.
+        place: String,
+        /// What wgpu says.
+        reason: String,
+    },
+    /// The GPU's values differ from the float64 reference by more than the stated bound.
+    #[error("verification failed: {0}")]
+    Mismatch(String),
+}
+
+impl Error {
+    /// The exit status of the command-line tool: 1 where a check failed ([`Error::Mismatch`]), 2 where the
+    /// request was wrong or could not be carried out.
+    #[must_use]
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            Error::Mismatch(_) => 1,
+            _ => 2,
+        }
+    }
+}
+
+/// `Ok` if `allowed` holds, else the [`Error::Domain`] that names place, parameter, value and range.
+pub(crate) fn require(allowed: bool, place: &str, name: &str, value: f64, range: &str) -> Result<()> {
+    if allowed {
+        Ok(())
+    } else {
+        Err(Error::Domain { place: place.into(), name: name.into(), value, allowed: range.into() })
+    }
+}

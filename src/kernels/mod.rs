@@ -1,0 +1,2 @@
+//! One room per kernel.
+pub mod step;

@@ -1,0 +1,203 @@
+//! The base steps: what happens before the prox.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::{Error, Result, require};
+use crate::penalty::{Domain, WEIGHT};
+use std::ops::Bound::{Excluded, Included};
+
+/// The values that change from step to step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Hyper {
+    rate: f64,
+    lambda_scale: f64,
+    step: u64,
+}
+
+impl Hyper {
+    /// The learning rate and the number of this step, counted from 1 (Adam's bias correction needs it).
+    ///
+    /// # Errors
+    /// [`Error::Domain`] where `rate` is outside [`WEIGHT`] or `step` is 0.
+    pub fn new(rate: f64, step: u64) -> Result<Self> {
+        require(WEIGHT.contains(rate), "hyper-parameters", "learning rate", rate, &WEIGHT.to_string())?;
+        require(step >= 1, "hyper-parameters", "step", step as f64, "[1, inf)")?;
+        Ok(Hyper { rate, lambda_scale: 1.0, step })
+    }
+
+    /// The same step with every tensor's lambda multiplied by `scale`, for schedules of lambda.
+    ///
+    /// # Errors
+    /// [`Error::Domain`] where `scale` is outside [`WEIGHT`].
+    pub fn with_lambda_scale(self, scale: f64) -> Result<Self> {
+        require(WEIGHT.contains(scale), "hyper-parameters", "lambda scale", scale, &WEIGHT.to_string())?;
+        Ok(Hyper { lambda_scale: scale, ..self })
+    }
+
+    /// The learning rate.
+    #[must_use]
+    pub fn rate(&self) -> f64 {
+        self.rate
+    }
+
+    /// The factor of every tensor's lambda.
+    #[must_use]
+    pub fn lambda_scale(&self) -> f64 {
+        self.lambda_scale
+    }
+
+    /// The number of the step, from 1.
+    #[must_use]
+    pub fn step(&self) -> u64 {
+        self.step
+    }
+}
+
+/// The parameters of Adam and AdamW.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Adam {
+    /// Decay of the first moment, in [0, 1).
+    pub beta1: f64,
+    /// Decay of the second moment, in [0, 1).
+    pub beta2: f64,
+    /// Added to the root of the second moment, in [1e-12, 1].
+    pub epsilon: f64,
+    /// Decoupled weight decay (AdamW), in [0, 1e6]; 0 is Adam.
+    pub decay: f64,
+}
+
+impl Default for Adam {
+    fn default() -> Self {
+        Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, decay: 0.0 }
+    }
+}
+
+/// What happens to a weight before the prox.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Base {
+    /// Nothing: W <- prox(W), with t = rate * lambda and no gradient.
+    Prox,
+    /// Plain gradient step.
+    Gradient,
+    /// M <- momentum M + G; W - rate M.
+    HeavyBall {
+        /// In [0, 1).
+        momentum: f64,
+    },
+    /// M <- momentum M + G; W - rate (G + momentum M).
+    Nesterov {
+        /// In [0, 1).
+        momentum: f64,
+    },
+    /// Adam or AdamW; the prox has the plain threshold t = rate * lambda.
+    Adam(Adam),
+    /// Adam or AdamW; the prox is taken in Adam's metric: t = rate * lambda / denominator per weight (ProxGen).
+    AdamMetric(Adam),
+}
+
+impl Base {
+    /// Every base step with default parameters, in the order of the documentation.
+    #[must_use]
+    pub fn all() -> Vec<Base> {
+        let adamw = Adam { decay: 0.01, ..Adam::default() };
+        vec![
+            Base::Prox,
+            Base::Gradient,
+            Base::HeavyBall { momentum: 0.9 },
+            Base::Nesterov { momentum: 0.9 },
+            Base::Adam(Adam::default()),
+            Base::Adam(adamw),
+            Base::AdamMetric(Adam::default()),
+        ]
+    }
+
+    /// The name in text form.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Base::Prox => "prox",
+            Base::Gradient => "gradient",
+            Base::HeavyBall { .. } => "heavy-ball",
+            Base::Nesterov { .. } => "nesterov",
+            Base::Adam(Adam { decay: 0.0, .. }) => "adam",
+            Base::Adam(_) => "adamw",
+            Base::AdamMetric(_) => "adam-metric",
+        }
+    }
+
+    /// Checks the parameters.
+    ///
+    /// # Errors
+    /// [`Error::Domain`] naming parameter, value and allowed range.
+    pub fn check(&self) -> Result<()> {
+        const UNIT: Domain = Domain(Included(0.0), Excluded(1.0));
+        const EPSILON: Domain = Domain(Included(1e-12), Included(1.0));
+        let inside = |name, value, domain: Domain| {
+            require(domain.contains(value), self.name(), name, value, &domain.to_string())
+        };
+        match *self {
+            Base::Prox | Base::Gradient => Ok(()),
+            Base::HeavyBall { momentum } | Base::Nesterov { momentum } => inside("momentum", momentum, UNIT),
+            Base::Adam(adam) | Base::AdamMetric(adam) => {
+                inside("beta1", adam.beta1, UNIT)?;
+                inside("beta2", adam.beta2, UNIT)?;
+                inside("epsilon", adam.epsilon, EPSILON)?;
+                inside("decay", adam.decay, WEIGHT)
+            }
+        }
+    }
+
+    /// How many f32 arrays of the weights' size the base step keeps: 0, 1 (momentum) or 2 (Adam).
+    #[must_use]
+    pub fn states(&self) -> usize {
+        match self {
+            Base::Prox | Base::Gradient => 0,
+            Base::HeavyBall { .. } | Base::Nesterov { .. } => 1,
+            Base::Adam(_) | Base::AdamMetric(_) => 2,
+        }
+    }
+
+    /// Whether the base step reads a gradient.
+    #[must_use]
+    pub fn has_gradient(&self) -> bool {
+        !matches!(self, Base::Prox)
+    }
+
+    /// Bytes moved per f32 element: the floor that the kernel holds. 8, 12, 20 or 28.
+    #[must_use]
+    pub fn bytes_per_element(&self) -> u64 {
+        8 + 4 * u64::from(self.has_gradient()) + 8 * self.states() as u64
+    }
+}
+
+impl fmt::Display for Base {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())?;
+        match self {
+            Base::Prox | Base::Gradient => Ok(()),
+            Base::HeavyBall { momentum } | Base::Nesterov { momentum } => write!(f, "(momentum={momentum})"),
+            Base::Adam(Adam { beta1, beta2, epsilon, decay })
+            | Base::AdamMetric(Adam { beta1, beta2, epsilon, decay }) => {
+                write!(f, "(beta1={beta1},beta2={beta2},epsilon={epsilon},decay={decay})")
+            }
+        }
+    }
+}
+
+impl FromStr for Base {
+    type Err = Error;
+
+    /// Reads a name of [`Base::all`], with default parameters.
+    fn from_str(text: &str) -> Result<Self> {
+        Base::all().into_iter().find(|b| b.name() == text.trim()).ok_or_else(|| Error::Text {
+            place: "base step".into(),
+            text: text.into(),
+            reason: format!(
+                "no such base step; there are {}",
+                Base::all().iter().map(Base::name).collect::<Vec<_>>().join(", ")
+            ),
+        })
+    }
+}

@@ -1,0 +1,9 @@
+//! Proximal training steps as WGSL compute kernels.
+pub mod accuracy;
+mod error;
+pub mod kernels;
+pub mod penalty;
+pub mod schedule;
+
+pub use error::{Error, Result};
+pub use penalty::Penalty;

@@ -1,0 +1,79 @@
+//! When an f32 result of a kernel is right.
+//!
+//! A prox can be ill conditioned: near a double root two neighbouring inputs have outputs thousands of ULP apart.
+//! So the output is not compared with the reference's output. It is right when it is the exact answer to a
+//! neighbouring question: with x(y) = y + step p'(y), the returned y must satisfy
+//!
+//! 1. |x(y) - x| <= B ulp(x) + (error of x), with the penalty's own B
+//!    ([`Elementwise::backward_ulps`](super::Elementwise::backward_ulps)); B = 0 on pieces where p' = 0, so
+//!    that identity pieces and hard thresholds are exact;
+//! 2. y = 0 for |x| <= X (1 - 2^-20) and y != 0 for |x| >= X (1 + 2^-20), X being the threshold; between the
+//!    two either branch may be taken;
+//! 3. h(y) - h(y*) <= d |y - y*| for the objective h and its minimiser y*, with d the tolerance of 1 plus
+//!    2^-20 |x|: exactly the y that minimise the objective of some x' within d of x satisfy it. It rejects roots
+//!    that are no minimisers and branches taken on the wrong side of a jump.
+//!
+//! Results below the normal range of f32 may be flushed to zero.
+
+use super::Prox;
+use crate::accuracy::{Approx, FLUSH, ulp};
+
+/// Half the relative width of the band round a threshold in which either branch is right.
+const BAND: f64 = 1.0 / 1048576.0;
+
+/// The outcome of one comparison.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Verdict {
+    /// Whether the result is right.
+    pub ok: bool,
+    /// Whether x lies in the band round the threshold, where either branch is right.
+    pub in_band: bool,
+    /// The reference's result.
+    pub expected: f64,
+    /// The backward error in ULP of |x|, the error of x itself taken off; 0 where y = 0.
+    pub ulps: f64,
+    /// The largest distance |x(y) - x| that rule 1 allows.
+    pub bound: f64,
+}
+
+/// Judges `got` as prox(x), where x is known to within its error and the step size to within `step_error`.
+#[must_use]
+pub fn accept(prox: &Prox, step_error: f64, x: Approx, got: f32) -> Verdict {
+    let rule = prox.penalty.rule();
+    let expected = prox.apply(x.value);
+    let ax = x.value.abs();
+    let threshold_at = |step: f64| match step_error {
+        0.0 => prox.threshold.at,
+        _ => Prox::new(prox.penalty, step.max(0.0), prox.lambda).threshold.at,
+    };
+    let zero_below = threshold_at(prox.step - step_error) * (1.0 - BAND) - x.error;
+    let nonzero_above = threshold_at(prox.step + step_error) * (1.0 + BAND) + x.error;
+    let in_band = ax > zero_below && ax < nonzero_above;
+    let verdict = |ok, ulps, bound| Verdict { ok, in_band, expected, ulps, bound };
+
+    if !got.is_finite() || (got == 0.0 && got.is_sign_negative()) {
+        return verdict(false, f64::INFINITY, 0.0);
+    }
+    let y = f64::from(got.abs());
+    if y == 0.0 {
+        return verdict(ax < nonzero_above || ax == 0.0 || expected.abs() <= FLUSH, 0.0, x.error);
+    }
+    // From here on the result is not zero: its sign is that of x, up to the error of x.
+    let ax = if got.is_sign_negative() { -x.value } else { x.value };
+    let slope = rule.slope(prox.lambda, y);
+    let ulps = if prox.step * slope == 0.0 { 0.0 } else { rule.backward_ulps() };
+    let slack = x.error + step_error * slope;
+    let bound = ulps * ulp(ax) + slack;
+    let distance = (y + prox.step * slope - ax).abs();
+    let backward = ((distance - slack) / ulp(ax)).max(0.0);
+    let flushed = y <= FLUSH && expected.abs() <= FLUSH;
+
+    let move_by = (y - expected.abs()).abs();
+    let excess = prox.objective(ax, y) - prox.objective(ax, expected.abs());
+    let noise = 1e-14 * (ax * ax + prox.objective(ax, y));
+    let allowed = (bound + BAND * ax.abs()) * move_by
+        + step_error * (rule.value(prox.lambda, y) - rule.value(prox.lambda, expected.abs())).abs()
+        + noise;
+    let ok = flushed || (ax >= zero_below && distance <= bound && excess <= allowed);
+    verdict(ok, backward, bound)
+}

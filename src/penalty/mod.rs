@@ -1,0 +1,194 @@
+//! The vocabulary of penalties: formulas, domains, text form, float64 proximal operators. No GPU in here.
+//!
+//! A penalty is an even function p with p(0) = 0. Its proximal operator with step size t is
+//!
+//! ```text
+//! prox_tp(x) = argmin_y  t p(y) + 1/2 (y - x)^2
+//! ```
+//!
+//! and ties go to the smaller magnitude. Here `step` is the step size of the method (the learning rate) and
+//! `lambda` the weight of the penalty. For all penalties but two only the product t = step * lambda matters; SCAD and
+//! MCP are not homogeneous in lambda, so both numbers are kept apart everywhere.
+//!
+//! Each penalty has one file here (`<name>.rs`: formula, domain, thresholds, constants), one WGSL file
+//! (`shaders/penalty/<name>.wgsl`: the kernel's `prox`) and one line in the register below.
+
+mod accept;
+mod domain;
+mod prox;
+mod text;
+
+pub use accept::{Verdict, accept};
+pub use domain::{Domain, Parameter, WEIGHT};
+pub use prox::{Derivative, Prox};
+
+use crate::error::{Result, require};
+
+/// How many f32 constants the host hands to a penalty's WGSL function.
+pub const CONSTANTS: usize = 8;
+
+/// Where a proximal operator leaves zero.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Threshold {
+    /// prox(x) = 0 exactly for |x| <= `at`.
+    pub at: f64,
+    /// The magnitude of prox(x) just above: 0 where the operator is continuous.
+    pub jump: f64,
+}
+
+/// What a penalty's file says about it. y is a magnitude (y >= 0) everywhere.
+///
+/// [`Penalty`] is what users hold; this trait is what a new penalty implements (`docs/ADDING.md`).
+pub trait Elementwise: std::fmt::Debug + Send + Sync {
+    /// The name in text form, for example `capped-l1`. Its module and WGSL file are named alike, with `_`.
+    fn name(&self) -> &'static str;
+
+    /// The formula of p(y), in one line of plain text.
+    fn formula(&self) -> &'static str;
+
+    /// Where the formula comes from: paper and equation.
+    fn source(&self) -> &'static str;
+
+    /// The shape parameters with their values and domains, in the order of the text form.
+    fn parameters(&self) -> Vec<Parameter> {
+        Vec::new()
+    }
+
+    /// The same penalty with other shape parameters, in the order of [`Elementwise::parameters`].
+    fn with(&self, values: &[f64]) -> Penalty;
+
+    /// Conditions that tie several parameters together. Each parameter's own domain is checked already.
+    ///
+    /// # Errors
+    /// [`crate::Error::Domain`] naming the parameter and the allowed range.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// lambda * p(y); for SCAD and MCP the penalty with its own lambda.
+    fn value(&self, lambda: f64, y: f64) -> f64;
+
+    /// The derivative of [`Elementwise::value`] in y, for y > 0.
+    fn slope(&self, lambda: f64, y: f64) -> f64;
+
+    /// The second derivative of [`Elementwise::value`] in y, for y > 0.
+    fn curvature(&self, lambda: f64, y: f64) -> f64;
+
+    /// Where the operator leaves zero, in float64, for every step size.
+    fn threshold(&self, step: f64, lambda: f64) -> Threshold;
+
+    /// prox(ax) for ax > `threshold.at`. The default solves y + step * slope(y) = ax for its largest root,
+    /// which is right for concave penalties with decreasing |p''|; piecewise penalties state theirs.
+    fn magnitude(&self, step: f64, lambda: f64, threshold: Threshold, ax: f64) -> f64 {
+        prox::largest_root(
+            |y| step * self.slope(lambda, y),
+            |y| step * self.curvature(lambda, y),
+            threshold.jump,
+            ax,
+        )
+    }
+
+    /// The bound that the kernel holds: backward error in ULP of |x|, that is |x(y) - x| for
+    /// x(y) = y + step * slope(y) evaluated exactly at the returned y.
+    fn backward_ulps(&self) -> f64;
+
+    /// The WGSL file, defining `struct Constants` and `fn prox(ax: f32, k: Constants) -> f32`.
+    fn wgsl(&self) -> &'static str;
+
+    /// The names of the fields of WGSL's `struct Constants`, in order.
+    fn constant_names(&self) -> [&'static str; CONSTANTS];
+
+    /// Their values: computed in float64, once per step and tensor, and rounded once.
+    fn constants(&self, step: f64, lambda: f64, threshold: Threshold) -> [f64; CONSTANTS];
+
+    /// Whether the WGSL file also defines `fn at_step(k: Constants, scale: f32) -> Constants`, the constants
+    /// for `scale` times the step size, so that the threshold can differ per element (Adam's metric).
+    fn per_element_step(&self) -> bool {
+        false
+    }
+}
+
+/// The register: one line per penalty, `module::Type`.
+macro_rules! register {
+    ($($module:ident::$name:ident),* $(,)?) => {
+        $(mod $module; pub use $module::$name;)*
+
+        /// An elementwise penalty with its shape parameters.
+        ///
+        /// ```
+        /// use maf_srl::Penalty;
+        /// let penalty: Penalty = "tl1(a=0.5)".parse()?;
+        /// assert_eq!(penalty.to_string(), "tl1(a=0.5)");
+        /// let prox = penalty.prox(0.1, 1.0)?;         // step size 0.1, lambda 1
+        /// assert_eq!(prox.apply(0.05), 0.0);          // small values become exactly zero
+        /// assert!(prox.apply(2.0) > 1.9);             // large ones are hardly touched
+        /// # Ok::<(), maf_srl::Error>(())
+        /// ```
+        #[derive(Clone, Copy, Debug, PartialEq)]
+        #[non_exhaustive]
+        pub enum Penalty {
+            $(#[doc = concat!("See [`", stringify!($name), "`].")] $name($name),)*
+        }
+
+        $(impl From<$name> for Penalty {
+            fn from(penalty: $name) -> Self { Penalty::$name(penalty) }
+        })*
+
+        impl Penalty {
+            /// Every penalty, with its default parameters, in the register's order.
+            #[must_use]
+            pub fn all() -> Vec<Penalty> {
+                vec![$(Penalty::$name(<$name>::default())),*]
+            }
+
+            /// What the penalty's file says about it.
+            #[must_use]
+            pub fn rule(&self) -> &dyn Elementwise {
+                match self { $(Penalty::$name(penalty) => penalty,)* }
+            }
+        }
+    };
+}
+
+register! {
+    none::NoPenalty,
+    l1::L1,
+    tl1::Tl1,
+}
+
+impl Penalty {
+    /// The name in text form, without parameters.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.rule().name()
+    }
+
+    /// Checks every shape parameter against its domain.
+    ///
+    /// # Errors
+    /// [`crate::Error::Domain`] naming parameter, value and allowed range.
+    pub fn check(&self) -> Result<()> {
+        for p in self.rule().parameters() {
+            require(p.domain.contains(p.value), self.name(), p.name, p.value, &p.domain.to_string())?;
+        }
+        self.rule().check()
+    }
+
+    /// lambda * p(|y|), the penalty's value at a weight y; NaN at NaN.
+    #[must_use]
+    pub fn value(&self, lambda: f64, y: f64) -> f64 {
+        self.rule().value(lambda, y.abs())
+    }
+
+    /// The proximal operator for one step size and one lambda; thresholds are solved here, once.
+    ///
+    /// # Errors
+    /// [`crate::Error::Domain`] where a parameter, `step` or `lambda` is outside its domain ([`WEIGHT`] for the
+    /// last two).
+    pub fn prox(&self, step: f64, lambda: f64) -> Result<Prox> {
+        self.check()?;
+        require(WEIGHT.contains(step), self.name(), "step", step, &WEIGHT.to_string())?;
+        require(WEIGHT.contains(lambda), self.name(), "lambda", lambda, &WEIGHT.to_string())?;
+        Ok(Prox::new(*self, step, lambda))
+    }
+}

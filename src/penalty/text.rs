@@ -1,0 +1,110 @@
+//! The text form, both ways: `scad(a=3.7)`, `l1`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::Penalty;
+use crate::error::{Error, Result};
+
+impl fmt::Display for Penalty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())?;
+        let parameters = self.rule().parameters();
+        for (k, p) in parameters.iter().enumerate() {
+            write!(f, "{}{}={}", if k == 0 { '(' } else { ',' }, p.name, p.value)?;
+        }
+        if parameters.is_empty() { Ok(()) } else { f.write_str(")") }
+    }
+}
+
+impl FromStr for Penalty {
+    type Err = Error;
+
+    /// Reads `name` or `name(parameter=value, ...)`; parameters left out keep their defaults.
+    ///
+    /// # Errors
+    /// [`Error::Text`] for an unknown name or parameter (with the known ones), [`Error::Domain`] for a value
+    /// outside its domain.
+    fn from_str(text: &str) -> Result<Self> {
+        let wrong = |reason: String| Error::Text { place: "penalty".into(), text: text.into(), reason };
+        let (name, arguments) = match text.trim().split_once('(') {
+            None => (text.trim(), ""),
+            Some((name, rest)) => {
+                let inner = rest.strip_suffix(')').ok_or_else(|| wrong("the closing ) is missing".into()))?;
+                (name.trim(), inner)
+            }
+        };
+        let default = Penalty::all().into_iter().find(|p| p.name() == name).ok_or_else(|| {
+            let known: Vec<_> = Penalty::all().iter().map(Penalty::name).collect();
+            wrong(format!("no such penalty; there are {}", known.join(", ")))
+        })?;
+        let parameters = default.rule().parameters();
+        let mut values: Vec<f64> = parameters.iter().map(|p| p.value).collect();
+        for argument in arguments.split(',').map(str::trim).filter(|a| !a.is_empty()) {
+            let (key, value) = argument
+                .split_once('=')
+                .ok_or_else(|| wrong(format!("{argument:?} is not of the form parameter=value")))?;
+            let index = parameters.iter().position(|p| p.name == key.trim()).ok_or_else(|| {
+                let known: Vec<_> = parameters.iter().map(|p| p.name).collect();
+                wrong(format!(
+                    "{} has no parameter {:?}; it has: {}",
+                    name,
+                    key.trim(),
+                    match known.len() {
+                        0 => "none".into(),
+                        _ => known.join(", "),
+                    }
+                ))
+            })?;
+            values[index] =
+                value.trim().parse().map_err(|_| wrong(format!("{:?} is not a number", value.trim())))?;
+        }
+        let penalty = default.rule().with(&values);
+        penalty.check()?;
+        Ok(penalty)
+    }
+}
+
+impl serde::Serialize for Penalty {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Penalty {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_goes_both_ways() {
+        for penalty in Penalty::all() {
+            assert_eq!(penalty.to_string().parse::<Penalty>().unwrap(), penalty);
+            assert_eq!(penalty.name().parse::<Penalty>().unwrap(), penalty);
+        }
+        assert_eq!(" tl1( a = 0.5 ) ".parse::<Penalty>().unwrap().to_string(), "tl1(a=0.5)");
+    }
+
+    #[test]
+    fn wrong_text_is_named_with_what_is_allowed() {
+        for (text, needle) in [
+            ("tl2", "there are none, l1"),
+            ("tl1(a=-1)", "tl1: a = -1 is outside [1e-6, 1000000.0]"),
+            ("tl1(a=nan)", "outside"),
+            ("tl1(b=1)", "it has: a"),
+            ("l1(a=1)", "it has: none"),
+            ("tl1(a=x)", "not a number"),
+            ("tl1(a", "closing )"),
+            ("tl1(a)", "parameter=value"),
+        ] {
+            let error = text.parse::<Penalty>().unwrap_err().to_string();
+            assert!(error.contains(needle), "{text}: {error}");
+        }
+    }
+}
