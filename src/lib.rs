@@ -1,6 +1,7 @@
 //! Proximal training steps as WGSL compute kernels.
 pub mod accuracy;
 mod error;
+pub mod gpu;
 pub mod kernels;
 pub mod penalty;
 pub mod schedule;

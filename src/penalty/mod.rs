@@ -101,6 +101,17 @@ pub trait Elementwise: std::fmt::Debug + Send + Sync {
     /// Their values: computed in float64, once per step and tensor, and rounded once.
     fn constants(&self, step: f64, lambda: f64, threshold: Threshold) -> [f64; CONSTANTS];
 
+    /// Step sizes at which the operator changes its form (a continuous threshold becomes a jump, say), for the cases to
+    /// stand on both sides of them.
+    fn regime_switches(&self, _lambda: f64) -> Vec<f64> {
+        Vec::new()
+    }
+
+    /// Shape parameters for the cases: the default and the ends of what is used in practice.
+    fn examples(&self) -> Vec<Penalty> {
+        vec![self.with(&self.parameters().iter().map(|p| p.value).collect::<Vec<_>>())]
+    }
+
     /// Whether the WGSL file also defines `fn at_step(k: Constants, scale: f32) -> Constants`, the constants
     /// for `scale` times the step size, so that the threshold can differ per element (Adam's metric).
     fn per_element_step(&self) -> bool {
