@@ -15,7 +15,7 @@ use std::process::{Child, Command, Stdio};
 /// One family per generation of AMD's instruction set: GCN 5, RDNA 1, RDNA 2.
 const FAMILIES: [&str; 3] = ["vega10", "navi10", "navi21"];
 
-/// Set in the child process: the file that takes the answers, one line of JSON per kernel.
+/// Set in the child process: the file that takes the answers: the driver, then a line of JSON per kernel.
 const CHILD: &str = "MAF_SRL_RADV_CHILD";
 
 /// Every kernel of the library.
@@ -66,7 +66,7 @@ fn every_variant_stays_in_registers() {
     let Some(answers) = ask("every_variant_stays_in_registers", &kernels) else { return };
     report(&answers);
     let mut faults = Vec::new();
-    for (family, rows) in &answers {
+    for Answers { family, rows, .. } in &answers {
         for (name, row) in rows {
             match row {
                 Err(error) => faults.push(format!("{family}: {name}: {error}")),
@@ -88,14 +88,21 @@ fn a_kernel_that_needs_scratch_is_seen() {
         return answer(&kernels);
     }
     let Some(answers) = ask("a_kernel_that_needs_scratch_is_seen", &kernels) else { return };
-    for (family, rows) in &answers {
+    for Answers { family, rows, .. } in &answers {
         let figures = rows[0].1.as_ref().unwrap_or_else(|error| panic!("{family}: {error}"));
         assert!(figures.scratch > 0, "{family}: {figures:?}");
     }
 }
 
-/// The figures of each kernel on one family, or why there are none.
+/// The figures of each kernel, or why there are none.
 type Rows = Vec<(String, Result<Figures, String>)>;
+
+/// What one child found out.
+struct Answers {
+    family: &'static str,
+    driver: String,
+    rows: Rows,
+}
 
 /// Compiles in the child, one line per kernel as soon as it is done, so that a crash of the driver names its
 /// kernel.
@@ -103,6 +110,7 @@ fn answer(kernels: &[Kernel]) {
     let path = std::env::var_os(CHILD).expect("only the child calls this");
     let mut file = std::fs::File::create(path).expect("the answers' file opens");
     let device = NullDevice::open().unwrap_or_else(|error| panic!("null hardware: {error}"));
+    writeln!(file, "{}", device.driver()).expect("the answers are written");
     for kernel in kernels {
         let line = serde_json::to_string(&device.compile(kernel)).expect("figures are plain data");
         writeln!(file, "{line}").expect("the answers are written");
@@ -110,7 +118,7 @@ fn answer(kernels: &[Kernel]) {
 }
 
 /// Has a child per family compile the kernels. `None` where RADV is not installed and nobody demands it.
-fn ask(test: &str, kernels: &[Kernel]) -> Option<Vec<(&'static str, Rows)>> {
+fn ask(test: &str, kernels: &[Kernel]) -> Option<Vec<Answers>> {
     let Some(manifest) = radv::manifest() else {
         let demanded = std::env::var_os("MAF_SRL_REQUIRE_RADV").is_some_and(|value| value != "0");
         assert!(!demanded, "Mesa's RADV driver is missing (Debian: mesa-vulkan-drivers)");
@@ -135,14 +143,15 @@ fn ask(test: &str, kernels: &[Kernel]) -> Option<Vec<(&'static str, Rows)>> {
             .expect("this program starts again");
         (family, path, child)
     });
-    Some(children.map(|(family, path, child)| (family, collect(family, path, child, kernels))).into())
+    Some(children.map(|(family, path, child)| collect(family, path, child, kernels)).into())
 }
 
-fn collect(family: &str, path: PathBuf, child: Child, kernels: &[Kernel]) -> Rows {
+fn collect(family: &'static str, path: PathBuf, child: Child, kernels: &[Kernel]) -> Answers {
     let output = child.wait_with_output().expect("the child ends");
     let text = std::fs::read_to_string(path).unwrap_or_default();
-    let rows: Rows = text
-        .lines()
+    let mut lines = text.lines();
+    let driver = lines.next().unwrap_or_default().to_owned();
+    let rows: Rows = lines
         .zip(kernels)
         .map(|(line, kernel)| (kernel.name.clone(), serde_json::from_str(line).expect("a line of figures")))
         .collect();
@@ -154,15 +163,15 @@ fn collect(family: &str, path: PathBuf, child: Child, kernels: &[Kernel]) -> Row
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr),
     );
-    rows
+    Answers { family, driver, rows }
 }
 
 /// Prints the figures as Markdown, and writes them to the file that `MAF_SRL_RADV_REPORT` names.
-fn report(answers: &[(&'static str, Rows)]) {
+fn report(answers: &[Answers]) {
     let mut text = String::new();
-    for (family, rows) in answers {
+    for Answers { family, driver, rows } in answers {
         text += &format!(
-            "### {family}\n\n\
+            "### {family}, {driver}\n\n\
              | variant | VGPRs | SGPRs | waves per SIMD | loads | stores | atomics | LDS bytes | code bytes | \
              instructions | latency | inverse throughput |\n\
              |---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n"

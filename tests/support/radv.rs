@@ -95,6 +95,7 @@ pub struct NullDevice {
     instance: ash::Instance,
     device: ash::Device,
     executables: ash::khr::pipeline_executable_properties::Device,
+    driver: String,
     /// Last, so that the library is unloaded last.
     _entry: ash::Entry,
 }
@@ -112,8 +113,9 @@ impl NullDevice {
         let instance = unsafe { entry.create_instance(&create, None) }
             .map_err(|error| format!("no instance: {error}"))?;
         match open_device(&instance) {
-            Ok(device) => Ok(NullDevice {
+            Ok((device, driver)) => Ok(NullDevice {
                 executables: ash::khr::pipeline_executable_properties::Device::new(&instance, &device),
+                driver,
                 device,
                 instance,
                 _entry: entry,
@@ -124,6 +126,11 @@ impl NullDevice {
                 Err(error)
             }
         }
+    }
+
+    /// The driver with its version, on which the figures depend.
+    pub fn driver(&self) -> &str {
+        &self.driver
     }
 
     /// Compiles a kernel.
@@ -258,8 +265,9 @@ fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
-/// A device with the features that wgpu would switch on and that change the code of a kernel.
-fn open_device(instance: &ash::Instance) -> Result<ash::Device, String> {
+/// A device with the features that wgpu would switch on and that change the code of a kernel, and the name
+/// of its driver.
+fn open_device(instance: &ash::Instance) -> Result<(ash::Device, String), String> {
     // SAFETY: the instance is live.
     let devices =
         unsafe { instance.enumerate_physical_devices() }.map_err(|error| format!("no adapter: {error}"))?;
@@ -287,7 +295,14 @@ fn open_device(instance: &ash::Instance) -> Result<ash::Device, String> {
         .push_next(&mut half)
         .push_next(&mut zeroed);
     // SAFETY: the create info is complete and all it refers to lives through the call.
-    unsafe { instance.create_device(physical, &create, None) }.map_err(|error| format!("no device: {error}"))
+    let device = unsafe { instance.create_device(physical, &create, None) }
+        .map_err(|error| format!("no device: {error}"))?;
+    let mut driver = vk::PhysicalDeviceDriverProperties::default();
+    let mut properties = vk::PhysicalDeviceProperties2::default().push_next(&mut driver);
+    // SAFETY: the instance is live and has API version 1.3, where both structs are in the core.
+    unsafe { instance.get_physical_device_properties2(physical, &mut properties) };
+    let info = driver.driver_info_as_c_str().map_or_else(|_| "?".into(), CStr::to_string_lossy);
+    Ok((device, info.into_owned()))
 }
 
 type Bindings = Vec<(u32, vk::DescriptorType)>;
