@@ -18,26 +18,17 @@ const FAMILIES: [&str; 3] = ["vega10", "navi10", "navi21"];
 /// Set in the child process: the file that takes the answers: the driver, then a line of JSON per kernel.
 const CHILD: &str = "MAF_SRL_RADV_CHILD";
 
-/// Every kernel of the library.
+/// Every kernel of the library: the register's rooms, whose entry points are named as they are.
 fn kernels() -> Vec<Kernel> {
-    // A stand-in until the kernels' register is there to be iterated.
-    vec![Kernel {
-        name: "stand-in".to_owned(),
-        wgsl: "
-            struct Params { threshold: f32, count: u32 }
-            @group(0) @binding(0) var<storage, read> x: array<f32>;
-            @group(0) @binding(1) var<storage, read_write> y: array<f32>;
-            @group(0) @binding(2) var<storage, read> params: Params;
-            override WIDTH: u32 = 256;
-            @compute @workgroup_size(WIDTH)
-            fn soft(@builtin(global_invocation_id) id: vec3<u32>) {
-                if id.x >= params.count { return; }
-                let value = x[id.x];
-                y[id.x] = sign(value) * max(abs(value) - params.threshold, 0.0);
-            }"
-        .to_owned(),
-        entry_point: "soft".to_owned(),
-    }]
+    let of_room = |room: &maf_srl::kernels::Room| {
+        let entry_point = room.name.to_owned();
+        (room.variants)().into_iter().map(move |(name, wgsl)| Kernel {
+            name: format!("{entry_point}/{name}"),
+            wgsl,
+            entry_point: entry_point.clone(),
+        })
+    };
+    maf_srl::kernels::ROOMS.iter().flat_map(of_room).collect()
 }
 
 /// A kernel that no compiler can keep in registers: it shows that the figures tell.
