@@ -9,6 +9,7 @@ pub mod gpu;
 pub mod kernels;
 pub mod penalty;
 pub mod schedule;
+pub mod validate;
 
 pub use error::{Error, Result};
 pub use penalty::Penalty;

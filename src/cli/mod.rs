@@ -7,6 +7,7 @@
 mod devices;
 mod pending;
 mod prox;
+mod validate;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -21,7 +22,7 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 use crate::schedule::Backend;
 
-use pending::{Bench, Train, Validate};
+use pending::{Bench, Train};
 
 /// Exact zeros by proximal steps, on any GPU, checked against float64 on the CPU.
 ///
@@ -40,7 +41,7 @@ enum Command {
     Devices(devices::Devices),
     Prox(prox::Prox),
     Train(Train),
-    Validate(Validate),
+    Validate(validate::Validate),
     Bench(Bench),
 }
 
@@ -68,7 +69,12 @@ impl Global {
     /// # Errors
     /// [`Error::NoAdapter`] where nothing answers to `--device`.
     pub fn backend(&self) -> Result<Backend> {
-        Backend::choose(self.device.as_deref())
+        let backend = Backend::choose(self.device.as_deref())?;
+        if self.device.is_none() && matches!(backend, Backend::Cpu) {
+            let _ =
+                writeln!(io::stderr(), "maf-srl: no adapter found, running on the CPU; {}", crate::gpu::HELP);
+        }
+        Ok(backend)
     }
 
     /// Prints `document` as JSON under `--json`, else what `table` makes of it.
