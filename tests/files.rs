@@ -20,7 +20,7 @@ fn folder() -> TempDir {
 /// A `.npy` file with this dictionary and these bytes.
 fn npy(path: &Path, dictionary: &str, data: &[u8]) {
     let mut header = dictionary.to_owned();
-    while (10 + header.len() + 1) % 64 != 0 {
+    while !(10 + header.len() + 1).is_multiple_of(64) {
         header.push(' ');
     }
     header.push('\n');
