@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
@@ -101,6 +101,8 @@ impl Global {
             Some(length) => ProgressBar::new(length),
             None => ProgressBar::new_spinner(),
         };
+        // Cleared when dropped as well, so that an error stands on a line of its own.
+        let bar = bar.with_finish(ProgressFinish::AndClear);
         let template = match length {
             Some(_) => "{msg} {wide_bar} {pos}/{len} {eta}",
             None => "{spinner} {msg} {elapsed}",

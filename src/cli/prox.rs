@@ -261,7 +261,7 @@ fn nonzeros(tensor: &Tensor) -> u64 {
 impl Document {
     fn table(&self) -> String {
         let head =
-            ["name", "elements", "nonzeros", "after", "density", "nonfinite", "verified", "mismatches"];
+            ["name", "elements", "nonzero before", "after", "density", "nonfinite", "verified", "mismatches"];
         let row = |r: &Row| {
             let density = match r.elements {
                 0 => "-".into(),
