@@ -15,6 +15,7 @@
 
 mod accept;
 mod domain;
+mod jump;
 mod prox;
 mod text;
 
@@ -153,7 +154,19 @@ macro_rules! register {
 register! {
     none::NoPenalty,
     l1::L1,
+    l0::L0,
+    l2sq::L2Sq,
+    elastic_net::ElasticNet,
+    scad::Scad,
+    mcp::Mcp,
     tl1::Tl1,
+    capped_l1::CappedL1,
+    log::Log,
+    lp::Lp,
+    geman::Geman,
+    laplace::Laplace,
+    etp::Etp,
+    pwl::Pwl,
 }
 
 impl Penalty {
