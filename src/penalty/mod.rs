@@ -90,7 +90,8 @@ pub trait Elementwise: std::fmt::Debug + Send + Sync {
     }
 
     /// The bound that the kernel holds: backward error in ULP of |x|, that is |x(y) - x| for
-    /// x(y) = y + step * slope(y) evaluated exactly at the returned y.
+    /// x(y) = y + step * slope(y) evaluated exactly at the returned y. [`accept`] says what counts as an ULP where
+    /// x'(y) > 1.
     fn backward_ulps(&self) -> f64;
 
     /// The WGSL file, defining `struct Constants` and `fn prox(ax: f32, k: Constants) -> f32`.
@@ -150,6 +151,9 @@ macro_rules! register {
         }
     };
 }
+
+#[cfg(test)]
+mod tests;
 
 register! {
     none::NoPenalty,
