@@ -75,7 +75,7 @@ impl Elementwise for Mcp {
         }
     }
     fn backward_ulps(&self) -> f64 {
-        12.0 // host constants: 4.5; at_step has an inexact division in the factor, 3 * 2^-23 of |x| more
+        12.0 // host constants: 4; at_step has an inexact division in the factor, 3.5 * 2^-23 of t lambda more
     }
     fn wgsl(&self) -> &'static str {
         include_str!("../../shaders/penalty/mcp.wgsl")
@@ -86,8 +86,8 @@ impl Elementwise for Mcp {
     fn constants(&self, step: f64, lambda: f64, threshold: Threshold) -> [f64; CONSTANTS] {
         let gamma = self.gamma;
         let (end, factor) = match gamma > step {
-            true => (gamma * lambda, gamma / (gamma - step)),
-            false => (threshold.at, 1.0),
+            true => (gamma * lambda, step / (gamma - step)),
+            false => (threshold.at, 0.0),
         };
         [threshold.at, end, factor, lambda, gamma, step, 0.0, 0.0]
     }
