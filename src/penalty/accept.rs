@@ -8,7 +8,7 @@
 //!    ([`Elementwise::backward_ulps`](super::Elementwise::backward_ulps)) and u the larger of ulp(x) and
 //!    x'(y) ulp(y). The second is what the rounding of y alone costs; it only counts where p'' > 0, for a concave
 //!    penalty has x' <= 1 and y <= x. B = 0 on pieces where p' = 0, so that identity pieces and hard thresholds
-//!    are exact; such a piece begins 4 ULP after its kink, whose place is a rounded constant;
+//!    are exact. A kink of p' has a width of 4 ULP, as its place is a rounded constant;
 //! 2. y = 0 for |x| <= X (1 - 2^-20) and y != 0 for |x| >= X (1 + 2^-20), X being the threshold; between the
 //!    two either branch may be taken;
 //! 3. h(y) - h(y*) <= d |y - y*| for the objective h and its minimiser y*, with d the tolerance of 1 plus
@@ -23,7 +23,7 @@ use crate::accuracy::{Approx, FLUSH, ulp};
 /// Half the relative width of the band round a threshold in which either branch is right.
 const BAND: f64 = 1.0 / 1048576.0;
 
-/// How many ULP after a kink the piece where p' = 0 begins.
+/// How many ULP of y next to a kink of p' count to both of its pieces.
 const KINK: f64 = 4.0;
 
 /// The outcome of one comparison.
@@ -67,10 +67,14 @@ pub fn accept(prox: &Prox, step_error: f64, x: Approx, got: f32) -> Verdict {
     let ax = if got.is_sign_negative() { -x.value } else { x.value };
     let slope = rule.slope(prox.lambda, y);
     let flat = |y: f64| prox.step * rule.slope(prox.lambda, y) == 0.0;
-    let ulps = if flat(y) && flat(y - KINK * ulp(y)) { 0.0 } else { rule.backward_ulps() };
+    let ulps =
+        if flat(y) && flat((y - KINK * ulp(y)).max(f64::MIN_POSITIVE)) { 0.0 } else { rule.backward_ulps() };
     // a slope may be negative where the penalty is not monotone
     let slack = x.error + step_error * slope.abs();
-    let stretch = (1.0 + prox.step * rule.curvature(prox.lambda, y)).max(0.0);
+    let curvature = |y: f64| rule.curvature(prox.lambda, y);
+    let kink = KINK * ulp(y);
+    let steepest = curvature(y).max(curvature((y - kink).max(f64::MIN_POSITIVE))).max(curvature(y + kink));
+    let stretch = (1.0 + prox.step * steepest).max(0.0);
     let unit = ulp(ax).max(stretch * ulp(y));
     let bound = ulps * unit + slack;
     let distance = ((y - ax) + prox.step * slope).abs();

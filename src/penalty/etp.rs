@@ -61,7 +61,7 @@ impl Elementwise for Etp {
         jump::exponential(step * lambda * self.height(), self.gamma)
     }
     fn backward_ulps(&self) -> f64 {
-        16.0 // TODO
+        16.0 // as laplace: worst WGSL arithmetic 6.6; nearest rounding 1.4
     }
     fn wgsl(&self) -> &'static str {
         concat!(

@@ -57,7 +57,7 @@ impl Elementwise for Laplace {
         jump::exponential(step * lambda / self.gamma, 1.0 / self.gamma)
     }
     fn backward_ulps(&self) -> f64 {
-        16.0 // TODO
+        16.0 // worst WGSL arithmetic 6.6; nearest rounding 1.4
     }
     fn wgsl(&self) -> &'static str {
         concat!(

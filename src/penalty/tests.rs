@@ -314,22 +314,25 @@ fn special_values() {
 
 #[test]
 fn jump_thresholds_near_the_critical_step() {
-    // v = (3/2) (tau - 1) to first order for both families, and X = 1 + O((tau-1)) there
-    for excess in [1e-14, 1e-10, 1e-6, 1e-4] {
-        let tau: f64 = 1.0 + excess;
-        for (name, unit, first, second) in [
-            // v = 3/4 e + ..., from (4/3) v - (3/2) v^2 = e - e^2
-            ("log", jump::logarithmic(tau), 0.75, 4.0 / 3.0),
-            // v = 3/2 e + ..., from (2/3) v - (1/4) v^2 = e - e^2
-            ("exp", jump::exponential(tau, 1.0), 1.5, 2.0 / 3.0),
-        ] {
-            let e = tau - 1.0;
-            assert!(
-                (unit.jump / (first * e) - 1.0).abs()
-                    < 4.0 * e + 1e-15 / e.min(1.0).max(1e-15) * 1e-12 + 1e-12,
-                "{name} {excess}: {unit:?} {second}"
-            );
-        }
+    // In powers of v the equation reads (4/3) v - (3/2) v^2 + ... = e - e^2 + ... (log) and
+    // (2/3) v - (1/4) v^2 + ... = e - e^2 + ... (exp), with e = tau - 1.
+    for e in [1e-15, 1e-10, 1e-6, 1e-4] {
+        let tau: f64 = 1.0 + e;
+        let e = tau - 1.0;
+        let log = jump::logarithmic(tau).jump;
+        let exp = jump::exponential(tau, 1.0).jump;
+        let (first_log, first_exp) = (0.75, 1.5);
+        let second_log = (1.5 * first_log * first_log - 1.0) * 0.75;
+        let second_exp = (0.25 * first_exp * first_exp - 1.0) * 1.5;
+        assert!((log / e - first_log - second_log * e).abs() < 4.0 * e * e + 1e-14, "{e}: {log}");
+        assert!((exp / e - first_exp - second_exp * e).abs() < 4.0 * e * e + 1e-14, "{e}: {exp}");
+    }
+    // and at the seam of series and formula, and far out, the equation itself
+    for tau in [1.1, 1.25, 1.3, 1.4, 2.0, 10.0, 1e6, 1e20] {
+        let v = jump::logarithmic(tau).jump;
+        assert!((tau * (v.ln_1p() - v / (1.0 + v)) / (0.5 * v * v) - 1.0).abs() < 1e-12, "log {tau}");
+        let v = jump::exponential(tau, 1.0).jump;
+        assert!((tau * (1.0 - (1.0 + v) * (-v).exp()) / (0.5 * v * v) - 1.0).abs() < 1e-12, "exp {tau}");
     }
 }
 
@@ -530,6 +533,50 @@ fn wgsl_holds_its_bound() {
     }
     for (name, [nearest, wgsl, scaled, scaled_wgsl]) in worst {
         println!("{name:12} nearest {nearest:6.2} wgsl {wgsl:6.2} | at_step {scaled:6.2} {scaled_wgsl:6.2}");
+    }
+}
+
+/// The corners of every domain, steps and lambdas included: no overflow on the way and the same bounds.
+#[test]
+fn corners_of_the_domains() {
+    let mut count = 0;
+    for default in Penalty::all() {
+        let parameters = default.rule().parameters();
+        for corner in 0..1 << (2 * parameters.len()) {
+            let values: Vec<f64> = (0..parameters.len())
+                .map(|n| {
+                    let Domain(low, high) = parameters[n].domain;
+                    let end = |bound| match bound {
+                        std::ops::Bound::Included(x) => x,
+                        _ => 1.0 + 1e-6, // SCAD's a > 1
+                    };
+                    match corner >> (2 * n) & 3 {
+                        0 => end(low),
+                        1 => end(high),
+                        2 => parameters[n].value,
+                        _ => 0.5 * parameters[n].value,
+                    }
+                })
+                .collect();
+            let penalty = default.rule().with(&values);
+            if penalty.check().is_err() {
+                continue;
+            }
+            for step in [1e-6, 1.0, 1e6] {
+                for lambda in [1e-6, 1.0, 1e6] {
+                    let prox = penalty.prox(step, lambda).unwrap();
+                    for noise in [None, Some(count)] {
+                        let program = Interpreter::new(penalty.rule().wgsl(), noise);
+                        for x in inputs(&prox, 2, count) {
+                            let y = program.prox(x, prox.constants());
+                            let verdict = accept(&prox, 0.0, Approx::exact(f64::from(x)), y);
+                            assert!(verdict.ok, "{prox:?} at {x:e}: {y:e}, {verdict:?}");
+                        }
+                    }
+                    count += 1;
+                }
+            }
+        }
     }
 }
 
