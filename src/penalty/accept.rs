@@ -66,14 +66,13 @@ pub fn accept(prox: &Prox, step_error: f64, x: Approx, got: f32) -> Verdict {
     // From here on the result is not zero: its sign is that of x, up to the error of x.
     let ax = if got.is_sign_negative() { -x.value } else { x.value };
     let slope = rule.slope(prox.lambda, y);
-    let flat = |y: f64| prox.step * rule.slope(prox.lambda, y) == 0.0;
-    let ulps =
-        if flat(y) && flat((y - KINK * ulp(y)).max(f64::MIN_POSITIVE)) { 0.0 } else { rule.backward_ulps() };
+    let kink = KINK * ulp(y);
+    let round_y = [y, (y - kink).max(f64::MIN_POSITIVE), y + kink];
+    let flat = round_y.iter().all(|&y| prox.step * rule.slope(prox.lambda, y) == 0.0);
+    let ulps = if flat { 0.0 } else { rule.backward_ulps() };
     // a slope may be negative where the penalty is not monotone
     let slack = x.error + step_error * slope.abs();
-    let curvature = |y: f64| rule.curvature(prox.lambda, y);
-    let kink = KINK * ulp(y);
-    let steepest = curvature(y).max(curvature((y - kink).max(f64::MIN_POSITIVE))).max(curvature(y + kink));
+    let steepest = round_y.map(|y| rule.curvature(prox.lambda, y)).into_iter().fold(f64::MIN, f64::max);
     let stretch = (1.0 + prox.step * steepest).max(0.0);
     let unit = ulp(ax).max(stretch * ulp(y));
     let bound = ulps * unit + slack;

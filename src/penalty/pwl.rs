@@ -48,12 +48,14 @@ impl Default for Pwl {
 /// delta1 and delta2; that delta1 <= delta2 is checked apart.
 const KNEE: Domain = Domain(Included(0.0), Included(1e6));
 
-/// What follows from the parameters: g is bend y^2/2 + slope y + offset from c on.
+/// What follows from the parameters. Beyond c, g is at_c + rise (y - c) + bend (y - c)^2 / 2, which unlike powers of y
+/// does not cancel.
 struct Pieces {
     c: f64,
+    at_c: f64,
+    /// g' just beyond c.
+    rise: f64,
     bend: f64,
-    slope: f64,
-    offset: f64,
 }
 
 impl Pwl {
@@ -62,10 +64,21 @@ impl Pwl {
         let c = eta1 * (delta2 - delta1);
         Pieces {
             c,
+            at_c: c * (0.5 * (1.0 / eta1 - 1.0) * c + delta1),
+            rise: delta2 - c,
             bend: 1.0 / eta2 - 1.0,
-            slope: delta2 - c / eta2,
-            offset: c * (eta1 - eta2) / eta2 * (delta2 - delta1) * 0.5,
         }
+    }
+
+    /// B of the module's formula: the slope at 0 of the second piece, continued to there.
+    fn slope_at_zero(&self) -> f64 {
+        self.delta2 - self.eta1 * (self.delta2 - self.delta1) / self.eta2
+    }
+
+    /// D of the module's formula: the value at 0 of the second piece, continued to there.
+    fn value_at_zero(&self) -> f64 {
+        let width = self.delta2 - self.delta1;
+        0.5 * self.eta1 * (self.eta1 - self.eta2) / self.eta2 * width * width
     }
 
     /// kappa1 and kappa2, the second derivatives of the objective on the two pieces.
@@ -83,10 +96,8 @@ impl Pwl {
     /// Whether g >= 0 everywhere: at the end of the first piece, which is concave or increases, and in the valley of the
     /// second, if it has one.
     fn is_nonnegative(&self) -> bool {
-        let p = self.pieces();
-        let at_c = 0.5 * (1.0 / self.eta1 - 1.0) * p.c * p.c + self.delta1 * p.c;
-        let slope = self.delta2 - p.c;
-        at_c >= 0.0 && (slope >= 0.0 || (p.bend > 0.0 && at_c - slope * slope / (2.0 * p.bend) >= 0.0))
+        let Pieces { at_c, rise, bend, .. } = self.pieces();
+        at_c >= 0.0 && (rise >= 0.0 || (bend > 0.0 && at_c - rise * rise / (2.0 * bend) >= 0.0))
     }
 }
 
@@ -126,17 +137,17 @@ impl Elementwise for Pwl {
         require(false, self.name(), "delta1", self.delta1, &range)
     }
     fn value(&self, lambda: f64, y: f64) -> f64 {
-        let p = self.pieces();
+        let Pieces { c, at_c, rise, bend } = self.pieces();
         lambda
-            * if y < p.c {
+            * if y < c {
                 y * (0.5 * (1.0 / self.eta1 - 1.0) * y + self.delta1)
             } else {
-                y * (0.5 * p.bend * y + p.slope) + p.offset
+                at_c + (y - c) * (rise + 0.5 * bend * (y - c))
             }
     }
     fn slope(&self, lambda: f64, y: f64) -> f64 {
-        let p = self.pieces();
-        lambda * if y < p.c { (1.0 / self.eta1 - 1.0) * y + self.delta1 } else { p.bend * y + p.slope }
+        let Pieces { c, rise, bend, .. } = self.pieces();
+        lambda * if y < c { (1.0 / self.eta1 - 1.0) * y + self.delta1 } else { rise + bend * (y - c) }
     }
     fn curvature(&self, lambda: f64, y: f64) -> f64 {
         let p = self.pieces();
@@ -148,8 +159,8 @@ impl Elementwise for Pwl {
         if steep > 0.0 || p.c == 0.0 {
             Threshold { at: t * self.delta1, jump: 0.0 }
         } else {
-            let jump = (2.0 * t * p.offset / flat).sqrt();
-            Threshold { at: (flat * jump + t * p.slope).max(0.0), jump }
+            let jump = (2.0 * t * self.value_at_zero() / flat).sqrt();
+            Threshold { at: (flat * jump + t * self.slope_at_zero()).max(0.0), jump }
         }
     }
     fn magnitude(&self, step: f64, lambda: f64, threshold: Threshold, ax: f64) -> f64 {
@@ -158,7 +169,7 @@ impl Elementwise for Pwl {
         if ax <= self.knee(steep, p.c, threshold) {
             ((ax - threshold.at) / steep).clamp(0.0, p.c)
         } else {
-            ((ax - t * p.slope) / flat).max(0.0)
+            ((ax - t * self.slope_at_zero()) / flat).max(0.0)
         }
     }
     fn backward_ulps(&self) -> f64 {
@@ -175,6 +186,6 @@ impl Elementwise for Pwl {
         let (steep, flat) = self.stiffness(t);
         let knee = self.knee(steep, p.c, threshold);
         let steep = if steep > 0.0 { 1.0 / steep } else { 0.0 };
-        [threshold.at, knee, p.c, steep, 1.0 / flat, t * p.slope / flat, 0.0, 0.0]
+        [threshold.at, knee, p.c, steep, 1.0 / flat, t * self.slope_at_zero() / flat, 0.0, 0.0]
     }
 }
