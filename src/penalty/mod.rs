@@ -15,6 +15,7 @@
 
 mod accept;
 mod domain;
+mod jump;
 mod prox;
 mod text;
 
@@ -89,7 +90,8 @@ pub trait Elementwise: std::fmt::Debug + Send + Sync {
     }
 
     /// The bound that the kernel holds: backward error in ULP of |x|, that is |x(y) - x| for
-    /// x(y) = y + step * slope(y) evaluated exactly at the returned y.
+    /// x(y) = y + step * slope(y) evaluated exactly at the returned y. [`accept`] says what counts as an ULP where
+    /// x'(y) > 1.
     fn backward_ulps(&self) -> f64;
 
     /// The WGSL file, defining `struct Constants` and `fn prox(ax: f32, k: Constants) -> f32`.
@@ -161,10 +163,25 @@ macro_rules! register {
     };
 }
 
+#[cfg(test)]
+mod tests;
+
 register! {
     none::NoPenalty,
     l1::L1,
+    l0::L0,
+    l2sq::L2Sq,
+    elastic_net::ElasticNet,
+    scad::Scad,
+    mcp::Mcp,
     tl1::Tl1,
+    capped_l1::CappedL1,
+    log::Log,
+    lp::Lp,
+    geman::Geman,
+    laplace::Laplace,
+    etp::Etp,
+    pwl::Pwl,
 }
 
 impl Penalty {
