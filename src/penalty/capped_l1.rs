@@ -70,6 +70,12 @@ impl Elementwise for CappedL1 {
     fn magnitude(&self, step: f64, lambda: f64, threshold: Threshold, ax: f64) -> f64 {
         if ax <= self.soft_end(step * lambda, threshold) { ax - step * lambda } else { ax }
     }
+    fn regime_switches(&self, lambda: f64) -> Vec<f64> {
+        vec![2.0 * self.a / lambda]
+    }
+    fn examples(&self) -> Vec<Penalty> {
+        [1.0, 0.01, 30.0].map(|a| CappedL1 { a }.into()).to_vec()
+    }
     fn backward_ulps(&self) -> f64 {
         2.0 // one rounding of t, one subtraction
     }

@@ -54,6 +54,9 @@ impl Elementwise for ElasticNet {
     fn magnitude(&self, step: f64, lambda: f64, threshold: Threshold, ax: f64) -> f64 {
         (ax - threshold.at) / (1.0 + step * lambda * (1.0 - self.mix))
     }
+    fn examples(&self) -> Vec<Penalty> {
+        [0.5, 0.0, 1.0].map(|mix| ElasticNet { mix }.into()).to_vec()
+    }
     fn backward_ulps(&self) -> f64 {
         10.0 // 1.5 ULP of the subtraction and 4 * 2^-23 of the quotient (see l2sq)
     }

@@ -60,6 +60,12 @@ impl Elementwise for Etp {
     fn threshold(&self, step: f64, lambda: f64) -> Threshold {
         jump::exponential(step * lambda * self.height(), self.gamma)
     }
+    fn regime_switches(&self, lambda: f64) -> Vec<f64> {
+        vec![1.0 / (self.gamma * self.height()) / lambda]
+    }
+    fn examples(&self) -> Vec<Penalty> {
+        [1.0, 0.02, 50.0].map(|gamma| Etp { gamma }.into()).to_vec()
+    }
     fn backward_ulps(&self) -> f64 {
         16.0 // as laplace: worst WGSL arithmetic 6.6; nearest rounding 1.4
     }

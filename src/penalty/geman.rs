@@ -59,6 +59,12 @@ impl Elementwise for Geman {
             Threshold { at: m - 0.5 * gamma, jump: m - gamma }
         }
     }
+    fn regime_switches(&self, lambda: f64) -> Vec<f64> {
+        vec![0.5 * self.gamma * self.gamma / lambda]
+    }
+    fn examples(&self) -> Vec<Penalty> {
+        [1.0, 0.01, 100.0].map(|gamma| Geman { gamma }.into()).to_vec()
+    }
     fn backward_ulps(&self) -> f64 {
         16.0 // as tl1: worst WGSL arithmetic 13; nearest rounding 4.4
     }

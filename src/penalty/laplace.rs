@@ -56,6 +56,12 @@ impl Elementwise for Laplace {
     fn threshold(&self, step: f64, lambda: f64) -> Threshold {
         jump::exponential(step * lambda / self.gamma, 1.0 / self.gamma)
     }
+    fn regime_switches(&self, lambda: f64) -> Vec<f64> {
+        vec![self.gamma * self.gamma / lambda]
+    }
+    fn examples(&self) -> Vec<Penalty> {
+        [1.0, 0.02, 50.0].map(|gamma| Laplace { gamma }.into()).to_vec()
+    }
     fn backward_ulps(&self) -> f64 {
         16.0 // worst WGSL arithmetic 6.6; nearest rounding 1.4
     }

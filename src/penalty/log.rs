@@ -65,6 +65,12 @@ impl Elementwise for Log {
         let root = s * (1.0 - 4.0 * t / s / s).max(0.0).sqrt();
         (ax - 2.0 * t / (s + root)).max(threshold.jump)
     }
+    fn regime_switches(&self, lambda: f64) -> Vec<f64> {
+        vec![self.gamma.ln_1p() / (self.gamma * self.gamma) / lambda]
+    }
+    fn examples(&self) -> Vec<Penalty> {
+        [1.0, 0.05, 100.0].map(|gamma| Log { gamma }.into()).to_vec()
+    }
     fn backward_ulps(&self) -> f64 {
         16.0 // worst WGSL arithmetic 8.1; nearest rounding 2.2
     }

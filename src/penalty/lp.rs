@@ -59,6 +59,9 @@ impl Elementwise for Lp {
         let jump = (2.0 * step * lambda * (1.0 - p)).powf(1.0 / (2.0 - p));
         Threshold { at: jump * (2.0 - p) / (2.0 * (1.0 - p)), jump }
     }
+    fn examples(&self) -> Vec<Penalty> {
+        [0.5, 0.1, 0.9].map(|p| Lp { p }.into()).to_vec()
+    }
     fn backward_ulps(&self) -> f64 {
         16.0 // worst WGSL arithmetic 5; nearest rounding 1.5
     }

@@ -172,6 +172,18 @@ impl Elementwise for Pwl {
             ((ax - t * self.slope_at_zero()) / flat).max(0.0)
         }
     }
+    fn regime_switches(&self, lambda: f64) -> Vec<f64> {
+        if self.eta1 > 1.0 { vec![self.eta1 / (self.eta1 - 1.0) / lambda] } else { Vec::new() }
+    }
+    fn examples(&self) -> Vec<Penalty> {
+        vec![
+            Pwl::default().into(),
+            // learned for denoising
+            Pwl { eta1: 0.94, eta2: 0.085, delta1: 0.4, delta2: 0.82 }.into(),
+            // eta1 > 1: the prox jumps at large steps
+            Pwl { eta1: 2.0, eta2: 0.5, delta1: 0.45, delta2: 0.8 }.into(),
+        ]
+    }
     fn backward_ulps(&self) -> f64 {
         8.0 // flat piece: product 3, offset 1, subtraction 1; steep piece: subtraction 1.5, product 3
     }

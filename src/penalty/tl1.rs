@@ -59,6 +59,12 @@ impl Elementwise for Tl1 {
             Threshold { at: m - a / 2.0, jump: m - a }
         }
     }
+    fn regime_switches(&self, lambda: f64) -> Vec<f64> {
+        vec![self.a * self.a / (2.0 * (self.a + 1.0)) / lambda]
+    }
+    fn examples(&self) -> Vec<Penalty> {
+        [1.0, 0.01, 100.0].map(|a| Tl1 { a }.into()).to_vec()
+    }
     fn backward_ulps(&self) -> f64 {
         16.0 // worst WGSL arithmetic 13; nearest rounding 4.4
     }
@@ -74,12 +80,6 @@ impl Elementwise for Tl1 {
     fn constants(&self, step: f64, lambda: f64, threshold: Threshold) -> [f64; CONSTANTS] {
         let t = step * lambda;
         [threshold.at, self.a, t * self.a * (self.a + 1.0), t, 0.0, 0.0, 0.0, 0.0]
-    }
-    fn regime_switches(&self, lambda: f64) -> Vec<f64> {
-        vec![self.a * self.a / (2.0 * (self.a + 1.0)) / lambda]
-    }
-    fn examples(&self) -> Vec<Penalty> {
-        [1.0, 0.01, 100.0].map(|a| Tl1 { a }.into()).to_vec()
     }
     fn per_element_step(&self) -> bool {
         true
