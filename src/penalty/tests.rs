@@ -572,6 +572,20 @@ fn corners_of_the_domains() {
                             let verdict = accept(&prox, 0.0, Approx::exact(f64::from(x)), y);
                             assert!(verdict.ok, "{prox:?} at {x:e}: {y:e}, {verdict:?}");
                         }
+                        for scale in [1e-6f32, 0.37, 1e6] {
+                            let step = step * f64::from(scale);
+                            if !penalty.rule().per_element_step() || step > 1e6 {
+                                continue;
+                            }
+                            let scaled = penalty.prox(step, lambda).unwrap();
+                            let k = program.at_step(prox.constants(), scale);
+                            for x in inputs(&scaled, 2, count) {
+                                let y = program.prox(x, k);
+                                let error = 2.0 / 8388608.0 * step;
+                                let verdict = accept(&scaled, error, Approx::exact(f64::from(x)), y);
+                                assert!(verdict.ok, "{scaled:?} at {x:e}: {y:e}, {verdict:?}");
+                            }
+                        }
                     }
                     count += 1;
                 }
