@@ -1,5 +1,5 @@
-// lp: p(y) = |y|^p. Newton from ax on y - ax + c (y/jump)^(p-1), which is monotone; jump is the smallest nonzero result,
-// so that the power is at most 1.
+// lp: p(y) = |y|^p. Newton from ax on y - ax + c (y/jump)^(p-1), which is monotone; jump is the smallest
+// nonzero result, so that the power is at most 1.
 struct Constants {
     threshold: f32,
     jump: f32,

@@ -1,6 +1,6 @@
-// mcp: slope lambda - y / gamma up to gamma lambda, then 0. 0 | steep | identity; the steep piece is empty for gamma <= t.
-// It is ax - factor (gamma lambda - ax), which loses less than the usual quotient; the factor t/(gamma-t) has no bound,
-// so the result is kept between 0 and ax.
+// mcp: slope lambda - y / gamma up to gamma lambda, then 0. 0 | steep | identity; the steep piece is empty
+// for gamma <= t. It is ax - factor (gamma lambda - ax), which loses less than the usual quotient; the factor
+// t/(gamma-t) has no bound, so the result is kept between 0 and ax.
 struct Constants {
     threshold: f32,
     end: f32,

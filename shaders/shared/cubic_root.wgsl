@@ -1,9 +1,9 @@
 // The largest root y in [0, ax] of (ax - y)(a + y)^2 = c, without arccos: TL1 and Geman.
 // With s = a + ax and ax - y = s w the equation is w (1 - w)^2 = k, k = c / s^3 in [0, 4/27], w in [0, 1/3].
-// d = 1/3 - w solves d^2 (1 + d) = 4/27 - k: a polynomial in r = sqrt(4/27 - k) starts within 1e-5 of it, a series
-// where w is small; one Newton step on y itself removes the roundings of s and k. It is left out at the double
-// root, where it divides by zero, and from s = 1e12 on, where the correction is below the last digit of ax and the
-// squares would overflow.
+// d = 1/3 - w solves d^2 (1 + d) = 4/27 - k: a polynomial in r = sqrt(4/27 - k) starts within 1e-5 of it, a
+// series where w is small; one Newton step on y itself removes the roundings of s and k. It is left out at
+// the double root, where it divides by zero, and from s = 1e12 on, where the correction is below the last
+// digit of ax and the squares would overflow.
 fn cubic_root(ax: f32, a: f32, c: f32) -> f32 {
     // the bound keeps the sum in range; there ax - y is far below the last digit of ax
     let s = a + min(ax, 1e30);

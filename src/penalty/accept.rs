@@ -1,19 +1,19 @@
 //! When an f32 result of a kernel is right.
 //!
-//! A prox can be ill conditioned: near a double root two neighbouring inputs have outputs thousands of ULP apart.
-//! So the output is not compared with the reference's output. It is right when it is the exact answer to a
-//! neighbouring question: with x(y) = y + step p'(y), the returned y must satisfy
+//! A prox can be ill conditioned: near a double root two neighbouring inputs have outputs thousands of ULP
+//! apart. So the output is not compared with the reference's output. It is right when it is the exact answer
+//! to a neighbouring question: with x(y) = y + step p'(y), the returned y must satisfy
 //!
 //! 1. |x(y) - x| <= B u + (error of x), with the penalty's own B
 //!    ([`Elementwise::backward_ulps`](super::Elementwise::backward_ulps)) and u the larger of ulp(x) and
-//!    x'(y) ulp(y). The second is what the rounding of y alone costs; it only counts where p'' > 0, for a concave
-//!    penalty has x' <= 1 and y <= x. B = 0 on pieces where p' = 0, so that identity pieces and hard thresholds
-//!    are exact. A kink of p' has a width of 4 ULP, as its place is a rounded constant;
+//!    x'(y) ulp(y). The second is what the rounding of y alone costs; it only counts where p'' > 0, for a
+//!    concave penalty has x' <= 1 and y <= x. B = 0 on pieces where p' = 0, so that identity pieces and hard
+//!    thresholds are exact. A kink of p' has a width of 4 ULP, as its place is a rounded constant;
 //! 2. y = 0 for |x| <= X (1 - 2^-20) and y != 0 for |x| >= X (1 + 2^-20), X being the threshold; between the
 //!    two either branch may be taken;
 //! 3. h(y) - h(y*) <= d |y - y*| for the objective h and its minimiser y*, with d the tolerance of 1 plus
-//!    2^-20 |x|: exactly the y that minimise the objective of some x' within d of x satisfy it. It rejects roots
-//!    that are no minimisers and branches taken on the wrong side of a jump.
+//!    2^-20 |x|: exactly the y that minimise the objective of some x' within d of x satisfy it. It rejects
+//!    roots that are no minimisers and branches taken on the wrong side of a jump.
 //!
 //! Results below the normal range of f32 may be flushed to zero.
 

@@ -2,8 +2,8 @@
 //!
 //! With t = step * lambda, for every step size:
 //!
-//! - t < 2a: 0 up to t, |x| - t up to a + t/2, where the prox jumps from a - t/2 to a + t/2; |x| beyond. The tie goes to
-//!   the soft side.
+//! - t < 2a: 0 up to t, |x| - t up to a + t/2, where the prox jumps from a - t/2 to a + t/2; |x| beyond. The
+//!   tie goes to the soft side.
 //! - t >= 2a: the hard threshold at sqrt(2 t a); the tie goes to 0.
 //!
 //! Domain: 1e-6 <= a <= 1e6.

@@ -1,7 +1,7 @@
 //! Elastic net: p(y) = mix |y| + (1 - mix) y^2 / 2, between weight decay (mix = 0) and l1 (mix = 1).
 //!
-//! With t = step * lambda: prox(x) = sign(x) max(|x| - t mix, 0) / (1 + t (1 - mix)), the soft threshold followed
-//! by the shrinkage. One regime, continuous; the threshold is t mix. Domain: 0 <= mix <= 1.
+//! With t = step * lambda: prox(x) = sign(x) max(|x| - t mix, 0) / (1 + t (1 - mix)), the soft threshold
+//! followed by the shrinkage. One regime, continuous; the threshold is t mix. Domain: 0 <= mix <= 1.
 //!
 //! Source: Zou and Hastie 2005.
 

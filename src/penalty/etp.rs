@@ -3,9 +3,9 @@
 //! It is Laplace's penalty with 1/gamma in place of gamma and the weight divided by 1 - exp(-gamma); regimes,
 //! thresholds and kernel are those of [`Laplace`](super::Laplace).
 //!
-//! Domain: 1e-6 <= gamma <= 1e6, the same range as Laplace's 1/gamma. The division by 1 - exp(-gamma) is done on the
-//! host (expm1: no cancellation at small gamma, 1 at large), and the kernel bounds the exponent from below, so no
-//! narrower range is needed in f32.
+//! Domain: 1e-6 <= gamma <= 1e6, the same range as Laplace's 1/gamma. The division by 1 - exp(-gamma) is done
+//! on the host (expm1: no cancellation at small gamma, 1 at large), and the kernel bounds the exponent from
+//! below, so no narrower range is needed in f32.
 //!
 //! Source: MAF-SRL, table 1.
 

@@ -1,7 +1,7 @@
 //! Geman: p(y) = |y| / (|y| + gamma), the transformed l1 in another scale.
 //!
-//! With t = step * lambda: for t <= gamma^2 / 2 the prox is continuous and leaves zero at t / gamma; beyond, it jumps at
-//! sqrt(2t) - gamma/2 to sqrt(2t) - gamma. Above the threshold y is the largest root of
+//! With t = step * lambda: for t <= gamma^2 / 2 the prox is continuous and leaves zero at t / gamma; beyond,
+//! it jumps at sqrt(2t) - gamma/2 to sqrt(2t) - gamma. Above the threshold y is the largest root of
 //! (|x| - y)(gamma + y)^2 = t gamma.
 //!
 //! Domain: 1e-6 <= gamma <= 1e6.

@@ -3,8 +3,8 @@
 //! With t = step * lambda and tau = t / gamma^2, for every step size:
 //!
 //! - tau <= 1: continuous; the threshold is t / gamma.
-//! - tau > 1: a jump. With y* = gamma v, v the positive root of tau (1 - (1+v) exp(-v)) = v^2/2, the prox jumps to y*
-//!   at y* + (t/gamma) exp(-v). There is no closed form; the host solves it in float64.
+//! - tau > 1: a jump. With y* = gamma v, v the positive root of tau (1 - (1+v) exp(-v)) = v^2/2, the prox
+//!   jumps to y* at y* + (t/gamma) exp(-v). There is no closed form; the host solves it in float64.
 //!
 //! Above the threshold y is the largest root of y - |x| + (t/gamma) exp(-y/gamma) = 0, by Newton from |x|.
 //!

@@ -3,11 +3,12 @@
 //! With e = 1/gamma, t = step * lambda / log(1 + gamma) and tau = t / e^2, for every step size:
 //!
 //! - tau <= 1: continuous; the threshold is t / e.
-//! - tau > 1: a jump. With y* = e v, v the positive root of tau (log(1+v) - v/(1+v)) = v^2/2, the prox jumps to y* at
-//!   y* + t / (e + y*). There is no closed form; the host solves it in float64.
+//! - tau > 1: a jump. With y* = e v, v the positive root of tau (log(1+v) - v/(1+v)) = v^2/2, the prox jumps
+//!   to y* at y* + t / (e + y*). There is no closed form; the host solves it in float64.
 //!
 //! Above the threshold y is the larger root of y^2 - (|x| - e) y + t - e |x| = 0, taken as
-//! |x| - 2t / (s + sqrt(s^2 - 4t)), s = |x| + e. The usual form of that root loses every digit where e is large.
+//! |x| - 2t / (s + sqrt(s^2 - 4t)), s = |x| + e. The usual form of that root loses every digit where e is
+//! large.
 //!
 //! Domain: 1e-6 <= gamma <= 1e6.
 //!

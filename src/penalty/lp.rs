@@ -1,11 +1,11 @@
 //! lp: p(y) = |y|^p with 0 < p < 1. Between l0 (p -> 0) and l1 (p -> 1).
 //!
 //! With t = step * lambda, one regime for every step size: the prox jumps to y* = (2 t (1-p))^(1/(2-p)) at
-//! y* (2-p) / (2 (1-p)). Above, y is the largest root of y - |x| + t p y^(p-1) = 0, by Newton from |x|; there the
-//! objective's second derivative is at least 1 - p/2, so that the root is simple.
+//! y* (2-p) / (2 (1-p)). Above, y is the largest root of y - |x| + t p y^(p-1) = 0, by Newton from |x|; there
+//! the objective's second derivative is at least 1 - p/2, so that the root is simple.
 //!
-//! The kernel measures y in units of y*: (y/y*)^(p-1) <= 1 can neither overflow nor turn 0 * inf into NaN, and the
-//! errors of exp2 and log2 stay small where the term counts.
+//! The kernel measures y in units of y*: (y/y*)^(p-1) <= 1 can neither overflow nor turn 0 * inf into NaN,
+//! and the errors of exp2 and log2 stay small where the term counts.
 //!
 //! Domain: 0.001 <= p <= 0.999 (l0 and l1 are the limits).
 //!

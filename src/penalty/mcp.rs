@@ -1,10 +1,10 @@
 //! MCP with its own lambda: p(y) = lambda y - y^2 / (2 gamma) up to gamma lambda, gamma lambda^2 / 2 beyond.
 //!
-//! It is not homogeneous: the prox with step size t is not that of step size 1 with t lambda, so step and lambda
-//! are two numbers here. For every step size t:
+//! It is not homogeneous: the prox with step size t is not that of step size 1 with t lambda, so step and
+//! lambda are two numbers here. For every step size t:
 //!
-//! - gamma > t: 0 up to t lambda, gamma (|x| - t lambda) / (gamma - t) up to gamma lambda, |x| beyond. Continuous;
-//!   this is the firm threshold.
+//! - gamma > t: 0 up to t lambda, gamma (|x| - t lambda) / (gamma - t) up to gamma lambda, |x| beyond.
+//!   Continuous; this is the firm threshold.
 //! - gamma <= t: the hard threshold at lambda sqrt(t gamma); the tie goes to 0.
 //!
 //! Domain: 1e-6 <= gamma <= 1e6.

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! and ties go to the smaller magnitude. Here `step` is the step size of the method (the learning rate) and
-//! `lambda` the weight of the penalty. For all penalties but two only the product t = step * lambda matters; SCAD and
-//! MCP are not homogeneous in lambda, so both numbers are kept apart everywhere.
+//! `lambda` the weight of the penalty. For all penalties but two only the product t = step * lambda matters;
+//! SCAD and MCP are not homogeneous in lambda, so both numbers are kept apart everywhere.
 //!
 //! Each penalty has one file here (`<name>.rs`: formula, domain, thresholds, constants), one WGSL file
 //! (`shaders/penalty/<name>.wgsl`: the kernel's `prox`) and one line in the register below.
@@ -90,8 +90,8 @@ pub trait Elementwise: std::fmt::Debug + Send + Sync {
     }
 
     /// The bound that the kernel holds: backward error in ULP of |x|, that is |x(y) - x| for
-    /// x(y) = y + step * slope(y) evaluated exactly at the returned y. [`accept`] says what counts as an ULP where
-    /// x'(y) > 1.
+    /// x(y) = y + step * slope(y) evaluated exactly at the returned y. [`accept`] says what counts as an ULP
+    /// where x'(y) > 1.
     fn backward_ulps(&self) -> f64;
 
     /// The WGSL file, defining `struct Constants` and `fn prox(ax: f32, k: Constants) -> f32`.
@@ -211,8 +211,8 @@ impl Penalty {
     /// The proximal operator for one step size and one lambda; thresholds are solved here, once.
     ///
     /// # Errors
-    /// [`crate::Error::Domain`] where a parameter, `step` or `lambda` is outside its domain ([`WEIGHT`] for the
-    /// last two).
+    /// [`crate::Error::Domain`] where a parameter, `step` or `lambda` is outside its domain ([`WEIGHT`] for
+    /// the last two).
     pub fn prox(&self, step: f64, lambda: f64) -> Result<Prox> {
         self.check()?;
         require(WEIGHT.contains(step), self.name(), "step", step, &WEIGHT.to_string())?;

@@ -96,7 +96,8 @@ pub(super) fn largest_root(
     for _ in 0..200 {
         let residual = (y - ax) + slope(y);
         let newton = residual / (1.0 + curvature(y));
-        // Before the bracket is asked: at a large ax the first step is below the last digit and ends at `high`.
+        // Before the bracket is asked: at a large ax the first step is below the last digit and ends at
+        // `high`.
         if newton.abs() <= f64::EPSILON * y {
             return (y - newton).clamp(low, high);
         }

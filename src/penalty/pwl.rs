@@ -1,22 +1,24 @@
-//! Piecewise linear prox: the penalty g whose prox (t = 1) is the learned activation with slopes eta1, eta2 and
-//! knees delta1, delta2.
+//! Piecewise linear prox: the penalty g whose prox (t = 1) is the learned activation with slopes eta1, eta2
+//! and knees delta1, delta2.
 //!
 //! ```text
-//! c = eta1 (delta2 - delta1),  A = 1/eta2 - 1,  B = delta2 - c/eta2,  D = eta1 (eta1 - eta2) (delta2 - delta1)^2 / (2 eta2)
+//! c = eta1 (delta2 - delta1),  A = 1/eta2 - 1,  B = delta2 - c/eta2,
+//! D = eta1 (eta1 - eta2) (delta2 - delta1)^2 / (2 eta2)
 //! g(y) = (1/eta1 - 1) y^2/2 + delta1 y     y < c
 //!        A y^2/2 + B y + D                 y >= c
 //! ```
 //!
 //! With t = step * lambda and kappa_i = t/eta_i + 1 - t (kappa2 >= 1 since eta2 <= 1), for every step size:
 //!
-//! - kappa1 > 0: 0 up to t delta1, (|x| - t delta1) / kappa1 up to t delta1 + kappa1 c, (|x| - t B) / kappa2 beyond.
-//!   Continuous; the activation with other parameters.
+//! - kappa1 > 0: 0 up to t delta1, (|x| - t delta1) / kappa1 up to t delta1 + kappa1 c, (|x| - t B) / kappa2
+//!   beyond. Continuous; the activation with other parameters.
 //! - kappa1 <= 0 (eta1 > 1 and a large step): the first piece is concave and the prox jumps over it. With
-//!   y* = sqrt(2 t D / kappa2): 0 up to kappa2 y* + t B, where it jumps to y* >= c, (|x| - t B) / kappa2 beyond. The tie
-//!   goes to 0.
+//!   y* = sqrt(2 t D / kappa2): 0 up to kappa2 y* + t B, where it jumps to y* >= c, (|x| - t B) / kappa2
+//!   beyond. The tie goes to 0.
 //!
-//! Domain: 1e-6 <= eta1 <= 1e6, 1e-6 <= eta2 <= 1, 0 <= delta1 <= delta2 <= 1e6, and g >= 0, which is weaker than
-//! the paper's sufficient condition (26): where (26) fails g is not monotone, and the prox may enlarge a weight.
+//! Domain: 1e-6 <= eta1 <= 1e6, 1e-6 <= eta2 <= 1, 0 <= delta1 <= delta2 <= 1e6, and g >= 0, which is weaker
+//! than the paper's sufficient condition (26): where (26) fails g is not monotone, and the prox may enlarge a
+//! weight.
 //!
 //! Source: MAF-SRL, eq. (23) to (26); DSRL appendix, eq. (1). For t != 1 the rescaling of those.
 
@@ -48,8 +50,8 @@ impl Default for Pwl {
 /// delta1 and delta2; that delta1 <= delta2 is checked apart.
 const KNEE: Domain = Domain(Included(0.0), Included(1e6));
 
-/// What follows from the parameters. Beyond c, g is at_c + rise (y - c) + bend (y - c)^2 / 2, which unlike powers of y
-/// does not cancel.
+/// What follows from the parameters. Beyond c, g is at_c + rise (y - c) + bend (y - c)^2 / 2, which unlike
+/// powers of y does not cancel.
 struct Pieces {
     c: f64,
     at_c: f64,
@@ -93,8 +95,8 @@ impl Pwl {
         if steep > 0.0 { threshold.at + steep * c } else { threshold.at }
     }
 
-    /// Whether g >= 0 everywhere: at the end of the first piece, which is concave or increases, and in the valley of the
-    /// second, if it has one.
+    /// Whether g >= 0 everywhere: at the end of the first piece, which is concave or increases, and in the
+    /// valley of the second, if it has one.
     fn is_nonnegative(&self) -> bool {
         let Pieces { at_c, rise, bend, .. } = self.pieces();
         at_c >= 0.0 && (rise >= 0.0 || (bend > 0.0 && at_c - rise * rise / (2.0 * bend) >= 0.0))
@@ -106,13 +108,19 @@ impl Elementwise for Pwl {
         "pwl"
     }
     fn formula(&self) -> &'static str {
-        "(1/eta1 - 1) y^2/2 + delta1 y, then (1/eta2 - 1) y^2/2 + B y + D from eta1 (delta2 - delta1) on"
+        "(1/eta1 - 1) y^2/2 + delta1 y up to c = eta1 (delta2 - delta1), slope y (1/eta2 - 1) + B beyond"
     }
     fn source(&self) -> &'static str {
         "MAF-SRL, eq. (23) to (26); DSRL appendix, eq. (1)"
     }
     fn parameters(&self) -> Vec<Parameter> {
-        vec![Parameter { name: "eta1", value: self.eta1, domain: SHAPE }, Parameter { name: "eta2", value: self.eta2, domain: Domain(Included(1e-6), Included(1.0)) }, Parameter { name: "delta1", value: self.delta1, domain: KNEE }, Parameter { name: "delta2", value: self.delta2, domain: KNEE }]
+        let flat = Domain(Included(1e-6), Included(1.0));
+        vec![
+            Parameter { name: "eta1", value: self.eta1, domain: SHAPE },
+            Parameter { name: "eta2", value: self.eta2, domain: flat },
+            Parameter { name: "delta1", value: self.delta1, domain: KNEE },
+            Parameter { name: "delta2", value: self.delta2, domain: KNEE },
+        ]
     }
     fn with(&self, values: &[f64]) -> Penalty {
         Pwl { eta1: values[0], eta2: values[1], delta1: values[2], delta2: values[3] }.into()

@@ -6,13 +6,14 @@
 //!        lambda^2 (a+1) / 2                       beyond
 //! ```
 //!
-//! It is not homogeneous: the prox with step size t is not that of step size 1 with t lambda, so step and lambda
-//! are two numbers here. The usual table is t = 1 and a > 2; for every step size t, with d = a - 1 - t:
+//! It is not homogeneous: the prox with step size t is not that of step size 1 with t lambda, so step and
+//! lambda are two numbers here. The usual table is t = 1 and a > 2; for every step size t, with d = a - 1 -
+//! t:
 //!
-//! - a > 1 + t: 0 up to t lambda, |x| - t lambda up to (1+t) lambda, |x| - t (a lambda - |x|) / d up to a lambda,
-//!   |x| beyond. Continuous.
-//! - t - 1 <= a <= 1 + t: 0 up to t lambda, |x| - t lambda up to (a+1+t) lambda / 2, where it jumps to |x|. The tie
-//!   goes to the soft side.
+//! - a > 1 + t: 0 up to t lambda, |x| - t lambda up to (1+t) lambda, |x| - t (a lambda - |x|) / d up to a
+//!   lambda, |x| beyond. Continuous.
+//! - t - 1 <= a <= 1 + t: 0 up to t lambda, |x| - t lambda up to (a+1+t) lambda / 2, where it jumps to |x|.
+//!   The tie goes to the soft side.
 //! - a < t - 1: the hard threshold at lambda sqrt(t (a+1)).
 //!
 //! Domain: 1 < a <= 1e6.

@@ -96,8 +96,8 @@ fn cases() -> Vec<Prox> {
     all
 }
 
-/// Magnitudes of x that matter to one operator, exact in f32: around every constant (they hold all thresholds and
-/// knees), from just above the threshold to far out, at random, and the ends of the range.
+/// Magnitudes of x that matter to one operator, exact in f32: around every constant (they hold all thresholds
+/// and knees), from just above the threshold to far out, at random, and the ends of the range.
 fn inputs(prox: &Prox, random: usize, seed: u64) -> Vec<f32> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut xs = vec![0.0f32, 1e-38, 1.2e-38, 1e-30, 1e15, 1e30, 3e38, 3.4e38];
@@ -572,6 +572,20 @@ fn corners_of_the_domains() {
                             let verdict = accept(&prox, 0.0, Approx::exact(f64::from(x)), y);
                             assert!(verdict.ok, "{prox:?} at {x:e}: {y:e}, {verdict:?}");
                         }
+                        for scale in [1e-6f32, 0.37, 1e6] {
+                            let step = step * f64::from(scale);
+                            if !penalty.rule().per_element_step() || step > 1e6 {
+                                continue;
+                            }
+                            let scaled = penalty.prox(step, lambda).unwrap();
+                            let k = program.at_step(prox.constants(), scale);
+                            for x in inputs(&scaled, 2, count) {
+                                let y = program.prox(x, k);
+                                let error = 2.0 / 8388608.0 * step;
+                                let verdict = accept(&scaled, error, Approx::exact(f64::from(x)), y);
+                                assert!(verdict.ok, "{scaled:?} at {x:e}: {y:e}, {verdict:?}");
+                            }
+                        }
                     }
                     count += 1;
                 }
@@ -602,12 +616,12 @@ fn prox_agrees_with_the_oracle() {
         names.insert(penalty.name());
         for (x, y) in x.split(' ').map(number).zip(y.split(' ').map(number)) {
             let got = prox.apply(x);
-            // A rounding of x by r = 4e-15 |x| moves y by r / h'', h'' = 1 + step p''(y). With h'' small that exceeds
-            // 1e-12, and where h'' changes on the way the curvature bounds it: y moves by d with h''' d^2 / 2 <= r. The
-            // double roots have y = 0 and threshold X, and there h''' is 3/a = 1.5/X (tl1, geman), 2/X (log), 1/X
-            // (laplace, etp): d <= sqrt(2 * 4e-15) X < 1e-7 |x|.
+            // A rounding of x by r = 4e-15 |x| moves y by r / h'', h'' = 1 + step p''(y). With h'' small that
+            // exceeds 1e-12, and where h'' changes on the way the curvature bounds it: y moves by d with h'''
+            // d^2 / 2 <= r. The double roots have y = 0 and threshold X, and there h''' is 3/a = 1.5/X (tl1,
+            // geman), 2/X (log), 1/X (laplace, etp): d <= sqrt(2 * 4e-15) X < 1e-7 |x|.
             let stretch = 1.0 + step * penalty.rule().curvature(lambda, y.abs().max(1e-300));
-            let tolerance = (4e-15 / stretch.max(1e-300)).min(1e-7).max(1e-12) * x.abs();
+            let tolerance = (4e-15 / stretch.max(1e-300)).clamp(1e-12, 1e-7) * x.abs();
             assert!(
                 (got - y).abs() <= tolerance,
                 "{prox:?} at {x:e}: {got:e}, the oracle has {y:e}, h'' = {stretch:e}"

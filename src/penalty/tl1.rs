@@ -1,11 +1,12 @@
 //! Transformed l1: p(y) = (a+1)|y| / (a+|y|). Between l0 (a -> 0) and l1 (a -> infinity).
 //!
-//! With t = step * lambda: for t <= a^2 / (2(a+1)) the prox is continuous and leaves zero at t(a+1)/a; beyond, it
-//! jumps at sqrt(2t(a+1)) - a/2 to sqrt(2t(a+1)) - a. Above the threshold y is the largest root of
+//! With t = step * lambda: for t <= a^2 / (2(a+1)) the prox is continuous and leaves zero at t(a+1)/a;
+//! beyond, it jumps at sqrt(2t(a+1)) - a/2 to sqrt(2t(a+1)) - a. Above the threshold y is the largest root of
 //! (|x| - y)(a + y)^2 = t a (a+1).
 //!
-//! The closed form with arccos that is usually printed loses every digit in f32 (10^7 ULP at a = 100); the kernel
-//! solves the cubic with a polynomial start and one Newton step, four divisions and one square root in all.
+//! The closed form with arccos that is usually printed loses every digit in f32 (10^7 ULP at a = 100); the
+//! kernel solves the cubic with a polynomial start and one Newton step, four divisions and one square root in
+//! all.
 
 use super::domain::{Parameter, SHAPE};
 use super::{CONSTANTS, Elementwise, Penalty, Threshold};

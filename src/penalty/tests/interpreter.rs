@@ -1,8 +1,8 @@
 //! Runs the penalties' WGSL on the host: an interpreter of naga's module for scalar f32 code.
 //!
-//! It rounds to nearest, or draws each result from what WGSL's accuracy table permits: either neighbour for + - *,
-//! 2.5 ULP for division, 4.5 for sqrt, 3 + 2|x| for exp and exp2, and flushed subnormals. It stops at NaN, infinity, the
-//! square root of 0 and divisors outside the range for which WGSL promises anything.
+//! It rounds to nearest, or draws each result from what WGSL's accuracy table permits: either neighbour for +
+//! - *, 2.5 ULP for division, 4.5 for sqrt, 3 + 2|x| for exp and exp2, and flushed subnormals. It stops at
+//!   NaN, infinity, the square root of 0 and divisors outside the range for which WGSL promises anything.
 
 use std::cell::RefCell;
 
