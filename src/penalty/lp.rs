@@ -13,6 +13,7 @@
 
 use std::ops::Bound::Included;
 
+use crate::accuracy::FLUSH;
 use super::domain::{Domain, Parameter};
 use super::{CONSTANTS, Elementwise, Penalty, Threshold};
 
@@ -75,6 +76,10 @@ impl Elementwise for Lp {
         let (p, jump) = (self.p, threshold.jump);
         // t p y^(p-1) = c (y/jump)^(p-1), from t = jump^(2-p) / (2(1-p))
         let c = jump * p / (2.0 * (1.0 - p));
+        if jump < FLUSH {
+            // t = 0, or as good as: the identity
+            return [threshold.at, 0.0, 0.0, f64::MAX, 0.0, p - 1.0, 0.0, 0.0];
+        }
         [threshold.at, jump, 1.0 / jump, 1e20 * jump, c, p - 1.0, 0.0, 0.0]
     }
 }
