@@ -1,5 +1,9 @@
 //! Proximal training steps as WGSL compute kernels.
 pub mod accuracy;
+#[cfg(feature = "cli")]
+pub mod cli;
+#[cfg(feature = "cli")]
+pub mod data;
 mod error;
 pub mod kernels;
 pub mod penalty;

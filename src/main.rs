@@ -1,2 +1,7 @@
-//! x
-fn main() {}
+//! The command-line tool; see [`maf_srl::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    maf_srl::cli::main()
+}

@@ -1,0 +1,193 @@
+//! The command-line tool: one file per command.
+//!
+//! A command is a [`clap::Args`] struct with `run(&self, &Global) -> Result<()>`. What it prints goes through
+//! [`Global::print`]; progress goes to stderr by [`Global::progress`]. Exit status: 0 done, 1 a check failed,
+//! 2 the request was wrong, with one line on stderr.
+
+mod devices;
+mod pending;
+mod prox;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::schedule::Backend;
+
+use pending::{Bench, Train, Validate};
+
+/// Exact zeros by proximal steps, on any GPU, checked against float64 on the CPU.
+///
+/// Without a command: train, on DIGITS. Exit status: 0 done, 1 a check failed, 2 the request was wrong.
+#[derive(Debug, Parser)]
+#[command(name = "maf-srl", version, max_term_width = 110)]
+struct Tool {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Devices(devices::Devices),
+    Prox(prox::Prox),
+    Train(Train),
+    Validate(Validate),
+    Bench(Bench),
+}
+
+/// The train command's own defaults, for a call without a command.
+#[derive(Debug, Parser)]
+struct Bare {
+    #[command(flatten)]
+    train: Train,
+}
+
+/// The options that every command takes.
+#[derive(Args, Clone, Debug)]
+pub struct Global {
+    /// Print one JSON document on stdout instead of tables
+    #[arg(long, global = true, display_order = 100)]
+    pub json: bool,
+    /// Adapter: an index, part of its name, or "cpu" (float64, all cores) [default: the best one]
+    #[arg(long, global = true, value_name = "DEVICE", display_order = 100)]
+    pub device: Option<String>,
+}
+
+impl Global {
+    /// Where the steps run: what `--device` names, else the best adapter.
+    ///
+    /// # Errors
+    /// [`Error::NoAdapter`] where nothing answers to `--device`.
+    pub fn backend(&self) -> Result<Backend> {
+        Backend::choose(self.device.as_deref())
+    }
+
+    /// Prints `document` as JSON under `--json`, else what `table` makes of it.
+    ///
+    /// # Errors
+    /// [`Error::File`] where stdout cannot be written. A reader that has gone away is no error.
+    pub fn print<T: Serialize>(&self, document: &T, table: impl FnOnce(&T) -> String) -> Result<()> {
+        let text = if self.json {
+            serde_json::to_string_pretty(document).map_err(|e| stdout_failed(&e))?
+        } else {
+            table(document)
+        };
+        let mut stdout = io::stdout().lock();
+        match writeln!(stdout, "{}", text.trim_end()).and_then(|()| stdout.flush()) {
+            Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(stdout_failed(&e)),
+            _ => Ok(()),
+        }
+    }
+
+    /// A progress bar of `length` steps on stderr, or a spinner; hidden where stderr is no terminal.
+    #[must_use]
+    pub fn progress(&self, length: Option<u64>, message: &str) -> ProgressBar {
+        let bar = match length {
+            Some(length) => ProgressBar::new(length),
+            None => ProgressBar::new_spinner(),
+        };
+        let template = match length {
+            Some(_) => "{msg} {wide_bar} {pos}/{len} {eta}",
+            None => "{spinner} {msg} {elapsed}",
+        };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar.set_message(message.to_owned());
+        bar.enable_steady_tick(Duration::from_millis(120));
+        bar
+    }
+}
+
+fn stdout_failed(reason: &dyn std::fmt::Display) -> Error {
+    Error::File { path: Path::new("stdout").into(), place: "write".into(), reason: reason.to_string() }
+}
+
+/// Lines of a table: the first column to the left, the others to the right, as wide as their widest cell.
+#[must_use]
+pub fn table(rows: &[Vec<String>]) -> String {
+    let mut widths = Vec::new();
+    for (column, cell) in rows.iter().flat_map(|row| row.iter().enumerate()) {
+        widths.resize(widths.len().max(column + 1), 0);
+        widths[column] = cell.chars().count().max(widths[column]);
+    }
+    rows.iter()
+        .map(|row| {
+            let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, &width))| match column {
+                0 => format!("{cell:<width$}"),
+                _ => format!("{cell:>width$}"),
+            });
+            cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
+        })
+        .collect()
+}
+
+/// A name from a file, fit for one cell of a table: control characters escaped.
+#[must_use]
+pub fn printable(name: &str) -> String {
+    let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    name.chars().map(shown).collect()
+}
+
+/// Reads the process's arguments, runs the command and returns the exit status.
+#[must_use]
+pub fn main() -> ExitCode {
+    let outcome = match Tool::try_parse() {
+        Ok(tool) => run(&tool),
+        Err(asked) if !asked.use_stderr() => {
+            // Help and version; a reader that has gone away is no error.
+            let _ = asked.print();
+            return ExitCode::SUCCESS;
+        }
+        Err(wrong) => return fail(2, &usage(&wrong)),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(error.exit_status(), &error.to_string()),
+    }
+}
+
+fn run(tool: &Tool) -> Result<()> {
+    let global = &tool.global;
+    match &tool.command {
+        Some(Command::Devices(command)) => command.run(global),
+        Some(Command::Prox(command)) => command.run(global),
+        Some(Command::Train(command)) => command.run(global),
+        Some(Command::Validate(command)) => command.run(global),
+        Some(Command::Bench(command)) => command.run(global),
+        None => {
+            let none: [OsString; 1] = ["maf-srl".into()];
+            let bare = Bare::try_parse_from(none).map_err(|e| Error::Text {
+                place: "command line".into(),
+                text: String::new(),
+                reason: usage(&e),
+            })?;
+            bare.train.run(global)
+        }
+    }
+}
+
+/// One line on stderr. A closed stderr is no reason to panic.
+fn fail(status: u8, message: &str) -> ExitCode {
+    let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    let _ = writeln!(io::stderr(), "maf-srl: {}", printable(&line));
+    ExitCode::from(status)
+}
+
+/// What clap has to say, without its drawing of the usage.
+fn usage(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let said = text.split("\nUsage:").next().unwrap_or_default();
+    let said = said.split("\nFor more information").next().unwrap_or_default();
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    format!("{}; see --help", said.trim_start_matches("error: "))
+}

@@ -1,0 +1,278 @@
+//! `maf-srl prox`: one proximal step on the tensors of a file.
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use super::{Global, printable, table};
+use crate::data::{Format, Select, Tensor, Tensors};
+use crate::error::{Error, Result};
+use crate::kernels::step::{Base, Hyper};
+use crate::penalty::Penalty;
+use crate::schedule::{Backend, HostSchedule, Spec, Verify};
+
+/// How many tensors `--verify sample` checks.
+const SAMPLE: usize = 8;
+
+/// Take one proximal step on the tensors of a file
+///
+/// Y = prox_{lr*lambda*P}(W - lr*G), element by element, in f32, with G = 0 where no gradient is given. SCAD and MCP
+/// take the step size lr and the penalty's own lambda.
+///
+/// Files are told by their extension: .npy (float32 or float64) and .safetensors (F16, BF16, F32, F64). Values
+/// are computed in f32 and rounded to the file's type, to nearest even. Everything else in the file is carried
+/// over. NaN and infinities stay what they are; a step with a gradient turns them into NaN. The input is never
+/// touched, and where a check fails no output is written (exit status 1).
+#[derive(Args, Clone, Debug)]
+pub struct Prox {
+    /// The weights: .npy or .safetensors
+    #[arg(long = "in", value_name = "W")]
+    input: PathBuf,
+    /// The output, in the format of the input; an older file is replaced
+    #[arg(long, value_name = "Y")]
+    out: PathBuf,
+    /// The penalty, with parameters as in "tl1(a=1)"; --help lists all
+    #[arg(long, value_name = "P", long_help = penalties())]
+    penalty: String,
+    /// The weight of the penalty
+    #[arg(long, default_value_t = 1e-3, allow_negative_numbers = true)]
+    lambda: f64,
+    /// The step size (learning rate)
+    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
+    lr: f64,
+    /// The gradient, with the names and shapes of the weights
+    #[arg(long, value_name = "G")]
+    grad: Option<PathBuf>,
+    /// Only the tensors whose name this regular expression matches; the others are carried over
+    #[arg(long, value_name = "REGEX")]
+    select: Option<String>,
+    /// Which tensors are compared with the float64 reference
+    #[arg(long, value_enum, default_value_t = Check::Full)]
+    verify: Check,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Check {
+    /// Every tensor
+    Full,
+    /// Up to eight tensors, evenly spread over the file
+    Sample,
+    /// None
+    Off,
+}
+
+/// The long help of `--penalty`, from the register.
+fn penalties() -> String {
+    let rows: Vec<_> = Penalty::all()
+        .iter()
+        .map(|penalty| vec![format!("  {penalty}"), format!("p(y) = {}", penalty.rule().formula())])
+        .collect();
+    let width = rows.iter().map(|row| row[0].chars().count()).max().unwrap_or(0);
+    let lines = rows.iter().map(|row| format!("{:<width$}  {}\n", row[0], row[1]));
+    format!(
+        "The penalty, with its default parameters; y is the magnitude of a weight\n\n{}",
+        lines.collect::<String>()
+    )
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Document {
+    adapter: String,
+    penalty: String,
+    tensors: Vec<Row>,
+}
+
+#[derive(Serialize)]
+struct Row {
+    name: String,
+    elements: u64,
+    /// Before the step.
+    nonzeros_before: u64,
+    /// In the output.
+    nonzeros: u64,
+    /// NaN and infinities in the output.
+    nonfinite: u64,
+    /// Elements compared with the float64 reference.
+    verified: u64,
+    mismatches: u64,
+}
+
+impl Prox {
+    pub(super) fn run(&self, global: &Global) -> Result<()> {
+        let penalty: Penalty = self.penalty.parse()?;
+        let hyper = Hyper::new(self.lr, 1)?;
+        penalty.prox(self.lr, self.lambda)?;
+        let select = self.select.as_deref().map(str::parse::<Select>).transpose()?;
+        Format::of(&self.out)?;
+
+        let progress = global.progress(None, "reading");
+        let mut weights = Tensors::read(&self.input, select.as_ref())?;
+        let gradients = self.grad.as_deref().map(|path| Tensors::read(path, select.as_ref())).transpose()?;
+        let inputs: Vec<&Path> = self.grad.as_deref().into_iter().collect();
+        let output = weights.output(&self.out, &inputs)?;
+        let gradients = gradients.as_ref().map(|g| matched(&weights, g)).transpose()?;
+        let backend = global.backend()?;
+
+        progress.set_message(format!("step on {}", backend.name()));
+        let mut rows: Vec<Row> = weights.iter().map(Row::before).collect();
+        let specs: Vec<Spec> = weights
+            .iter()
+            .map(|t| Spec { name: t.name().into(), penalty, lambda: self.lambda, rate_scale: 1.0 })
+            .collect();
+        for verify in [Verify::Full, Verify::Off] {
+            let mut part = Part::default();
+            for (k, tensor) in weights.iter_mut().enumerate() {
+                if !tensor.values().is_empty()
+                    && (verify == Verify::Full) == self.verify.covers(k, specs.len())
+                {
+                    part.specs.push(specs[k].clone());
+                    part.gradients.extend(gradients.as_ref().map(|g| &*g[k]));
+                    part.values.push(tensor.values_mut());
+                    part.rows.push(k);
+                }
+            }
+            for (k, checked) in part.step(&backend, hyper, verify)? {
+                rows[k].verified = checked;
+            }
+        }
+        for (tensor, row) in weights.iter_mut().zip(&mut rows) {
+            tensor.round();
+            row.after(tensor);
+        }
+
+        progress.set_message("writing");
+        weights.write_to(output)?;
+        progress.finish_and_clear();
+        let document = Document { adapter: backend.name(), penalty: penalty.to_string(), tensors: rows };
+        global.print(&document, Document::table)
+    }
+}
+
+impl Check {
+    /// Whether tensor `k` of `count` is compared.
+    fn covers(self, k: usize, count: usize) -> bool {
+        match self {
+            Check::Full => true,
+            Check::Sample => k.is_multiple_of(count.div_ceil(SAMPLE).max(1)),
+            Check::Off => false,
+        }
+    }
+}
+
+/// The tensors of one step, all checked or none.
+#[derive(Default)]
+struct Part<'a> {
+    specs: Vec<Spec>,
+    gradients: Vec<&'a [f32]>,
+    values: Vec<&'a mut [f32]>,
+    /// The places of the tensors in the file.
+    rows: Vec<usize>,
+}
+
+impl Part<'_> {
+    /// Takes the step; returns how many elements of each tensor were compared.
+    fn step(mut self, backend: &Backend, hyper: Hyper, verify: Verify) -> Result<Vec<(usize, u64)>> {
+        if self.specs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let base = if self.gradients.is_empty() { Base::Prox } else { Base::Gradient };
+        let weights: Vec<&[f32]> = self.values.iter().map(|v| &**v).collect();
+        let mut schedule = HostSchedule::new(backend, &self.specs, &weights, base, verify)?;
+        schedule.step(hyper, &self.gradients, &mut self.values)?;
+        let found = schedule.finish()?;
+        if verify == Verify::Off {
+            return Ok(Vec::new());
+        }
+        let sizes: Vec<u64> = self.values.iter().map(|v| v.len() as u64).collect();
+        let all: u64 = sizes.iter().sum();
+        if found.mismatches > 0 || found.checked != all {
+            let (wrong, checked) = (found.mismatches, found.checked);
+            return Err(Error::Mismatch(format!(
+                "{wrong} mismatches; {checked} of {all} elements were compared"
+            )));
+        }
+        Ok(self.rows.into_iter().zip(sizes).collect())
+    }
+}
+
+/// The gradient of each weight tensor, in the weights' order.
+fn matched<'a>(weights: &Tensors, gradients: &'a Tensors) -> Result<Vec<Cow<'a, [f32]>>> {
+    let wrong = |name: &str, got: String, expected: &str| Error::Shape {
+        place: format!("tensor {name:?}"),
+        name: "gradient".into(),
+        got,
+        expected: expected.into(),
+    };
+    if weights.format() != gradients.format() {
+        return Err(wrong(
+            weights.iter().next().map_or("", Tensor::name),
+            format!("in a {} file", gradients.format()),
+            &format!("in a {} file as the weights", weights.format()),
+        ));
+    }
+    // The one tensor of a .npy file is named after the file.
+    let named = weights.format() == Format::Safetensors;
+    if let Some(other) = gradients.iter().find(|g| named && weights.iter().all(|w| w.name() != g.name())) {
+        return Err(wrong(other.name(), "given".into(), "none: the weights have no such tensor"));
+    }
+    let by_name: std::collections::HashMap<_, _> = gradients.iter().map(|g| (g.name(), g)).collect();
+    let of = |weight: &Tensor| match named {
+        true => by_name.get(weight.name()).copied(),
+        false => gradients.iter().next(),
+    };
+    weights
+        .iter()
+        .map(|weight| {
+            let gradient = of(weight).ok_or_else(|| {
+                wrong(weight.name(), "missing".into(), &format!("a tensor of shape {:?}", weight.shape()))
+            })?;
+            gradient.values_like(weight)
+        })
+        .collect()
+}
+
+impl Row {
+    fn before(tensor: &Tensor) -> Self {
+        Row {
+            name: tensor.name().into(),
+            elements: tensor.values().len() as u64,
+            nonzeros_before: nonzeros(tensor),
+            nonzeros: 0,
+            nonfinite: 0,
+            verified: 0,
+            mismatches: 0,
+        }
+    }
+
+    fn after(&mut self, tensor: &Tensor) {
+        self.nonzeros = nonzeros(tensor);
+        self.nonfinite = tensor.values().iter().filter(|v| !v.is_finite()).count() as u64;
+    }
+}
+
+/// NaN counts as nonzero.
+fn nonzeros(tensor: &Tensor) -> u64 {
+    tensor.values().iter().filter(|&&v| v != 0.0).count() as u64
+}
+
+impl Document {
+    fn table(&self) -> String {
+        let head =
+            ["name", "elements", "nonzeros", "after", "density", "nonfinite", "verified", "mismatches"];
+        let row = |r: &Row| {
+            let density = match r.elements {
+                0 => "-".into(),
+                n => format!("{:.4}", r.nonzeros as f64 / n as f64),
+            };
+            let counts = [r.elements, r.nonzeros_before, r.nonzeros].map(|n| n.to_string());
+            let checks = [r.nonfinite, r.verified, r.mismatches].map(|n| n.to_string());
+            [vec![printable(&r.name)], counts.to_vec(), vec![density], checks.to_vec()].concat()
+        };
+        let rows: Vec<_> =
+            std::iter::once(head.map(String::from).to_vec()).chain(self.tensors.iter().map(row)).collect();
+        format!("{} on {}\n{}", self.penalty, self.adapter, table(&rows))
+    }
+}
