@@ -8,6 +8,8 @@ mod error;
 pub mod kernels;
 pub mod penalty;
 pub mod schedule;
+#[cfg(feature = "cli")]
+pub mod train;
 
 pub use error::{Error, Result};
 pub use penalty::Penalty;

@@ -7,6 +7,7 @@
 mod devices;
 mod pending;
 mod prox;
+mod train;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -21,7 +22,8 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 use crate::schedule::Backend;
 
-use pending::{Bench, Train, Validate};
+use pending::{Bench, Validate};
+use train::Train;
 
 /// Exact zeros by proximal steps, on any GPU, checked against float64 on the CPU.
 ///
