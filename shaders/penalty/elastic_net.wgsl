@@ -11,7 +11,9 @@ struct Constants {
 }
 
 fn prox(ax: f32, k: Constants) -> f32 {
-    return max(ax - k.threshold, 0.0) / (1.0 + k.decay);
+    let soft = max(ax - k.threshold, 0.0);
+    // a quotient by 1 need not be exact
+    return select(soft / (1.0 + k.decay), soft, k.decay == 0.0);
 }
 
 fn at_step(k: Constants, scale: f32) -> Constants {

@@ -1,6 +1,6 @@
-// log: p(y) = log(1 + gamma |y|) / log(1 + gamma), with epsilon = 1 / gamma and t = step lambda / log(1 + gamma).
-// The larger root of y^2 - (ax - epsilon) y + t - epsilon ax = 0, written as ax minus a correction: s and the root
-// enter it relatively only, so that epsilon >> ax costs nothing.
+// log: p(y) = log(1 + gamma |y|) / log(1 + gamma), with epsilon = 1 / gamma and t = step lambda / log(1 +
+// gamma). The larger root of y^2 - (ax - epsilon) y + t - epsilon ax = 0, written as ax minus a correction: s
+// and the root enter it relatively only, so that epsilon >> ax costs nothing.
 struct Constants {
     threshold: f32,
     epsilon: f32,

@@ -1,5 +1,6 @@
-// mcp: slope lambda - y / gamma up to gamma lambda, then 0. The steep piece is factor (ax - t lambda), never negative,
-// with factor gamma / (gamma - t); its largest value is ax. Where gamma <= t the steep piece is empty.
+// mcp: slope lambda - y / gamma up to gamma lambda, then 0. 0 | steep | identity; the steep piece is empty
+// for gamma <= t. It is ax - factor (gamma lambda - ax), which loses less than the usual quotient; the factor
+// t/(gamma-t) has no bound, so the result is kept between 0 and ax.
 struct Constants {
     threshold: f32,
     end: f32,
@@ -16,7 +17,7 @@ fn prox(ax: f32, k: Constants) -> f32 {
         return 0.0;
     }
     if ax <= k.end {
-        return min(k.factor * (ax - k.threshold), ax);
+        return clamp(ax - k.factor * (k.end - ax), 0.0, ax);
     }
     return ax;
 }
@@ -29,11 +30,11 @@ fn at_step(k: Constants, scale: f32) -> Constants {
     if d > 0.0 {
         scaled.threshold = t * k.lambda;
         scaled.end = k.gamma * k.lambda;
-        scaled.factor = k.gamma / d;
+        scaled.factor = t / d;
     } else {
         scaled.threshold = k.lambda * sqrt(t * k.gamma);
         scaled.end = scaled.threshold;
-        scaled.factor = 1.0;
+        scaled.factor = 0.0;
     }
     return scaled;
 }

@@ -1,6 +1,7 @@
-// pwl: the prox is 0 | steep (ax - threshold) | flat ax - offset, with steep = 1/kappa1 and flat = 1/kappa2. Where
-// kappa1 <= 0 the prox jumps over the steep piece, which then ends where it begins.
-// flat and offset are kept apart so that flat = 1, offset = 0 is the identity to the last digit, and nothing overflows.
+// pwl: the prox is 0 | steep (ax - threshold) | flat ax - offset, with steep = 1/kappa1 and flat = 1/kappa2.
+// Where kappa1 <= 0 the prox jumps over the steep piece, which then ends where it begins.
+// flat and offset are kept apart so that flat = 1, offset = 0 is the identity to the last digit, and nothing
+// overflows.
 struct Constants {
     threshold: f32,
     knee: f32,

@@ -1,7 +1,7 @@
-// scad: slope lambda up to lambda, falling linearly to 0 at a lambda. One code for the three regimes of the step
-// size: 0 | soft | steep | identity, where pieces that a regime lacks end where they begin.
-// The steep piece is ax - factor (a lambda - ax), which loses less than the usual quotient; its factor t/(a-1-t) has
-// no bound, so the result is kept between those of the neighbouring pieces.
+// scad: slope lambda up to lambda, falling linearly to 0 at a lambda. One code for the three regimes of the
+// step size: 0 | soft | steep | identity, where pieces that a regime lacks end where they begin.
+// The steep piece is ax - factor (a lambda - ax), which loses less than the usual quotient; its factor
+// t/(a-1-t) has no bound, so the result is kept between those of the neighbouring pieces.
 struct Constants {
     threshold: f32,
     shift: f32,

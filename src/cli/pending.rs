@@ -24,8 +24,6 @@ macro_rules! pending {
 }
 
 pending! {
-    /// Run every kernel on every case and adapter against float64
-    Validate,
     /// Measure every kernel against the adapter's copy bandwidth
     Bench
 }

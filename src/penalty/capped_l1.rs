@@ -2,8 +2,8 @@
 //!
 //! With t = step * lambda, for every step size:
 //!
-//! - t < 2a: 0 up to t, |x| - t up to a + t/2, where the prox jumps from a - t/2 to a + t/2; |x| beyond. The tie goes to
-//!   the soft side.
+//! - t < 2a: 0 up to t, |x| - t up to a + t/2, where the prox jumps from a - t/2 to a + t/2; |x| beyond. The
+//!   tie goes to the soft side.
 //! - t >= 2a: the hard threshold at sqrt(2 t a); the tie goes to 0.
 //!
 //! Domain: 1e-6 <= a <= 1e6.
@@ -69,6 +69,12 @@ impl Elementwise for CappedL1 {
     }
     fn magnitude(&self, step: f64, lambda: f64, threshold: Threshold, ax: f64) -> f64 {
         if ax <= self.soft_end(step * lambda, threshold) { ax - step * lambda } else { ax }
+    }
+    fn regime_switches(&self, lambda: f64) -> Vec<f64> {
+        vec![2.0 * self.a / lambda]
+    }
+    fn examples(&self) -> Vec<Penalty> {
+        [1.0, 0.01, 30.0].map(|a| CappedL1 { a }.into()).to_vec()
     }
     fn backward_ulps(&self) -> f64 {
         2.0 // one rounding of t, one subtraction

@@ -1,7 +1,7 @@
 //! Elastic net: p(y) = mix |y| + (1 - mix) y^2 / 2, between weight decay (mix = 0) and l1 (mix = 1).
 //!
-//! With t = step * lambda: prox(x) = sign(x) max(|x| - t mix, 0) / (1 + t (1 - mix)), the soft threshold followed
-//! by the shrinkage. One regime, continuous; the threshold is t mix. Domain: 0 <= mix <= 1.
+//! With t = step * lambda: prox(x) = sign(x) max(|x| - t mix, 0) / (1 + t (1 - mix)), the soft threshold
+//! followed by the shrinkage. One regime, continuous; the threshold is t mix. Domain: 0 <= mix <= 1.
 //!
 //! Source: Zou and Hastie 2005.
 
@@ -53,6 +53,9 @@ impl Elementwise for ElasticNet {
     }
     fn magnitude(&self, step: f64, lambda: f64, threshold: Threshold, ax: f64) -> f64 {
         (ax - threshold.at) / (1.0 + step * lambda * (1.0 - self.mix))
+    }
+    fn examples(&self) -> Vec<Penalty> {
+        [0.5, 0.0, 1.0].map(|mix| ElasticNet { mix }.into()).to_vec()
     }
     fn backward_ulps(&self) -> f64 {
         10.0 // 1.5 ULP of the subtraction and 4 * 2^-23 of the quotient (see l2sq)

@@ -1,7 +1,7 @@
 //! Geman: p(y) = |y| / (|y| + gamma), the transformed l1 in another scale.
 //!
-//! With t = step * lambda: for t <= gamma^2 / 2 the prox is continuous and leaves zero at t / gamma; beyond, it jumps at
-//! sqrt(2t) - gamma/2 to sqrt(2t) - gamma. Above the threshold y is the largest root of
+//! With t = step * lambda: for t <= gamma^2 / 2 the prox is continuous and leaves zero at t / gamma; beyond,
+//! it jumps at sqrt(2t) - gamma/2 to sqrt(2t) - gamma. Above the threshold y is the largest root of
 //! (|x| - y)(gamma + y)^2 = t gamma.
 //!
 //! Domain: 1e-6 <= gamma <= 1e6.
@@ -58,6 +58,12 @@ impl Elementwise for Geman {
             let m = (2.0 * t).sqrt();
             Threshold { at: m - 0.5 * gamma, jump: m - gamma }
         }
+    }
+    fn regime_switches(&self, lambda: f64) -> Vec<f64> {
+        vec![0.5 * self.gamma * self.gamma / lambda]
+    }
+    fn examples(&self) -> Vec<Penalty> {
+        [1.0, 0.01, 100.0].map(|gamma| Geman { gamma }.into()).to_vec()
     }
     fn backward_ulps(&self) -> f64 {
         16.0 // as tl1: worst WGSL arithmetic 13; nearest rounding 4.4

@@ -1,11 +1,12 @@
 //! The jumps that have no closed form: concave penalties of logarithmic and exponential type, in float64.
 //!
 //! In units of the penalty's own scale the objective at x is tau q(v) + (v - x)^2 / 2 with q(v) = log(1+v) or
-//! 1 - exp(-v), so that q'(0) = -q''(0) = 1. For tau <= 1 the prox leaves zero continuously at tau. Otherwise it jumps to
-//! the positive root v of tau (q(v) - v q'(v)) = v^2/2, at v + tau q'(v).
+//! 1 - exp(-v), so that q'(0) = -q''(0) = 1. For tau <= 1 the prox leaves zero continuously at tau. Otherwise
+//! it jumps to the positive root v of tau (q(v) - v q'(v)) = v^2/2, at v + tau q'(v).
 //!
-//! Near tau = 1 both sides of that equation agree to the last digits. With r(v) = 2 (q(v) - v q'(v)) / v^2, which falls
-//! from 1 to 0, it reads 1 - r(v) = (tau - 1) / tau, and 1 - r has a power series without cancellation.
+//! Near tau = 1 both sides of that equation agree to the last digits. With r(v) = 2 (q(v) - v q'(v)) / v^2,
+//! which falls from 1 to 0, it reads 1 - r(v) = (tau - 1) / tau, and 1 - r has a power series without
+//! cancellation.
 
 use super::Threshold;
 
@@ -35,7 +36,7 @@ pub(super) fn exponential(c: f64, rate: f64) -> Threshold {
     if tau <= 1.0 {
         return Threshold { at: c, jump: 0.0 };
     }
-    let mut factorial = [2.0; 32]; // (k+2)! / 1
+    let mut factorial = [2.0; 32]; // [k] = (k+2)!
     for k in 1..32 {
         factorial[k] = factorial[k - 1] * (k as f64 + 2.0);
     }
@@ -56,17 +57,16 @@ pub(super) fn exponential(c: f64, rate: f64) -> Threshold {
 
 /// The sum over k >= 1 of (-1)^(k+1) coefficient(k) v^k, for v <= 1/2 and bounded coefficients.
 fn series(v: f64, coefficient: impl Fn(f64) -> f64) -> f64 {
-    let (mut sum, mut power, mut k) = (0.0, v, 1.0);
-    loop {
-        let term = coefficient(k) * power;
+    let (mut sum, mut power) = (0.0, v);
+    for k in 1..64 {
+        let term = coefficient(f64::from(k)) * power;
         sum += term;
-        // NaN ends the loop too
-        if !(term.abs() > f64::EPSILON * 0.01 * sum.abs()) {
-            return sum;
+        if term.abs() <= f64::EPSILON * 0.01 * sum {
+            break;
         }
         power *= -v;
-        k += 1.0;
     }
+    sum
 }
 
 /// The point where `below` turns from true to false, above `low` > 0 and within a few powers of two of it.

@@ -1,7 +1,7 @@
 //! l0: p(y) = 1 for y != 0, the hard threshold. prox(x) = x for |x| > sqrt(2t), else 0; t = step * lambda.
 //!
-//! One regime: the prox jumps from 0 to sqrt(2t) at sqrt(2t), and the tie goes to 0. What is kept is not moved,
-//! so the kernel's result is exact.
+//! One regime: the prox jumps from 0 to sqrt(2t) at sqrt(2t), and the tie goes to 0. What is kept is not
+//! moved, so the kernel's result is exact.
 //!
 //! Source: Bui et al., nonconvex sparse group lasso, table 1 (with |x| where x is printed).
 

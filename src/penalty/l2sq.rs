@@ -1,6 +1,7 @@
 //! l2sq: p(y) = y^2 / 2, weight decay. prox(x) = x / (1 + t), t = step * lambda.
 //!
-//! One regime, no threshold: nothing becomes exactly zero. For the penalty y^2 without the half, take 2 lambda.
+//! One regime, no threshold: nothing becomes exactly zero. For the penalty y^2 without the half, take 2
+//! lambda.
 //!
 //! Source: Hoerl and Kennard 1970 (ridge regression).
 

@@ -3,8 +3,8 @@
 //! With t = step * lambda and tau = t / gamma^2, for every step size:
 //!
 //! - tau <= 1: continuous; the threshold is t / gamma.
-//! - tau > 1: a jump. With y* = gamma v, v the positive root of tau (1 - (1+v) exp(-v)) = v^2/2, the prox jumps to y*
-//!   at y* + (t/gamma) exp(-v). There is no closed form; the host solves it in float64.
+//! - tau > 1: a jump. With y* = gamma v, v the positive root of tau (1 - (1+v) exp(-v)) = v^2/2, the prox
+//!   jumps to y* at y* + (t/gamma) exp(-v). There is no closed form; the host solves it in float64.
 //!
 //! Above the threshold y is the largest root of y - |x| + (t/gamma) exp(-y/gamma) = 0, by Newton from |x|.
 //!
@@ -56,8 +56,14 @@ impl Elementwise for Laplace {
     fn threshold(&self, step: f64, lambda: f64) -> Threshold {
         jump::exponential(step * lambda / self.gamma, 1.0 / self.gamma)
     }
+    fn regime_switches(&self, lambda: f64) -> Vec<f64> {
+        vec![self.gamma * self.gamma / lambda]
+    }
+    fn examples(&self) -> Vec<Penalty> {
+        [1.0, 0.02, 50.0].map(|gamma| Laplace { gamma }.into()).to_vec()
+    }
     fn backward_ulps(&self) -> f64 {
-        16.0 // TODO
+        16.0 // worst WGSL arithmetic 6.6; nearest rounding 1.4
     }
     fn wgsl(&self) -> &'static str {
         concat!(

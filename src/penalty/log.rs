@@ -3,11 +3,12 @@
 //! With e = 1/gamma, t = step * lambda / log(1 + gamma) and tau = t / e^2, for every step size:
 //!
 //! - tau <= 1: continuous; the threshold is t / e.
-//! - tau > 1: a jump. With y* = e v, v the positive root of tau (log(1+v) - v/(1+v)) = v^2/2, the prox jumps to y* at
-//!   y* + t / (e + y*). There is no closed form; the host solves it in float64.
+//! - tau > 1: a jump. With y* = e v, v the positive root of tau (log(1+v) - v/(1+v)) = v^2/2, the prox jumps
+//!   to y* at y* + t / (e + y*). There is no closed form; the host solves it in float64.
 //!
 //! Above the threshold y is the larger root of y^2 - (|x| - e) y + t - e |x| = 0, taken as
-//! |x| - 2t / (s + sqrt(s^2 - 4t)), s = |x| + e. The usual form of that root loses every digit where e is large.
+//! |x| - 2t / (s + sqrt(s^2 - 4t)), s = |x| + e. The usual form of that root loses every digit where e is
+//! large.
 //!
 //! Domain: 1e-6 <= gamma <= 1e6.
 //!
@@ -65,8 +66,14 @@ impl Elementwise for Log {
         let root = s * (1.0 - 4.0 * t / s / s).max(0.0).sqrt();
         (ax - 2.0 * t / (s + root)).max(threshold.jump)
     }
+    fn regime_switches(&self, lambda: f64) -> Vec<f64> {
+        vec![self.gamma.ln_1p() / (self.gamma * self.gamma) / lambda]
+    }
+    fn examples(&self) -> Vec<Penalty> {
+        [1.0, 0.05, 100.0].map(|gamma| Log { gamma }.into()).to_vec()
+    }
     fn backward_ulps(&self) -> f64 {
-        8.0 // worst WGSL arithmetic 6.2; nearest rounding 2.2
+        16.0 // worst WGSL arithmetic 8.1; nearest rounding 2.2
     }
     fn wgsl(&self) -> &'static str {
         include_str!("../../shaders/penalty/log.wgsl")

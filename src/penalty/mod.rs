@@ -7,8 +7,8 @@
 //! ```
 //!
 //! and ties go to the smaller magnitude. Here `step` is the step size of the method (the learning rate) and
-//! `lambda` the weight of the penalty. For all penalties but two only the product t = step * lambda matters; SCAD and
-//! MCP are not homogeneous in lambda, so both numbers are kept apart everywhere.
+//! `lambda` the weight of the penalty. For all penalties but two only the product t = step * lambda matters;
+//! SCAD and MCP are not homogeneous in lambda, so both numbers are kept apart everywhere.
 //!
 //! Each penalty has one file here (`<name>.rs`: formula, domain, thresholds, constants), one WGSL file
 //! (`shaders/penalty/<name>.wgsl`: the kernel's `prox`) and one line in the register below.
@@ -90,7 +90,8 @@ pub trait Elementwise: std::fmt::Debug + Send + Sync {
     }
 
     /// The bound that the kernel holds: backward error in ULP of |x|, that is |x(y) - x| for
-    /// x(y) = y + step * slope(y) evaluated exactly at the returned y.
+    /// x(y) = y + step * slope(y) evaluated exactly at the returned y. [`accept`] says what counts as an ULP
+    /// where x'(y) > 1.
     fn backward_ulps(&self) -> f64;
 
     /// The WGSL file, defining `struct Constants` and `fn prox(ax: f32, k: Constants) -> f32`.
@@ -101,6 +102,17 @@ pub trait Elementwise: std::fmt::Debug + Send + Sync {
 
     /// Their values: computed in float64, once per step and tensor, and rounded once.
     fn constants(&self, step: f64, lambda: f64, threshold: Threshold) -> [f64; CONSTANTS];
+
+    /// Step sizes at which the operator changes its form (a continuous threshold becomes a jump, say), for the cases to
+    /// stand on both sides of them.
+    fn regime_switches(&self, _lambda: f64) -> Vec<f64> {
+        Vec::new()
+    }
+
+    /// Shape parameters for the cases: the default and the ends of what is used in practice.
+    fn examples(&self) -> Vec<Penalty> {
+        vec![self.with(&self.parameters().iter().map(|p| p.value).collect::<Vec<_>>())]
+    }
 
     /// Whether the WGSL file also defines `fn at_step(k: Constants, scale: f32) -> Constants`, the constants
     /// for `scale` times the step size, so that the threshold can differ per element (Adam's metric).
@@ -151,6 +163,9 @@ macro_rules! register {
     };
 }
 
+#[cfg(test)]
+mod tests;
+
 register! {
     none::NoPenalty,
     l1::L1,
@@ -196,8 +211,8 @@ impl Penalty {
     /// The proximal operator for one step size and one lambda; thresholds are solved here, once.
     ///
     /// # Errors
-    /// [`crate::Error::Domain`] where a parameter, `step` or `lambda` is outside its domain ([`WEIGHT`] for the
-    /// last two).
+    /// [`crate::Error::Domain`] where a parameter, `step` or `lambda` is outside its domain ([`WEIGHT`] for
+    /// the last two).
     pub fn prox(&self, step: f64, lambda: f64) -> Result<Prox> {
         self.check()?;
         require(WEIGHT.contains(step), self.name(), "step", step, &WEIGHT.to_string())?;

@@ -1,22 +1,24 @@
-//! Piecewise linear prox: the penalty g whose prox (t = 1) is the learned activation with slopes eta1, eta2 and
-//! knees delta1, delta2.
+//! Piecewise linear prox: the penalty g whose prox (t = 1) is the learned activation with slopes eta1, eta2
+//! and knees delta1, delta2.
 //!
 //! ```text
-//! c = eta1 (delta2 - delta1),  A = 1/eta2 - 1,  B = delta2 - c/eta2,  D = eta1 (eta1 - eta2) (delta2 - delta1)^2 / (2 eta2)
+//! c = eta1 (delta2 - delta1),  A = 1/eta2 - 1,  B = delta2 - c/eta2,
+//! D = eta1 (eta1 - eta2) (delta2 - delta1)^2 / (2 eta2)
 //! g(y) = (1/eta1 - 1) y^2/2 + delta1 y     y < c
 //!        A y^2/2 + B y + D                 y >= c
 //! ```
 //!
 //! With t = step * lambda and kappa_i = t/eta_i + 1 - t (kappa2 >= 1 since eta2 <= 1), for every step size:
 //!
-//! - kappa1 > 0: 0 up to t delta1, (|x| - t delta1) / kappa1 up to t delta1 + kappa1 c, (|x| - t B) / kappa2 beyond.
-//!   Continuous; the activation with other parameters.
+//! - kappa1 > 0: 0 up to t delta1, (|x| - t delta1) / kappa1 up to t delta1 + kappa1 c, (|x| - t B) / kappa2
+//!   beyond. Continuous; the activation with other parameters.
 //! - kappa1 <= 0 (eta1 > 1 and a large step): the first piece is concave and the prox jumps over it. With
-//!   y* = sqrt(2 t D / kappa2): 0 up to kappa2 y* + t B, where it jumps to y* >= c, (|x| - t B) / kappa2 beyond. The tie
-//!   goes to 0.
+//!   y* = sqrt(2 t D / kappa2): 0 up to kappa2 y* + t B, where it jumps to y* >= c, (|x| - t B) / kappa2
+//!   beyond. The tie goes to 0.
 //!
-//! Domain: 1e-6 <= eta1 <= 1e6, 1e-6 <= eta2 <= 1, 0 <= delta1 <= delta2 <= 1e6, and g >= 0, which is weaker than
-//! the paper's sufficient condition (26): where (26) fails g is not monotone, and the prox may enlarge a weight.
+//! Domain: 1e-6 <= eta1 <= 1e6, 1e-6 <= eta2 <= 1, 0 <= delta1 <= delta2 <= 1e6, and g >= 0, which is weaker
+//! than the paper's sufficient condition (26): where (26) fails g is not monotone, and the prox may enlarge a
+//! weight.
 //!
 //! Source: MAF-SRL, eq. (23) to (26); DSRL appendix, eq. (1). For t != 1 the rescaling of those.
 
@@ -48,12 +50,14 @@ impl Default for Pwl {
 /// delta1 and delta2; that delta1 <= delta2 is checked apart.
 const KNEE: Domain = Domain(Included(0.0), Included(1e6));
 
-/// What follows from the parameters: g is bend y^2/2 + slope y + offset from c on.
+/// What follows from the parameters. Beyond c, g is at_c + rise (y - c) + bend (y - c)^2 / 2, which unlike
+/// powers of y does not cancel.
 struct Pieces {
     c: f64,
+    at_c: f64,
+    /// g' just beyond c.
+    rise: f64,
     bend: f64,
-    slope: f64,
-    offset: f64,
 }
 
 impl Pwl {
@@ -62,10 +66,21 @@ impl Pwl {
         let c = eta1 * (delta2 - delta1);
         Pieces {
             c,
+            at_c: c * (0.5 * (1.0 / eta1 - 1.0) * c + delta1),
+            rise: delta2 - c,
             bend: 1.0 / eta2 - 1.0,
-            slope: delta2 - c / eta2,
-            offset: c * (eta1 - eta2) / eta2 * (delta2 - delta1) * 0.5,
         }
+    }
+
+    /// B of the module's formula: the slope at 0 of the second piece, continued to there.
+    fn slope_at_zero(&self) -> f64 {
+        self.delta2 - self.eta1 * (self.delta2 - self.delta1) / self.eta2
+    }
+
+    /// D of the module's formula: the value at 0 of the second piece, continued to there.
+    fn value_at_zero(&self) -> f64 {
+        let width = self.delta2 - self.delta1;
+        0.5 * self.eta1 * (self.eta1 - self.eta2) / self.eta2 * width * width
     }
 
     /// kappa1 and kappa2, the second derivatives of the objective on the two pieces.
@@ -80,13 +95,11 @@ impl Pwl {
         if steep > 0.0 { threshold.at + steep * c } else { threshold.at }
     }
 
-    /// Whether g >= 0 everywhere: at the end of the first piece, which is concave or increases, and in the valley of the
-    /// second, if it has one.
+    /// Whether g >= 0 everywhere: at the end of the first piece, which is concave or increases, and in the
+    /// valley of the second, if it has one.
     fn is_nonnegative(&self) -> bool {
-        let p = self.pieces();
-        let at_c = 0.5 * (1.0 / self.eta1 - 1.0) * p.c * p.c + self.delta1 * p.c;
-        let slope = self.delta2 - p.c;
-        at_c >= 0.0 && (slope >= 0.0 || (p.bend > 0.0 && at_c - slope * slope / (2.0 * p.bend) >= 0.0))
+        let Pieces { at_c, rise, bend, .. } = self.pieces();
+        at_c >= 0.0 && (rise >= 0.0 || (bend > 0.0 && at_c - rise * rise / (2.0 * bend) >= 0.0))
     }
 }
 
@@ -95,13 +108,19 @@ impl Elementwise for Pwl {
         "pwl"
     }
     fn formula(&self) -> &'static str {
-        "(1/eta1 - 1) y^2/2 + delta1 y, then (1/eta2 - 1) y^2/2 + B y + D from eta1 (delta2 - delta1) on"
+        "(1/eta1 - 1) y^2/2 + delta1 y up to c = eta1 (delta2 - delta1), slope y (1/eta2 - 1) + B beyond"
     }
     fn source(&self) -> &'static str {
         "MAF-SRL, eq. (23) to (26); DSRL appendix, eq. (1)"
     }
     fn parameters(&self) -> Vec<Parameter> {
-        vec![Parameter { name: "eta1", value: self.eta1, domain: SHAPE }, Parameter { name: "eta2", value: self.eta2, domain: Domain(Included(1e-6), Included(1.0)) }, Parameter { name: "delta1", value: self.delta1, domain: KNEE }, Parameter { name: "delta2", value: self.delta2, domain: KNEE }]
+        let flat = Domain(Included(1e-6), Included(1.0));
+        vec![
+            Parameter { name: "eta1", value: self.eta1, domain: SHAPE },
+            Parameter { name: "eta2", value: self.eta2, domain: flat },
+            Parameter { name: "delta1", value: self.delta1, domain: KNEE },
+            Parameter { name: "delta2", value: self.delta2, domain: KNEE },
+        ]
     }
     fn with(&self, values: &[f64]) -> Penalty {
         Pwl { eta1: values[0], eta2: values[1], delta1: values[2], delta2: values[3] }.into()
@@ -126,17 +145,17 @@ impl Elementwise for Pwl {
         require(false, self.name(), "delta1", self.delta1, &range)
     }
     fn value(&self, lambda: f64, y: f64) -> f64 {
-        let p = self.pieces();
+        let Pieces { c, at_c, rise, bend } = self.pieces();
         lambda
-            * if y < p.c {
+            * if y < c {
                 y * (0.5 * (1.0 / self.eta1 - 1.0) * y + self.delta1)
             } else {
-                y * (0.5 * p.bend * y + p.slope) + p.offset
+                at_c + (y - c) * (rise + 0.5 * bend * (y - c))
             }
     }
     fn slope(&self, lambda: f64, y: f64) -> f64 {
-        let p = self.pieces();
-        lambda * if y < p.c { (1.0 / self.eta1 - 1.0) * y + self.delta1 } else { p.bend * y + p.slope }
+        let Pieces { c, rise, bend, .. } = self.pieces();
+        lambda * if y < c { (1.0 / self.eta1 - 1.0) * y + self.delta1 } else { rise + bend * (y - c) }
     }
     fn curvature(&self, lambda: f64, y: f64) -> f64 {
         let p = self.pieces();
@@ -148,8 +167,8 @@ impl Elementwise for Pwl {
         if steep > 0.0 || p.c == 0.0 {
             Threshold { at: t * self.delta1, jump: 0.0 }
         } else {
-            let jump = (2.0 * t * p.offset / flat).sqrt();
-            Threshold { at: (flat * jump + t * p.slope).max(0.0), jump }
+            let jump = (2.0 * t * self.value_at_zero() / flat).sqrt();
+            Threshold { at: (flat * jump + t * self.slope_at_zero()).max(0.0), jump }
         }
     }
     fn magnitude(&self, step: f64, lambda: f64, threshold: Threshold, ax: f64) -> f64 {
@@ -158,8 +177,20 @@ impl Elementwise for Pwl {
         if ax <= self.knee(steep, p.c, threshold) {
             ((ax - threshold.at) / steep).clamp(0.0, p.c)
         } else {
-            ((ax - t * p.slope) / flat).max(0.0)
+            ((ax - t * self.slope_at_zero()) / flat).max(0.0)
         }
+    }
+    fn regime_switches(&self, lambda: f64) -> Vec<f64> {
+        if self.eta1 > 1.0 { vec![self.eta1 / (self.eta1 - 1.0) / lambda] } else { Vec::new() }
+    }
+    fn examples(&self) -> Vec<Penalty> {
+        vec![
+            Pwl::default().into(),
+            // learned for denoising
+            Pwl { eta1: 0.94, eta2: 0.085, delta1: 0.4, delta2: 0.82 }.into(),
+            // eta1 > 1: the prox jumps at large steps
+            Pwl { eta1: 2.0, eta2: 0.5, delta1: 0.45, delta2: 0.8 }.into(),
+        ]
     }
     fn backward_ulps(&self) -> f64 {
         8.0 // flat piece: product 3, offset 1, subtraction 1; steep piece: subtraction 1.5, product 3
@@ -175,6 +206,6 @@ impl Elementwise for Pwl {
         let (steep, flat) = self.stiffness(t);
         let knee = self.knee(steep, p.c, threshold);
         let steep = if steep > 0.0 { 1.0 / steep } else { 0.0 };
-        [threshold.at, knee, p.c, steep, 1.0 / flat, t * p.slope / flat, 0.0, 0.0]
+        [threshold.at, knee, p.c, steep, 1.0 / flat, t * self.slope_at_zero() / flat, 0.0, 0.0]
     }
 }

@@ -1,62 +1,273 @@
-//! STUB, replaced soon: the easy layer, weights and gradients in host memory.
+//! The easy layer: weights and gradients in host memory, steps on a GPU or on the CPU.
 
+use rayon::prelude::*;
+
+use super::plan::{Plan, Schedule, Tensor, reference};
 use super::{Spec, Verification, Verify};
-use crate::error::Result;
-use crate::kernels::step::{Base, Hyper};
+use crate::error::{Error, Result};
+use crate::gpu::{self, Context, Readback, View};
+use crate::kernels::step::{Base, Element, Hyper};
 
 /// Where the steps run.
 #[derive(Clone, Debug)]
 pub enum Backend {
-    /// The float64 twins, on all cores.
+    /// A GPU, or a software adapter that poses as one.
+    Gpu(Box<Context>),
+    /// The float64 twins, on all cores. There is nothing to verify them against, so no element is counted as checked.
     Cpu,
-    // Gpu(Context)
 }
 
 impl Backend {
     /// `None`: the best adapter, else the CPU twins. `Some`: an index, part of an adapter's name, or `cpu`.
-    pub fn choose(_device: Option<&str>) -> Result<Self> {
-        todo!()
+    ///
+    /// # Errors
+    /// [`Error::NoAdapter`] where `Some` matches none; [`Error::Gpu`] where the driver gives no device.
+    pub fn choose(device: Option<&str>) -> Result<Self> {
+        match device {
+            Some(text) if text.trim().eq_ignore_ascii_case("cpu") => Ok(Backend::Cpu),
+            Some(text) => Context::new(Some(text)).map(|c| Backend::Gpu(Box::new(c))),
+            None => match Context::new(None) {
+                Err(Error::NoAdapter { .. }) => Ok(Backend::Cpu),
+                other => other.map(|c| Backend::Gpu(Box::new(c))),
+            },
+        }
     }
-    /// The adapter's name, or `cpu (float64 twins)`.
+
+    /// The adapter's name and backend, or `cpu (float64 twins)`.
+    #[must_use]
     pub fn name(&self) -> String {
-        todo!()
+        match self {
+            Backend::Gpu(context) => context.name(),
+            Backend::Cpu => "cpu (float64 twins)".into(),
+        }
     }
 }
 
-/// Many tensors held on the device and stepped with gradients from the host.
-#[derive(Debug)]
-pub struct HostSchedule {}
-
 /// What one step found.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StepReport {
-    /// Non-finite elements per tensor.
+    /// Non-finite elements per tensor that the step met or made.
     pub nonfinite: Vec<u32>,
 }
 
+/// Many tensors held where the steps run, stepped with gradients from the host.
+#[derive(Debug)]
+pub struct HostSchedule {
+    base: Base,
+    lengths: Vec<(String, usize)>,
+    engine: Engine,
+}
+
+#[derive(Debug)]
+enum Engine {
+    Gpu { context: Box<Context>, plan: Box<Plan>, pages: Vec<Page>, places: Vec<(usize, u64)> },
+    Cpu { specs: Vec<Spec>, tensors: Vec<Vec<Element>> },
+}
+
+/// Weights and gradients of as many tensors as fit a buffer, laid out alike.
+#[derive(Debug)]
+struct Page {
+    weights: wgpu::Buffer,
+    gradients: Option<wgpu::Buffer>,
+    bytes: u64,
+}
+
 impl HostSchedule {
-    /// Uploads `weights` (one slice per spec).
+    /// Uploads `weights`, one slice per spec. Tensors may be empty.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where the numbers of specs and slices differ; those of [`Schedule::bind`].
     pub fn new(
-        _backend: &Backend,
-        _specs: &[Spec],
-        _weights: &[&[f32]],
-        _base: Base,
-        _verify: Verify,
+        backend: &Backend,
+        specs: &[Spec],
+        weights: &[&[f32]],
+        base: Base,
+        verify: Verify,
     ) -> Result<Self> {
-        todo!()
+        same("weights", "number of tensors", weights.len(), specs.len())?;
+        base.check()?;
+        verify.check()?;
+        let lengths = specs.iter().zip(weights).map(|(s, w)| (s.name.clone(), w.len())).collect();
+        let engine = match backend {
+            Backend::Gpu(context) => gpu_engine(context, specs, weights, base, verify)?,
+            Backend::Cpu => {
+                for spec in specs {
+                    spec.check()?;
+                    crate::kernels::step::Variant::new(
+                        base,
+                        spec.penalty,
+                        crate::kernels::step::Width::Scalar,
+                    )?;
+                }
+                let load = |w: &&[f32]| w.iter().map(|&w| Element { w, ..Element::default() }).collect();
+                Engine::Cpu { specs: specs.to_vec(), tensors: weights.iter().map(load).collect() }
+            }
+        };
+        Ok(HostSchedule { base, lengths, engine })
     }
-    /// One step: `gradients` in (empty slice of slices for Base::Prox), new weights out. With verification on, a
-    /// mismatch of an earlier or of this step is an error.
+
+    /// One step: a gradient per tensor in (none at all for [`Base::Prox`]), the new weights out.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] naming the tensor whose lengths differ; [`Error::Mismatch`] where a check that is done by now
+    /// failed; the errors of the device.
     pub fn step(
         &mut self,
-        _hyper: Hyper,
-        _gradients: &[&[f32]],
-        _weights: &mut [&mut [f32]],
+        hyper: Hyper,
+        gradients: &[&[f32]],
+        weights: &mut [&mut [f32]],
     ) -> Result<StepReport> {
-        todo!()
+        let wanted = if self.base.has_gradient() { self.lengths.len() } else { 0 };
+        same("gradients", "number of tensors", gradients.len(), wanted)?;
+        same("weights", "number of tensors", weights.len(), self.lengths.len())?;
+        for (k, (name, length)) in self.lengths.iter().enumerate() {
+            same(name, "length of W", weights[k].len(), *length)?;
+            if let Some(gradient) = gradients.get(k) {
+                same(name, "length of G", gradient.len(), *length)?;
+            }
+        }
+        match &mut self.engine {
+            Engine::Gpu { context, plan, pages, places } => {
+                gpu_step(context, plan, pages, places, &hyper, gradients, weights)
+            }
+            Engine::Cpu { specs, tensors } => {
+                let mut nonfinite = Vec::with_capacity(tensors.len());
+                for (k, tensor) in tensors.iter_mut().enumerate() {
+                    let twin = reference(self.base, &specs[k], &hyper);
+                    let gradient = gradients.get(k);
+                    let bad = tensor
+                        .par_iter_mut()
+                        .zip(weights[k].par_iter_mut())
+                        .enumerate()
+                        .with_min_len(1024)
+                        .map(|(i, (element, w))| {
+                            element.g = gradient.map_or(0.0, |g| g[i]);
+                            let (after, finite) = twin.step(*element);
+                            *element = after;
+                            *w = after.w;
+                            u32::from(!finite)
+                        })
+                        .sum();
+                    nonfinite.push(bad);
+                }
+                Ok(StepReport { nonfinite })
+            }
+        }
     }
-    /// Waits for outstanding checks and returns the totals; a mismatch is an error.
+
+    /// How many dispatches a step takes; 0 on the CPU.
+    #[must_use]
+    pub fn dispatches(&self) -> usize {
+        match &self.engine {
+            Engine::Gpu { plan, .. } => plan.dispatches(),
+            Engine::Cpu { .. } => 0,
+        }
+    }
+
+    /// Waits for outstanding checks and returns the totals.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] where a check failed; the errors of the device.
     pub fn finish(&mut self) -> Result<Verification> {
-        todo!()
+        match &self.engine {
+            Engine::Gpu { context, plan, .. } => {
+                let found = plan.finish();
+                context.check()?;
+                found
+            }
+            Engine::Cpu { specs, .. } => Ok(Verification::new(
+                specs.iter().map(|s| (s.name.clone(), s.penalty.rule().backward_ulps())),
+            )),
+        }
     }
+}
+
+fn same(place: &str, name: &str, got: usize, expected: usize) -> Result<()> {
+    if got == expected {
+        return Ok(());
+    }
+    Err(Error::Shape {
+        place: place.into(),
+        name: name.into(),
+        got: got.to_string(),
+        expected: expected.to_string(),
+    })
+}
+
+/// Lays the tensors out in pages, uploads the weights, and binds.
+fn gpu_engine(
+    context: &Context,
+    specs: &[Spec],
+    weights: &[&[f32]],
+    base: Base,
+    verify: Verify,
+) -> Result<Engine> {
+    let pieces = weights.iter().map(|w| (0, 4 * w.len() as u64));
+    let (sizes, places) = gpu::pack(context.device.limits().max_buffer_size, pieces);
+    let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+    let mut pages = Vec::new();
+    for bytes in sizes {
+        let new = |place| gpu::buffer(&context.device, place, bytes, usage, false);
+        let gradients = if base.has_gradient() { Some(new("gradients")?) } else { None };
+        pages.push(Page { weights: new("weights")?, gradients, bytes });
+    }
+    let mut tensors = Vec::with_capacity(specs.len());
+    for ((spec, w), &(page, offset)) in specs.iter().zip(weights).zip(&places) {
+        let view = |buffer: &wgpu::Buffer| View::new(&spec.name, buffer, offset, w.len() as u64);
+        let mut tensor = Tensor::new(spec.clone(), view(&pages[page].weights)?);
+        if let Some(gradients) = &pages[page].gradients {
+            tensor = tensor.with_gradient(view(gradients)?);
+        }
+        tensors.push(tensor);
+        upload(context, &pages[page].weights, offset, w)?;
+    }
+    let plan = Schedule::new(&context.device).bind(base, &tensors, verify)?;
+    context.check()?;
+    Ok(Engine::Gpu { context: Box::new(context.clone()), plan: Box::new(plan), pages, places })
+}
+
+fn upload(context: &Context, buffer: &wgpu::Buffer, offset: u64, values: &[f32]) -> Result<()> {
+    if values.is_empty() {
+        return Ok(());
+    }
+    let bytes = bytemuck::cast_slice(values);
+    gpu::guarded(&context.device, "upload", bytes.len() as u64, || {
+        context.queue.write_buffer(buffer, offset, bytes);
+    })
+}
+
+fn gpu_step(
+    context: &Context,
+    plan: &mut Plan,
+    pages: &[Page],
+    places: &[(usize, u64)],
+    hyper: &Hyper,
+    gradients: &[&[f32]],
+    weights: &mut [&mut [f32]],
+) -> Result<StepReport> {
+    for (gradient, &(page, offset)) in gradients.iter().zip(places) {
+        if let Some(buffer) = &pages[page].gradients {
+            upload(context, buffer, offset, gradient)?;
+        }
+    }
+    let (out, status) = context.submit("step", |encoder| {
+        plan.record(encoder, hyper);
+        let out: Result<Vec<Readback>> = pages
+            .iter()
+            .map(|page| Readback::record(&context.device, encoder, &page.weights, 0, page.bytes))
+            .collect();
+        Ok((out?, plan.status(encoder)?))
+    })?;
+    let mut values = Vec::with_capacity(out.len());
+    for readback in out {
+        values.push(readback.wait::<f32>(&context.device)?);
+    }
+    for (w, &(page, offset)) in weights.iter_mut().zip(places) {
+        let start = offset as usize / 4;
+        w.copy_from_slice(&values[page][start..start + w.len()]);
+    }
+    let nonfinite = status.wait(&context.device)?;
+    context.check()?;
+    plan.verification()?;
+    Ok(StepReport { nonfinite })
 }

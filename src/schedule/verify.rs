@@ -1,15 +1,29 @@
-//! STUB, replaced soon: which steps are checked, and what came of it.
+//! Checking steps against the float64 twin while training goes on.
+//!
+//! For a step that is checked, inputs and outputs of the chosen tensors are copied on the device, before and after the
+//! dispatches and in the same encoder. When the submission is done, worker threads compare them; nothing waits for it.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use rand::SeedableRng;
+use rand::seq::index::sample;
+use rayon::prelude::*;
+
+use super::plan::{Bound, reference};
+use crate::error::{Error, Result};
+use crate::gpu;
+use crate::kernels::step::{Base, Element, Hyper, Reference};
 
 /// Which steps and tensors are checked against the float64 reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verify {
     /// None.
     Off,
-    /// Every `every`-th step, `tensors` tensors of it, drawn with `seed`.
+    /// Every `every`-th recorded step, `tensors` tensors of it, drawn with `seed`.
     Sample {
-        /// Check every this many steps (at least 1).
+        /// Check the first step and every this many after it (at least 1).
         every: u64,
-        /// How many tensors of such a step.
+        /// How many tensors of such a step (at least 1; all where there are fewer).
         tensors: usize,
         /// Seed of the draw.
         seed: u64,
@@ -18,8 +32,52 @@ pub enum Verify {
     Full,
 }
 
-/// The outcome for one tensor of one step.
+impl Verify {
+    /// Checks the parameters.
+    ///
+    /// # Errors
+    /// [`Error::Domain`] where a sample is empty.
+    pub fn check(&self) -> Result<()> {
+        if let Verify::Sample { every, tensors, .. } = *self {
+            crate::error::require(every >= 1, "verification", "every", every as f64, "[1, inf)")?;
+            crate::error::require(tensors >= 1, "verification", "tensors", tensors as f64, "[1, inf)")?;
+        }
+        Ok(())
+    }
+
+    /// The tensors to check at the `recorded`-th step (from 0).
+    fn chosen(&self, recorded: u64, tensors: usize) -> Vec<usize> {
+        match *self {
+            Verify::Off => Vec::new(),
+            Verify::Full => (0..tensors).collect(),
+            Verify::Sample { every, .. } if recorded % every != 0 => Vec::new(),
+            Verify::Sample { tensors: wanted, seed, .. } => {
+                let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed ^ recorded.rotate_left(32));
+                let mut drawn = sample(&mut rng, tensors, wanted.min(tensors)).into_vec();
+                drawn.sort_unstable();
+                drawn
+            }
+        }
+    }
+}
+
+/// The first element outside its bound.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct FirstMismatch {
+    /// The step's number.
+    pub step: u64,
+    /// The element's index in its tensor.
+    pub index: u64,
+    /// What the GPU made of it.
+    pub got: f32,
+    /// The reference's value.
+    pub expected: f64,
+    /// The allowed backward distance |x(y) - x|.
+    pub bound: f64,
+}
+
+/// What the checks of one tensor found, over all checked steps.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
 pub struct TensorReport {
     /// The tensor.
     pub name: String,
@@ -31,15 +89,384 @@ pub struct TensorReport {
     pub in_band: u64,
     /// Largest backward error in ULP of |x|.
     pub max_ulps: f64,
+    /// The largest backward error that the penalty's bound allows, in the same unit.
+    pub allowed_ulps: f64,
+    /// The first mismatch.
+    pub first_mismatch: Option<FirstMismatch>,
 }
 
-/// The sum over all steps so far.
+impl TensorReport {
+    fn merge(&mut self, other: &TensorReport) {
+        self.checked += other.checked;
+        self.mismatches += other.mismatches;
+        self.in_band += other.in_band;
+        self.max_ulps = self.max_ulps.max(other.max_ulps);
+        let earlier = |a: &FirstMismatch, b: &FirstMismatch| (a.step, a.index) <= (b.step, b.index);
+        match (&self.first_mismatch, &other.first_mismatch) {
+            (Some(mine), Some(theirs)) if earlier(mine, theirs) => {}
+            (_, Some(theirs)) => self.first_mismatch = Some(theirs.clone()),
+            (_, None) => {}
+        }
+    }
+}
+
+/// What the checks of a plan found so far.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
 pub struct Verification {
+    /// Steps checked.
+    pub steps: u64,
     /// Elements compared.
     pub checked: u64,
     /// Elements outside the bound.
     pub mismatches: u64,
+    /// Elements in a threshold band, where either branch is right.
+    pub in_band: u64,
     /// Largest backward error in ULP of |x|.
     pub max_ulps: f64,
+    /// Per tensor.
+    pub tensors: Vec<TensorReport>,
+}
+
+impl Verification {
+    pub(super) fn new(specs: impl Iterator<Item = (String, f64)>) -> Self {
+        let tensors = specs
+            .map(|(name, allowed_ulps)| TensorReport { name, allowed_ulps, ..TensorReport::default() })
+            .collect();
+        Verification { tensors, ..Verification::default() }
+    }
+
+    fn add(&mut self, tensor: usize, report: &TensorReport) {
+        self.checked += report.checked;
+        self.mismatches += report.mismatches;
+        self.in_band += report.in_band;
+        self.max_ulps = self.max_ulps.max(report.max_ulps);
+        self.tensors[tensor].merge(report);
+    }
+
+    /// `Ok` without a mismatch, else the error that names the first one.
+    pub(super) fn judged(self) -> Result<Self> {
+        let first = self.tensors.iter().filter_map(|t| t.first_mismatch.as_ref().map(|m| (t, m)));
+        match first.min_by_key(|(_, m)| m.step) {
+            None => Ok(self),
+            Some((t, m)) => Err(Error::Mismatch(format!(
+                "{} of {} elements; first: tensor {:?}, step {}, index {}: GPU {:e}, reference {:e}, allowed \
+                 backward distance {:e}",
+                self.mismatches, self.checked, t.name, m.step, m.index, m.got, m.expected, m.bound
+            ))),
+        }
+    }
+}
+
+/// Compares elements `first..` of a tensor.
+pub(super) fn compare(
+    reference: &Reference,
+    step: u64,
+    first: u64,
+    count: usize,
+    element: impl Fn(usize) -> (Element, Element) + Sync,
+) -> TensorReport {
+    const CHUNK: usize = 4096;
+    (0..count.div_ceil(CHUNK))
+        .into_par_iter()
+        .map(|chunk| {
+            let mut report = TensorReport::default();
+            for k in chunk * CHUNK..count.min((chunk + 1) * CHUNK) {
+                let (before, after) = element(k);
+                let v = reference.judge(before, after);
+                report.checked += 1;
+                report.in_band += u64::from(v.in_band);
+                if v.ok {
+                    report.max_ulps = report.max_ulps.max(v.ulps);
+                    continue;
+                }
+                report.mismatches += 1;
+                report.first_mismatch.get_or_insert(FirstMismatch {
+                    step,
+                    index: first + k as u64,
+                    got: after.w,
+                    expected: v.expected,
+                    bound: v.bound,
+                });
+            }
+            report
+        })
+        .reduce(TensorReport::default, |mut a, b| {
+            a.merge(&b);
+            a
+        })
+}
+
+/// Elements of one tensor inside a staging buffer.
+#[derive(Clone, Debug)]
+struct Piece {
+    tensor: usize,
+    first: u64,
+    count: u64,
+    /// First byte of the copies, the arrays before the step and then those after it, each of `count` elements.
+    offset: u64,
+}
+
+/// A staging buffer with the pieces that it takes.
+#[derive(Debug)]
+struct Batch {
+    bytes: u64,
+    pieces: Vec<Piece>,
+}
+
+/// A check between the copies before and after the dispatches.
+pub(super) struct Open {
+    hyper: Hyper,
+    batches: Vec<(wgpu::Buffer, Batch)>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    done: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    found: Verification,
+    trouble: Option<Error>,
+    /// Batches that have arrived and are not compared yet.
+    outstanding: usize,
+    /// Staging buffers to be used again.
+    spare: Vec<wgpu::Buffer>,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One batch under comparison; however that ends, it is no longer outstanding then.
+struct Ticket(Arc<Shared>);
+
+impl Ticket {
+    fn new(shared: Arc<Shared>) -> Self {
+        shared.lock().outstanding += 1;
+        Ticket(shared)
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.0.lock().outstanding -= 1;
+        self.0.done.notify_all();
+    }
+}
+
+/// The checks of one plan.
+#[derive(Debug)]
+pub(super) struct Checker {
+    device: wgpu::Device,
+    base: Base,
+    verify: Verify,
+    recorded: u64,
+    shared: Arc<Shared>,
+}
+
+impl Checker {
+    pub fn new(device: &wgpu::Device, base: Base, tensors: &[Bound], verify: Verify) -> Result<Self> {
+        let specs = tensors.iter().map(|t| (t.spec.name.clone(), t.spec.penalty.rule().backward_ulps()));
+        let found = Verification::new(specs);
+        let state = State { found, trouble: None, outstanding: 0, spare: Vec::new() };
+        let shared = Arc::new(Shared { state: Mutex::new(state), done: Condvar::new() });
+        Ok(Checker { device: device.clone(), base, verify, recorded: 0, shared })
+    }
+
+    /// Keeps an error that recording could not return.
+    pub fn trouble(&self, error: Error) {
+        self.shared.lock().trouble.get_or_insert(error);
+    }
+
+    /// Arrays copied before the step and after it, as indices of a tensor's views.
+    fn arrays(&self) -> (Vec<usize>, Vec<usize>) {
+        let gradient = usize::from(self.base.has_gradient());
+        let before = (0..1 + gradient + self.base.states()).collect();
+        let after = std::iter::once(0).chain((0..self.base.states()).map(|k| 1 + gradient + k)).collect();
+        (before, after)
+    }
+
+    /// Packs the chosen tensors into staging buffers.
+    fn batches(&self, tensors: &[Bound], chosen: &[usize]) -> Vec<Batch> {
+        const LARGEST: u64 = 1 << 26;
+        let per_element = 4 * (self.arrays().0.len() + self.arrays().1.len()) as u64;
+        let most = LARGEST.min(self.device.limits().max_buffer_size) / per_element;
+        let mut batches: Vec<Batch> = Vec::new();
+        for &tensor in chosen {
+            let length = tensors[tensor].job.views[0].length;
+            let mut first = 0;
+            while first < length {
+                let count = most.min(length - first);
+                let bytes = count * per_element;
+                let room = most * per_element;
+                if batches.last().is_none_or(|b| b.bytes + bytes > room) {
+                    batches.push(Batch { bytes: 0, pieces: Vec::new() });
+                }
+                if let Some(batch) = batches.last_mut() {
+                    batch.pieces.push(Piece { tensor, first, count, offset: batch.bytes });
+                    batch.bytes += bytes;
+                }
+                first += count;
+            }
+        }
+        batches
+    }
+
+    /// Records the copies of the inputs, where this step is checked.
+    pub fn before(
+        &mut self,
+        encoder: &mut wgpu::CommandEncoder,
+        tensors: &[Bound],
+        hyper: &Hyper,
+    ) -> Option<Open> {
+        let chosen = self.verify.chosen(self.recorded, tensors.len());
+        self.recorded += 1;
+        if chosen.is_empty() {
+            return None;
+        }
+        self.shared.lock().found.steps += 1;
+        let mut open = Open { hyper: *hyper, batches: Vec::new() };
+        for batch in self.batches(tensors, &chosen) {
+            let spare = {
+                let mut state = self.shared.lock();
+                let fits = state.spare.iter().position(|b| b.size() >= batch.bytes);
+                fits.map(|k| state.spare.swap_remove(k))
+            };
+            let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+            let staging = match spare {
+                Some(buffer) => buffer,
+                None => match gpu::buffer(&self.device, "verification", batch.bytes, usage, false) {
+                    Ok(buffer) => buffer,
+                    Err(error) => {
+                        self.trouble(error);
+                        continue;
+                    }
+                },
+            };
+            for piece in &batch.pieces {
+                let mut to = piece.offset;
+                for &k in &self.arrays().0 {
+                    copy(encoder, tensors, piece, k, &staging, &mut to);
+                }
+            }
+            open.batches.push((staging, batch));
+        }
+        Some(open)
+    }
+
+    /// Records the copies of the outputs and what happens when they have arrived.
+    pub fn after(&self, encoder: &mut wgpu::CommandEncoder, tensors: &[Bound], open: Open) {
+        let (before, after) = self.arrays();
+        for (staging, batch) in open.batches {
+            for piece in &batch.pieces {
+                let mut to = piece.offset + 4 * piece.count * before.len() as u64;
+                for &k in &after {
+                    copy(encoder, tensors, piece, k, &staging, &mut to);
+                }
+            }
+            let work: Vec<(Piece, Reference)> = batch
+                .pieces
+                .iter()
+                .map(|p| (p.clone(), reference(self.base, &tensors[p.tensor].spec, &open.hyper)))
+                .collect();
+            let shared = self.shared.clone();
+            let (base, step) = (self.base, open.hyper.step());
+            let mapped = staging.clone();
+            encoder.map_buffer_on_submit(&staging, wgpu::MapMode::Read, .., move |result| match result {
+                Ok(()) => {
+                    let ticket = Ticket::new(shared);
+                    rayon::spawn(move || finish(&ticket, base, step, &mapped, &work));
+                }
+                Err(error) => {
+                    shared.lock().trouble.get_or_insert(Error::DeviceLost {
+                        place: "verification".into(),
+                        reason: error.to_string(),
+                    });
+                }
+            });
+        }
+    }
+
+    pub fn result(&self) -> Result<Verification> {
+        let mut state = self.shared.lock();
+        match state.trouble.take() {
+            Some(error) => Err(error),
+            None => state.found.clone().judged(),
+        }
+    }
+
+    /// Waits for the worker threads. The device must have been polled until its queue was empty: then every submitted
+    /// check has arrived.
+    pub fn join(&self) {
+        let mut state = self.shared.lock();
+        while state.outstanding > 0 {
+            state = self.shared.done.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// Records the copy of one array of a piece.
+fn copy(
+    encoder: &mut wgpu::CommandEncoder,
+    tensors: &[Bound],
+    piece: &Piece,
+    view: usize,
+    staging: &wgpu::Buffer,
+    to: &mut u64,
+) {
+    let view = &tensors[piece.tensor].job.views[view];
+    encoder.copy_buffer_to_buffer(&view.buffer, view.offset + 4 * piece.first, staging, *to, 4 * piece.count);
+    *to += 4 * piece.count;
+}
+
+/// Compares a batch that has arrived, and gives the staging buffer back.
+fn finish(ticket: &Ticket, base: Base, step: u64, staging: &wgpu::Buffer, work: &[(Piece, Reference)]) {
+    let reports: Vec<(usize, TensorReport)> = match staging.get_mapped_range(..) {
+        Ok(bytes) => {
+            let values: &[f32] = bytemuck::cast_slice(&bytes);
+            work.iter()
+                .map(|(piece, reference)| {
+                    let count = piece.count as usize;
+                    let start = piece.offset as usize / 4;
+                    let array = |k: usize, i: usize| values[start + k * count + i];
+                    let gradient = usize::from(base.has_gradient());
+                    let arrays = 1 + gradient + base.states();
+                    let element = |i: usize| {
+                        let g = if gradient == 1 { array(1, i) } else { 0.0 };
+                        let state = |k: usize, from: usize| {
+                            if base.states() > k { array(from + k, i) } else { 0.0 }
+                        };
+                        let before = Element {
+                            w: array(0, i),
+                            g,
+                            m: state(0, 1 + gradient),
+                            v: state(1, 1 + gradient),
+                        };
+                        let after = Element {
+                            w: array(arrays, i),
+                            g,
+                            m: state(0, arrays + 1),
+                            v: state(1, arrays + 1),
+                        };
+                        (before, after)
+                    };
+                    (piece.tensor, compare(reference, step, piece.first, count, element))
+                })
+                .collect()
+        }
+        Err(error) => {
+            ticket.0.lock().trouble.get_or_insert(gpu::refused("verification", &error));
+            return;
+        }
+    };
+    staging.unmap();
+    let mut state = ticket.0.lock();
+    for (tensor, report) in &reports {
+        state.found.add(*tensor, report);
+    }
+    state.spare.push(staging.clone());
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::error::{Error, Result, require};
-use crate::penalty::{Domain, WEIGHT};
+use crate::penalty::{CONSTANTS, Domain, WEIGHT};
 use std::ops::Bound::{Excluded, Included};
 
 /// The values that change from step to step.
@@ -163,6 +163,64 @@ impl Base {
     #[must_use]
     pub fn has_gradient(&self) -> bool {
         !matches!(self, Base::Prox)
+    }
+
+    /// The WGSL file that implements it; heavy ball and Nesterov, Adam and AdamW share one.
+    pub(super) fn kernel(&self) -> &'static str {
+        match self {
+            Base::HeavyBall { .. } | Base::Nesterov { .. } => "momentum",
+            Base::Adam(_) => "adam",
+            other => other.name(),
+        }
+    }
+
+    /// The text of that file.
+    pub(super) fn wgsl(&self) -> &'static str {
+        match self {
+            Base::Prox => include_str!("../../../shaders/step/prox.wgsl"),
+            Base::Gradient => include_str!("../../../shaders/step/gradient.wgsl"),
+            Base::HeavyBall { .. } | Base::Nesterov { .. } => {
+                include_str!("../../../shaders/step/momentum.wgsl")
+            }
+            Base::Adam(_) | Base::AdamMetric(_) => include_str!("../../../shaders/step/adam.wgsl"),
+        }
+    }
+
+    /// The names of the fields of WGSL's `struct Base`, in order.
+    #[must_use]
+    pub fn constant_names(&self) -> [&'static str; CONSTANTS] {
+        let [_, u1, u2, u3, u4, u5, u6, u7] =
+            ["unused0", "unused1", "unused2", "unused3", "unused4", "unused5", "unused6", "unused7"];
+        match self {
+            Base::Prox => ["unused0", u1, u2, u3, u4, u5, u6, u7],
+            Base::Gradient => ["rate", u1, u2, u3, u4, u5, u6, u7],
+            Base::HeavyBall { .. } | Base::Nesterov { .. } => {
+                ["rate", "momentum", "look", "follow", u4, u5, u6, u7]
+            }
+            Base::Adam(_) | Base::AdamMetric(_) => {
+                ["rate", "keep", "beta1", "rest1", "beta2", "rest2", "root_scale", "epsilon"]
+            }
+        }
+    }
+
+    /// Their values for a learning rate and a step number, in float64, rounded once.
+    #[must_use]
+    pub fn constants(&self, rate: f64, step: u64) -> [f32; CONSTANTS] {
+        let wide = match *self {
+            Base::Prox => [0.0; CONSTANTS],
+            Base::Gradient => [rate, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
+            Base::HeavyBall { momentum } => [rate, momentum, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0],
+            Base::Nesterov { momentum } => [rate, momentum, 1.0, momentum, 0.0, 0.0, 0.0, 0.0],
+            Base::Adam(Adam { beta1, beta2, epsilon, decay })
+            | Base::AdamMetric(Adam { beta1, beta2, epsilon, decay }) => {
+                // 1 - beta^n without cancellation at large n or beta near 1
+                let correction = |beta: f64| -(step as f64 * beta.ln()).exp_m1();
+                let root_scale = 1.0 / correction(beta2).sqrt();
+                let rate1 = rate / correction(beta1);
+                [rate1, 1.0 - rate * decay, beta1, 1.0 - beta1, beta2, 1.0 - beta2, root_scale, epsilon]
+            }
+        };
+        wide.map(|c| c as f32)
     }
 
     /// Bytes moved per f32 element: the floor that the kernel holds. 8, 12, 20 or 28.

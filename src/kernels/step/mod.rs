@@ -1,4 +1,315 @@
-//! W <- prox(W - rate * direction), fused in one pass over memory.
+//! The fused step: W <- prox(W - rate * direction), for every penalty and base step, in one pass over memory.
+//!
+//! **Formula.** A [`Base`] step moves the weight to a point (for plain gradient, `W - rate G`), the prox of the
+//! tensor's [`Penalty`] with step size `rate` and weight `lambda` is taken there, and the result replaces W.
+//!
+//! **Memory.** 8 bytes per element for the prox alone, 12 with a gradient, 20 with momentum, 28 with Adam: each word
+//! is read once and written once. Words are `vec4` where the offsets of W, G and the states agree modulo four
+//! elements (the few elements before and after take the scalar variant), single elements otherwise. One dispatch
+//! works on many tensors: each workgroup reads one [`Tile`].
+//!
+//! **Determinism.** Elements are independent; the same adapter gives the same bits each run, and batching tensors
+//! does not change them.
+//!
+//! **NaN and infinities.** Found by their bits before any arithmetic. The prox alone hands them through; a step with
+//! a gradient writes the quiet NaN 0x7fc00000 into the weight and its states where any input is not finite or the
+//! update overflows. Either way the element is counted in the tensor's status word.
+//!
+//! **Accuracy.** The point carries the error that WGSL allows for its formula ([`Approx`](crate::accuracy::Approx));
+//! the prox holds the backward error that its penalty states. [`Reference::judge`] asserts both.
+//!
+//! **Limits.** 256 invocations per workgroup; 5 storage buffers per stage with a gradient, 6 with momentum, 7 with
+//! Adam. No optional feature.
+
 mod base;
+mod cases;
+mod dispatch;
+mod reference;
 
 pub use base::{Adam, Base, Hyper};
+pub use dispatch::{Dispatches, Job};
+pub use reference::{Element, Reference};
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use super::Room;
+use crate::error::{Error, Result};
+use crate::gpu::{self, Pipeline};
+use crate::penalty::{CONSTANTS, Penalty};
+
+/// The register's line.
+pub(super) const ROOM: Room = Room {
+    name: "step",
+    variants: || variants().iter().map(|v| (v.name(), v.source())).collect(),
+    cases: cases::all,
+};
+
+/// Invocations per workgroup.
+pub const WORKGROUP: u32 = 256;
+
+/// Elements per word of the widest variant; tensors are split into words, heads and tails by it.
+pub const LANES: u64 = 4;
+
+/// A run of elements of one tensor, the work of one workgroup. WGSL's `Tile`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct Tile {
+    /// First word of the weights, from the start of the binding.
+    pub w: u32,
+    /// First word of the gradient.
+    pub g: u32,
+    /// First word of the first state.
+    pub m: u32,
+    /// First word of the second state.
+    pub v: u32,
+    /// Words in the tile.
+    pub length: u32,
+    /// Which [`Row`] applies.
+    pub row: u32,
+    /// Which status word counts its non-finite elements.
+    pub tensor: u32,
+    /// Padding to 32 bytes.
+    pub unused: u32,
+}
+
+/// The values that change from step to step. WGSL's `Row`: `Base` and `Constants`, eight f32 each.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct Row {
+    /// WGSL's `Base`; the names are [`Base::constant_names`].
+    pub base: [f32; CONSTANTS],
+    /// WGSL's `Constants`; the names are the penalty's.
+    pub prox: [f32; CONSTANTS],
+}
+
+/// Elements per word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Width {
+    /// One.
+    Scalar,
+    /// Four.
+    Vec4,
+}
+
+impl Width {
+    /// Elements per word.
+    #[must_use]
+    pub fn elements(self) -> u64 {
+        match self {
+            Width::Scalar => 1,
+            Width::Vec4 => LANES,
+        }
+    }
+}
+
+/// One kernel: what changes the code. Parameters of the penalty and of the base step are data, not code.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Variant {
+    base: Base,
+    penalty: Penalty,
+    width: Width,
+}
+
+impl Variant {
+    /// The kernel for a base step, a penalty and a word width.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for Adam's metric with a penalty whose threshold has no closed form in the step size.
+    pub fn new(base: Base, penalty: Penalty, width: Width) -> Result<Self> {
+        if matches!(base, Base::AdamMetric(_)) && !penalty.rule().per_element_step() {
+            let can = Penalty::all().into_iter().filter(|p| p.rule().per_element_step());
+            return Err(Error::Unsupported {
+                place: "step".into(),
+                what: format!(
+                    "adam-metric with {}, whose threshold the host must solve for each step size",
+                    penalty.name()
+                ),
+                allowed: can.map(|p| p.name()).collect::<Vec<_>>().join(", "),
+            });
+        }
+        Ok(Variant { base, penalty, width })
+    }
+
+    /// `base/penalty/width`, for example `gradient/tl1/vec4`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let width = match self.width {
+            Width::Scalar => "scalar",
+            Width::Vec4 => "vec4",
+        };
+        format!("{}/{}/{width}", self.base.kernel(), self.penalty.name())
+    }
+
+    /// The complete WGSL; its entry point is `step`.
+    #[must_use]
+    pub fn source(&self) -> String {
+        let constants = match self.base {
+            Base::AdamMetric(_) => include_str!("../../../shaders/step/metric.wgsl"),
+            _ => include_str!("../../../shaders/step/plain.wgsl"),
+        };
+        let width = match self.width {
+            Width::Scalar => include_str!("../../../shaders/step/scalar.wgsl"),
+            Width::Vec4 => include_str!("../../../shaders/step/vec4.wgsl"),
+        };
+        [
+            self.penalty.rule().wgsl(),
+            constants,
+            self.base.wgsl(),
+            width,
+            include_str!("../../../shaders/step.wgsl"),
+        ]
+        .join("\n")
+    }
+
+    /// Elements per word.
+    #[must_use]
+    pub fn width(&self) -> Width {
+        self.width
+    }
+
+    /// Which of the tensor bindings W, G, M, V the kernel uses.
+    fn tensors(&self) -> [bool; 4] {
+        [true, self.base.has_gradient(), self.base.states() > 0, self.base.states() > 1]
+    }
+}
+
+/// Every kernel of the room.
+#[must_use]
+pub fn variants() -> Vec<Variant> {
+    let mut all: Vec<Variant> = Vec::new();
+    for base in Base::all() {
+        for penalty in Penalty::all() {
+            for width in [Width::Scalar, Width::Vec4] {
+                all.extend(Variant::new(base, penalty, width).ok());
+            }
+        }
+    }
+    let mut seen = std::collections::HashSet::new();
+    all.retain(|v| seen.insert(v.name()));
+    all
+}
+
+/// A range of a buffer as a kernel binds it.
+#[derive(Clone, Debug)]
+pub struct Window {
+    /// The buffer.
+    pub buffer: wgpu::Buffer,
+    /// First byte, aligned to the device's storage offset alignment.
+    pub offset: u64,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// The room's pipelines on one device, built when first needed.
+#[derive(Debug)]
+pub struct Kernels {
+    device: wgpu::Device,
+    pipelines: Mutex<HashMap<String, Arc<Pipeline>>>,
+}
+
+impl Kernels {
+    /// For a device that stays its owner's. Builds nothing yet.
+    #[must_use]
+    pub fn new(device: &wgpu::Device) -> Self {
+        Kernels { device: device.clone(), pipelines: Mutex::default() }
+    }
+
+    /// The pipeline of a variant, compiled at the first call.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] where the device allows too few storage buffers or invocations, [`Error::Gpu`] where its
+    /// driver refuses the shader.
+    pub fn pipeline(&self, variant: &Variant) -> Result<Arc<Pipeline>> {
+        let mut pipelines = self.pipelines.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(pipeline) = pipelines.get(&variant.name()) {
+            return Ok(pipeline.clone());
+        }
+        let used = variant.tensors();
+        let mut bindings = vec![(0, true), (1, true), (2, false)];
+        bindings.extend((0u32..4).filter(|&k| used[k as usize]).map(|k| (3 + k, false)));
+        let pipeline = Arc::new(gpu::compute_pipeline(
+            &self.device,
+            &format!("step/{}", variant.name()),
+            &variant.source(),
+            "step",
+            WORKGROUP,
+            &bindings,
+        )?);
+        pipelines.insert(variant.name(), pipeline.clone());
+        Ok(pipeline)
+    }
+
+    /// Binds the tables and up to four tensor windows (W, G, M, V as far as the variant uses them).
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] where wgpu refuses a binding.
+    pub(crate) fn bind(
+        &self,
+        pipeline: &Pipeline,
+        variant: &Variant,
+        tables: [&wgpu::Buffer; 3],
+        windows: &[Window; 4],
+    ) -> Result<wgpu::BindGroup> {
+        let mut entries: Vec<_> = tables
+            .iter()
+            .enumerate()
+            .map(|(k, table)| wgpu::BindGroupEntry { binding: k as u32, resource: table.as_entire_binding() })
+            .collect();
+        for (k, window) in windows.iter().enumerate().filter(|(k, _)| variant.tensors()[*k]) {
+            entries.push(wgpu::BindGroupEntry {
+                binding: 3 + k as u32,
+                resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                    buffer: &window.buffer,
+                    offset: window.offset,
+                    size: std::num::NonZeroU64::new(window.size),
+                }),
+            });
+        }
+        gpu::guarded(&self.device, "step: bind group", 0, || {
+            self.device.create_bind_group(&wgpu::BindGroupDescriptor {
+                label: Some("maf-srl step"),
+                layout: &pipeline.layout,
+                entries: &entries,
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wgpu::naga;
+
+    fn members(module: &naga::Module, name: &str) -> (Vec<(String, u32)>, u32) {
+        let (_, ty) = module.types.iter().find(|(_, t)| t.name.as_deref() == Some(name)).unwrap();
+        let naga::TypeInner::Struct { members, span } = &ty.inner else { panic!("{name} is a struct") };
+        (members.iter().map(|m| (m.name.clone().unwrap(), m.offset)).collect(), *span)
+    }
+
+    #[test]
+    fn every_variant_is_valid_and_its_structs_match_the_host() {
+        for variant in variants() {
+            let source = variant.source();
+            let module = naga::front::wgsl::parse_str(&source)
+                .unwrap_or_else(|e| panic!("{}: {}", variant.name(), e.emit_to_string(&source)));
+            naga::valid::Validator::new(
+                naga::valid::ValidationFlags::all(),
+                naga::valid::Capabilities::default(),
+            )
+            .validate(&module)
+            .unwrap_or_else(|e| panic!("{}: {e:?}", variant.name()));
+            assert_eq!(module.entry_points[0].name, ROOM.name);
+
+            let spaced = |names: [&str; CONSTANTS]| {
+                names.iter().zip(0..).map(|(n, k)| (n.to_string(), 4 * k)).collect()
+            };
+            assert_eq!(members(&module, "Constants"), (spaced(variant.penalty.rule().constant_names()), 32));
+            assert_eq!(members(&module, "Base"), (spaced(variant.base.constant_names()), 32));
+            let tile = spaced(["w", "g", "m", "v", "length", "row", "tensor", "unused"]);
+            assert_eq!(members(&module, "Tile"), (tile, size_of::<Tile>() as u32));
+            let row = vec![("base".into(), 0), ("prox".into(), 32)];
+            assert_eq!(members(&module, "Row"), (row, size_of::<Row>() as u32));
+        }
+    }
+}

@@ -1,0 +1,32 @@
+// adam: M <- beta1 M + (1 - beta1) G; V <- beta2 V + (1 - beta2) G^2; keep W - rate M / (root_scale sqrt(V) + epsilon).
+// The bias corrections are folded into rate and root_scale; keep = 1 - rate * decay is AdamW's weight decay.
+struct Base {
+    rate: f32,
+    keep: f32,
+    beta1: f32,
+    rest1: f32,
+    beta2: f32,
+    rest2: f32,
+    root_scale: f32,
+    epsilon: f32,
+}
+
+const PASS_NONFINITE = false;
+
+fn advance(tile: Tile, i: u32, b: Base, before: vec4<u32>) -> Moved {
+    let g = load_g(tile.g + i);
+    let m = load_m(tile.m + i);
+    let v = load_v(tile.v + i);
+    let gradient = bitcast<vec4<f32>>(g);
+    let first = b.beta1 * bitcast<vec4<f32>>(m) + b.rest1 * gradient;
+    let second = b.beta2 * bitcast<vec4<f32>>(v) + (b.rest2 * gradient) * gradient;
+    let bad = nonfinite(before) | nonfinite(g) | nonfinite(m) | nonfinite(v)
+        | nonfinite(bitcast<vec4<u32>>(first)) | nonfinite(bitcast<vec4<u32>>(second));
+    store_m(tile.m + i, poisoned(first, bad));
+    store_v(tile.v + i, poisoned(second, bad));
+    // WGSL leaves sqrt(0) open: it is 1 / inverseSqrt(0).
+    let root = select(sqrt(second), vec4(0.0), second == vec4(0.0));
+    let denominator = b.root_scale * root + vec4(b.epsilon);
+    let point = b.keep * bitcast<vec4<f32>>(before) - b.rate * (first / denominator);
+    return Moved(point, bad, vec4(1.0) / denominator);
+}

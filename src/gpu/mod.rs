@@ -1,0 +1,132 @@
+//! Adapters, devices, pipelines, views of buffers, readback and timing. Knows nothing of penalties.
+//!
+//! Everything here works on a *borrowed* device: no error handler is installed on it, and every call that may
+//! fail runs in error scopes of our own. Only [`Context`] owns a device.
+
+mod adapters;
+mod context;
+mod pipeline;
+mod readback;
+mod timing;
+mod view;
+
+pub use adapters::{AdapterFacts, HELP, adapters, choose};
+pub use context::Context;
+pub use pipeline::{Pipeline, compute_pipeline};
+pub use readback::Readback;
+pub use timing::{Clock, Timer};
+pub use view::View;
+
+use crate::error::{Error, Result};
+
+/// Runs calls that create things on `device` and turns every error they cause into a typed one. `bytes` is the size
+/// of the allocation, for the message of [`Error::OutOfMemory`].
+///
+/// The scopes are popped before this returns; nothing reaches the owner's handlers.
+///
+/// # Errors
+/// [`Error::OutOfMemory`], [`Error::DeviceLost`] or [`Error::Gpu`], naming `place`.
+pub fn guarded<T>(device: &wgpu::Device, place: &str, bytes: u64, calls: impl FnOnce() -> T) -> Result<T> {
+    let scopes = [wgpu::ErrorFilter::Internal, wgpu::ErrorFilter::OutOfMemory, wgpu::ErrorFilter::Validation]
+        .map(|filter| device.push_error_scope(filter));
+    let made = calls();
+    // Natively a scope is popped at once; no await is held open. In reverse order, as wgpu asks.
+    let mut caught = None;
+    for scope in scopes.into_iter().rev() {
+        caught = pollster::block_on(scope.pop()).or(caught);
+    }
+    match caught {
+        None => Ok(made),
+        Some(error) => Err(typed(place, bytes, error)),
+    }
+}
+
+/// wgpu's error as one of ours.
+pub(crate) fn typed(place: &str, bytes: u64, error: wgpu::Error) -> Error {
+    let place = place.to_string();
+    match error {
+        wgpu::Error::OutOfMemory { .. } => Error::OutOfMemory { place, bytes },
+        wgpu::Error::Validation { description, .. } | wgpu::Error::Internal { description, .. } => {
+            let reason = description.split_whitespace().collect::<Vec<_>>().join(" ");
+            // wgpu reports calls on a lost device as validation errors
+            if reason.contains("lost") || reason.contains("is invalid because") {
+                Error::DeviceLost { place, reason }
+            } else {
+                Error::Gpu { place, reason }
+            }
+        }
+    }
+}
+
+/// Creates a buffer, checked against the device's limits first.
+///
+/// # Errors
+/// [`Error::Limit`] where `size` exceeds `max_buffer_size`; the errors of [`guarded`].
+pub fn buffer(
+    device: &wgpu::Device,
+    place: &str,
+    size: u64,
+    usage: wgpu::BufferUsages,
+    mapped_at_creation: bool,
+) -> Result<wgpu::Buffer> {
+    let limit = device.limits().max_buffer_size;
+    if size > limit {
+        return Err(Error::Limit { place: place.into(), name: "max_buffer_size", needed: size, limit });
+    }
+    guarded(device, place, size, || {
+        device.create_buffer(&wgpu::BufferDescriptor { label: Some(place), size, usage, mapped_at_creation })
+    })
+}
+
+/// Creates a buffer that holds `contents`, padded to 16 bytes so that it can be bound even when empty.
+///
+/// # Errors
+/// As [`buffer`].
+pub fn buffer_with(
+    device: &wgpu::Device,
+    place: &str,
+    contents: &[u8],
+    usage: wgpu::BufferUsages,
+) -> Result<wgpu::Buffer> {
+    let made = buffer(device, place, (contents.len() as u64).max(16).next_multiple_of(4), usage, true)?;
+    {
+        let mut view = made.get_mapped_range_mut(..).map_err(|e| refused(place, &e))?;
+        view.slice(..contents.len()).copy_from_slice(contents);
+    }
+    made.unmap();
+    Ok(made)
+}
+
+/// A mapping that was refused.
+pub(crate) fn refused(place: &str, reason: &dyn std::fmt::Display) -> Error {
+    Error::Gpu { place: place.into(), reason: reason.to_string() }
+}
+
+/// Waits until the device has done everything submitted so far, running the callbacks that are due.
+///
+/// # Errors
+/// [`Error::Gpu`] where wgpu cannot wait.
+pub fn wait(device: &wgpu::Device, place: &str) -> Result<()> {
+    device.poll(wgpu::PollType::wait_indefinitely()).map(drop).map_err(|e| refused(place, &e))
+}
+
+/// Lays `(lead, bytes)` pieces out in buffers of at most `limit` bytes: each piece starts `lead` bytes past a multiple of
+/// 16, in order, and in a new buffer where it does not fit. Returns the buffers' sizes and each piece's buffer and offset.
+pub(crate) fn pack(limit: u64, pieces: impl Iterator<Item = (u64, u64)>) -> (Vec<u64>, Vec<(usize, u64)>) {
+    const ALIGN: u64 = 16;
+    let mut sizes = vec![0];
+    let mut places = Vec::new();
+    for (lead, bytes) in pieces {
+        let span = (lead + bytes).next_multiple_of(ALIGN);
+        if sizes[sizes.len() - 1] + span > limit {
+            sizes.push(0);
+        }
+        let page = sizes.len() - 1;
+        places.push((page, sizes[page] + lead));
+        sizes[page] += span;
+    }
+    for size in &mut sizes {
+        *size = (*size).max(ALIGN);
+    }
+    (sizes, places)
+}

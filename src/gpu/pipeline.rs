@@ -1,0 +1,87 @@
+//! The one way a compute pipeline is made: limits checked by us first, then built inside error scopes.
+
+use super::guarded;
+use crate::error::{Error, Result};
+
+/// A compute pipeline with the layout of its bind group 0.
+#[derive(Clone, Debug)]
+pub struct Pipeline {
+    /// The pipeline.
+    pub pipeline: wgpu::ComputePipeline,
+    /// The layout of bind group 0.
+    pub layout: wgpu::BindGroupLayout,
+}
+
+/// Builds `entry` of `source` with the override constant `workgroup` and storage buffers `(binding, read only)` in
+/// bind group 0. wgpu does not check workgroup sizes that come from override constants, so this does.
+///
+/// # Errors
+/// [`Error::Limit`] naming the limit; [`Error::Gpu`] where the shader is refused.
+pub fn compute_pipeline(
+    device: &wgpu::Device,
+    place: &str,
+    source: &str,
+    entry: &str,
+    workgroup: u32,
+    bindings: &[(u32, bool)],
+) -> Result<Pipeline> {
+    let limits = device.limits();
+    for (name, needed, limit) in [
+        ("max_compute_invocations_per_workgroup", workgroup, limits.max_compute_invocations_per_workgroup),
+        ("max_compute_workgroup_size_x", workgroup, limits.max_compute_workgroup_size_x),
+        (
+            "max_storage_buffers_per_shader_stage",
+            bindings.len() as u32,
+            limits.max_storage_buffers_per_shader_stage,
+        ),
+    ] {
+        if needed > limit {
+            return Err(Error::Limit {
+                place: place.into(),
+                name,
+                needed: u64::from(needed),
+                limit: u64::from(limit),
+            });
+        }
+    }
+    let entries: Vec<_> = bindings
+        .iter()
+        .map(|&(binding, read_only)| wgpu::BindGroupLayoutEntry {
+            binding,
+            visibility: wgpu::ShaderStages::COMPUTE,
+            ty: wgpu::BindingType::Buffer {
+                ty: wgpu::BufferBindingType::Storage { read_only },
+                has_dynamic_offset: false,
+                min_binding_size: None,
+            },
+            count: None,
+        })
+        .collect();
+    guarded(device, place, 0, || {
+        let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+            label: Some(place),
+            entries: &entries,
+        });
+        let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: Some(place),
+            bind_group_layouts: &[Some(&layout)],
+            immediate_size: 0,
+        });
+        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+            label: Some(place),
+            source: wgpu::ShaderSource::Wgsl(source.into()),
+        });
+        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(place),
+            layout: Some(&pipeline_layout),
+            module: &module,
+            entry_point: Some(entry),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                constants: &[("workgroup", f64::from(workgroup))],
+                zero_initialize_workgroup_memory: false,
+            },
+            cache: None,
+        });
+        Pipeline { pipeline, layout }
+    })
+}

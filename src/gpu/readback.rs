@@ -1,0 +1,79 @@
+//! Reading device memory without stalling: a future, with a blocking form beside it.
+
+use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
+
+use super::{buffer, refused, wait};
+use crate::error::{Error, Result};
+
+/// Bytes on their way from the device: resolves when the submission that holds the copy is done and the device is
+/// polled. On dropping it the copy is forgotten.
+#[derive(Debug)]
+pub struct Readback {
+    staging: wgpu::Buffer,
+    mapped: OneshotReceiver<std::result::Result<(), wgpu::BufferAsyncError>>,
+    size: u64,
+}
+
+impl Readback {
+    /// Records a copy of `size` bytes (a multiple of 4) from byte `offset` of `source`, whose usage includes
+    /// `COPY_SRC`.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] or [`Error::OutOfMemory`] where the staging buffer cannot be had.
+    pub fn record(
+        device: &wgpu::Device,
+        encoder: &mut wgpu::CommandEncoder,
+        source: &wgpu::Buffer,
+        offset: u64,
+        size: u64,
+    ) -> Result<Self> {
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let staging = buffer(device, "readback", size.max(4), usage, false)?;
+        if size > 0 {
+            encoder.copy_buffer_to_buffer(source, offset, &staging, 0, size);
+        }
+        let (sender, mapped) = oneshot_channel();
+        encoder.map_buffer_on_submit(&staging, wgpu::MapMode::Read, .., move |result| {
+            // nobody waits for it any more: nothing to do
+            let _ = sender.send(result);
+        });
+        Ok(Readback { staging, mapped, size })
+    }
+
+    /// The values, once somebody polls the device.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`] where the mapping failed or the commands were never submitted.
+    pub async fn values<T: bytemuck::Pod>(self) -> Result<Vec<T>> {
+        let lost = |reason: String| Error::DeviceLost { place: "readback".into(), reason };
+        match self.mapped.receive().await {
+            None => return Err(lost("the copy was never submitted, or the device is gone".into())),
+            Some(Err(error)) => return Err(lost(error.to_string())),
+            Some(Ok(())) => {}
+        }
+        let view = self.staging.get_mapped_range(..).map_err(|e| refused("readback", &e))?;
+        let bytes = &view[..usize::try_from(self.size).unwrap_or(view.len())];
+        let values = bytemuck::pod_collect_to_vec(bytes);
+        drop(view);
+        self.staging.unmap();
+        Ok(values)
+    }
+
+    /// The values; polls `device` until they are there. The commands must have been submitted.
+    ///
+    /// # Errors
+    /// As [`Readback::values`].
+    pub fn wait<T: bytemuck::Pod>(self, device: &wgpu::Device) -> Result<Vec<T>> {
+        wait(device, "readback")?;
+        let mut values = std::pin::pin!(self.values());
+        // after a completed poll the callback has run: one look suffices, and a lost device cannot hang us
+        let waker = std::task::Waker::noop();
+        match values.as_mut().poll(&mut std::task::Context::from_waker(waker)) {
+            std::task::Poll::Ready(values) => values,
+            std::task::Poll::Pending => Err(Error::DeviceLost {
+                place: "readback".into(),
+                reason: "the copy never completed; was it submitted?".into(),
+            }),
+        }
+    }
+}

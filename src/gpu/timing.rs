@@ -1,0 +1,106 @@
+//! How long kernels take: timestamps where the device has them, else the wall clock, and which of the two.
+
+use std::time::Instant;
+
+use super::{Readback, buffer, guarded, wait};
+use crate::error::Result;
+
+/// What measured a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Clock {
+    /// Timestamps written by the device at the begin and end of a compute pass.
+    Device,
+    /// The host's clock, from submission to completion, the overhead of both included.
+    Wall,
+}
+
+/// Times compute passes on a device.
+#[derive(Debug)]
+pub struct Timer {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    stamps: Option<(wgpu::QuerySet, wgpu::Buffer)>,
+}
+
+impl Timer {
+    /// Uses timestamps if the device was created with `TIMESTAMP_QUERY`.
+    ///
+    /// # Errors
+    /// Those of creating a query set and a buffer of 16 bytes.
+    pub fn new(device: &wgpu::Device, queue: &wgpu::Queue) -> Result<Self> {
+        let stamps = if device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
+            let set = guarded(device, "timer", 16, || {
+                device.create_query_set(&wgpu::QuerySetDescriptor {
+                    label: Some("maf-srl timer"),
+                    ty: wgpu::QueryType::Timestamp,
+                    count: 2,
+                })
+            })?;
+            let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
+            Some((set, buffer(device, "timer", 16, usage, false)?))
+        } else {
+            None
+        };
+        Ok(Timer { device: device.clone(), queue: queue.clone(), stamps })
+    }
+
+    /// What measures.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        if self.stamps.is_some() { Clock::Device } else { Clock::Wall }
+    }
+
+    /// Nanoseconds that the dispatches which `record` writes into one compute pass take. `before` may record
+    /// preparations that are not timed.
+    ///
+    /// # Errors
+    /// Those of submitting and reading back.
+    pub fn time(
+        &self,
+        before: impl FnOnce(&mut wgpu::CommandEncoder),
+        record: impl FnOnce(&mut wgpu::ComputePass<'_>),
+    ) -> Result<f64> {
+        wait(&self.device, "timer")?;
+        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        before(&mut encoder);
+        if self.stamps.is_none() {
+            // preparations go first, so that the wall clock sees the pass alone
+            self.queue.submit([encoder.finish()]);
+            wait(&self.device, "timer")?;
+            encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        }
+        let writes = self.stamps.as_ref().map(|(set, _)| wgpu::ComputePassTimestampWrites {
+            query_set: set,
+            beginning_of_pass_write_index: Some(0),
+            end_of_pass_write_index: Some(1),
+        });
+        {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+                label: Some("maf-srl timed"),
+                timestamp_writes: writes,
+            });
+            record(&mut pass);
+        }
+        let stamps = match &self.stamps {
+            Some((set, resolved)) => {
+                encoder.resolve_query_set(set, 0..2, resolved, 0);
+                Some(Readback::record(&self.device, &mut encoder, resolved, 0, 16)?)
+            }
+            None => None,
+        };
+        let start = Instant::now();
+        self.queue.submit([encoder.finish()]);
+        match stamps {
+            Some(readback) => {
+                let stamps: Vec<u64> = readback.wait(&self.device)?;
+                let ticks = stamps[1].saturating_sub(stamps[0]);
+                Ok(ticks as f64 * f64::from(self.queue.get_timestamp_period()))
+            }
+            None => {
+                wait(&self.device, "timer")?;
+                Ok(start.elapsed().as_nanos() as f64)
+            }
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! The cases of the step: every penalty times every base step at small, ordinary and large steps and on both sides of
+//! each regime switch, and every layout of memory that a caller may bring.
+
+use rand::{Rng, RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::{
+    Base, Dispatches, Element, Hyper, Job, Kernels, LANES, Reference, Row, Variant, WORKGROUP, Width,
+};
+use crate::error::Result;
+use crate::gpu::{self, Readback, View};
+use crate::kernels::{Case, Outcome, compare};
+use crate::penalty::Penalty;
+
+/// The word round every tensor: a NaN with a payload that no kernel writes.
+const GUARD: u32 = 0x7fbadbad;
+
+/// One tensor, stepped once.
+#[derive(Clone, Debug)]
+struct Step {
+    name: String,
+    base: Base,
+    penalty: Penalty,
+    lambda: f64,
+    hyper: Hyper,
+    length: usize,
+    /// Where the tensors start, in elements: W, G, M, V.
+    leads: [u64; 4],
+    /// Whether all of them lie in one buffer.
+    one_buffer: bool,
+}
+
+/// Every case.
+pub(super) fn all() -> Vec<Box<dyn Case>> {
+    let mut all: Vec<Step> = Vec::new();
+    for base in Base::all() {
+        for penalty in Penalty::all() {
+            if Variant::new(base, penalty, Width::Scalar).is_ok() {
+                all.extend(values(base, penalty));
+            }
+        }
+        all.extend(layouts(base));
+    }
+    all.into_iter().map(|case| Box::new(case) as Box<dyn Case>).collect()
+}
+
+/// One base step and penalty over the range of step sizes.
+fn values(base: Base, penalty: Penalty) -> Vec<Step> {
+    let mut settings: Vec<(Penalty, f64, f64)> = Vec::new();
+    for shape in penalty.rule().examples() {
+        for (rate, lambda) in
+            [(1e-3, 1e-5), (0.05, 0.02), (1.0, 0.3), (0.5, 4.0), (30.0, 1.5), (2e4, 3e-3), (0.1, 0.0)]
+        {
+            settings.push((shape, rate, lambda));
+        }
+        for lambda in [0.25, 2.0] {
+            for step in shape.rule().regime_switches(lambda) {
+                // exactly at the switch, and on both sides of it, near and far
+                for factor in [1.0, 1.0 - 1e-6, 1.0 + 1e-6, 0.97, 1.03] {
+                    settings.push((shape, step * factor, lambda));
+                }
+            }
+        }
+    }
+    let hypers = |rate| [1, 2, 1000].map(|step| Hyper::new(rate, step)).into_iter().flatten();
+    let steps = if base.states() > 1 { 3 } else { 1 };
+    settings
+        .into_iter()
+        .flat_map(|(shape, rate, lambda)| hypers(rate).take(steps).map(move |hyper| (shape, lambda, hyper)))
+        .map(|(shape, lambda, hyper)| Step {
+            name: format!(
+                "step/{}/{shape}/rate={}/lambda={lambda}/step={}",
+                base.name(),
+                hyper.rate(),
+                hyper.step()
+            ),
+            base,
+            penalty: shape,
+            lambda,
+            hyper,
+            length: 1021,
+            leads: [0; 4],
+            one_buffer: false,
+        })
+        .collect()
+}
+
+/// Sizes and offsets, with a penalty whose code is short.
+fn layouts(base: Base) -> Vec<Step> {
+    let Ok(hyper) = Hyper::new(0.1, 7) else { return Vec::new() };
+    let penalty = Penalty::all().into_iter().find(|p| p.name() == "l1").unwrap_or(Penalty::all()[0]);
+    let tile = (WORKGROUP as usize) * LANES as usize;
+    let mut all = Vec::new();
+    let mut add = |length: usize, leads: [u64; 4], one_buffer: bool| {
+        let offsets = leads.map(|l| l.to_string()).join("-");
+        let place = if one_buffer { "one-buffer" } else { "separate" };
+        all.push(Step {
+            name: format!("step/{}/layout/{place}/length={length}/offsets={offsets}", base.name()),
+            base,
+            penalty,
+            lambda: 0.3,
+            hyper,
+            length,
+            leads,
+            one_buffer,
+        });
+    };
+    for length in [0, 1, 2, 3, 4, 5, 63, 255, 256, 257, tile - 1, tile, tile + 1, 5 * tile + 3] {
+        add(length, [0; 4], false);
+    }
+    for leads in [[1, 1, 1, 1], [2, 6, 10, 2], [3, 3, 3, 7], [1, 2, 3, 0], [0, 1, 0, 0], [104, 100, 96, 92]] {
+        for length in [3, 9, 300, tile + 2] {
+            add(length, leads, false);
+            add(length, leads, true);
+        }
+    }
+    all
+}
+
+/// Values that break kernels: signed zeros, subnormals, huge and tiny ones, NaN and infinities.
+const SPECIAL: [f32; 18] = [
+    0.0,
+    -0.0,
+    1e-38,
+    -1e-38,
+    1e-45,
+    -3e-42,
+    1.1754944e-38,
+    -1e-30,
+    1e-20,
+    1e18,
+    -3e19,
+    1e30,
+    -1e30,
+    f32::MAX,
+    f32::MIN,
+    f32::NAN,
+    f32::INFINITY,
+    f32::NEG_INFINITY,
+];
+
+impl Step {
+    /// Inputs: the special values, thresholds with their neighbours, and magnitudes over twelve decades.
+    fn elements(&self, reference: &Reference) -> Vec<Element> {
+        let mut rng = ChaCha8Rng::seed_from_u64(0x5eed);
+        let prox = reference.prox();
+        let mut points: Vec<f32> = SPECIAL.to_vec();
+        for edge in [prox.threshold.at, prox.threshold.jump, prox.step * prox.lambda, prox.lambda, 1.0] {
+            for scale in [1.0, 1.0 - 1e-6, 1.0 + 1e-6, 0.5, 2.0, 1.0 - 1e-3, 1.0 + 1e-3] {
+                let near = (edge * scale) as f32;
+                for steps in -3i32..=3 {
+                    if near.is_normal() {
+                        points.push(f32::from_bits(near.to_bits().wrapping_add_signed(steps)));
+                    }
+                }
+                points.push(-near);
+            }
+        }
+        (0..self.length)
+            .map(|k| {
+                let w = if k < points.len() { points[k] } else { any(&mut rng) };
+                // alone at a threshold, the point is the weight: most gradients of those are zero
+                let g = match k % 7 {
+                    _ if k < points.len() && k % 3 != 0 => 0.0,
+                    0 => SPECIAL[(k / 7) % SPECIAL.len()],
+                    _ => any(&mut rng),
+                };
+                let state = |rng: &mut ChaCha8Rng| if k % 5 == 0 { 0.0 } else { any(rng) };
+                Element { w, g, m: state(&mut rng), v: state(&mut rng).abs() }
+            })
+            .collect()
+    }
+}
+
+/// A magnitude between 1e-6 and 1e6, log-uniform, of either sign; half of them of ordinary size.
+fn any(rng: &mut impl Rng) -> f32 {
+    let magnitude = if rng.random::<bool>() {
+        rng.random_range(0.0..3.0)
+    } else {
+        10f64.powf(rng.random_range(-6.0..6.0))
+    };
+    (if rng.random::<bool>() { magnitude } else { -magnitude }) as f32
+}
+
+impl Case for Step {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn elements(&self) -> usize {
+        self.length
+    }
+
+    fn run(&self, device: &wgpu::Device, queue: &wgpu::Queue, kernels: &Kernels) -> Result<Outcome> {
+        let reference = Reference::new(self.base, self.penalty, self.lambda, 1.0, &self.hyper);
+        let before = self.elements(&reference);
+        let arrays = 1 + usize::from(self.base.has_gradient()) + self.base.states();
+        let read: Vec<fn(&Element) -> f32> =
+            if self.base.has_gradient() { vec![|e| e.w, |e| e.g, |e| e.m, |e| e.v] } else { vec![|e| e.w] };
+
+        // guard words before, between and after the tensors
+        let mut words: Vec<Vec<u32>> = vec![Vec::new(); if self.one_buffer { 1 } else { arrays }];
+        let mut places = Vec::new();
+        for k in 0..arrays {
+            let page = if self.one_buffer { 0 } else { k };
+            let start = words[page].len().next_multiple_of(LANES as usize) + 4 + self.leads[k] as usize;
+            words[page].resize(start, GUARD);
+            words[page].extend(before.iter().map(|e| read[k](e).to_bits()));
+            words[page].extend([GUARD; 5]);
+            places.push((page, start));
+        }
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
+        let mut pages = Vec::new();
+        for page in &words {
+            pages.push(gpu::buffer_with(device, "case", bytemuck::cast_slice(page), usage)?);
+        }
+        let mut views = Vec::new();
+        for &(page, start) in &places {
+            views.push(View::new(&self.name, &pages[page], 4 * start as u64, self.length as u64)?);
+        }
+        let rows = gpu::buffer_with(device, "rows", bytemuck::bytes_of::<Row>(&reference.row()), usage)?;
+        let status = gpu::buffer_with(device, "status", &[0; 16], usage)?;
+        let job = Job { penalty: self.penalty, views, row: 0 };
+        let dispatches = Dispatches::bind(kernels, self.base, &[job], &rows, &status)?;
+
+        let (out, status) = gpu::guarded(device, &self.name, 0, || {
+            let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            dispatches.record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
+            let out: Result<Vec<Readback>> = pages
+                .iter()
+                .zip(&words)
+                .map(|(page, words)| Readback::record(device, &mut encoder, page, 0, 4 * words.len() as u64))
+                .collect();
+            let status = Readback::record(device, &mut encoder, &status, 0, 4);
+            queue.submit([encoder.finish()]);
+            (out, status)
+        })?;
+        let mut got: Vec<Vec<u32>> = Vec::new();
+        for readback in out? {
+            got.push(readback.wait(device)?);
+        }
+        let counted: Vec<u32> = status?.wait(device)?;
+
+        let value = |k: usize, i: usize| f32::from_bits(got[places[k].0][places[k].1 + i]);
+        let gradient = usize::from(self.base.has_gradient());
+        let after = |i: usize| Element {
+            w: value(0, i),
+            g: before[i].g,
+            m: if self.base.states() > 0 { value(1 + gradient, i) } else { 0.0 },
+            v: if self.base.states() > 1 { value(2 + gradient, i) } else { 0.0 },
+        };
+        let mut outcome =
+            compare(&self.name, self.length, |i| reference.judge(before[i], after(i)), |i| after(i).w);
+
+        // what the kernel must not touch: guard words, and the gradient
+        for k in 0..places.len() {
+            let (page, start) = places[k];
+            let mine = start..start + self.length;
+            let written = k != gradient || gradient == 0;
+            for i in (0..words[page].len()).filter(|i| !written && mine.contains(i)) {
+                outcome.demand(words[page][i] == got[page][i], || {
+                    format!("{}: gradient word {i} changed", self.name)
+                });
+            }
+        }
+        for (page, words) in words.iter().enumerate() {
+            for (i, &word) in words.iter().enumerate().filter(|(_, w)| **w == GUARD) {
+                outcome.demand(got[page][i] == word, || {
+                    format!("{}: guard word {i} of buffer {page} changed", self.name)
+                });
+            }
+        }
+        let nonfinite = (0..self.length).filter(|&i| !after(i).w.is_finite()).count();
+        outcome.demand(counted[0] as usize == nonfinite, || {
+            format!("{}: status word {} for {nonfinite} elements that are not finite", self.name, counted[0])
+        });
+        Ok(outcome)
+    }
+}

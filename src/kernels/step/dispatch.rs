@@ -1,0 +1,230 @@
+//! Cutting tensors into tiles, and tiles into dispatches.
+//!
+//! A tensor becomes tiles of at most four words per invocation. Tiles of equal variant and buffers form one
+//! dispatch, as long as their bytes in each buffer fit one binding; what does not fit opens the next window. So a
+//! tensor larger than a binding needs nothing special, and a thousand small ones take one dispatch.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::{Base, Kernels, LANES, Tile, Variant, WORKGROUP, Width, Window};
+use crate::error::{Error, Result};
+use crate::gpu::{self, Pipeline, View};
+use crate::penalty::Penalty;
+
+/// Plans with at least this many elements use tiles of four words per invocation; smaller ones use one, so that few
+/// elements still spread over many workgroups.
+const LARGE: u64 = 1 << 22;
+
+/// One tensor's work.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// The penalty.
+    pub penalty: Penalty,
+    /// W, then G if the base step reads one, then the states; all of one length and free of overlaps.
+    pub views: Vec<View>,
+    /// Index of its row of hyper-parameters.
+    pub row: usize,
+}
+
+/// One dispatch.
+#[derive(Debug)]
+struct Bucket {
+    pipeline: Arc<Pipeline>,
+    group: wgpu::BindGroup,
+    workgroups: (u32, u32),
+}
+
+/// A bucket while it is filled: tiles with their absolute offsets, in elements.
+struct Draft {
+    variant: Variant,
+    views: [usize; 4],
+    buffers: Vec<wgpu::Buffer>,
+    /// First and last byte used of each buffer.
+    ranges: Vec<(u64, u64)>,
+    tiles: Vec<([u64; 4], Tile)>,
+}
+
+/// The dispatches of one step over many tensors, ready to be recorded.
+#[derive(Debug)]
+pub struct Dispatches {
+    buckets: Vec<Bucket>,
+}
+
+impl Dispatches {
+    /// Cuts, compiles what is missing, and binds. `rows` holds the jobs' [`Row`](super::Row)s, `status` one u32 per job.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for a combination without a kernel, [`Error::Limit`], [`Error::OutOfMemory`] and
+    /// [`Error::Gpu`] for what the device cannot give.
+    pub fn bind(
+        kernels: &Kernels,
+        base: Base,
+        jobs: &[Job],
+        rows: &wgpu::Buffer,
+        status: &wgpu::Buffer,
+    ) -> Result<Self> {
+        let drafts = cut(&kernels.device.limits(), base, jobs)?;
+        let close = |draft| close(kernels, draft, rows, status);
+        Ok(Dispatches { buckets: drafts.into_iter().map(close).collect::<Result<_>>()? })
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.buckets.len()
+    }
+
+    /// Records them.
+    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
+        for bucket in &self.buckets {
+            pass.set_pipeline(&bucket.pipeline.pipeline);
+            pass.set_bind_group(0, &bucket.group, &[]);
+            pass.dispatch_workgroups(bucket.workgroups.0, bucket.workgroups.1, 1);
+        }
+    }
+}
+
+/// Cuts the tensors into tiles and collects those of equal variant and buffers, window by window.
+fn cut(limits: &wgpu::Limits, base: Base, jobs: &[Job]) -> Result<Vec<Draft>> {
+    let window = u64::from(limits.min_storage_buffer_offset_alignment).max(4 * LANES);
+    let largest = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
+    let total: u64 = jobs.iter().map(|job| job.views[0].length).sum();
+    let tile_words = u64::from(WORKGROUP) * if total >= LARGE { 4 } else { 1 };
+
+    let mut drafts: Vec<Draft> = Vec::new();
+    let mut open: HashMap<(String, Vec<wgpu::Buffer>), usize> = HashMap::new();
+    for (index, job) in jobs.iter().enumerate() {
+        let starts: Vec<u64> = job.views.iter().map(|v| v.offset / 4).collect();
+        for (width, from, to) in pieces(&starts, job.views[0].length) {
+            let variant = Variant::new(base, job.penalty, width)?;
+            let buffers: Vec<_> = job.views.iter().map(|v| v.buffer.clone()).collect();
+            let key = (variant.name(), buffers.clone());
+            let step = tile_words * width.elements();
+            let mut at = from;
+            while at < to {
+                let elements = step.min(to - at);
+                let ends: Vec<(u64, u64)> = starts
+                    .iter()
+                    .map(|s| (4 * (s + at) / window * window, 4 * (s + at + elements)))
+                    .collect();
+                let fits = |draft: &Draft| {
+                    let table = (draft.tiles.len() as u64 + 1) * size_of::<Tile>() as u64;
+                    let spans = draft.ranges.iter().zip(&ends);
+                    table <= largest
+                        && spans.fold(true, |ok, (a, b)| ok && a.1.max(b.1) - a.0.min(b.0) <= largest)
+                };
+                let draft = match open.get(&key) {
+                    Some(&k) if fits(&drafts[k]) => k,
+                    _ => {
+                        drafts.push(Draft {
+                            variant,
+                            views: slots(base),
+                            buffers: buffers.clone(),
+                            ranges: ends.clone(),
+                            tiles: Vec::new(),
+                        });
+                        open.insert(key.clone(), drafts.len() - 1);
+                        drafts.len() - 1
+                    }
+                };
+                let draft = &mut drafts[draft];
+                for (range, end) in draft.ranges.iter_mut().zip(&ends) {
+                    *range = (range.0.min(end.0), range.1.max(end.1));
+                }
+                let absolute = draft.views.map(|v| starts[v] + at);
+                let tile = Tile {
+                    length: (elements / width.elements()) as u32,
+                    row: job.row as u32,
+                    tensor: index as u32,
+                    ..bytemuck::Zeroable::zeroed()
+                };
+                draft.tiles.push((absolute, tile));
+                at += elements;
+            }
+        }
+    }
+    Ok(drafts)
+}
+
+/// A draft with its windows fixed: offsets become relative, the table goes to the device.
+fn close(kernels: &Kernels, draft: Draft, rows: &wgpu::Buffer, status: &wgpu::Buffer) -> Result<Bucket> {
+    let per_word = draft.variant.width().elements();
+    let tiles: Vec<Tile> = draft
+        .tiles
+        .iter()
+        .map(|(absolute, tile)| {
+            let word = |k: usize| ((absolute[k] - draft.ranges[draft.views[k]].0 / 4) / per_word) as u32;
+            Tile { w: word(0), g: word(1), m: word(2), v: word(3), ..*tile }
+        })
+        .collect();
+    let pipeline = kernels.pipeline(&draft.variant)?;
+    let table = gpu::buffer_with(
+        &kernels.device,
+        "tile table",
+        bytemuck::cast_slice(&tiles),
+        wgpu::BufferUsages::STORAGE,
+    )?;
+    let windows = draft.views.map(|k| Window {
+        buffer: draft.buffers[k].clone(),
+        offset: draft.ranges[k].0,
+        size: draft.ranges[k].1 - draft.ranges[k].0,
+    });
+    let group = kernels.bind(&pipeline, &draft.variant, [&table, rows, status], &windows)?;
+    let most = u64::from(kernels.device.limits().max_compute_workgroups_per_dimension);
+    let count = tiles.len() as u64;
+    let across = count.min(most);
+    let down = count.div_ceil(across);
+    if down > most {
+        return Err(Error::Limit {
+            place: format!("step/{}", draft.variant.name()),
+            name: "max_compute_workgroups_per_dimension",
+            needed: down,
+            limit: most,
+        });
+    }
+    Ok(Bucket { pipeline, group, workgroups: (across as u32, down as u32) })
+}
+/// Where W, G, M and V stand in a tensor's views; what the base step lacks falls back to W and is never bound.
+fn slots(base: Base) -> [usize; 4] {
+    let g = usize::from(base.has_gradient());
+    let m = if base.states() > 0 { g + 1 } else { 0 };
+    let v = if base.states() > 1 { g + 2 } else { 0 };
+    [0, g, m, v]
+}
+
+/// The pieces of a tensor, as (width, first element, end): one vec4 body with a scalar head and tail where all offsets
+/// agree modulo four, one scalar piece where they do not.
+fn pieces(starts: &[u64], length: u64) -> Vec<(Width, u64, u64)> {
+    let lead = starts[0] % LANES;
+    if starts.iter().any(|s| s % LANES != lead) {
+        return vec![(Width::Scalar, 0, length)];
+    }
+    let head = ((LANES - lead) % LANES).min(length);
+    let body = head + (length - head) / LANES * LANES;
+    vec![(Width::Vec4, head, body), (Width::Scalar, 0, head), (Width::Scalar, body, length)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_cover_every_element_once() {
+        for lead in 0..4 {
+            for length in 0..40 {
+                for other in [lead, lead + 4, lead + 1] {
+                    let mut seen = vec![0; length as usize];
+                    for (width, from, to) in pieces(&[lead, other], length) {
+                        if width == Width::Vec4 && to > from {
+                            assert_eq!((lead + from) % LANES, 0);
+                            assert_eq!((to - from) % LANES, 0);
+                        }
+                        (from..to).for_each(|k| seen[k as usize] += 1);
+                    }
+                    assert!(seen.iter().all(|&n| n == 1), "{lead} {other} {length}: {seen:?}");
+                }
+            }
+        }
+    }
+}

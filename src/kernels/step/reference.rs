@@ -1,0 +1,163 @@
+//! The float64 twin of the step.
+
+use super::{Base, Hyper, Row};
+use crate::accuracy::Approx;
+use crate::kernels::Judgement;
+use crate::penalty::{Penalty, Prox, accept};
+
+/// One element of a tensor with its gradient and states; what a base step does not use is ignored.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Element {
+    /// Weight.
+    pub w: f32,
+    /// Gradient.
+    pub g: f32,
+    /// First state: velocity, or Adam's first moment.
+    pub m: f32,
+    /// Second state: Adam's second moment.
+    pub v: f32,
+}
+
+/// The step in float64, with the f32 constants that the kernel sees.
+#[derive(Clone, Copy, Debug)]
+pub struct Reference {
+    base: Base,
+    row: Row,
+    prox: Prox,
+}
+
+/// What the base step makes of an element.
+struct Moved {
+    point: Approx,
+    /// What the step size of the prox is multiplied by.
+    scale: Approx,
+    m: Approx,
+    v: Approx,
+}
+
+impl Reference {
+    /// The twin for one row of hyper-parameters: the rate, lambda and the penalty's parameters are rounded to f32
+    /// first, as the kernel sees them; everything after that is float64.
+    #[must_use]
+    pub fn new(base: Base, penalty: Penalty, lambda: f64, rate_scale: f64, hyper: &Hyper) -> Self {
+        let f32_of = |x: f64| f64::from(x as f32);
+        let values: Vec<f64> = penalty.rule().parameters().iter().map(|p| f32_of(p.value)).collect();
+        let rate = f32_of(hyper.rate() * rate_scale);
+        let prox = Prox::new(penalty.rule().with(&values), rate, f32_of(lambda * hyper.lambda_scale()));
+        let row = Row { base: base.constants(rate, hyper.step()), prox: prox.constants() };
+        Reference { base, row, prox }
+    }
+
+    /// The constants for the kernel.
+    #[must_use]
+    pub fn row(&self) -> Row {
+        self.row
+    }
+
+    /// The prox of this row.
+    #[must_use]
+    pub fn prox(&self) -> &Prox {
+        &self.prox
+    }
+
+    /// The base step's formulas.
+    fn advance(&self, e: Element) -> Moved {
+        let exact = |x: f32| Approx::exact(f64::from(x));
+        let [w, g, m, v] = [e.w, e.g, e.m, e.v].map(exact);
+        let c = self.row.base.map(exact);
+        let one = Approx { value: 1.0, error: 0.0 };
+        match self.base {
+            Base::Prox => Moved { point: w, scale: one, m, v },
+            Base::Gradient => Moved { point: w - c[0] * g, scale: one, m, v },
+            Base::HeavyBall { .. } | Base::Nesterov { .. } => {
+                let [rate, momentum, look, follow, ..] = c;
+                let velocity = momentum * m + g;
+                Moved { point: w - rate * (look * g + follow * velocity), scale: one, m: velocity, v }
+            }
+            Base::Adam(_) | Base::AdamMetric(_) => {
+                let [rate, keep, beta1, rest1, beta2, rest2, root_scale, epsilon] = c;
+                let first = beta1 * m + rest1 * g;
+                let second = beta2 * v + (rest2 * g) * g; // in this order: g * g may overflow
+                let denominator = root_scale * second.sqrt() + epsilon;
+                let scale = if matches!(self.base, Base::AdamMetric(_)) { one / denominator } else { one };
+                Moved { point: keep * w - rate * (first / denominator), scale, m: first, v: second }
+            }
+        }
+    }
+
+    /// Whether every input that the base step reads is finite.
+    fn reads_finite(&self, e: Element) -> bool {
+        e.w.is_finite()
+            && (!self.base.has_gradient() || e.g.is_finite())
+            && (self.base.states() < 1 || e.m.is_finite())
+            && (self.base.states() < 2 || e.v.is_finite())
+    }
+
+    /// What the element is when an input or the result is not finite.
+    fn poisoned(&self, e: Element) -> Element {
+        match self.base {
+            Base::Prox => e,
+            _ => Element { w: f32::NAN, g: e.g, m: f32::NAN, v: f32::NAN },
+        }
+    }
+
+    /// The operator at an element: its step size, in Adam's metric, is the element's own.
+    fn prox_at(&self, scale: Approx) -> (Prox, f64) {
+        if matches!(self.base, Base::AdamMetric(_)) {
+            let step = Approx::exact(self.prox.step) * scale;
+            (Prox::new(self.prox.penalty, step.value, self.prox.lambda), step.error)
+        } else {
+            (self.prox, 0.0)
+        }
+    }
+
+    /// The step on the CPU. Returns the element and whether it is finite.
+    #[must_use]
+    pub fn step(&self, e: Element) -> (Element, bool) {
+        if !self.reads_finite(e) {
+            return (self.poisoned(e), false);
+        }
+        let moved = self.advance(e);
+        let (prox, _) = self.prox_at(moved.scale);
+        let w = prox.apply(moved.point.value) as f32;
+        let after = Element { w, g: e.g, m: moved.m.value as f32, v: moved.v.value as f32 };
+        if self.reads_finite(after) { (after, true) } else { (self.poisoned(e), false) }
+    }
+
+    /// Judges what a kernel made of `before`.
+    #[must_use]
+    pub fn judge(&self, before: Element, after: Element) -> Judgement {
+        let verdict = |ok, expected| Judgement { ok, in_band: false, ulps: 0.0, expected, bound: 0.0 };
+        let poisoned = self.poisoned(before);
+        let is_poisoned = after.w.to_bits() == poisoned.w.to_bits()
+            && (self.base.states() < 1 || after.m.is_nan())
+            && (self.base.states() < 2 || after.v.is_nan());
+        if !self.reads_finite(before) {
+            return verdict(is_poisoned, f64::from(poisoned.w));
+        }
+        let moved = self.advance(before);
+        let states = [moved.m, moved.v];
+        let results = [moved.point, moved.m, moved.v];
+        let fits = results[..=self.base.states()].iter().map(|x| x.finite());
+        if fits.clone().any(|fit| fit == Some(false)) {
+            // a point that overflows leaves finite states behind, states that overflow do not
+            return verdict(after.w.to_bits() == poisoned.w.to_bits(), f64::NAN);
+        }
+        if fits.into_iter().any(|fit| fit.is_none()) && after.w.is_nan() {
+            return verdict(true, f64::NAN);
+        }
+        let (prox, step_error) = self.prox_at(moved.scale);
+        let v = accept(&prox, step_error, moved.point, after.w);
+        let states_ok = states[..self.base.states()]
+            .iter()
+            .zip([after.m, after.v])
+            .all(|(want, got)| (f64::from(got) - want.value).abs() <= want.error);
+        Judgement {
+            ok: v.ok && states_ok,
+            in_band: v.in_band,
+            ulps: v.ulps,
+            expected: v.expected,
+            bound: v.bound,
+        }
+    }
+}

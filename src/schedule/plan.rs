@@ -1,0 +1,359 @@
+//! Binding tensors to kernels, and recording steps.
+
+use std::collections::HashMap;
+
+use super::Spec;
+use super::staging::Ring;
+use super::verify::{Checker, Verification, Verify};
+use crate::error::{Error, Result};
+use crate::gpu::{self, Readback, View};
+use crate::kernels::step::{Base, Dispatches, Hyper, Job, Kernels, LANES, Reference, Row, Variant, Width};
+
+/// Steps that may be recorded before the first of them is done, without the staging ring growing.
+const SLOTS: usize = 8;
+
+/// A tensor as the caller holds it: views of weights, gradient and, if the caller keeps them, states.
+#[derive(Clone, Debug)]
+pub struct Tensor {
+    spec: Spec,
+    weights: View,
+    gradient: Option<View>,
+    states: Vec<View>,
+}
+
+impl Tensor {
+    /// The weights, stepped in place.
+    #[must_use]
+    pub fn new(spec: Spec, weights: View) -> Self {
+        Tensor { spec, weights, gradient: None, states: Vec::new() }
+    }
+
+    /// The gradient, read at each step; it may lie in the same buffer as the weights.
+    #[must_use]
+    pub fn with_gradient(mut self, gradient: View) -> Self {
+        self.gradient = Some(gradient);
+        self
+    }
+
+    /// The states in the caller's own buffers ([`Base::states`] of them, as long as the weights, zero before the first
+    /// step). Without this the plan allocates them.
+    #[must_use]
+    pub fn with_states(mut self, states: Vec<View>) -> Self {
+        self.states = states;
+        self
+    }
+
+    /// Every view with its name in messages.
+    fn views(&self) -> impl Iterator<Item = (String, &View)> {
+        let name = &self.spec.name;
+        std::iter::once((format!("{name}: W"), &self.weights))
+            .chain(self.gradient.iter().map(move |g| (format!("{name}: G"), g)))
+            .chain(self.states.iter().enumerate().map(move |(k, s)| (format!("{name}: state {k}"), s)))
+    }
+}
+
+/// A tensor with all of its views, as the plan and its checks use it.
+#[derive(Clone, Debug)]
+pub(super) struct Bound {
+    pub spec: Spec,
+    pub job: Job,
+}
+
+/// Binds tensors to kernels on one device, which stays its owner's.
+///
+/// ```no_run
+/// use maf_srl::gpu::View;
+/// use maf_srl::kernels::step::{Base, Hyper};
+/// use maf_srl::schedule::{Schedule, Spec, Tensor, Verify};
+/// # fn embed(device: &wgpu::Device, queue: &wgpu::Queue, page: &wgpu::Buffer) -> maf_srl::Result<()> {
+/// let schedule = Schedule::new(device);
+/// // W and G of a layer lie in one page of the pipeline's allocator.
+/// let tensor = Tensor::new(
+///     Spec::new("layer1.weight", "tl1(a=1)".parse()?, 1e-3),
+///     View::new("layer1.weight", page, 0, 100)?,
+/// )
+/// .with_gradient(View::new("layer1.weight.grad", page, 416, 100)?);
+/// let mut plan = schedule.bind(Base::Gradient, &[tensor], Verify::Off)?;
+/// for step in 1..=100 {
+///     let mut encoder = device.create_command_encoder(&Default::default());
+///     // ... the pipeline's own backward pass ...
+///     plan.record(&mut encoder, &Hyper::new(0.1, step)?);
+///     queue.submit([encoder.finish()]);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Schedule {
+    device: wgpu::Device,
+    kernels: Kernels,
+}
+
+impl Schedule {
+    /// For a borrowed device. No handler is installed on it; pipelines are compiled by [`Schedule::bind`] and kept.
+    #[must_use]
+    pub fn new(device: &wgpu::Device) -> Self {
+        Schedule { device: device.clone(), kernels: Kernels::new(device) }
+    }
+
+    /// Checks everything, compiles what is missing, and allocates tables, states and staging.
+    ///
+    /// # Errors
+    /// [`Error::Domain`] and [`Error::Unsupported`] for parameters and combinations, [`Error::Shape`] for lengths that
+    /// differ, [`Error::Overlap`] for views that share memory, [`Error::Limit`], [`Error::OutOfMemory`],
+    /// [`Error::DeviceLost`] and [`Error::Gpu`] for what the device cannot give. Nothing has been recorded then.
+    pub fn bind(&self, base: Base, tensors: &[Tensor], verify: Verify) -> Result<Plan> {
+        base.check()?;
+        verify.check()?;
+        for tensor in tensors {
+            check(base, tensor, verify)?;
+        }
+        refuse_overlap(tensors)?;
+
+        let states = self.states(base, tensors)?;
+        let mut rows: Vec<Spec> = Vec::new();
+        let mut bound = Vec::with_capacity(tensors.len());
+        for (tensor, states) in tensors.iter().zip(states) {
+            let spec = &tensor.spec;
+            let same = |r: &Spec| {
+                (r.penalty, r.lambda, r.rate_scale) == (spec.penalty, spec.lambda, spec.rate_scale)
+            };
+            let row = rows.iter().position(same).unwrap_or_else(|| {
+                rows.push(spec.clone());
+                rows.len() - 1
+            });
+            let views =
+                [tensor.weights.clone()].into_iter().chain(tensor.gradient.clone()).chain(states).collect();
+            bound.push(Bound { spec: spec.clone(), job: Job { penalty: spec.penalty, views, row } });
+        }
+
+        let ring = Ring::new(&self.device, (rows.len() * size_of::<Row>()) as u64, SLOTS)?;
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        let status =
+            gpu::buffer(&self.device, "status words", (4 * tensors.len() as u64).max(16), usage, false)?;
+        let jobs: Vec<Job> = bound.iter().map(|b| b.job.clone()).collect();
+        let dispatches = Dispatches::bind(&self.kernels, base, &jobs, ring.target(), &status)?;
+        let checker = Checker::new(&self.device, base, &bound, verify)?;
+        Ok(Plan {
+            device: self.device.clone(),
+            base,
+            rows,
+            ring,
+            status,
+            dispatches,
+            tensors: bound,
+            checker,
+        })
+    }
+
+    /// The states of every tensor: the caller's, or new ones, zero, aligned with the weights modulo one word.
+    fn states(&self, base: Base, tensors: &[Tensor]) -> Result<Vec<Vec<View>>> {
+        let mut all: Vec<Vec<View>> = tensors.iter().map(|t| t.states.clone()).collect();
+        let missing: Vec<usize> = (0..tensors.len()).filter(|&k| tensors[k].states.is_empty()).collect();
+        let pieces = missing.iter().map(|&k| {
+            let w = &tensors[k].weights;
+            (w.offset % (4 * LANES), 4 * w.length)
+        });
+        let (sizes, places) = gpu::pack(self.device.limits().max_buffer_size, pieces);
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        for _ in 0..base.states() {
+            let mut buffers = Vec::new();
+            for &bytes in &sizes {
+                buffers.push(gpu::buffer(&self.device, "optimiser state", bytes, usage, false)?);
+            }
+            for (&k, &(page, offset)) in missing.iter().zip(&places) {
+                all[k].push(View::new("optimiser state", &buffers[page], offset, tensors[k].weights.length)?);
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// One tensor's own checks.
+fn check(base: Base, tensor: &Tensor, verify: Verify) -> Result<()> {
+    tensor.spec.check()?;
+    Variant::new(base, tensor.spec.penalty, Width::Scalar)?;
+    let name = &tensor.spec.name;
+    if base.has_gradient() != tensor.gradient.is_some() {
+        return Err(Error::Unsupported {
+            place: name.clone(),
+            what: format!(
+                "base step {} {} a gradient",
+                base.name(),
+                if base.has_gradient() { "without" } else { "with" }
+            ),
+            allowed: "a gradient for every base step but prox".into(),
+        });
+    }
+    if !tensor.states.is_empty() && tensor.states.len() != base.states() {
+        return Err(Error::Shape {
+            place: name.clone(),
+            name: "number of states".into(),
+            got: tensor.states.len().to_string(),
+            expected: base.states().to_string(),
+        });
+    }
+    for (place, view) in tensor.views() {
+        if view.length != tensor.weights.length {
+            return Err(Error::Shape {
+                place,
+                name: "length".into(),
+                got: view.length.to_string(),
+                expected: format!("{}, as W has", tensor.weights.length),
+            });
+        }
+        if verify != Verify::Off && !view.buffer.usage().contains(wgpu::BufferUsages::COPY_SRC) {
+            return Err(Error::Unsupported {
+                place,
+                what: "verification of a buffer without BufferUsages::COPY_SRC".into(),
+                allowed: "buffers with COPY_SRC, or Verify::Off".into(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Refuses views of one plan that share memory.
+fn refuse_overlap(tensors: &[Tensor]) -> Result<()> {
+    let mut by_buffer: HashMap<&wgpu::Buffer, Vec<(String, &View)>> = HashMap::new();
+    for (name, view) in tensors.iter().flat_map(Tensor::views).filter(|(_, v)| v.length > 0) {
+        by_buffer.entry(&view.buffer).or_default().push((name, view));
+    }
+    for views in by_buffer.values_mut() {
+        views.sort_by_key(|(_, v)| v.offset);
+        for pair in views.windows(2) {
+            if let Some(shared) = pair[0].1.overlap(pair[1].1) {
+                return Err(Error::Overlap {
+                    first: pair[0].0.clone(),
+                    second: pair[1].0.clone(),
+                    start: shared.start,
+                    end: shared.end,
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Tensors bound to kernels: recorded each step into the caller's encoder.
+#[derive(Debug)]
+pub struct Plan {
+    device: wgpu::Device,
+    base: Base,
+    /// One spec per distinct row of hyper-parameters.
+    rows: Vec<Spec>,
+    ring: Ring,
+    status: wgpu::Buffer,
+    dispatches: Dispatches,
+    tensors: Vec<Bound>,
+    checker: Checker,
+}
+
+impl Plan {
+    /// Records one step of every tensor. Submits nothing, and allocates nothing but, where more than eight recorded
+    /// steps are not done yet, one more small staging slot.
+    ///
+    /// It cannot fail: what goes wrong while recording (a device lost meanwhile, no memory for a check) is returned by
+    /// [`Plan::verification`].
+    pub fn record(&mut self, encoder: &mut wgpu::CommandEncoder, hyper: &Hyper) {
+        if !self.stage(encoder, hyper) {
+            return;
+        }
+        let check = self.checker.before(encoder, &self.tensors, hyper);
+        {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+                label: Some("maf-srl step"),
+                timestamp_writes: None,
+            });
+            self.dispatch(&mut pass);
+        }
+        if let Some(check) = check {
+            self.checker.after(encoder, &self.tensors, check);
+        }
+    }
+
+    /// Records the first half of a step: its values go to the device and the status words to zero. Returns whether
+    /// that could be recorded. For callers who put [`Plan::dispatch`] into a pass of their own.
+    pub fn stage(&mut self, encoder: &mut wgpu::CommandEncoder, hyper: &Hyper) -> bool {
+        let base = self.base;
+        let rows = self.rows.iter().map(|s| reference(base, s, hyper).row());
+        match self.ring.record(encoder, rows) {
+            Ok(()) => {
+                encoder.clear_buffer(&self.status, 0, None);
+                true
+            }
+            Err(error) => {
+                self.checker.trouble(error);
+                false
+            }
+        }
+    }
+
+    /// Records the second half: one dispatch per bucket. Not verified.
+    pub fn dispatch(&self, pass: &mut wgpu::ComputePass<'_>) {
+        self.dispatches.record(pass);
+    }
+
+    /// How many dispatches a step takes.
+    #[must_use]
+    pub fn dispatches(&self) -> usize {
+        self.dispatches.count()
+    }
+
+    /// How many staging slots there are.
+    #[must_use]
+    pub fn staging_slots(&self) -> usize {
+        self.ring.slots()
+    }
+
+    /// The base step.
+    #[must_use]
+    pub fn base(&self) -> Base {
+        self.base
+    }
+
+    /// The states of a tensor (by its position at binding), for checkpoints.
+    #[must_use]
+    pub fn states(&self, tensor: usize) -> &[View] {
+        &self.tensors[tensor].job.views[1 + usize::from(self.base.has_gradient())..]
+    }
+
+    /// Records a copy of the status words: per tensor, the non-finite elements that the latest step recorded before
+    /// met or made.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`] where the staging buffer cannot be had.
+    pub fn status(&self, encoder: &mut wgpu::CommandEncoder) -> Result<Readback> {
+        let bytes = 4 * self.tensors.len() as u64;
+        Readback::record(&self.device, encoder, &self.status, 0, bytes)
+    }
+
+    /// The buffer of the status words, one u32 per tensor.
+    #[must_use]
+    pub fn status_buffer(&self) -> &wgpu::Buffer {
+        &self.status
+    }
+
+    /// What the checks that are done by now found. Does not block; checks proceed when the device is polled.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] naming tensor, step, index, both values and the bound; or what went wrong while recording.
+    pub fn verification(&self) -> Result<Verification> {
+        self.checker.result()
+    }
+
+    /// Waits for every submitted check, then as [`Plan::verification`].
+    ///
+    /// # Errors
+    /// As [`Plan::verification`].
+    pub fn finish(&self) -> Result<Verification> {
+        gpu::wait(&self.device, "verification")?;
+        self.checker.join();
+        self.checker.result()
+    }
+}
+
+/// The twin of one tensor at one step.
+pub(super) fn reference(base: Base, spec: &Spec, hyper: &Hyper) -> Reference {
+    Reference::new(base, spec.penalty, spec.lambda, spec.rate_scale, hyper)
+}

@@ -1,0 +1,123 @@
+//! How values that change from step to step reach the device: a ring of mapped slots.
+//!
+//! A step's values are written into a mapped slot, and a copy from that slot to the device buffer is recorded in the
+//! step's own encoder. So two steps in one encoder each see their own values, which `Queue::write_buffer` could not
+//! give. When the submission is done the slot maps itself again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use crate::error::Result;
+use crate::gpu;
+
+/// Mapped, ready to be written.
+const FREE: u8 = 0;
+/// In a command buffer, until its submission is done.
+const BUSY: u8 = 1;
+/// Its command buffer was dropped, or mapping failed: never mapped again.
+const GONE: u8 = 2;
+
+#[derive(Debug)]
+struct Slot {
+    buffer: wgpu::Buffer,
+    state: Arc<AtomicU8>,
+}
+
+/// Sets the slot free when mapped, and gone when the callback is dropped without that.
+struct Return(Arc<AtomicU8>);
+
+impl Return {
+    fn mapped(self) {
+        self.0.store(FREE, Ordering::Release);
+    }
+}
+
+impl Drop for Return {
+    fn drop(&mut self) {
+        let _ = self.0.compare_exchange(BUSY, GONE, Ordering::AcqRel, Ordering::Relaxed);
+    }
+}
+
+/// The ring, with the device buffer that it feeds.
+#[derive(Debug)]
+pub(super) struct Ring {
+    device: wgpu::Device,
+    target: wgpu::Buffer,
+    slots: Vec<Slot>,
+    next: usize,
+}
+
+impl Ring {
+    /// `slots` steps may be recorded before the first of them is done; more make the ring grow.
+    pub fn new(device: &wgpu::Device, bytes: u64, slots: usize) -> Result<Self> {
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
+        let target = gpu::buffer(device, "hyper-parameters", bytes.max(16), usage, false)?;
+        let mut ring = Ring { device: device.clone(), target, slots: Vec::new(), next: 0 };
+        for _ in 0..slots {
+            let slot = ring.slot()?;
+            ring.slots.push(slot);
+        }
+        Ok(ring)
+    }
+
+    fn slot(&self) -> Result<Slot> {
+        let usage = wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC;
+        let buffer = gpu::buffer(&self.device, "hyper-parameter slot", self.target.size(), usage, true)?;
+        Ok(Slot { buffer, state: Arc::new(AtomicU8::new(FREE)) })
+    }
+
+    pub fn target(&self) -> &wgpu::Buffer {
+        &self.target
+    }
+
+    pub fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Index of a mapped slot; a new one where none is free.
+    fn free(&mut self) -> Result<usize> {
+        for k in 0..self.slots.len() {
+            let index = (self.next + k) % self.slots.len();
+            match self.slots[index].state.load(Ordering::Acquire) {
+                FREE => return Ok(index),
+                GONE => {
+                    self.slots[index] = self.slot()?;
+                    return Ok(index);
+                }
+                _ => {}
+            }
+        }
+        let slot = self.slot()?;
+        self.slots.push(slot);
+        Ok(self.slots.len() - 1)
+    }
+
+    /// Writes `rows` into a slot and records its copy to the device buffer.
+    pub fn record<T: bytemuck::Pod>(
+        &mut self,
+        encoder: &mut wgpu::CommandEncoder,
+        rows: impl Iterator<Item = T>,
+    ) -> Result<()> {
+        let index = self.free()?;
+        self.next = index + 1;
+        let slot = &self.slots[index];
+        {
+            let mut view =
+                slot.buffer.get_mapped_range_mut(..).map_err(|e| gpu::refused("hyper-parameter slot", &e))?;
+            for (k, row) in rows.enumerate() {
+                view.slice(k * size_of::<T>()..(k + 1) * size_of::<T>())
+                    .copy_from_slice(bytemuck::bytes_of(&row));
+            }
+        }
+        slot.buffer.unmap();
+        slot.state.store(BUSY, Ordering::Release);
+        encoder.copy_buffer_to_buffer(&slot.buffer, 0, &self.target, 0, self.target.size());
+        let back = Return(slot.state.clone());
+        encoder.map_buffer_on_submit(&slot.buffer, wgpu::MapMode::Write, .., move |result| {
+            if result.is_ok() {
+                back.mapped();
+            }
+        });
+        Ok(())
+    }
+}
