@@ -45,6 +45,8 @@ pub mod gpu;
 pub mod kernels;
 pub mod penalty;
 pub mod schedule;
+#[cfg(feature = "cli")]
+pub mod train;
 pub mod validate;
 
 pub use error::{Error, Result};

@@ -7,6 +7,7 @@
 mod devices;
 mod pending;
 mod prox;
+mod train;
 mod validate;
 
 use std::ffi::OsString;
@@ -22,7 +23,8 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 use crate::schedule::Backend;
 
-use pending::{Bench, Train};
+use pending::Bench;
+use train::Train;
 
 /// Exact zeros by proximal steps, on any GPU, checked against float64 on the CPU.
 ///

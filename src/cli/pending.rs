@@ -24,8 +24,6 @@ macro_rules! pending {
 }
 
 pending! {
-    /// Train a classifier with and without structured sparsity and compare
-    Train,
     /// Measure every kernel against the adapter's copy bandwidth
     Bench
 }
