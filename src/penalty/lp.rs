@@ -61,7 +61,7 @@ impl Elementwise for Lp {
         Threshold { at: jump * (2.0 - p) / (2.0 * (1.0 - p)), jump }
     }
     fn examples(&self) -> Vec<Penalty> {
-        [0.5, 0.1, 0.9].map(|p| Lp { p }.into()).to_vec()
+        [0.5, 1e-3, 0.1, 2.0 / 3.0, 0.95, 0.999].map(|p| Lp { p }.into()).to_vec()
     }
     fn backward_ulps(&self) -> f64 {
         16.0 // worst WGSL arithmetic 5; nearest rounding 1.5

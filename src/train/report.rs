@@ -280,7 +280,11 @@ pub(super) mod tests {
                             steps: 10,
                             seconds: 1.0,
                             step_seconds: 0.5,
-                            verification: Verification { checked: 100, mismatches: 0, max_ulps: 0.5 + shift },
+                            verification: Verification {
+                                checked: 100,
+                                max_ulps: 0.5 + shift,
+                                ..Verification::default()
+                            },
                             history: (1..=20)
                                 .map(|epoch| Epoch {
                                     epoch,
