@@ -10,24 +10,31 @@ use crate::penalty::{NoPenalty, WEIGHT};
 pub const DENSE: &str = "dense";
 
 /// The methods of a run that names none.
-pub const DEFAULT_METHODS: &str = "dense,l1,scad,mcp,tl1";
+pub const DEFAULT_METHODS: &str = "dense,l1,tl1,mcp,lp";
 
+/// Default lambdas, chosen for DIGITS with the default options.
+///
+/// The test part was not used. Its remaining 80 % were divided at random, ten times over, into 180 rows for
+/// validation and the rest for training; a coarse grid of lambdas was trained on each, and of those with a mean
+/// density of at most 0.07 the one with the best mean validation accuracy was taken. `geman`, `laplace`, `etp` and
+/// `l0` are steps of such a grid over fewer divisions, not refined; `l2sq` makes no zeros, so its lambda is that of
+/// a mild weight decay. Where the density of 0.07 was missed on other data, `--lambda` is the knob.
 const DEFAULT_LAMBDAS: &[(&str, f64)] = &[
     ("none", 0.0),
-    ("l1", 1e-2),
-    ("l0", 1e-2),
-    ("l2sq", 1e-2),
-    ("elastic-net", 1e-2),
-    ("scad", 1e-2),
-    ("mcp", 1e-2),
-    ("tl1", 1e-2),
-    ("capped-l1", 1e-2),
-    ("log", 1e-2),
-    ("lp", 1e-2),
-    ("geman", 1e-2),
-    ("laplace", 1e-2),
-    ("etp", 1e-2),
-    ("pwl", 1e-2),
+    ("l1", 0.03),
+    ("l0", 0.001),
+    ("l2sq", 0.001),
+    ("elastic-net", 0.05),
+    ("scad", 0.09),
+    ("mcp", 0.11),
+    ("tl1", 0.022),
+    ("capped-l1", 0.05),
+    ("log", 0.025),
+    ("lp", 0.007),
+    ("geman", 0.03),
+    ("laplace", 0.03),
+    ("etp", 0.03),
+    ("pwl", 0.03),
 ];
 
 /// The default lambda of a penalty.
