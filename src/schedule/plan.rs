@@ -93,7 +93,13 @@ impl Schedule {
     /// For a borrowed device. No handler is installed on it; pipelines are compiled by [`Schedule::bind`] and kept.
     #[must_use]
     pub fn new(device: &wgpu::Device) -> Self {
-        Schedule { device: device.clone(), kernels: Kernels::new(device) }
+        Self::with_kernels(device, Kernels::new(device))
+    }
+
+    /// The same with the given kernels, which must belong to `device`.
+    #[must_use]
+    pub fn with_kernels(device: &wgpu::Device, kernels: Kernels) -> Self {
+        Schedule { device: device.clone(), kernels }
     }
 
     /// Checks everything, compiles what is missing, and allocates tables, states and staging.
