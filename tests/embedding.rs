@@ -206,7 +206,7 @@ fn three_hundred_interleaved_submissions_in_a_foreign_device() {
         foreign.undisturbed();
 
         // the handlers are the owner's still
-        foreign.device.create_buffer(&wgpu::BufferDescriptor {
+        let _ = foreign.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("wrong on purpose"),
             size: 16,
             usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::STORAGE,

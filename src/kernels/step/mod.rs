@@ -28,6 +28,7 @@ mod reference;
 
 pub use base::{Adam, Base, Hyper};
 pub use dispatch::{Dispatches, Job};
+pub(crate) use reference::rounded;
 pub use reference::{Element, Reference};
 
 use std::collections::HashMap;
