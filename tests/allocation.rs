@@ -169,7 +169,7 @@ fn counts(
     queue: &wgpu::Queue,
     mut record: impl FnMut(&mut wgpu::CommandEncoder, u64),
 ) -> Vec<u64> {
-    (1..=12)
+    (1..=16)
         .map(|step| {
             let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             let count = allocations(|| record(&mut encoder, step));
@@ -197,7 +197,19 @@ fn recording_allocates_what_wgpu_allocates_and_nothing_more() {
                 one.label,
                 plan.dispatches()
             );
-            assert_eq!(ours[4..], theirs[4..], "{}: allocations per step, {tensors} tensors", one.label);
+            // wgpu allocates once more when a buffer is mapped for the first time; a plan has several slots
+            let slots = plan.staging_slots();
+            assert_eq!(
+                ours[slots..],
+                theirs[slots..],
+                "{}: allocations per step, {tensors} tensors",
+                one.label
+            );
+            assert!(
+                ours[..slots].iter().all(|&n| n <= theirs[0]),
+                "{}: first steps, {tensors} tensors",
+                one.label
+            );
         }
     }
 }
