@@ -1,5 +1,6 @@
 //! Proximal training steps as WGSL compute kernels.
 pub mod accuracy;
+pub mod bench;
 #[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(feature = "cli")]

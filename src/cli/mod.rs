@@ -4,6 +4,7 @@
 //! [`Global::print`]; progress goes to stderr by [`Global::progress`]. Exit status: 0 done, 1 a check failed,
 //! 2 the request was wrong, with one line on stderr.
 
+mod bench;
 mod devices;
 mod pending;
 mod prox;
@@ -21,7 +22,7 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 use crate::schedule::Backend;
 
-use pending::{Bench, Train, Validate};
+use pending::{Train, Validate};
 
 /// Exact zeros by proximal steps, on any GPU, checked against float64 on the CPU.
 ///
@@ -41,7 +42,7 @@ enum Command {
     Prox(prox::Prox),
     Train(Train),
     Validate(Validate),
-    Bench(Bench),
+    Bench(bench::Bench),
 }
 
 /// The train command's own defaults, for a call without a command.

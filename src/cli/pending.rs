@@ -16,7 +16,7 @@ macro_rules! pending {
                 Err(Error::Unsupported {
                     place: stringify!($name).to_lowercase(),
                     what: "the command is not there yet".into(),
-                    allowed: "devices, prox".into(),
+                    allowed: "devices, prox, bench".into(),
                 })
             }
         }
@@ -27,7 +27,5 @@ pending! {
     /// Train a classifier with and without structured sparsity and compare
     Train,
     /// Run every kernel on every case and adapter against float64
-    Validate,
-    /// Measure every kernel against the adapter's copy bandwidth
-    Bench
+    Validate
 }
