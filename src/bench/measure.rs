@@ -11,6 +11,8 @@ const IMPLAUSIBLE: f64 = 20_000.0;
 /// How long a measurement may take.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Effort {
+    /// Untimed runs first, for this long: idle GPUs lower their clocks.
+    pub warm_up: Duration,
     /// Timed repeats; the median of them is reported.
     pub repeats: usize,
     /// Short kernels are run as often in one repeat as fills this time.
@@ -27,6 +29,7 @@ impl Effort {
     #[must_use]
     pub fn gpu() -> Self {
         Effort {
+            warm_up: Duration::from_millis(30),
             repeats: 15,
             repeat: Duration::from_millis(2),
             budget: Duration::from_millis(1500),
@@ -38,6 +41,7 @@ impl Effort {
     #[must_use]
     pub fn software() -> Self {
         Effort {
+            warm_up: Duration::ZERO,
             repeats: 5,
             repeat: Duration::from_millis(1),
             budget: Duration::from_millis(120),
@@ -133,7 +137,11 @@ impl Stopwatch {
     ) -> Result<Option<Measured>> {
         'clocks: for timer in &self.timers {
             let once = |turns: usize| believable(bytes, turns, || run(timer, turns));
+            let start = Instant::now();
             run(timer, 1)?;
+            while start.elapsed() < effort.warm_up {
+                run(timer, most.clamp(1, 8))?;
+            }
             let Some(single) = once(1)? else { continue };
             let turns = (effort.repeat.as_nanos() as f64 / single).clamp(1.0, most.max(1) as f64) as usize;
             let start = Instant::now();

@@ -24,7 +24,7 @@ use crate::kernels::{Bench, Loaded, ROOMS};
 pub const SIZES: [u64; 4] = [1 << 10, 1 << 16, 1 << 20, 1 << 24];
 
 /// Sizes on software adapters and for the twins: the whole run should take less than a minute.
-pub const SMALL_SIZES: [u64; 3] = [1 << 10, 1 << 16, 1 << 20];
+pub const SMALL_SIZES: [u64; 3] = [1 << 10, 1 << 14, 1 << 18];
 
 /// Tensors of the comparison of one schedule with many.
 const TENSORS: usize = 1000;
@@ -114,6 +114,8 @@ pub struct Report {
     pub driver: String,
     /// Whether the adapter is software on the CPU, so that the figures say nothing about GPUs.
     pub software: bool,
+    /// Whether the float64 twins were timed, under the names of the kernels that do the same work.
+    pub twins: bool,
     /// What measured: `device`, `wall`, or `mixed` where each row says its own.
     pub clock: &'static str,
     /// The copy bandwidth at the largest volume.
@@ -136,6 +138,7 @@ impl Report {
             adapter,
             driver,
             software,
+            twins: false,
             clock: "device",
             copy_gb_s: 0.0,
             copies: Vec::new(),
@@ -329,18 +332,21 @@ fn time_instead(
 #[must_use]
 pub fn run_twins(options: &Options, mut progress: impl FnMut(&str)) -> Report {
     let mut report = Report::new("cpu (float64 twins)".into(), String::new(), true);
+    report.twins = true;
     let mut copies = BTreeMap::new();
     for room in ROOMS {
         for bench in (room.benches)() {
             for &elements in &options.sizes {
                 progress(&format!("{}/{}/{elements}", room.name, bench.variant()));
+                let Some(twin) = bench.twin(elements) else { continue };
                 let bytes = bench.bytes(elements);
                 if !copies.contains_key(&bytes) {
                     copies.extend(copy_bandwidth_host(&options.effort, bytes).map(|copy| (bytes, copy)));
                 }
-                let time = measure_host(&options.effort, bench.twin(elements));
+                let time = measure_host(&options.effort, twin);
                 if let (Some(time), Some(copy)) = (time, copies.get(&bytes)) {
-                    report.rows.push(Row::of(room.name, &*bench, elements, time, copy.gb_s, 0));
+                    let row = Row::of(room.name, &*bench, elements, time, copy.gb_s, 0);
+                    report.rows.push(Row { dtype: "f64", ..row });
                 }
             }
         }

@@ -165,12 +165,12 @@ fn heading(report: &Report) -> String {
 /// What a reader must know before the figures, and what is missing among them.
 fn remarks(report: &Report) -> Vec<String> {
     let mut remarks = Vec::new();
-    if report.many.is_none() {
+    if report.twins {
         remarks.push(TWINS.to_string());
     } else if report.software {
         remarks.push(SOFTWARE.to_string());
     }
-    if report.clock != "device" {
+    if report.clock != "device" && !report.twins {
         remarks.push("Times by the wall clock include what submission and waiting take.".into());
     }
     remarks.extend(report.left_out.iter().map(|left| format!("Left out: {left}")));

@@ -67,8 +67,8 @@ pub trait Bench: Send + Sync {
         sets: usize,
     ) -> Result<Box<dyn Loaded>>;
 
-    /// The float64 twin of the same work on all cores, one run per call.
-    fn twin(&self, elements: u64) -> Box<dyn FnMut()>;
+    /// The float64 twin of the same work on all cores, one run per call; `None` where it is that of another subject.
+    fn twin(&self, elements: u64) -> Option<Box<dyn FnMut()>>;
 
     /// What a user would run without this kernel, to be timed beside it; `None` where that is nothing of interest.
     fn instead(&self) -> Option<Box<dyn Bench>> {

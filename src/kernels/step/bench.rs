@@ -177,21 +177,22 @@ impl Bench for Subject {
         Ok(Box::new(loaded))
     }
 
-    fn twin(&self, elements: u64) -> Box<dyn FnMut()> {
-        // both numbers are constants inside their domains
-        let Ok(hyper) = hyper() else { return Box::new(|| {}) };
-        let twin = self.reference(&hyper);
+    fn twin(&self, elements: u64) -> Option<Box<dyn FnMut()>> {
+        if self.width == Width::Scalar {
+            return None;
+        }
+        let twin = self.reference(&hyper().ok()?);
         let mut before = block(elements);
         before = before.iter().copied().cycle().take(elements as usize).collect();
         let mut after = before.clone();
-        Box::new(move || {
+        Some(Box::new(move || {
             after
                 .par_iter_mut()
                 .zip(&before)
                 .with_min_len(1024)
                 .for_each(|(after, before)| *after = twin.step(*before).0);
             std::hint::black_box(&after);
-        })
+        }))
     }
 
     fn instead(&self) -> Option<Box<dyn Bench>> {
