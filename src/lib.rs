@@ -36,6 +36,7 @@
 //! plausible number, and -0.0 never comes out.
 
 pub mod accuracy;
+pub mod bench;
 #[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(feature = "cli")]
