@@ -37,7 +37,7 @@ struct Subject {
 
 /// Every subject. Base steps that share a kernel are timed once.
 pub(super) fn all() -> Vec<Box<dyn Bench>> {
-    let stands_for_all: [Penalty; 2] = [L1::default().into(), Tl1::default().into()];
+    let stands_for_all: [Penalty; 2] = [L1.into(), Tl1::default().into()];
     let mut pairs: Vec<(Base, Penalty, Width)> =
         Penalty::all().into_iter().map(|penalty| (Base::Gradient, penalty, Width::Vec4)).collect();
     for base in Base::all() {
@@ -64,7 +64,7 @@ impl Subject {
     /// The steps that do the work, in order.
     fn steps(&self) -> Vec<(Base, Penalty)> {
         if self.two_passes {
-            vec![(self.base, NoPenalty::default().into()), (Base::Prox, self.penalty)]
+            vec![(self.base, NoPenalty.into()), (Base::Prox, self.penalty)]
         } else {
             vec![(self.base, self.penalty)]
         }
@@ -242,7 +242,7 @@ impl OnDevice {
     fn windows(&self) -> Vec<std::ops::Range<u64>> {
         let length = self.sets[0].0[0].length();
         if length <= 3 * WINDOW {
-            return vec![0..length];
+            return Vec::from([0..length]);
         }
         // the middle one is on no boundary that a kernel knows
         let middle = length / 2 - WINDOW / 2 + 13;
