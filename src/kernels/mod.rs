@@ -144,13 +144,8 @@ pub struct Judgement {
     pub bound: f64,
 }
 
-/// Judges `count` elements of the case `name`; `got` is the GPU's value, for the message.
-pub fn compare(
-    name: &str,
-    count: usize,
-    judge: impl Fn(usize) -> Judgement,
-    got: impl Fn(usize) -> f32,
-) -> Outcome {
+/// Judges `count` elements; `got` is the GPU's value, for the message.
+pub fn compare(count: usize, judge: impl Fn(usize) -> Judgement, got: impl Fn(usize) -> f32) -> Outcome {
     let mut outcome = Outcome::default();
     for i in 0..count {
         let j = judge(i);
@@ -160,7 +155,7 @@ pub fn compare(
         }
         outcome.demand(j.ok, || {
             format!(
-                "{name}: index {i}: GPU {:e} ({:#010x}), reference {:e}, allowed backward distance {:e}",
+                "index {i}: GPU {:e} ({:#010x}), reference {:e}, allowed backward distance {:e}",
                 got(i),
                 got(i).to_bits(),
                 j.expected,

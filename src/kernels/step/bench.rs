@@ -289,12 +289,13 @@ impl Loaded for OnDevice {
         let state = |k: usize, i: usize| arrays.get(2 + k).map_or(0.0, |values| values[i]);
         let after = |i: usize| Element { w: arrays[0][i], g: before(i).g, m: state(0, i), v: state(1, i) };
         let mut outcome =
-            compare(&self.name, places.len(), |i| self.reference.judge(before(i), after(i)), |i| after(i).w);
+            compare(places.len(), |i| self.reference.judge(before(i), after(i)), |i| after(i).w);
         if let Some(k) = self.gradient() {
             let kept = (0..places.len()).all(|i| arrays[k][i].to_bits() == before(i).g.to_bits());
-            outcome.demand(kept, || format!("{}: the gradient changed", self.name));
+            outcome.demand(kept, || "the gradient changed".into());
         }
-        outcome.demand(status[0] == 0, || format!("{}: {} elements not finite", self.name, status[0]));
+        outcome.demand(status[0] == 0, || format!("{} elements not finite", status[0]));
+        outcome.first_mismatch = outcome.first_mismatch.map(|what| format!("{}: {what}", self.name));
         Ok(outcome)
     }
 
