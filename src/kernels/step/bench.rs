@@ -242,7 +242,7 @@ impl OnDevice {
     fn windows(&self) -> Vec<std::ops::Range<u64>> {
         let length = self.sets[0].0[0].length();
         if length <= 3 * WINDOW {
-            return Vec::from([0..length]);
+            return std::iter::once(0..length).collect();
         }
         // the middle one is on no boundary that a kernel knows
         let middle = length / 2 - WINDOW / 2 + 13;
