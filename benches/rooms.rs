@@ -42,7 +42,7 @@ fn main() {
         let mut group = criterion.benchmark_group(room.name);
         for subject in (room.benches)() {
             for &elements in &bench.options.sizes {
-                group.throughput(Throughput::Bytes(subject.bytes(elements)));
+                group.throughput(Throughput::BytesDecimal(subject.bytes(elements)));
                 bench.time(&mut group, &*subject, elements);
             }
         }

@@ -91,7 +91,7 @@ pub fn many_tensors(
         let one = |(k, (&length, &(page, offset))): (usize, (&u64, &(usize, u64)))| {
             let name = format!("tensor {k}");
             let view = |pages: &[wgpu::Buffer]| View::new(&name, &pages[page], offset, length);
-            let spec = Spec::new(name.as_str(), L1::default().into(), 0.5);
+            let spec = Spec::new(name.as_str(), L1.into(), 0.5);
             Ok(Tensor::new(spec, view(pages)?).with_gradient(view(&gradients)?))
         };
         lengths.iter().zip(&places).enumerate().map(one).collect()

@@ -37,7 +37,7 @@ struct Subject {
 
 /// Every subject. Base steps that share a kernel are timed once.
 pub(super) fn all() -> Vec<Box<dyn Bench>> {
-    let stands_for_all: [Penalty; 2] = [L1::default().into(), Tl1::default().into()];
+    let stands_for_all: [Penalty; 2] = [L1.into(), Tl1::default().into()];
     let mut pairs: Vec<(Base, Penalty, Width)> =
         Penalty::all().into_iter().map(|penalty| (Base::Gradient, penalty, Width::Vec4)).collect();
     for base in Base::all() {
@@ -64,7 +64,7 @@ impl Subject {
     /// The steps that do the work, in order.
     fn steps(&self) -> Vec<(Base, Penalty)> {
         if self.two_passes {
-            vec![(self.base, NoPenalty::default().into()), (Base::Prox, self.penalty)]
+            vec![(self.base, NoPenalty.into()), (Base::Prox, self.penalty)]
         } else {
             vec![(self.base, self.penalty)]
         }
@@ -242,7 +242,7 @@ impl OnDevice {
     fn windows(&self) -> Vec<std::ops::Range<u64>> {
         let length = self.sets[0].0[0].length();
         if length <= 3 * WINDOW {
-            return vec![0..length];
+            return std::iter::once(0..length).collect();
         }
         // the middle one is on no boundary that a kernel knows
         let middle = length / 2 - WINDOW / 2 + 13;
@@ -292,9 +292,10 @@ impl Loaded for OnDevice {
             compare(places.len(), |i| self.reference.judge(before(i), after(i)), |i| after(i).w);
         if let Some(k) = self.gradient() {
             let kept = (0..places.len()).all(|i| arrays[k][i].to_bits() == before(i).g.to_bits());
-            outcome.demand(kept, || format!("{}: the gradient changed", self.name));
+            outcome.demand(kept, || "the gradient changed".into());
         }
-        outcome.demand(status[0] == 0, || format!("{}: {} elements not finite", self.name, status[0]));
+        outcome.demand(status[0] == 0, || format!("{} elements not finite", status[0]));
+        outcome.first_mismatch = outcome.first_mismatch.map(|what| format!("{}: {what}", self.name));
         Ok(outcome)
     }
 
