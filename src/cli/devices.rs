@@ -5,41 +5,59 @@ use serde::Serialize;
 
 use super::{Global, table};
 use crate::error::Result;
+use crate::gpu::{AdapterFacts, adapters};
 
-/// List the adapters with backend and driver
+/// List the adapters with backend, driver, limits and features that matter
+///
+/// The first column is what --device takes; a part of a name does as well. `cpu` stands for the float64 twins on all
+/// cores and is always there.
 #[derive(Args, Clone, Debug)]
 pub struct Devices {}
 
 #[derive(Serialize)]
 struct Document {
-    adapters: Vec<Row>,
-}
-
-/// One line of the list.
-#[derive(Serialize)]
-struct Row {
-    /// What `--device` takes.
-    device: String,
-    name: String,
-    backend: String,
-    driver: String,
-}
-
-/// PLACEHOLDER: the GPU's adapters belong before the CPU.
-fn adapters() -> Vec<Row> {
-    let [device, name, backend, driver] = ["cpu", "cpu (float64 twins)", "cpu", ""].map(String::from);
-    vec![Row { device, name, backend, driver }]
+    adapters: Vec<AdapterFacts>,
 }
 
 impl Devices {
     pub(super) fn run(&self, global: &Global) -> Result<()> {
-        global.print(&Document { adapters: adapters() }, |document| {
-            let head = ["device", "name", "backend", "driver"].map(String::from).to_vec();
-            let rows = document
-                .adapters
-                .iter()
-                .map(|row| [&row.device, &row.name, &row.backend, &row.driver].map(Clone::clone).to_vec());
-            table(&std::iter::once(head).chain(rows).collect::<Vec<_>>())
+        let adapters = adapters().iter().enumerate().map(|(k, a)| AdapterFacts::of(k, a)).collect();
+        global.print(&Document { adapters }, |document| {
+            let head = [
+                "device",
+                "name",
+                "backend",
+                "kind",
+                "driver",
+                "binding MiB",
+                "buffer MiB",
+                "storage buffers",
+                "invocations",
+                "timestamps",
+                "subgroups",
+                "f16",
+            ];
+            let mut rows = vec![head.map(String::from).to_vec()];
+            let yes = |there: bool| if there { "yes" } else { "no" }.to_string();
+            for a in &document.adapters {
+                rows.push(vec![
+                    a.index.to_string(),
+                    a.name.clone(),
+                    a.backend.clone(),
+                    a.kind.clone(),
+                    a.driver.clone(),
+                    (a.max_storage_buffer_binding_size >> 20).to_string(),
+                    (a.max_buffer_size >> 20).to_string(),
+                    a.max_storage_buffers_per_shader_stage.to_string(),
+                    a.max_compute_invocations_per_workgroup.to_string(),
+                    yes(a.timestamps),
+                    yes(a.subgroups),
+                    yes(a.f16),
+                ]);
+            }
+            let cpu = ["cpu", "float64 twins on all cores"].map(String::from).to_vec();
+            rows.push(cpu);
+            table(&rows)
         })
     }
 }

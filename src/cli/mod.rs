@@ -4,9 +4,11 @@
 //! [`Global::print`]; progress goes to stderr by [`Global::progress`]. Exit status: 0 done, 1 a check failed,
 //! 2 the request was wrong, with one line on stderr.
 
+mod bench;
 mod devices;
-mod pending;
 mod prox;
+mod train;
+mod validate;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -15,13 +17,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::schedule::Backend;
 
-use pending::{Bench, Train, Validate};
+use train::Train;
 
 /// Exact zeros by proximal steps, on any GPU, checked against float64 on the CPU.
 ///
@@ -40,8 +42,8 @@ enum Command {
     Devices(devices::Devices),
     Prox(prox::Prox),
     Train(Train),
-    Validate(Validate),
-    Bench(Bench),
+    Validate(validate::Validate),
+    Bench(bench::Bench),
 }
 
 /// The train command's own defaults, for a call without a command.
@@ -68,7 +70,12 @@ impl Global {
     /// # Errors
     /// [`Error::NoAdapter`] where nothing answers to `--device`.
     pub fn backend(&self) -> Result<Backend> {
-        Backend::choose(self.device.as_deref())
+        let backend = Backend::choose(self.device.as_deref())?;
+        if self.device.is_none() && matches!(backend, Backend::Cpu) {
+            let _ =
+                writeln!(io::stderr(), "maf-srl: no adapter found, running on the CPU; {}", crate::gpu::HELP);
+        }
+        Ok(backend)
     }
 
     /// Prints `document` as JSON under `--json`, else what `table` makes of it.
@@ -95,6 +102,8 @@ impl Global {
             Some(length) => ProgressBar::new(length),
             None => ProgressBar::new_spinner(),
         };
+        // Cleared when dropped as well, so that an error stands on a line of its own.
+        let bar = bar.with_finish(ProgressFinish::AndClear);
         let template = match length {
             Some(_) => "{msg} {wide_bar} {pos}/{len} {eta}",
             None => "{spinner} {msg} {elapsed}",

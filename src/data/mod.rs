@@ -15,7 +15,7 @@ mod write;
 
 pub use dataset::{Dataset, SPLIT_SEED, Source, Split, stratified};
 pub use tensors::{Dtype, Format, Select, Tensor, Tensors};
-pub use write::Output;
+pub use write::{Output, save};
 
 use std::fmt::Display;
 use std::fs::File;

@@ -10,6 +10,9 @@ use half::{bf16, f16};
 use super::{Output, npy, open, safetensors, trouble, unread};
 use crate::error::{Error, Result};
 
+/// How many values are read or written at a time.
+const PIECE: usize = 1 << 16;
+
 /// The type of the values in a file. All are computed in f32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dtype {
@@ -202,7 +205,6 @@ impl Tensor {
 
     /// Reads `elements` values, a piece at a time.
     pub(super) fn fill(&mut self, path: &Path, elements: usize, reader: &mut dyn Read) -> Result<()> {
-        const PIECE: usize = 1 << 16;
         let mut bytes = vec![0; PIECE * self.dtype.size()];
         self.values = Vec::with_capacity(elements);
         while self.values.len() < elements {
@@ -253,18 +255,27 @@ impl Tensor {
     }
 
     fn encode(&self, writer: &mut dyn Write) -> io::Result<()> {
-        let mut put = |bytes: &mut [u8]| {
-            if self.big_endian {
-                bytes.reverse();
+        fn put<const N: usize>(bytes: &mut Vec<u8>, piece: &[f32], big: bool, cast: impl Fn(f32) -> [u8; N]) {
+            for &value in piece {
+                let mut value = cast(value);
+                if big {
+                    value.reverse();
+                }
+                bytes.extend_from_slice(&value);
             }
-            writer.write_all(bytes)
-        };
-        self.values.iter().try_for_each(|&value| match self.dtype {
-            Dtype::F16 => put(&mut f16::from_f32(value).to_le_bytes()),
-            Dtype::Bf16 => put(&mut bf16::from_f32(value).to_le_bytes()),
-            Dtype::F32 => put(&mut value.to_le_bytes()),
-            Dtype::F64 => put(&mut f64::from(value).to_le_bytes()),
-        })
+        }
+        let mut bytes = Vec::with_capacity(PIECE * self.dtype.size());
+        for piece in self.values.chunks(PIECE) {
+            bytes.clear();
+            match self.dtype {
+                Dtype::F16 => put(&mut bytes, piece, self.big_endian, |v| f16::from_f32(v).to_le_bytes()),
+                Dtype::Bf16 => put(&mut bytes, piece, self.big_endian, |v| bf16::from_f32(v).to_le_bytes()),
+                Dtype::F32 => put(&mut bytes, piece, self.big_endian, f32::to_le_bytes),
+                Dtype::F64 => put(&mut bytes, piece, self.big_endian, |v| f64::from(v).to_le_bytes()),
+            }
+            writer.write_all(&bytes)?;
+        }
+        Ok(())
     }
 }
 

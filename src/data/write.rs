@@ -81,3 +81,12 @@ impl Output {
         builder.tempfile_in(folder)
     }
 }
+
+/// Writes `contents` as the file `name` into `folder`, which is created where it is missing.
+///
+/// # Errors
+/// [`crate::Error::File`] where the folder or the file cannot be written.
+pub fn save(folder: &Path, name: &str, contents: &[u8]) -> Result<()> {
+    fs::create_dir_all(folder).map_err(|e| trouble(folder, "create", e))?;
+    Output::new(&folder.join(name), &[])?.commit(|file| file.write_all(contents))
+}

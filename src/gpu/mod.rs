@@ -10,7 +10,7 @@ mod readback;
 mod timing;
 mod view;
 
-pub use adapters::{AdapterFacts, adapters, choose};
+pub use adapters::{AdapterFacts, HELP, adapters, choose};
 pub use context::Context;
 pub use pipeline::{Pipeline, compute_pipeline};
 pub use readback::Readback;

@@ -1,17 +1,19 @@
 //! When an f32 result of a kernel is right.
 //!
-//! A prox can be ill conditioned: near a double root two neighbouring inputs have outputs thousands of ULP apart.
-//! So the output is not compared with the reference's output. It is right when it is the exact answer to a
-//! neighbouring question: with x(y) = y + step p'(y), the returned y must satisfy
+//! A prox can be ill conditioned: near a double root two neighbouring inputs have outputs thousands of ULP
+//! apart. So the output is not compared with the reference's output. It is right when it is the exact answer
+//! to a neighbouring question: with x(y) = y + step p'(y), the returned y must satisfy
 //!
-//! 1. |x(y) - x| <= B ulp(x) + (error of x), with the penalty's own B
-//!    ([`Elementwise::backward_ulps`](super::Elementwise::backward_ulps)); B = 0 on pieces where p' = 0, so
-//!    that identity pieces and hard thresholds are exact;
+//! 1. |x(y) - x| <= B u + (error of x), with the penalty's own B
+//!    ([`Elementwise::backward_ulps`](super::Elementwise::backward_ulps)) and u the larger of ulp(x) and
+//!    x'(y) ulp(y). The second is what the rounding of y alone costs; it only counts where p'' > 0, for a
+//!    concave penalty has x' <= 1 and y <= x. B = 0 on pieces where p' = 0, so that identity pieces and hard
+//!    thresholds are exact. A kink of p' has a width of 4 ULP, as its place is a rounded constant;
 //! 2. y = 0 for |x| <= X (1 - 2^-20) and y != 0 for |x| >= X (1 + 2^-20), X being the threshold; between the
 //!    two either branch may be taken;
 //! 3. h(y) - h(y*) <= d |y - y*| for the objective h and its minimiser y*, with d the tolerance of 1 plus
-//!    2^-20 |x|: exactly the y that minimise the objective of some x' within d of x satisfy it. It rejects roots
-//!    that are no minimisers and branches taken on the wrong side of a jump.
+//!    2^-20 |x|: exactly the y that minimise the objective of some x' within d of x satisfy it. It rejects
+//!    roots that are no minimisers and branches taken on the wrong side of a jump.
 //!
 //! Results below the normal range of f32 may be flushed to zero.
 
@@ -20,6 +22,9 @@ use crate::accuracy::{Approx, FLUSH, ulp};
 
 /// Half the relative width of the band round a threshold in which either branch is right.
 const BAND: f64 = 1.0 / 1048576.0;
+
+/// How many ULP of y next to a kink of p' count to both of its pieces.
+const KINK: f64 = 4.0;
 
 /// The outcome of one comparison.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,7 +35,7 @@ pub struct Verdict {
     pub in_band: bool,
     /// The reference's result.
     pub expected: f64,
-    /// The backward error in ULP of |x|, the error of x itself taken off; 0 where y = 0.
+    /// The backward error in units u (see the module), the error of x itself taken off; 0 where y = 0.
     pub ulps: f64,
     /// The largest distance |x(y) - x| that rule 1 allows.
     pub bound: f64,
@@ -61,11 +66,18 @@ pub fn accept(prox: &Prox, step_error: f64, x: Approx, got: f32) -> Verdict {
     // From here on the result is not zero: its sign is that of x, up to the error of x.
     let ax = if got.is_sign_negative() { -x.value } else { x.value };
     let slope = rule.slope(prox.lambda, y);
-    let ulps = if prox.step * slope == 0.0 { 0.0 } else { rule.backward_ulps() };
-    let slack = x.error + step_error * slope;
-    let bound = ulps * ulp(ax) + slack;
-    let distance = (y + prox.step * slope - ax).abs();
-    let backward = ((distance - slack) / ulp(ax)).max(0.0);
+    let kink = KINK * ulp(y);
+    let round_y = [y, (y - kink).max(f64::MIN_POSITIVE), y + kink];
+    let flat = round_y.iter().all(|&y| prox.step * rule.slope(prox.lambda, y) == 0.0);
+    let ulps = if flat { 0.0 } else { rule.backward_ulps() };
+    // a slope may be negative where the penalty is not monotone
+    let slack = x.error + step_error * slope.abs();
+    let steepest = round_y.map(|y| rule.curvature(prox.lambda, y)).into_iter().fold(f64::MIN, f64::max);
+    let stretch = (1.0 + prox.step * steepest).max(0.0);
+    let unit = ulp(ax).max(stretch * ulp(y));
+    let bound = ulps * unit + slack;
+    let distance = ((y - ax) + prox.step * slope).abs();
+    let backward = ((distance - slack) / unit).max(0.0);
     let flushed = y <= FLUSH && expected.abs() <= FLUSH;
 
     let move_by = (y - expected.abs()).abs();

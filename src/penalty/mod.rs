@@ -7,14 +7,15 @@
 //! ```
 //!
 //! and ties go to the smaller magnitude. Here `step` is the step size of the method (the learning rate) and
-//! `lambda` the weight of the penalty. For all penalties but two only the product t = step * lambda matters; SCAD and
-//! MCP are not homogeneous in lambda, so both numbers are kept apart everywhere.
+//! `lambda` the weight of the penalty. For all penalties but two only the product t = step * lambda matters;
+//! SCAD and MCP are not homogeneous in lambda, so both numbers are kept apart everywhere.
 //!
 //! Each penalty has one file here (`<name>.rs`: formula, domain, thresholds, constants), one WGSL file
 //! (`shaders/penalty/<name>.wgsl`: the kernel's `prox`) and one line in the register below.
 
 mod accept;
 mod domain;
+mod jump;
 mod prox;
 mod text;
 
@@ -89,7 +90,8 @@ pub trait Elementwise: std::fmt::Debug + Send + Sync {
     }
 
     /// The bound that the kernel holds: backward error in ULP of |x|, that is |x(y) - x| for
-    /// x(y) = y + step * slope(y) evaluated exactly at the returned y.
+    /// x(y) = y + step * slope(y) evaluated exactly at the returned y. [`accept`] says what counts as an ULP
+    /// where x'(y) > 1.
     fn backward_ulps(&self) -> f64;
 
     /// The WGSL file, defining `struct Constants` and `fn prox(ax: f32, k: Constants) -> f32`.
@@ -161,10 +163,25 @@ macro_rules! register {
     };
 }
 
+#[cfg(test)]
+mod tests;
+
 register! {
     none::NoPenalty,
     l1::L1,
+    l0::L0,
+    l2sq::L2Sq,
+    elastic_net::ElasticNet,
+    scad::Scad,
+    mcp::Mcp,
     tl1::Tl1,
+    capped_l1::CappedL1,
+    log::Log,
+    lp::Lp,
+    geman::Geman,
+    laplace::Laplace,
+    etp::Etp,
+    pwl::Pwl,
 }
 
 impl Penalty {
@@ -194,8 +211,8 @@ impl Penalty {
     /// The proximal operator for one step size and one lambda; thresholds are solved here, once.
     ///
     /// # Errors
-    /// [`crate::Error::Domain`] where a parameter, `step` or `lambda` is outside its domain ([`WEIGHT`] for the
-    /// last two).
+    /// [`crate::Error::Domain`] where a parameter, `step` or `lambda` is outside its domain ([`WEIGHT`] for
+    /// the last two).
     pub fn prox(&self, step: f64, lambda: f64) -> Result<Prox> {
         self.check()?;
         require(WEIGHT.contains(step), self.name(), "step", step, WEIGHT)?;

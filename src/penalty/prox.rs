@@ -61,7 +61,8 @@ impl Prox {
         }
         let rule = self.penalty.rule();
         let by_x = 1.0 / (1.0 + self.step * rule.curvature(self.lambda, y.abs()));
-        Derivative { by_x, by_step: -(rule.slope(self.lambda, y.abs()) * by_x).copysign(y) }
+        // the sign of y as a factor: the slope may be negative itself
+        Derivative { by_x, by_step: -rule.slope(self.lambda, y.abs()) * by_x * y.signum() }
     }
 
     /// What prox minimises: step * value(y) + 1/2 (y - x)^2.
@@ -94,17 +95,23 @@ pub(super) fn largest_root(
     let mut y = ax;
     for _ in 0..200 {
         let residual = (y - ax) + slope(y);
+        let newton = residual / (1.0 + curvature(y));
+        // Before the bracket is asked: at a large ax the first step is below the last digit and ends at
+        // `high`.
+        if newton.abs() <= f64::EPSILON * y {
+            return (y - newton).clamp(low, high);
+        }
         if residual > 0.0 {
             high = y;
         } else {
             low = y;
         }
-        let mut next = y - residual / (1.0 + curvature(y));
+        let mut next = y - newton;
         if !(next > low && next < high) {
             next = 0.5 * (low + high);
         }
-        if residual == 0.0 || (next - y).abs() <= f64::EPSILON * y || high - low <= f64::EPSILON * high {
-            return if residual == 0.0 { y } else { next };
+        if high - low <= f64::EPSILON * high {
+            return next;
         }
         y = next;
     }

@@ -1,11 +1,12 @@
 //! Transformed l1: p(y) = (a+1)|y| / (a+|y|). Between l0 (a -> 0) and l1 (a -> infinity).
 //!
-//! With t = step * lambda: for t <= a^2 / (2(a+1)) the prox is continuous and leaves zero at t(a+1)/a; beyond, it
-//! jumps at sqrt(2t(a+1)) - a/2 to sqrt(2t(a+1)) - a. Above the threshold y is the largest root of
+//! With t = step * lambda: for t <= a^2 / (2(a+1)) the prox is continuous and leaves zero at t(a+1)/a;
+//! beyond, it jumps at sqrt(2t(a+1)) - a/2 to sqrt(2t(a+1)) - a. Above the threshold y is the largest root of
 //! (|x| - y)(a + y)^2 = t a (a+1).
 //!
-//! The closed form with arccos that is usually printed loses every digit in f32 (10^7 ULP at a = 100); the kernel
-//! solves the cubic with a polynomial start and one Newton step, four divisions and one square root in all.
+//! The closed form with arccos that is usually printed loses every digit in f32 (10^7 ULP at a = 100); the
+//! kernel solves the cubic with a polynomial start and one Newton step, four divisions and one square root in
+//! all.
 
 use super::domain::{Parameter, SHAPE};
 use super::{CONSTANTS, Elementwise, Penalty, Threshold};
@@ -59,6 +60,12 @@ impl Elementwise for Tl1 {
             Threshold { at: m - a / 2.0, jump: m - a }
         }
     }
+    fn regime_switches(&self, lambda: f64) -> Vec<f64> {
+        vec![self.a * self.a / (2.0 * (self.a + 1.0)) / lambda]
+    }
+    fn examples(&self) -> Vec<Penalty> {
+        [1.0, 0.01, 100.0].map(|a| Tl1 { a }.into()).to_vec()
+    }
     fn backward_ulps(&self) -> f64 {
         16.0 // worst WGSL arithmetic 13; nearest rounding 4.4
     }
@@ -74,12 +81,6 @@ impl Elementwise for Tl1 {
     fn constants(&self, step: f64, lambda: f64, threshold: Threshold) -> [f64; CONSTANTS] {
         let t = step * lambda;
         [threshold.at, self.a, t * self.a * (self.a + 1.0), t, 0.0, 0.0, 0.0, 0.0]
-    }
-    fn regime_switches(&self, lambda: f64) -> Vec<f64> {
-        vec![self.a * self.a / (2.0 * (self.a + 1.0)) / lambda]
-    }
-    fn examples(&self) -> Vec<Penalty> {
-        [1.0, 0.01, 100.0].map(|a| Tl1 { a }.into()).to_vec()
     }
     fn per_element_step(&self) -> bool {
         true

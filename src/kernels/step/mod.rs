@@ -22,6 +22,7 @@
 //! Adam. No optional feature.
 
 mod base;
+mod bench;
 mod cases;
 mod dispatch;
 mod reference;
@@ -44,6 +45,7 @@ pub(super) const ROOM: Room = Room {
     name: "step",
     variants: || variants().iter().map(|v| (v.name(), v.source())).collect(),
     cases: cases::all,
+    benches: bench::all,
 };
 
 /// Invocations per workgroup.

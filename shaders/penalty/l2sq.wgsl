@@ -1,0 +1,22 @@
+// l2sq: p(y) = y^2 / 2.
+struct Constants {
+    t: f32,
+    unused1: f32,
+    unused2: f32,
+    unused3: f32,
+    unused4: f32,
+    unused5: f32,
+    unused6: f32,
+    unused7: f32,
+}
+
+fn prox(ax: f32, k: Constants) -> f32 {
+    // a quotient by 1 need not be exact
+    return select(ax / (1.0 + k.t), ax, k.t == 0.0);
+}
+
+fn at_step(k: Constants, scale: f32) -> Constants {
+    var scaled = k;
+    scaled.t = k.t * scale;
+    return scaled;
+}

@@ -1,0 +1,30 @@
+// lp: p(y) = |y|^p. Newton from ax on y - ax + c (y/jump)^(p-1), which is monotone; jump is the smallest
+// nonzero result, so that the power is at most 1.
+struct Constants {
+    threshold: f32,
+    jump: f32,
+    inverse: f32,
+    limit: f32,
+    c: f32,
+    power: f32,
+    unused6: f32,
+    unused7: f32,
+}
+
+fn prox(ax: f32, k: Constants) -> f32 {
+    if ax <= k.threshold {
+        return 0.0;
+    }
+    var y = ax;
+    for (var i = 0u; i < 6u; i++) {
+        // beyond the limit e is far below the last digit of y, and what is computed from z stays in range
+        let z = min(y, k.limit);
+        let e = k.c * exp2(k.power * log2(max(z * k.inverse, 1.0)));
+        let next = y - ((y - ax) + e) / (1.0 + k.power * (e / z));
+        if next >= y {
+            break;
+        }
+        y = max(next, k.jump);
+    }
+    return y;
+}

@@ -1,0 +1,126 @@
+//! `maf-srl validate`: every kernel, every case, every adapter.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::{Global, table};
+use crate::data::save;
+use crate::error::{Error, Result};
+use crate::gpu::{adapters, choose};
+use crate::validate::{Report, cases, run};
+
+/// Run every case of every kernel on the adapters and judge the results by float64 references
+///
+/// Exit status 1 on any mismatch. With --device all (the default) every adapter is validated, else the one named.
+#[derive(Args, Clone, Debug)]
+pub struct Validate {
+    /// Write report.json and report.md into this folder
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
+    /// Only the cases whose name contains this, for example step/adam/tl1
+    #[arg(long, value_name = "TEXT")]
+    cases: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Document {
+    adapters: Vec<Report>,
+}
+
+impl Validate {
+    pub(super) fn run(&self, global: &Global) -> Result<()> {
+        let chosen = match global.device.as_deref() {
+            Some("cpu") => {
+                return Err(Error::Unsupported {
+                    place: "--device".into(),
+                    what: "cpu is the reference itself".into(),
+                    allowed: "all, or an adapter of `maf-srl devices`".into(),
+                });
+            }
+            None | Some("all") => adapters(),
+            Some(name) => vec![choose(Some(name))?],
+        };
+        if chosen.is_empty() {
+            choose(None)?;
+        }
+        let cases = cases(self.cases.as_deref());
+        if cases.is_empty() {
+            return Err(Error::Text {
+                place: "--cases".into(),
+                text: self.cases.clone().unwrap_or_default(),
+                reason: "no case's name contains it; names begin with the kernel, for example step/".into(),
+            });
+        }
+        let bar = global.progress(Some((chosen.len() * cases.len()) as u64), "validating");
+        let mut document = Document { adapters: Vec::new() };
+        for adapter in chosen {
+            bar.set_message(adapter.get_info().name);
+            document.adapters.push(run(adapter, &cases, || bar.inc(1))?);
+        }
+        bar.finish_and_clear();
+        if let Some(folder) = &self.report {
+            let json = serde_json::to_vec_pretty(&document)
+                .map_err(|e| Error::Gpu { place: "report".into(), reason: e.to_string() })?;
+            save(folder, "report.json", &json)?;
+            save(folder, "report.md", markdown(&document).as_bytes())?;
+        }
+        global.print(&document, text)?;
+        let mismatches: u64 = document.adapters.iter().map(|a| a.mismatches).sum();
+        match mismatches {
+            0 => Ok(()),
+            n => Err(Error::Mismatch(format!("{n} mismatches; the first of each case are in the report"))),
+        }
+    }
+}
+
+const HEAD: [&str; 9] =
+    ["adapter", "backend", "driver", "cases", "mismatches", "skipped", "elements", "max ULP", "seconds"];
+
+fn row(report: &Report) -> Vec<String> {
+    vec![
+        report.name.clone(),
+        report.backend.clone(),
+        report.driver.clone(),
+        report.cases.to_string(),
+        report.mismatches.to_string(),
+        report.skipped.to_string(),
+        report.checked.to_string(),
+        format!("{:.2}", report.max_ulps),
+        format!("{:.1}", report.seconds),
+    ]
+}
+
+/// What did not hold or was not run, one line each.
+fn remarks(report: &Report) -> Vec<String> {
+    let failures = report.failures.iter().map(|f| format!("{}: {}", f.case, f.what));
+    let skipped = report.skip_reason.iter().map(|reason| format!("{} skipped: {reason}", report.skipped));
+    failures.chain(skipped).collect()
+}
+
+fn text(document: &Document) -> String {
+    let mut rows = vec![HEAD.map(String::from).to_vec()];
+    rows.extend(document.adapters.iter().map(row));
+    let mut out = table(&rows);
+    for report in &document.adapters {
+        for remark in remarks(report) {
+            let _ = writeln!(out, "{}: {remark}", report.name);
+        }
+    }
+    out
+}
+
+fn markdown(document: &Document) -> String {
+    let mut out = format!("| {} |\n|{}\n", HEAD.join(" | "), "---|".repeat(HEAD.len()));
+    for report in &document.adapters {
+        let _ = writeln!(out, "| {} |", row(report).join(" | "));
+    }
+    for report in &document.adapters {
+        for remark in remarks(report) {
+            let _ = writeln!(out, "\n- {}: {remark}", report.name);
+        }
+    }
+    out
+}

@@ -1,0 +1,85 @@
+//! Exponential-type penalty: p(y) = (1 - exp(-gamma |y|)) / (1 - exp(-gamma)).
+//!
+//! It is Laplace's penalty with 1/gamma in place of gamma and the weight divided by 1 - exp(-gamma); regimes,
+//! thresholds and kernel are those of [`Laplace`](super::Laplace).
+//!
+//! Domain: 1e-6 <= gamma <= 1e6, the same range as Laplace's 1/gamma. The division by 1 - exp(-gamma) is done
+//! on the host (expm1: no cancellation at small gamma, 1 at large), and the kernel bounds the exponent from
+//! below, so no narrower range is needed in f32.
+//!
+//! Source: MAF-SRL, table 1.
+
+use super::domain::{Parameter, SHAPE};
+use super::{CONSTANTS, Elementwise, Penalty, Threshold, jump};
+
+/// p(y) = (1 - exp(-gamma |y|)) / (1 - exp(-gamma)).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Etp {
+    /// The shape: small is close to l1, large close to l0.
+    pub gamma: f64,
+}
+
+impl Default for Etp {
+    fn default() -> Self {
+        Etp { gamma: 1.0 }
+    }
+}
+
+impl Etp {
+    /// The slope of p at 0, gamma / (1 - exp(-gamma)).
+    fn height(&self) -> f64 {
+        self.gamma / -(-self.gamma).exp_m1()
+    }
+}
+
+impl Elementwise for Etp {
+    fn name(&self) -> &'static str {
+        "etp"
+    }
+    fn formula(&self) -> &'static str {
+        "(1 - exp(-gamma |y|)) / (1 - exp(-gamma))"
+    }
+    fn source(&self) -> &'static str {
+        "MAF-SRL, table 1"
+    }
+    fn parameters(&self) -> Vec<Parameter> {
+        vec![Parameter { name: "gamma", value: self.gamma, domain: SHAPE }]
+    }
+    fn with(&self, values: &[f64]) -> Penalty {
+        Etp { gamma: values[0] }.into()
+    }
+    fn value(&self, lambda: f64, y: f64) -> f64 {
+        lambda * ((-self.gamma * y).exp_m1() / (-self.gamma).exp_m1())
+    }
+    fn slope(&self, lambda: f64, y: f64) -> f64 {
+        lambda * self.height() * (-self.gamma * y).exp()
+    }
+    fn curvature(&self, lambda: f64, y: f64) -> f64 {
+        -self.gamma * self.slope(lambda, y)
+    }
+    fn threshold(&self, step: f64, lambda: f64) -> Threshold {
+        jump::exponential(step * lambda * self.height(), self.gamma)
+    }
+    fn regime_switches(&self, lambda: f64) -> Vec<f64> {
+        vec![1.0 / (self.gamma * self.height()) / lambda]
+    }
+    fn examples(&self) -> Vec<Penalty> {
+        [1.0, 0.01, 60.0].map(|gamma| Etp { gamma }.into()).to_vec()
+    }
+    fn backward_ulps(&self) -> f64 {
+        16.0 // as laplace: worst WGSL arithmetic 6.6; nearest rounding 1.4
+    }
+    fn wgsl(&self) -> &'static str {
+        concat!(
+            include_str!("../../shaders/penalty/etp.wgsl"),
+            include_str!("../../shaders/shared/exponential_root.wgsl")
+        )
+    }
+    fn constant_names(&self) -> [&'static str; CONSTANTS] {
+        ["threshold", "jump", "c", "rate", "unused4", "unused5", "unused6", "unused7"]
+    }
+    fn constants(&self, step: f64, lambda: f64, threshold: Threshold) -> [f64; CONSTANTS] {
+        let c = step * lambda * self.height();
+        [threshold.at, threshold.jump, c, self.gamma, 0.0, 0.0, 0.0, 0.0]
+    }
+}

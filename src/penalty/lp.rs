@@ -1,0 +1,85 @@
+//! lp: p(y) = |y|^p with 0 < p < 1. Between l0 (p -> 0) and l1 (p -> 1).
+//!
+//! With t = step * lambda, one regime for every step size: the prox jumps to y* = (2 t (1-p))^(1/(2-p)) at
+//! y* (2-p) / (2 (1-p)). Above, y is the largest root of y - |x| + t p y^(p-1) = 0, by Newton from |x|; there
+//! the objective's second derivative is at least 1 - p/2, so that the root is simple.
+//!
+//! The kernel measures y in units of y*: (y/y*)^(p-1) <= 1 can neither overflow nor turn 0 * inf into NaN,
+//! and the errors of exp2 and log2 stay small where the term counts.
+//!
+//! Domain: 0.001 <= p <= 0.999 (l0 and l1 are the limits).
+//!
+//! Source: MAF-SRL, table 1 (the separable sum of |y_i|^p).
+
+use std::ops::Bound::Included;
+
+use crate::accuracy::FLUSH;
+use super::domain::{Domain, Parameter};
+use super::{CONSTANTS, Elementwise, Penalty, Threshold};
+
+/// p(y) = |y|^p, 0 < p < 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Lp {
+    /// The exponent.
+    pub p: f64,
+}
+
+impl Default for Lp {
+    fn default() -> Self {
+        Lp { p: 0.5 }
+    }
+}
+
+impl Elementwise for Lp {
+    fn name(&self) -> &'static str {
+        "lp"
+    }
+    fn formula(&self) -> &'static str {
+        "|y|^p"
+    }
+    fn source(&self) -> &'static str {
+        "MAF-SRL, table 1"
+    }
+    fn parameters(&self) -> Vec<Parameter> {
+        vec![Parameter { name: "p", value: self.p, domain: Domain(Included(1e-3), Included(0.999)) }]
+    }
+    fn with(&self, values: &[f64]) -> Penalty {
+        Lp { p: values[0] }.into()
+    }
+    fn value(&self, lambda: f64, y: f64) -> f64 {
+        lambda * y.powf(self.p)
+    }
+    fn slope(&self, lambda: f64, y: f64) -> f64 {
+        lambda * self.p * y.powf(self.p - 1.0)
+    }
+    fn curvature(&self, lambda: f64, y: f64) -> f64 {
+        (self.p - 1.0) * self.slope(lambda, y) / y
+    }
+    fn threshold(&self, step: f64, lambda: f64) -> Threshold {
+        let p = self.p;
+        let jump = (2.0 * step * lambda * (1.0 - p)).powf(1.0 / (2.0 - p));
+        Threshold { at: jump * (2.0 - p) / (2.0 * (1.0 - p)), jump }
+    }
+    fn examples(&self) -> Vec<Penalty> {
+        [0.5, 1e-3, 0.1, 2.0 / 3.0, 0.95, 0.999].map(|p| Lp { p }.into()).to_vec()
+    }
+    fn backward_ulps(&self) -> f64 {
+        16.0 // worst WGSL arithmetic 5; nearest rounding 1.5
+    }
+    fn wgsl(&self) -> &'static str {
+        include_str!("../../shaders/penalty/lp.wgsl")
+    }
+    fn constant_names(&self) -> [&'static str; CONSTANTS] {
+        ["threshold", "jump", "inverse", "limit", "c", "power", "unused6", "unused7"]
+    }
+    fn constants(&self, _: f64, _: f64, threshold: Threshold) -> [f64; CONSTANTS] {
+        let (p, jump) = (self.p, threshold.jump);
+        // t p y^(p-1) = c (y/jump)^(p-1), from t = jump^(2-p) / (2(1-p))
+        let c = jump * p / (2.0 * (1.0 - p));
+        if jump < FLUSH {
+            // t = 0, or as good as: the identity
+            return [threshold.at, 0.0, 0.0, f64::MAX, 0.0, p - 1.0, 0.0, 0.0];
+        }
+        [threshold.at, jump, 1.0 / jump, 1e20 * jump, c, p - 1.0, 0.0, 0.0]
+    }
+}

@@ -1,0 +1,213 @@
+//! Piecewise linear prox: the penalty g whose prox (t = 1) is the learned activation with slopes eta1, eta2
+//! and knees delta1, delta2.
+//!
+//! ```text
+//! c = eta1 (delta2 - delta1),  A = 1/eta2 - 1,  B = delta2 - c/eta2,
+//! D = eta1 (eta1 - eta2) (delta2 - delta1)^2 / (2 eta2)
+//! g(y) = (1/eta1 - 1) y^2/2 + delta1 y     y < c
+//!        A y^2/2 + B y + D                 y >= c
+//! ```
+//!
+//! With t = step * lambda and kappa_i = t/eta_i + 1 - t (kappa2 >= 1 since eta2 <= 1), for every step size:
+//!
+//! - kappa1 > 0: 0 up to t delta1, (|x| - t delta1) / kappa1 up to t delta1 + kappa1 c, (|x| - t B) / kappa2
+//!   beyond. Continuous; the activation with other parameters.
+//! - kappa1 <= 0 (eta1 > 1 and a large step): the first piece is concave and the prox jumps over it. With
+//!   y* = sqrt(2 t D / kappa2): 0 up to kappa2 y* + t B, where it jumps to y* >= c, (|x| - t B) / kappa2
+//!   beyond. The tie goes to 0.
+//!
+//! Domain: 1e-6 <= eta1 <= 1e6, 1e-6 <= eta2 <= 1, 0 <= delta1 <= delta2 <= 1e6, and g >= 0, which is weaker
+//! than the paper's sufficient condition (26): where (26) fails g is not monotone, and the prox may enlarge a
+//! weight.
+//!
+//! Source: MAF-SRL, eq. (23) to (26); DSRL appendix, eq. (1). For t != 1 the rescaling of those.
+
+use std::ops::Bound::Included;
+
+use super::domain::{Domain, Parameter, SHAPE};
+use super::{CONSTANTS, Elementwise, Penalty, Threshold};
+use crate::error::{Result, require};
+
+/// The penalty of the learned piecewise linear activation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pwl {
+    /// The slope of the prox between the knees.
+    pub eta1: f64,
+    /// The slope beyond the second knee.
+    pub eta2: f64,
+    /// The first knee: the threshold.
+    pub delta1: f64,
+    /// The second knee.
+    pub delta2: f64,
+}
+
+impl Default for Pwl {
+    fn default() -> Self {
+        Pwl { eta1: 1.0, eta2: 1.0, delta1: 1.0, delta2: 2.0 }
+    }
+}
+
+/// delta1 and delta2; that delta1 <= delta2 is checked apart.
+const KNEE: Domain = Domain(Included(0.0), Included(1e6));
+
+/// What follows from the parameters. Beyond c, g is at_c + rise (y - c) + bend (y - c)^2 / 2, which unlike
+/// powers of y does not cancel.
+struct Pieces {
+    c: f64,
+    at_c: f64,
+    /// g' just beyond c.
+    rise: f64,
+    bend: f64,
+}
+
+impl Pwl {
+    fn pieces(&self) -> Pieces {
+        let Pwl { eta1, eta2, delta1, delta2 } = *self;
+        let c = eta1 * (delta2 - delta1);
+        Pieces {
+            c,
+            at_c: c * (0.5 * (1.0 / eta1 - 1.0) * c + delta1),
+            rise: delta2 - c,
+            bend: 1.0 / eta2 - 1.0,
+        }
+    }
+
+    /// B of the module's formula: the slope at 0 of the second piece, continued to there.
+    fn slope_at_zero(&self) -> f64 {
+        self.delta2 - self.eta1 * (self.delta2 - self.delta1) / self.eta2
+    }
+
+    /// D of the module's formula: the value at 0 of the second piece, continued to there.
+    fn value_at_zero(&self) -> f64 {
+        let width = self.delta2 - self.delta1;
+        0.5 * self.eta1 * (self.eta1 - self.eta2) / self.eta2 * width * width
+    }
+
+    /// kappa1 and kappa2, the second derivatives of the objective on the two pieces.
+    fn stiffness(&self, t: f64) -> (f64, f64) {
+        // t/eta + 1 - t, where the large terms cancel before t multiplies them
+        let kappa = |eta: f64| 1.0 + t * ((1.0 - eta) / eta);
+        (kappa(self.eta1), kappa(self.eta2))
+    }
+
+    /// Where the first piece of the prox ends: at the threshold where it is jumped over.
+    fn knee(&self, steep: f64, c: f64, threshold: Threshold) -> f64 {
+        if steep > 0.0 { threshold.at + steep * c } else { threshold.at }
+    }
+
+    /// Whether g >= 0 everywhere: at the end of the first piece, which is concave or increases, and in the
+    /// valley of the second, if it has one.
+    fn is_nonnegative(&self) -> bool {
+        let Pieces { at_c, rise, bend, .. } = self.pieces();
+        at_c >= 0.0 && (rise >= 0.0 || (bend > 0.0 && at_c - rise * rise / (2.0 * bend) >= 0.0))
+    }
+}
+
+impl Elementwise for Pwl {
+    fn name(&self) -> &'static str {
+        "pwl"
+    }
+    fn formula(&self) -> &'static str {
+        "(1/eta1 - 1) y^2/2 + delta1 y up to c = eta1 (delta2 - delta1), slope y (1/eta2 - 1) + B beyond"
+    }
+    fn source(&self) -> &'static str {
+        "MAF-SRL, eq. (23) to (26); DSRL appendix, eq. (1)"
+    }
+    fn parameters(&self) -> Vec<Parameter> {
+        let flat = Domain(Included(1e-6), Included(1.0));
+        vec![
+            Parameter { name: "eta1", value: self.eta1, domain: SHAPE },
+            Parameter { name: "eta2", value: self.eta2, domain: flat },
+            Parameter { name: "delta1", value: self.delta1, domain: KNEE },
+            Parameter { name: "delta2", value: self.delta2, domain: KNEE },
+        ]
+    }
+    fn with(&self, values: &[f64]) -> Penalty {
+        Pwl { eta1: values[0], eta2: values[1], delta1: values[2], delta2: values[3] }.into()
+    }
+    fn check(&self) -> Result<()> {
+        let ordered = self.delta1 <= self.delta2;
+        require(ordered, self.name(), "delta1", self.delta1, &format!("[0, delta2 = {}]", self.delta2))?;
+        if self.is_nonnegative() {
+            return Ok(());
+        }
+        // g grows with delta1 and is nonnegative at delta1 = delta2: the smallest delta1 that serves
+        let (mut low, mut high) = (self.delta1, self.delta2);
+        for _ in 0..60 {
+            let delta1 = 0.5 * (low + high);
+            if (Pwl { delta1, ..*self }).is_nonnegative() {
+                high = delta1;
+            } else {
+                low = delta1;
+            }
+        }
+        let range = format!("[{high}, {}], where the penalty is nonnegative", self.delta2);
+        require(false, self.name(), "delta1", self.delta1, &range)
+    }
+    fn value(&self, lambda: f64, y: f64) -> f64 {
+        let Pieces { c, at_c, rise, bend } = self.pieces();
+        lambda
+            * if y < c {
+                y * (0.5 * (1.0 / self.eta1 - 1.0) * y + self.delta1)
+            } else {
+                at_c + (y - c) * (rise + 0.5 * bend * (y - c))
+            }
+    }
+    fn slope(&self, lambda: f64, y: f64) -> f64 {
+        let Pieces { c, rise, bend, .. } = self.pieces();
+        lambda * if y < c { (1.0 / self.eta1 - 1.0) * y + self.delta1 } else { rise + bend * (y - c) }
+    }
+    fn curvature(&self, lambda: f64, y: f64) -> f64 {
+        let p = self.pieces();
+        lambda * if y < p.c { 1.0 / self.eta1 - 1.0 } else { p.bend }
+    }
+    fn threshold(&self, step: f64, lambda: f64) -> Threshold {
+        let (t, p) = (step * lambda, self.pieces());
+        let (steep, flat) = self.stiffness(t);
+        if steep > 0.0 || p.c == 0.0 {
+            Threshold { at: t * self.delta1, jump: 0.0 }
+        } else {
+            let jump = (2.0 * t * self.value_at_zero() / flat).sqrt();
+            Threshold { at: (flat * jump + t * self.slope_at_zero()).max(0.0), jump }
+        }
+    }
+    fn magnitude(&self, step: f64, lambda: f64, threshold: Threshold, ax: f64) -> f64 {
+        let (t, p) = (step * lambda, self.pieces());
+        let (steep, flat) = self.stiffness(t);
+        if ax <= self.knee(steep, p.c, threshold) {
+            ((ax - threshold.at) / steep).clamp(0.0, p.c)
+        } else {
+            ((ax - t * self.slope_at_zero()) / flat).max(0.0)
+        }
+    }
+    fn regime_switches(&self, lambda: f64) -> Vec<f64> {
+        if self.eta1 > 1.0 { vec![self.eta1 / (self.eta1 - 1.0) / lambda] } else { Vec::new() }
+    }
+    fn examples(&self) -> Vec<Penalty> {
+        let pwl = |eta1, eta2, delta1, delta2| Pwl { eta1, eta2, delta1, delta2 }.into();
+        vec![
+            Pwl::default().into(),
+            pwl(0.94, 0.085, 0.4, 0.82), // as learned for denoising
+            pwl(0.4, 0.02, 0.1, 2.0),
+            pwl(2.0, 0.5, 0.45, 1.0), // eta1 > 1: at large steps the prox jumps
+            pwl(3.0, 0.9, 0.8, 1.0),
+            pwl(1.5, 1.0, 0.0, 0.0),
+        ]
+    }
+    fn backward_ulps(&self) -> f64 {
+        8.0 // flat piece: product 3, offset 1, subtraction 1; steep piece: subtraction 1.5, product 3
+    }
+    fn wgsl(&self) -> &'static str {
+        include_str!("../../shaders/penalty/pwl.wgsl")
+    }
+    fn constant_names(&self) -> [&'static str; CONSTANTS] {
+        ["threshold", "knee", "c", "steep", "flat", "offset", "unused6", "unused7"]
+    }
+    fn constants(&self, step: f64, lambda: f64, threshold: Threshold) -> [f64; CONSTANTS] {
+        let (t, p) = (step * lambda, self.pieces());
+        let (steep, flat) = self.stiffness(t);
+        let knee = self.knee(steep, p.c, threshold);
+        let steep = if steep > 0.0 { 1.0 / steep } else { 0.0 };
+        [threshold.at, knee, p.c, steep, 1.0 / flat, t * self.slope_at_zero() / flat, 0.0, 0.0]
+    }
+}

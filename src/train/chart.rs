@@ -1,0 +1,302 @@
+//! The charts of a run, as SVG: accuracy against density, and both over the epochs.
+
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+use super::report::{MethodSummary, Summary};
+use crate::error::{Error, Result};
+
+/// Colours that colour-blind readers tell apart (Okabe and Ito), the lightest one left out.
+const COLOURS: [RGBColor; 7] = [
+    RGBColor(0, 0, 0),
+    RGBColor(0, 114, 178),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(230, 159, 0),
+    RGBColor(86, 180, 233),
+];
+
+type Canvas<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+
+fn failed(reason: impl std::fmt::Display) -> Error {
+    Error::File { path: "chart.svg".into(), place: "draw".into(), reason: reason.to_string() }
+}
+
+fn colour(index: usize) -> RGBColor {
+    COLOURS[index % COLOURS.len()]
+}
+
+/// The outline of a method's mark of radius `r`; the shape changes with the method, so that colour is not all.
+fn outline(index: usize, r: f64) -> Vec<(i32, i32)> {
+    let polygon = |corners: usize, turn: f64, inner: f64| {
+        (0..corners)
+            .map(|k| {
+                let angle = std::f64::consts::TAU * (k as f64 / corners as f64 + turn);
+                let r = if k % 2 == 1 { r * inner } else { r };
+                ((r * angle.sin()).round() as i32, (-r * angle.cos()).round() as i32)
+            })
+            .collect()
+    };
+    match index % 6 {
+        0 => polygon(32, 0.0, 1.0),
+        1 => polygon(4, 0.125, 1.0),
+        2 => polygon(3, 0.0, 1.0),
+        3 => polygon(4, 0.0, 1.0),
+        4 => polygon(3, 0.5, 1.0),
+        _ => polygon(10, 0.0, 0.45),
+    }
+}
+
+/// A mark at a place in pixels.
+fn mark(area: &Canvas<'_>, at: (i32, i32), index: usize, r: f64) -> Result<()> {
+    let corners: Vec<_> = outline(index, r).iter().map(|(x, y)| (at.0 + x, at.1 + y)).collect();
+    area.draw(&Polygon::new(corners, colour(index).filled())).map_err(failed)
+}
+
+/// The smallest range of round numbers in steps of `unit` that holds the values, with a little air.
+fn range(values: impl Iterator<Item = f64>, unit: f64, low: f64, high: f64) -> (f64, f64) {
+    let (mut least, mut most) = (f64::INFINITY, f64::NEG_INFINITY);
+    for value in values.filter(|v| v.is_finite()) {
+        (least, most) = (least.min(value), most.max(value));
+    }
+    if least > most {
+        return (low, high);
+    }
+    let floor = ((least / unit - 0.25).floor() * unit).max(low);
+    let ceiling = ((most / unit + 0.25).ceil() * unit).min(high);
+    if floor < ceiling { (floor, ceiling) } else { (floor - unit, floor + unit) }
+}
+
+/// A step for a range of percents that gives about ten lines.
+fn unit(spread: f64) -> f64 {
+    [0.25, 0.5, 1.0, 2.0, 5.0].into_iter().find(|u| spread / u <= 10.0).unwrap_or(10.0)
+}
+
+fn font(size: u32) -> TextStyle<'static> {
+    ("sans-serif", size).into_font().color(&RGBColor(40, 40, 40))
+}
+
+fn title(area: &Canvas<'_>, summary: &Summary, first: &str) -> Result<()> {
+    let widths: Vec<_> = summary.settings.widths.iter().map(usize::to_string).collect();
+    let s = &summary.settings;
+    let second = format!(
+        "{} ({}), {}, {} epochs, {} seed{}; steps on {}",
+        summary.dataset,
+        widths.join("-"),
+        s.optimizer,
+        s.epochs,
+        s.repeats,
+        if s.repeats == 1 { "" } else { "s" },
+        summary.adapter
+    );
+    area.draw(&Text::new(first.to_owned(), (78, 18), font(22))).map_err(failed)?;
+    area.draw(&Text::new(second, (78, 46), font(13).color(&RGBColor(100, 100, 100)))).map_err(failed)
+}
+
+/// The names with their marks, in a column of its own at the right.
+fn legend(area: &Canvas<'_>, methods: &[MethodSummary], left: i32, pitch: i32) -> Result<()> {
+    for (k, method) in methods.iter().enumerate() {
+        let y = 100 + pitch * k as i32;
+        mark(area, (left, y), k, 7.0)?;
+        let style = font(15).pos(Pos::new(HPos::Left, VPos::Center));
+        area.draw(&Text::new(method.method.clone(), (left + 16, y), style)).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// The width of the legend's column in pixels.
+fn column(methods: &[MethodSummary]) -> i32 {
+    60 + 9 * methods.iter().map(|m| m.method.chars().count()).max().unwrap_or(0).min(30) as i32
+}
+
+/// Test accuracy against density: per method the mean with a bar of one standard deviation either way, and a
+/// faint dot for each seed.
+///
+/// # Errors
+/// [`Error::File`] where drawing fails.
+pub fn tradeoff(summary: &Summary) -> Result<String> {
+    let methods = &summary.methods;
+    let mut svg = String::new();
+    {
+        let (width, height) = (780 + column(methods), 540);
+        let area = SVGBackend::with_string(&mut svg, (width as u32, height as u32)).into_drawing_area();
+        area.fill(&WHITE).map_err(failed)?;
+        title(&area, summary, "Test accuracy against density")?;
+        // A density of 0 has no place on a logarithmic axis; it is drawn at its lower end.
+        let densities = methods.iter().flat_map(|m| &m.runs).map(|r| r.density).filter(|d| *d > 0.0);
+        let decade = densities.fold(0.1_f64, f64::min).log10();
+        let least = 10_f64.powf(((decade - 0.05) * 4.0).floor() / 4.0);
+        let ys = || {
+            let runs = methods.iter().flat_map(|m| &m.runs).map(|r| 100.0 * r.accuracy);
+            runs.chain(
+                methods
+                    .iter()
+                    .flat_map(|m| [-1.0, 1.0].map(|side| 100.0 * (m.accuracy_mean + side * m.accuracy_std))),
+            )
+        };
+        let spread = ys().fold(f64::NEG_INFINITY, f64::max) - ys().fold(f64::INFINITY, f64::min);
+        let (low, high) = range(ys(), unit(spread), 0.0, 100.0);
+        let mut chart = ChartBuilder::on(&area)
+            .margin_top(78)
+            .margin_right(column(methods))
+            .margin_bottom(14)
+            .margin_left(8)
+            .x_label_area_size(56)
+            .y_label_area_size(70)
+            .build_cartesian_2d((100.0 * least..130.0).log_scale(), low..high)
+            .map_err(failed)?;
+        chart
+            .configure_mesh()
+            .x_desc("nonzero weights, % (logarithmic)")
+            .y_desc("test accuracy, %")
+            .axis_desc_style(font(16))
+            .label_style(font(14))
+            .light_line_style(RGBColor(245, 245, 245))
+            .bold_line_style(RGBColor(225, 225, 225))
+            .x_label_formatter(&|x| plain(*x))
+            .y_label_formatter(&|y| plain(*y))
+            .draw()
+            .map_err(failed)?;
+        let place = |density: f64, accuracy: f64| {
+            chart.backend_coord(&(100.0 * density.max(least), (100.0 * accuracy).clamp(low, high)))
+        };
+        for (k, method) in methods.iter().enumerate() {
+            for run in &method.runs {
+                let dot = Circle::new(place(run.density, run.accuracy), 3, colour(k).mix(0.35).filled());
+                area.draw(&dot).map_err(failed)?;
+            }
+        }
+        for (k, method) in methods.iter().enumerate() {
+            let (mean, deviation) = (method.accuracy_mean, method.accuracy_std);
+            let at = place(method.density_mean, mean);
+            let (top, bottom) = (
+                place(method.density_mean, mean + deviation).1,
+                place(method.density_mean, mean - deviation).1,
+            );
+            for line in [
+                [(at.0, top), (at.0, bottom)],
+                [(at.0 - 5, top), (at.0 + 5, top)],
+                [(at.0 - 5, bottom), (at.0 + 5, bottom)],
+            ] {
+                area.draw(&PathElement::new(line, colour(k).stroke_width(2))).map_err(failed)?;
+            }
+            mark(&area, at, k, 8.0)?;
+        }
+        legend(&area, methods, width - column(methods) + 26, 26)?;
+        area.present().map_err(failed)?;
+    }
+    Ok(svg)
+}
+
+/// A number without needless zeros.
+fn plain(value: f64) -> String {
+    let text = format!("{value:.2}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// Validation accuracy (above) and density (below) over the epochs, the mean over the seeds.
+///
+/// # Errors
+/// [`Error::File`] where drawing fails.
+pub fn course(summary: &Summary) -> Result<String> {
+    let methods = &summary.methods;
+    let epochs = summary.settings.epochs.max(2);
+    let means = |value: &dyn Fn(&super::Epoch) -> f64| -> Vec<Vec<(f64, f64)>> {
+        let series = |m: &MethodSummary| {
+            let length = m.runs.iter().map(|r| r.history.len()).min().unwrap_or(0);
+            let mean =
+                |e: usize| m.runs.iter().map(|r| value(&r.history[e])).sum::<f64>() / m.runs.len() as f64;
+            (0..length).map(|e| ((e + 1) as f64, 100.0 * mean(e))).collect()
+        };
+        methods.iter().map(series).collect()
+    };
+    let mut svg = String::new();
+    {
+        let (width, height) = (780 + column(methods), 760);
+        let area = SVGBackend::with_string(&mut svg, (width as u32, height as u32)).into_drawing_area();
+        area.fill(&WHITE).map_err(failed)?;
+        title(&area, summary, "Validation accuracy and density over the epochs")?;
+        let (head, rest) = area.split_vertically(70);
+        drop(head);
+        let (above, below) = rest.split_vertically(335);
+        for (panel, (name, lines)) in [above, below].iter().zip([
+            ("validation accuracy, %", means(&|e| e.validation)),
+            ("nonzero weights, %", means(&|e| e.density)),
+        ]) {
+            // The first epochs are far below; the axis begins where most of the run lies.
+            let settled = lines.iter().flat_map(|l| &l[(l.len() / 10).min(l.len())..]).map(|p| p.1);
+            let values: Vec<f64> = settled.collect();
+            let spread = values.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+                - values.iter().copied().fold(f64::INFINITY, f64::min);
+            let (low, high) = if name.starts_with("nonzero") {
+                (0.0, 103.0)
+            } else {
+                range(values.into_iter(), unit(spread), 0.0, 100.0)
+            };
+            let mut chart = ChartBuilder::on(panel)
+                .margin_top(10)
+                .margin_right(column(methods))
+                .margin_left(8)
+                .margin_bottom(6)
+                .x_label_area_size(50)
+                .y_label_area_size(70)
+                .build_cartesian_2d(1.0..epochs as f64, low..high)
+                .map_err(failed)?;
+            chart
+                .configure_mesh()
+                .x_desc("epoch")
+                .y_desc(name)
+                .axis_desc_style(font(16))
+                .label_style(font(14))
+                .light_line_style(RGBColor(245, 245, 245))
+                .bold_line_style(RGBColor(225, 225, 225))
+                .x_label_formatter(&|x| plain(*x))
+                .y_label_formatter(&|y| plain(*y))
+                .draw()
+                .map_err(failed)?;
+            for (k, line) in lines.iter().enumerate() {
+                let style = colour(k).stroke_width(2);
+                // A line that leaves the panel below is cut there.
+                let inside = line.iter().copied().skip_while(|p| p.1 < low);
+                chart.draw_series(LineSeries::new(inside, style)).map_err(failed)?;
+                if let Some(&(x, y)) = line.last() {
+                    mark(&area, chart.backend_coord(&(x, y.clamp(low, high))), k, 6.0)?;
+                }
+            }
+        }
+        legend(&area, methods, width - column(methods) + 26, 26)?;
+        area.present().map_err(failed)?;
+    }
+    Ok(svg)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::report::tests::example;
+    use super::*;
+
+    #[test]
+    fn charts_name_axes_and_methods() {
+        let summary = example(&[("dense", 0.98, 1.0), ("l1", 0.97, 0.07), ("tl1(a=0.5)", 0.96, 0.05)]);
+        for (svg, axis) in
+            [(tradeoff(&summary).unwrap(), "test accuracy"), (course(&summary).unwrap(), "epoch")]
+        {
+            assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
+            for text in ["dense", "l1", "tl1(a=0.5)", "nonzero weights", axis, "digits"] {
+                assert!(svg.contains(text), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn charts_stand_empty_and_extreme_figures() {
+        let mut summary = example(&[("dense", 1.0, 1.0), ("l1", 0.0, 0.0)]);
+        tradeoff(&summary).unwrap();
+        course(&summary).unwrap();
+        summary.methods.clear();
+        tradeoff(&summary).unwrap();
+        course(&summary).unwrap();
+    }
+}

@@ -1,0 +1,233 @@
+//! Training of a classifier, dense and sparse, method by method: the main job of the tool.
+//!
+//! The pipeline is an ordinary one ([`mlp`], on the host); what is on show is the step. Every weight matrix and
+//! every bias is a tensor of one [`HostSchedule`](crate::schedule::HostSchedule), the matrices with the method's
+//! penalty, the biases with none, and each step is compared with its float64 twin.
+//!
+//! What the figures mean:
+//! - *density*: the share of exactly nonzero entries over all weight matrices, biases left out;
+//! - *parameter share*: the share of exactly nonzero parameters over all, biases taken in;
+//! - *live neurons*: hidden neurons with a nonzero weight in and a nonzero weight out ([`live_neurons`]);
+//! - *accuracy*: on the test part, of the last epoch's weights, evaluated once per run. Nothing is chosen by it:
+//!   lambdas come from a table ([`method`]) that was made on data outside the test part.
+//!
+//! Inputs are each feature less its mean over the training part, times 2, so that a feature spans 2; training
+//! adds Gaussian noise to them ([`Options::noise`]). The same seed and adapter give the same figures.
+
+mod chart;
+mod fit;
+pub mod method;
+pub mod mlp;
+mod report;
+mod save;
+
+use ndarray::Axis;
+
+pub use chart::{course, tradeoff};
+pub use fit::{Epoch, Fitted, density, fit, live_neurons, parameter_share};
+pub use method::Method;
+pub use report::{MethodSummary, RunSummary, Settings, Summary};
+pub use save::{Folder, file_stem};
+
+use crate::data::Split;
+use crate::error::{Error, Result, require};
+use crate::kernels::step::Base;
+use crate::schedule::{Backend, Verify};
+
+/// Everything that decides a run, data and methods apart.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// Passes over the training part.
+    pub epochs: usize,
+    /// Rows per step; more than there are means all.
+    pub batch: usize,
+    /// The learning rate of the first step; a cosine takes it towards 0.
+    pub rate: f64,
+    /// The widths of the hidden layers.
+    pub hidden: Vec<usize>,
+    /// The base step.
+    pub base: Base,
+    /// Which steps are compared with float64.
+    pub verify: Verify,
+    /// The standard deviation of the noise on training inputs.
+    pub noise: f64,
+    /// The share of the run over which lambda rises from 0 in proportion to the steps.
+    pub warm_up: f64,
+    /// How many runs per method.
+    pub repeats: usize,
+    /// The seed of the first run; the others count up from it.
+    pub seed: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            epochs: 100,
+            batch: 64,
+            rate: 0.1,
+            hidden: vec![128],
+            base: Base::HeavyBall { momentum: 0.9 },
+            verify: Verify::Full,
+            noise: 0.3,
+            warm_up: 0.0,
+            repeats: 3,
+            seed: 0,
+        }
+    }
+}
+
+impl Options {
+    /// Checks every value against its range, before any work.
+    ///
+    /// # Errors
+    /// [`Error::Domain`] naming option, value and range; [`Error::Unsupported`] without a hidden layer or with a
+    /// base step that reads no gradient.
+    pub fn check(&self) -> Result<()> {
+        let count = |place: &str, name: &str, value: usize, most: usize| {
+            require((1..=most).contains(&value), place, name, value as f64, &format!("[1, {most}]"))
+        };
+        let real = |place: &str, name: &str, value: f64, low: f64, high: f64| {
+            require((low..=high).contains(&value), place, name, value, &format!("[{low:?}, {high:?}]"))
+        };
+        count("--epochs", "epochs", self.epochs, 1_000_000)?;
+        count("--batch", "rows per step", self.batch, 1_000_000)?;
+        count("--repeats", "repeats", self.repeats, 1000)?;
+        if self.hidden.is_empty() || self.hidden.len() > 16 {
+            return Err(Error::Unsupported {
+                place: "--hidden".into(),
+                what: format!("{} hidden layers", self.hidden.len()),
+                allowed: "1 to 16 widths, separated by commas".into(),
+            });
+        }
+        for &width in &self.hidden {
+            count("--hidden", "width", width, 65536)?;
+        }
+        real("--lr", "learning rate", self.rate, 1e-9, 1e3)?;
+        real("--noise", "standard deviation", self.noise, 0.0, 1e3)?;
+        real("--warm-up", "share of the run", self.warm_up, 0.0, 1.0)?;
+        if let Verify::Sample { every, .. } = self.verify {
+            require(every >= 1, "--verify", "every", every as f64, "[1, inf)")?;
+        }
+        // The last seed must not wrap round.
+        require(
+            self.seed.checked_add(self.repeats as u64).is_some(),
+            "--seed",
+            "seed",
+            self.seed as f64,
+            "[0, 2^64 - repeats)",
+        )?;
+        self.base.check()?;
+        if !self.base.has_gradient() {
+            return Err(Error::Unsupported {
+                place: "--optimizer".into(),
+                what: format!("{} reads no gradient, so nothing would be learned", self.base.name()),
+                allowed: optimizers().join(", "),
+            });
+        }
+        Ok(())
+    }
+}
+
+/// The base steps that training can take, by name.
+#[must_use]
+pub fn optimizers() -> Vec<&'static str> {
+    Base::all().iter().filter(|b| b.has_gradient()).map(Base::name).collect()
+}
+
+/// The three parts with their features centred and doubled; the means are those of the training part.
+#[must_use]
+pub fn prepared(mut split: Split) -> Split {
+    if let Some(mean) = split.train.features.mean_axis(Axis(0)) {
+        for part in [&mut split.train, &mut split.validation, &mut split.test] {
+            part.features -= &mean;
+            part.features *= 2.0;
+        }
+    }
+    split
+}
+
+/// What is told while training goes on.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress<'a> {
+    /// The method under way.
+    pub method: &'a Method,
+    /// The seed of the run.
+    pub seed: u64,
+    /// The epoch that has just ended.
+    pub epoch: &'a Epoch,
+}
+
+/// Trains every method with every seed, and sums up. `seen` is called after each epoch, `done` after each run.
+///
+/// # Errors
+/// Those of [`Options::check`] and [`fit`], those of `done`, and [`Error::Shape`] for a part without rows.
+pub fn run(
+    split: Split,
+    methods: &[Method],
+    options: &Options,
+    backend: &Backend,
+    mut seen: impl FnMut(Progress<'_>),
+    mut done: impl FnMut(&Method, &Fitted) -> Result<()>,
+) -> Result<Summary> {
+    options.check()?;
+    for (name, part) in [("training", &split.train), ("validation", &split.validation), ("test", &split.test)]
+    {
+        if part.is_empty() {
+            return Err(Error::Shape {
+                place: format!("data set {}", part.name),
+                name: format!("rows of the {name} part"),
+                got: "0".into(),
+                expected: "at least 1".into(),
+            });
+        }
+    }
+    let split = prepared(split);
+    let mut summaries = Vec::with_capacity(methods.len());
+    for method in methods {
+        let mut runs = Vec::with_capacity(options.repeats);
+        for seed in (options.seed..).take(options.repeats) {
+            let mut fitted =
+                fit(&split, method, options, seed, backend, |epoch| seen(Progress { method, seed, epoch }))?;
+            let accuracy = fitted.network.accuracy(split.test.features.view(), &split.test.labels);
+            done(method, &fitted)?;
+            runs.push(RunSummary::new(&fitted, accuracy));
+        }
+        summaries.push(MethodSummary::new(method, runs));
+    }
+    Ok(Summary::new(&split, options, backend.name(), summaries))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_outside_their_range_are_named() {
+        let base = Options::default();
+        base.check().unwrap();
+        for (options, needle) in [
+            (Options { epochs: 0, ..base.clone() }, "--epochs"),
+            (Options { batch: 0, ..base.clone() }, "--batch"),
+            (Options { repeats: 0, ..base.clone() }, "--repeats"),
+            (Options { hidden: vec![], ..base.clone() }, "--hidden"),
+            (Options { hidden: vec![8, 0], ..base.clone() }, "--hidden: width = 0"),
+            (Options { rate: f64::NAN, ..base.clone() }, "--lr"),
+            (Options { rate: 0.0, ..base.clone() }, "--lr"),
+            (Options { noise: -1.0, ..base.clone() }, "--noise"),
+            (Options { warm_up: 1.5, ..base.clone() }, "--warm-up"),
+            (Options { seed: u64::MAX, ..base.clone() }, "--seed"),
+            (Options { base: Base::Prox, ..base.clone() }, "gradient, heavy-ball"),
+        ] {
+            let error = options.check().unwrap_err().to_string();
+            assert!(error.contains(needle), "{error}");
+        }
+    }
+
+    #[test]
+    fn features_are_centred_on_the_training_part() {
+        let split = prepared(crate::data::Source::Digits.load(None).unwrap());
+        let mean = split.train.features.mean_axis(Axis(0)).unwrap();
+        assert!(mean.iter().all(|m| m.abs() < 1e-5));
+        assert!(split.test.features.iter().all(|v| v.abs() <= 2.0));
+    }
+}

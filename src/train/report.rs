@@ -1,0 +1,342 @@
+//! What comes out of training: one document, which is also `results.json`, and one table.
+
+use serde::Serialize;
+
+use super::Options;
+use super::fit::{Epoch, Fitted, density, live_neurons, parameter_share};
+use super::method::Method;
+use crate::cli::table;
+use crate::data::Split;
+use crate::schedule::{Verification, Verify};
+
+/// One run: a method with a seed.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RunSummary {
+    /// The seed.
+    pub seed: u64,
+    /// On the test part.
+    pub accuracy: f64,
+    /// On the validation part, after the last epoch.
+    pub validation: f64,
+    /// The share of nonzero weights, biases left out.
+    pub density: f64,
+    /// The share of nonzero parameters, biases taken in.
+    pub parameter_share: f64,
+    /// Live neurons per hidden layer.
+    pub neurons_alive: Vec<usize>,
+    /// Steps taken.
+    pub steps: u64,
+    /// Wall time, and how much of it was spent in the steps with their checks.
+    pub seconds: f64,
+    /// See `seconds`.
+    pub step_seconds: f64,
+    /// What the checks found.
+    pub verification: Verification,
+    /// Every epoch; left out of what `--json` prints.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<Epoch>,
+}
+
+impl RunSummary {
+    pub(super) fn new(fitted: &Fitted, accuracy: f64) -> Self {
+        let weights = fitted.network.weights();
+        RunSummary {
+            seed: fitted.seed,
+            accuracy,
+            validation: fitted.history.last().map_or(0.0, |e| e.validation),
+            density: density(&weights),
+            parameter_share: parameter_share(&fitted.network.tensors()),
+            neurons_alive: live_neurons(&weights),
+            steps: fitted.steps,
+            seconds: fitted.seconds,
+            step_seconds: fitted.step_seconds,
+            verification: fitted.verification.clone(),
+            history: fitted.history.clone(),
+        }
+    }
+}
+
+/// One method over all its seeds.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct MethodSummary {
+    /// The name, as it was given.
+    pub method: String,
+    /// The penalty with all its parameters.
+    pub penalty: String,
+    /// Its weight.
+    pub lambda: f64,
+    /// The mean test accuracy.
+    pub accuracy_mean: f64,
+    /// Its standard deviation over the seeds (n - 1 below the line; 0 for one seed).
+    pub accuracy_std: f64,
+    /// The mean validation accuracy.
+    pub validation_mean: f64,
+    /// The mean share of nonzero weights, biases left out.
+    pub density_mean: f64,
+    /// Its standard deviation.
+    pub density_std: f64,
+    /// The mean share of nonzero parameters, biases taken in.
+    pub parameter_share: f64,
+    /// The mean number of live hidden neurons, all layers together.
+    pub neurons_alive: f64,
+    /// The same per hidden layer.
+    pub neurons_alive_per_layer: Vec<f64>,
+    /// Elements compared with float64, and those outside the bound.
+    pub checked: u64,
+    /// See `checked`.
+    pub mismatches: u64,
+    /// The runs.
+    pub runs: Vec<RunSummary>,
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> f64 {
+    let (sum, count) = values.fold((0.0, 0.0), |(s, n), v| (s + v, n + 1.0));
+    if count == 0.0 { 0.0 } else { sum / count }
+}
+
+fn deviation(values: impl Iterator<Item = f64> + Clone) -> f64 {
+    let centre = mean(values.clone());
+    let (sum, count) = values.fold((0.0, 0.0), |(s, n), v| (s + (v - centre) * (v - centre), n + 1.0));
+    if count < 2.0 { 0.0 } else { (sum / (count - 1.0)).sqrt() }
+}
+
+impl MethodSummary {
+    pub(super) fn new(method: &Method, runs: Vec<RunSummary>) -> Self {
+        let layers = runs.first().map_or(0, |r| r.neurons_alive.len());
+        let live = |layer: usize| mean(runs.iter().map(|r| r.neurons_alive[layer] as f64));
+        let neurons_alive_per_layer: Vec<f64> = (0..layers).map(live).collect();
+        MethodSummary {
+            method: method.name.clone(),
+            penalty: method.penalty.to_string(),
+            lambda: method.lambda,
+            accuracy_mean: mean(runs.iter().map(|r| r.accuracy)),
+            accuracy_std: deviation(runs.iter().map(|r| r.accuracy)),
+            validation_mean: mean(runs.iter().map(|r| r.validation)),
+            density_mean: mean(runs.iter().map(|r| r.density)),
+            density_std: deviation(runs.iter().map(|r| r.density)),
+            parameter_share: mean(runs.iter().map(|r| r.parameter_share)),
+            neurons_alive: neurons_alive_per_layer.iter().sum(),
+            neurons_alive_per_layer,
+            checked: runs.iter().map(|r| r.verification.checked).sum(),
+            mismatches: runs.iter().map(|r| r.verification.mismatches).sum(),
+            runs,
+        }
+    }
+}
+
+/// How the runs were made.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Settings {
+    /// Passes over the training part.
+    pub epochs: usize,
+    /// Rows per step.
+    pub batch: usize,
+    /// The first learning rate of the cosine.
+    pub learning_rate: f64,
+    /// Inputs, hidden widths, classes.
+    pub widths: Vec<usize>,
+    /// The base step with its parameters.
+    pub optimizer: String,
+    /// Which steps were checked.
+    pub verify: &'static str,
+    /// The noise on training inputs.
+    pub noise: f64,
+    /// The share of the run over which lambda rises.
+    pub warm_up: f64,
+    /// Runs per method.
+    pub repeats: usize,
+    /// The first seed.
+    pub seed: u64,
+    /// Rows of the training, validation and test parts.
+    pub rows: [usize; 3],
+}
+
+/// Everything; what scripts read.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Summary {
+    /// The data set.
+    pub dataset: String,
+    /// Where the steps ran.
+    pub adapter: String,
+    /// How.
+    pub settings: Settings,
+    /// The methods in the order they were named.
+    pub methods: Vec<MethodSummary>,
+    /// The checks of all runs together.
+    pub verification: Verification,
+}
+
+impl Summary {
+    pub(super) fn new(
+        split: &Split,
+        options: &Options,
+        adapter: String,
+        methods: Vec<MethodSummary>,
+    ) -> Self {
+        let mut verification = Verification::default();
+        for found in methods.iter().flat_map(|m| &m.runs).map(|r| &r.verification) {
+            verification.checked += found.checked;
+            verification.mismatches += found.mismatches;
+            verification.max_ulps = verification.max_ulps.max(found.max_ulps);
+        }
+        let mut widths = vec![split.train.features.ncols()];
+        widths.extend(&options.hidden);
+        widths.push(split.train.classes);
+        Summary {
+            dataset: split.train.name.clone(),
+            adapter,
+            settings: Settings {
+                epochs: options.epochs,
+                batch: options.batch.min(split.train.len()),
+                learning_rate: options.rate,
+                widths,
+                optimizer: options.base.to_string(),
+                verify: match options.verify {
+                    Verify::Off => "off",
+                    Verify::Sample { .. } => "sample",
+                    Verify::Full => "full",
+                },
+                noise: options.noise,
+                warm_up: options.warm_up,
+                repeats: options.repeats,
+                seed: options.seed,
+                rows: [split.train.len(), split.validation.len(), split.test.len()],
+            },
+            methods,
+            verification,
+        }
+    }
+
+    /// The same without the epochs.
+    #[must_use]
+    pub fn brief(&self) -> Self {
+        let mut brief = self.clone();
+        brief.methods.iter_mut().flat_map(|m| &mut m.runs).for_each(|r| r.history.clear());
+        brief
+    }
+
+    /// One line per method.
+    #[must_use]
+    pub fn table(&self) -> String {
+        let head = [
+            "method",
+            "lambda",
+            "accuracy %",
+            "density %",
+            "parameters %",
+            "neurons",
+            "checked",
+            "mismatches",
+        ];
+        let mut rows = vec![head.map(String::from).to_vec()];
+        let neurons: usize = self.settings.widths.iter().rev().skip(1).rev().skip(1).sum();
+        rows.extend(self.methods.iter().map(|m| {
+            vec![
+                m.method.clone(),
+                format!("{}", m.lambda),
+                format!("{:.2} ± {:.2}", 100.0 * m.accuracy_mean, 100.0 * m.accuracy_std),
+                format!("{:.2}", 100.0 * m.density_mean),
+                format!("{:.2}", 100.0 * m.parameter_share),
+                format!("{:.1}/{neurons}", m.neurons_alive),
+                m.checked.to_string(),
+                m.mismatches.to_string(),
+            ]
+        }));
+        let widths: Vec<_> = self.settings.widths.iter().map(usize::to_string).collect();
+        format!(
+            "{} on {}: {}, {} epochs, {} seed{}\n\n{}",
+            self.dataset,
+            self.adapter,
+            widths.join("-"),
+            self.settings.epochs,
+            self.settings.repeats,
+            if self.settings.repeats == 1 { "" } else { "s" },
+            table(&rows)
+        )
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A summary with made-up figures.
+    pub fn example(methods: &[(&str, f64, f64)]) -> Summary {
+        let split = crate::data::Source::Digits.load(None).unwrap();
+        let options = Options { epochs: 20, ..Options::default() };
+        let methods = methods
+            .iter()
+            .map(|&(name, accuracy, density)| {
+                let runs = (0..3)
+                    .map(|seed| {
+                        let shift = (seed as f64 - 1.0) * 0.004;
+                        RunSummary {
+                            seed,
+                            accuracy: accuracy + shift,
+                            validation: accuracy,
+                            density: density * (1.0 - shift),
+                            parameter_share: density,
+                            neurons_alive: vec![30 + seed as usize],
+                            steps: 10,
+                            seconds: 1.0,
+                            step_seconds: 0.5,
+                            verification: Verification {
+                                checked: 100,
+                                max_ulps: 0.5 + shift,
+                                ..Verification::default()
+                            },
+                            history: (1..=20)
+                                .map(|epoch| Epoch {
+                                    epoch,
+                                    loss: 1.0 / epoch as f64,
+                                    validation: accuracy - 0.3 / epoch as f64,
+                                    density: density + (1.0 - density) / epoch as f64,
+                                    live: vec![30],
+                                })
+                                .collect(),
+                        }
+                    })
+                    .collect();
+                MethodSummary::new(&Method::parse(name, None).unwrap(), runs)
+            })
+            .collect();
+        Summary::new(&split, &options, "an adapter".into(), methods)
+    }
+
+    #[test]
+    fn the_document_has_the_fields_that_scripts_rely_on() {
+        let summary = example(&[("dense", 0.98, 1.0), ("tl1(a=0.5)", 0.97, 0.07)]);
+        let document = serde_json::to_value(summary.brief()).unwrap();
+        assert_eq!(document["dataset"], "digits");
+        assert_eq!(document["adapter"], "an adapter");
+        assert_eq!(document["verification"]["checked"], 600);
+        assert_eq!(document["verification"]["mismatches"], 0);
+        let method = &document["methods"][1];
+        assert_eq!(method["method"], "tl1(a=0.5)");
+        for (field, expected) in [
+            ("accuracy_mean", 0.97),
+            ("accuracy_std", 0.004),
+            ("density_mean", 0.07),
+            ("parameter_share", 0.07),
+            ("neurons_alive", 31.0),
+        ] {
+            assert!((method[field].as_f64().unwrap() - expected).abs() < 1e-12, "{field}");
+        }
+        assert!(method["runs"][0].get("history").is_none());
+        let whole = serde_json::to_value(&summary).unwrap();
+        assert_eq!(whole["methods"][1]["runs"][0]["history"].as_array().unwrap().len(), 20);
+    }
+
+    #[test]
+    fn one_run_has_no_deviation() {
+        assert_eq!(deviation([0.5].into_iter()), 0.0);
+        assert_eq!(mean(std::iter::empty()), 0.0);
+    }
+
+    #[test]
+    fn the_table_shows_each_method() {
+        let table = example(&[("dense", 0.98, 1.0), ("l1", 0.97, 0.07)]).table();
+        assert!(table.contains("97.00 ± 0.40"), "{table}");
+        assert!(table.contains("31.0/128"), "{table}");
+    }
+}

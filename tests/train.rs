@@ -1,0 +1,134 @@
+//! `maf-srl train`, run as a user runs it.
+
+#![cfg(feature = "cli")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn train(out: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_maf-srl"))
+        .args(["train", "--device", "cpu", "--epochs", "2", "--repeats", "1", "--out-dir"])
+        .arg(out)
+        .args(arguments)
+        .output()
+        .expect("the program runs")
+}
+
+fn document(output: &Output) -> Value {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    serde_json::from_slice(&output.stdout).expect("stdout is one JSON document")
+}
+
+#[test]
+fn two_epochs_give_the_document_the_weights_and_the_charts() {
+    let out = tempfile::tempdir().unwrap();
+    let found = document(&train(out.path(), &["--method", "dense,tl1(a=0.5)", "--lambda", "0.03", "--json"]));
+    assert_eq!(found["dataset"], "digits");
+    assert!(found["adapter"].as_str().unwrap().contains("cpu"));
+    let methods = found["methods"].as_array().unwrap();
+    assert_eq!(methods.len(), 2);
+    assert_eq!(methods[1]["method"], "tl1(a=0.5)");
+    for method in methods {
+        for field in ["accuracy_mean", "accuracy_std", "density_mean", "parameter_share"] {
+            assert!((0.0..=1.0).contains(&method[field].as_f64().unwrap()), "{field}");
+        }
+        assert!((0.0..=128.0).contains(&method["neurons_alive"].as_f64().unwrap()));
+        assert!(method["accuracy_mean"].as_f64().unwrap() > 0.5);
+    }
+    assert_eq!(methods[0]["density_mean"], 1.0);
+    assert!(methods[1]["density_mean"].as_f64().unwrap() < 1.0);
+    // The CPU twins have nothing to be compared with but themselves.
+    assert_eq!(found["verification"]["checked"], 0);
+    assert_eq!(found["verification"]["mismatches"], 0);
+
+    let run = out.path().join("digits");
+    let kept: Value = serde_json::from_slice(&std::fs::read(run.join("results.json")).unwrap()).unwrap();
+    assert_eq!(kept["methods"][1]["accuracy_mean"], methods[1]["accuracy_mean"]);
+    assert_eq!(kept["methods"][1]["runs"][0]["history"].as_array().unwrap().len(), 2);
+    for chart in ["accuracy-density.svg", "epochs.svg"] {
+        assert!(std::fs::read_to_string(run.join(chart)).unwrap().starts_with("<svg"));
+    }
+    // The density that is reported is that of the weights that are kept.
+    let bytes = std::fs::read(run.join("tl1-a-0.5-seed0.safetensors")).unwrap();
+    let weights = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let (mut nonzero, mut all) = (0, 0);
+    for name in ["layers.0.weight", "layers.1.weight"] {
+        for value in weights.tensor(name).unwrap().data().chunks_exact(4) {
+            nonzero += usize::from(value != [0; 4]);
+            all += 1;
+        }
+    }
+    assert_eq!(methods[1]["density_mean"].as_f64().unwrap(), nonzero as f64 / all as f64);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_figures_and_another_one_others() {
+    let out = tempfile::tempdir().unwrap();
+    let figures = |seed: &str| {
+        let found = document(&train(out.path(), &["--method", "l1", "--seed", seed, "--json"]));
+        let run = &found["methods"][0]["runs"][0];
+        (run["accuracy"].clone(), run["density"].clone(), run["neurons_alive"].clone())
+    };
+    let weights = || std::fs::read(out.path().join("digits/l1-seed7.safetensors")).unwrap();
+    let first = figures("7");
+    let first_weights = weights();
+    assert_eq!(figures("7"), first);
+    // The values; the order of the entries in the header is not fixed.
+    let values = |bytes: &[u8]| {
+        let tensors = safetensors::SafeTensors::deserialize(bytes).unwrap();
+        tensors.tensor("layers.0.weight").unwrap().data().to_vec()
+    };
+    assert_eq!(values(&weights()), values(&first_weights));
+    figures("8");
+    let other = std::fs::read(out.path().join("digits/l1-seed8.safetensors")).unwrap();
+    assert_ne!(values(&other), values(&first_weights));
+}
+
+#[test]
+fn the_table_and_the_progress_go_their_ways() {
+    let out = tempfile::tempdir().unwrap();
+    let output = train(out.path(), &["--method", "dense", "--hidden", "16,8", "--name", "small"]);
+    assert!(output.status.success());
+    let (table, progress) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(
+        table.contains("accuracy %") && table.contains("64-16-8-10") && table.contains("24.0/24"),
+        "{table}"
+    );
+    assert!(
+        progress.contains("dense seed 0 epoch   2: loss") && progress.contains("live neurons 16+8"),
+        "{progress}"
+    );
+    assert!(out.path().join("small/results.json").is_file());
+}
+
+#[test]
+fn wrong_requests_are_refused_in_one_line_before_any_work() {
+    let out = tempfile::tempdir().unwrap();
+    for (arguments, needle) in [
+        (&["--method", "lasso"][..], "there are dense, none, l1"),
+        (&["--method", "l1,l1"], "twice"),
+        (&["--method", "tl1(a=-1)"], "outside"),
+        (&["--lambda", "-1"], "--lambda"),
+        (&["--lr", "nan"], "--lr"),
+        (&["--hidden", "8,x"], "--hidden"),
+        (&["--hidden", "0"], "--hidden"),
+        (&["--batch", "0"], "--batch"),
+        (&["--noise", "-1"], "--noise"),
+        (&["--optimizer", "sgd"], "heavy-ball"),
+        (&["--optimizer", "prox"], "reads no gradient"),
+        (&["--data", "iris"], "digits, mnist"),
+        (&["--data", "mnist"], "--data-dir"),
+        (&["--name", "../up"], "--name"),
+    ] {
+        let output = train(out.path(), arguments);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+        assert!(said.contains(needle) && said.trim_end().lines().count() == 1, "{arguments:?}: {said}");
+        assert!(output.stdout.is_empty());
+    }
+    assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 0);
+}

@@ -1,0 +1,29 @@
+//! T2: every case of every room on every software adapter.
+
+mod support;
+
+/// Cases, elements and the largest backward error, per adapter; no mismatch, no case skipped.
+#[test]
+fn every_case_holds_on_every_adapter() {
+    let cases = maf_srl::validate::cases(None);
+    assert!(cases.len() > 1000, "only {} cases", cases.len());
+    for adapter in support::software_adapters() {
+        let report = maf_srl::validate::run(adapter.adapter, &cases, || ()).expect("a device");
+        println!(
+            "{}: {} cases, {} elements, {} in a band, at most {:.2} ULP ({}), {:.1} s",
+            adapter.label,
+            report.cases,
+            report.checked,
+            report.in_band,
+            report.max_ulps,
+            report.max_ulps_case,
+            report.seconds
+        );
+        for failure in &report.failures {
+            println!("  {}: {}", failure.case, failure.what);
+        }
+        assert_eq!(report.mismatches, 0, "{}", adapter.label);
+        assert_eq!(report.skipped, 0, "{}: {:?}", adapter.label, report.skip_reason);
+        assert_eq!(report.cases, cases.len() as u64);
+    }
+}
