@@ -262,7 +262,7 @@ fn tensors_that_do_not_fit_together_are_refused_by_name() {
     let (page, other) = (blank(&device, 4096), blank(&device, 4096));
     let w = || Tensor::new(spec(0.1), view(&page, 0, 100));
     let ok = w().with_gradient(view(&page, 416, 100));
-    assert!(bind(&device, Base::Gradient, &[ok.clone()], Verify::Full).is_ok());
+    assert!(bind(&device, Base::Gradient, std::slice::from_ref(&ok), Verify::Full).is_ok());
 
     // lengths
     let error = bind(&device, Base::Gradient, &[w().with_gradient(view(&other, 0, 99))], Verify::Off);
@@ -276,7 +276,7 @@ fn tensors_that_do_not_fit_together_are_refused_by_name() {
         matches!(&error, Err(Error::Unsupported { place, what, .. }) if place == "layer" && what.contains("without a gradient")),
         "{error:?}"
     );
-    let error = bind(&device, Base::Prox, &[ok.clone()], Verify::Off);
+    let error = bind(&device, Base::Prox, std::slice::from_ref(&ok), Verify::Off);
     assert!(
         matches!(&error, Err(Error::Unsupported { place, what, .. }) if place == "layer" && what.contains("with a gradient")),
         "{error:?}"

@@ -22,10 +22,11 @@ use crate::error::{Error, Result};
 /// Runs calls that create things on `device` and turns every error they cause into a typed one. `bytes` is the size
 /// of the allocation, for the message of [`Error::OutOfMemory`].
 ///
-/// The scopes are popped before this returns; nothing reaches the owner's handlers.
+/// The scopes are popped before this returns; nothing reaches the owner's handlers. On a lost device wgpu reports
+/// nothing to a scope, only to the owner's callback, and makes invalid objects; [`buffer`] finds that out.
 ///
 /// # Errors
-/// [`Error::OutOfMemory`], [`Error::DeviceLost`] or [`Error::Gpu`], naming `place`.
+/// [`Error::OutOfMemory`] or [`Error::Gpu`], naming `place`.
 pub fn guarded<T>(device: &wgpu::Device, place: &str, bytes: u64, calls: impl FnOnce() -> T) -> Result<T> {
     let scopes = [wgpu::ErrorFilter::Internal, wgpu::ErrorFilter::OutOfMemory, wgpu::ErrorFilter::Validation]
         .map(|filter| device.push_error_scope(filter));
@@ -48,12 +49,7 @@ pub(crate) fn typed(place: &str, bytes: u64, error: wgpu::Error) -> Error {
         wgpu::Error::OutOfMemory { .. } => Error::OutOfMemory { place, bytes },
         wgpu::Error::Validation { description, .. } | wgpu::Error::Internal { description, .. } => {
             let reason = description.split_whitespace().collect::<Vec<_>>().join(" ");
-            // wgpu reports calls on a lost device as validation errors
-            if reason.contains("lost") || reason.contains("is invalid because") {
-                Error::DeviceLost { place, reason }
-            } else {
-                Error::Gpu { place, reason }
-            }
+            Error::Gpu { place, reason }
         }
     }
 }
@@ -61,7 +57,8 @@ pub(crate) fn typed(place: &str, bytes: u64, error: wgpu::Error) -> Error {
 /// Creates a buffer, checked against the device's limits first.
 ///
 /// # Errors
-/// [`Error::Limit`] where `size` exceeds `max_buffer_size`; the errors of [`guarded`].
+/// [`Error::Limit`] where `size` exceeds `max_buffer_size`; [`Error::DeviceLost`]; the errors of [`guarded`]. On OpenGL
+/// wgpu reports no lack of memory.
 pub fn buffer(
     device: &wgpu::Device,
     place: &str,
@@ -73,9 +70,30 @@ pub fn buffer(
     if size > limit {
         return Err(Error::Limit { place: place.into(), name: "max_buffer_size", needed: size, limit });
     }
-    guarded(device, place, size, || {
+    let made = guarded(device, place, size, || {
         device.create_buffer(&wgpu::BufferDescriptor { label: Some(place), size, usage, mapped_at_creation })
-    })
+    })?;
+    if mapped_at_creation {
+        made.get_mapped_range(..).map(drop).map_err(|e| lost(place, e))?;
+    } else {
+        present(device, place)?;
+    }
+    Ok(made)
+}
+
+/// Whether the device is still there, asked after something was created on it: a creation on a lost device is not
+/// refused, it makes an invalid object, and recorded by us that would be an error of the caller's submission. Only a
+/// mapping says so: that of a small buffer.
+fn present(device: &wgpu::Device, place: &str) -> Result<()> {
+    let probe = guarded(device, place, 16, || {
+        device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("probe"),
+            size: 16,
+            usage: wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC,
+            mapped_at_creation: true,
+        })
+    })?;
+    probe.get_mapped_range(..).map(drop).map_err(|e| lost(place, e))
 }
 
 /// Creates a buffer that holds `contents`, padded to 16 bytes so that it can be bound even when empty.
@@ -90,16 +108,17 @@ pub fn buffer_with(
 ) -> Result<wgpu::Buffer> {
     let made = buffer(device, place, (contents.len() as u64).max(16).next_multiple_of(4), usage, true)?;
     {
-        let mut view = made.get_mapped_range_mut(..).map_err(|e| refused(place, &e))?;
+        let mut view = made.get_mapped_range_mut(..).map_err(|e| lost(place, e))?;
         view.slice(..contents.len()).copy_from_slice(contents);
     }
     made.unmap();
     Ok(made)
 }
 
-/// A mapping that was refused.
-pub(crate) fn refused(place: &str, reason: &dyn std::fmt::Display) -> Error {
-    Error::Gpu { place: place.into(), reason: reason.to_string() }
+/// What befell a buffer of ours that was valid and mapped: only the loss of its device can.
+pub(crate) fn lost(place: &str, reason: impl std::fmt::Display) -> Error {
+    let reason = reason.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+    Error::DeviceLost { place: place.into(), reason }
 }
 
 /// Waits until the device has done everything submitted so far, running the callbacks that are due.
@@ -107,7 +126,10 @@ pub(crate) fn refused(place: &str, reason: &dyn std::fmt::Display) -> Error {
 /// # Errors
 /// [`Error::Gpu`] where wgpu cannot wait.
 pub fn wait(device: &wgpu::Device, place: &str) -> Result<()> {
-    device.poll(wgpu::PollType::wait_indefinitely()).map(drop).map_err(|e| refused(place, &e))
+    device
+        .poll(wgpu::PollType::wait_indefinitely())
+        .map(drop)
+        .map_err(|e| Error::Gpu { place: place.into(), reason: e.to_string() })
 }
 
 /// Lays `(lead, bytes)` pieces out in buffers of at most `limit` bytes: each piece starts `lead` bytes past a multiple of

@@ -2,8 +2,8 @@
 
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 
-use super::{buffer, refused, wait};
-use crate::error::{Error, Result};
+use super::{buffer, lost, wait};
+use crate::error::Result;
 
 /// Bytes on their way from the device: resolves when the submission that holds the copy is done and the device is
 /// polled. On dropping it the copy is forgotten.
@@ -45,13 +45,12 @@ impl Readback {
     /// # Errors
     /// [`Error::DeviceLost`] where the mapping failed or the commands were never submitted.
     pub async fn values<T: bytemuck::Pod>(self) -> Result<Vec<T>> {
-        let lost = |reason: String| Error::DeviceLost { place: "readback".into(), reason };
         match self.mapped.receive().await {
-            None => return Err(lost("the copy was never submitted, or the device is gone".into())),
-            Some(Err(error)) => return Err(lost(error.to_string())),
+            None => return Err(lost("readback", "the copy was never submitted, or the device is gone")),
+            Some(Err(error)) => return Err(lost("readback", error)),
             Some(Ok(())) => {}
         }
-        let view = self.staging.get_mapped_range(..).map_err(|e| refused("readback", &e))?;
+        let view = self.staging.get_mapped_range(..).map_err(|e| lost("readback", e))?;
         let bytes = &view[..usize::try_from(self.size).unwrap_or(view.len())];
         let values = bytemuck::pod_collect_to_vec(bytes);
         drop(view);
@@ -70,10 +69,7 @@ impl Readback {
         let waker = std::task::Waker::noop();
         match values.as_mut().poll(&mut std::task::Context::from_waker(waker)) {
             std::task::Poll::Ready(values) => values,
-            std::task::Poll::Pending => Err(Error::DeviceLost {
-                place: "readback".into(),
-                reason: "the copy never completed; was it submitted?".into(),
-            }),
+            std::task::Poll::Pending => Err(lost("readback", "the copy never completed; was it submitted?")),
         }
     }
 }

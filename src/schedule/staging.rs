@@ -103,7 +103,7 @@ impl Ring {
         let slot = &self.slots[index];
         {
             let mut view =
-                slot.buffer.get_mapped_range_mut(..).map_err(|e| gpu::refused("hyper-parameter slot", &e))?;
+                slot.buffer.get_mapped_range_mut(..).map_err(|e| gpu::lost("hyper-parameter slot", e))?;
             for (k, row) in rows.enumerate() {
                 view.slice(k * size_of::<T>()..(k + 1) * size_of::<T>())
                     .copy_from_slice(bytemuck::bytes_of(&row));

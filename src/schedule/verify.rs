@@ -231,9 +231,11 @@ struct State {
     trouble: Option<Error>,
     /// Batches that have arrived and are not compared yet.
     outstanding: usize,
-    /// Staging buffers to be used again.
-    spare: Vec<wgpu::Buffer>,
 }
+
+/// Staging buffers to be used again. Worker threads hold none, and nothing else of wgpu's: the owner may destroy the
+/// device, or leave the process, while they compare.
+type Spare = Arc<Mutex<Vec<wgpu::Buffer>>>;
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -266,15 +268,16 @@ pub(super) struct Checker {
     verify: Verify,
     recorded: u64,
     shared: Arc<Shared>,
+    spare: Spare,
 }
 
 impl Checker {
     pub fn new(device: &wgpu::Device, base: Base, tensors: &[Bound], verify: Verify) -> Result<Self> {
         let specs = tensors.iter().map(|t| (t.spec.name.clone(), t.spec.penalty.rule().backward_ulps()));
         let found = Verification::new(specs);
-        let state = State { found, trouble: None, outstanding: 0, spare: Vec::new() };
+        let state = State { found, trouble: None, outstanding: 0 };
         let shared = Arc::new(Shared { state: Mutex::new(state), done: Condvar::new() });
-        Ok(Checker { device: device.clone(), base, verify, recorded: 0, shared })
+        Ok(Checker { device: device.clone(), base, verify, recorded: 0, shared, spare: Spare::default() })
     }
 
     /// Keeps an error that recording could not return.
@@ -331,9 +334,9 @@ impl Checker {
         let mut open = Open { hyper: *hyper, batches: Vec::new() };
         for batch in self.batches(tensors, &chosen) {
             let spare = {
-                let mut state = self.shared.lock();
-                let fits = state.spare.iter().position(|b| b.size() >= batch.bytes);
-                fits.map(|k| state.spare.swap_remove(k))
+                let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+                let fits = spare.iter().position(|b| b.size() >= batch.bytes);
+                fits.map(|k| spare.swap_remove(k))
             };
             let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
             let staging = match spare {
@@ -372,22 +375,27 @@ impl Checker {
                 .iter()
                 .map(|p| (p.clone(), reference(self.base, &tensors[p.tensor].spec, &open.hyper)))
                 .collect();
-            let shared = self.shared.clone();
+            let (shared, spare, mapped) = (self.shared.clone(), self.spare.clone(), staging.clone());
             let (base, step, starts) = (self.base, open.hyper.step(), k == 0);
-            let mapped = staging.clone();
-            encoder.map_buffer_on_submit(&staging, wgpu::MapMode::Read, .., move |result| match result {
-                Ok(()) => {
-                    let ticket = Ticket::new(shared);
-                    // counted here and not when recorded: an encoder may be dropped instead of submitted
-                    ticket.0.lock().found.steps += u64::from(starts);
-                    rayon::spawn(move || finish(&ticket, base, step, &mapped, &work));
-                }
-                Err(error) => {
-                    shared.lock().trouble.get_or_insert(Error::DeviceLost {
-                        place: "verification".into(),
-                        reason: error.to_string(),
-                    });
-                }
+            let used = usize::try_from(batch.bytes).unwrap_or(usize::MAX);
+            encoder.map_buffer_on_submit(&staging, wgpu::MapMode::Read, .., move |result| {
+                let arrived = match result {
+                    Ok(()) => mapped.get_mapped_range(..).map_err(|e| e.to_string()),
+                    Err(error) => Err(error.to_string()),
+                };
+                let values: Vec<f32> = match arrived {
+                    Ok(bytes) => bytemuck::pod_collect_to_vec(&bytes[..used]),
+                    Err(reason) => {
+                        shared.lock().trouble.get_or_insert(gpu::lost("verification", reason));
+                        return;
+                    }
+                };
+                mapped.unmap();
+                spare.lock().unwrap_or_else(PoisonError::into_inner).push(mapped);
+                // counted here and not when recorded: an encoder may be dropped instead of submitted
+                shared.lock().found.steps += u64::from(starts);
+                let ticket = Ticket::new(shared);
+                rayon::spawn(move || finish(&ticket, base, step, &values, &work));
             });
         }
     }
@@ -424,50 +432,22 @@ fn copy(
     *to += 4 * piece.count;
 }
 
-/// Compares a batch that has arrived, and gives the staging buffer back.
-fn finish(ticket: &Ticket, base: Base, step: u64, staging: &wgpu::Buffer, work: &[(Piece, Reference)]) {
-    let reports: Vec<(usize, TensorReport)> = match staging.get_mapped_range(..) {
-        Ok(bytes) => {
-            let values: &[f32] = bytemuck::cast_slice(&bytes);
-            work.iter()
-                .map(|(piece, reference)| {
-                    let count = piece.count as usize;
-                    let start = piece.offset as usize / 4;
-                    let array = |k: usize, i: usize| values[start + k * count + i];
-                    let gradient = usize::from(base.has_gradient());
-                    let arrays = 1 + gradient + base.states();
-                    let element = |i: usize| {
-                        let g = if gradient == 1 { array(1, i) } else { 0.0 };
-                        let state = |k: usize, from: usize| {
-                            if base.states() > k { array(from + k, i) } else { 0.0 }
-                        };
-                        let before = Element {
-                            w: array(0, i),
-                            g,
-                            m: state(0, 1 + gradient),
-                            v: state(1, 1 + gradient),
-                        };
-                        let after = Element {
-                            w: array(arrays, i),
-                            g,
-                            m: state(0, arrays + 1),
-                            v: state(1, arrays + 1),
-                        };
-                        (before, after)
-                    };
-                    (piece.tensor, compare(reference, step, piece.first, count, element))
-                })
-                .collect()
-        }
-        Err(error) => {
-            ticket.0.lock().trouble.get_or_insert(gpu::refused("verification", &error));
-            return;
-        }
-    };
-    staging.unmap();
-    let mut state = ticket.0.lock();
-    for (tensor, report) in &reports {
-        state.found.add(*tensor, report);
+/// Compares a batch that has arrived.
+fn finish(ticket: &Ticket, base: Base, step: u64, values: &[f32], work: &[(Piece, Reference)]) {
+    for (piece, reference) in work {
+        let count = piece.count as usize;
+        let start = piece.offset as usize / 4;
+        let array = |k: usize, i: usize| values[start + k * count + i];
+        let gradient = usize::from(base.has_gradient());
+        let arrays = 1 + gradient + base.states();
+        let element = |i: usize| {
+            let g = if gradient == 1 { array(1, i) } else { 0.0 };
+            let state = |k: usize, from: usize| if base.states() > k { array(from + k, i) } else { 0.0 };
+            let before = Element { w: array(0, i), g, m: state(0, 1 + gradient), v: state(1, 1 + gradient) };
+            let after = Element { w: array(arrays, i), g, m: state(0, arrays + 1), v: state(1, arrays + 1) };
+            (before, after)
+        };
+        let report = compare(reference, step, piece.first, count, element);
+        ticket.0.lock().found.add(piece.tensor, &report);
     }
-    state.spare.push(staging.clone());
 }
