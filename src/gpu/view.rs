@@ -20,7 +20,7 @@ impl View {
     /// [`Error::Domain`] where `offset` is not a multiple of 4; [`Error::Shape`] where the view ends outside the
     /// buffer; [`Error::Unsupported`] where the buffer lacks the usage `STORAGE`.
     pub fn new(name: &str, buffer: &wgpu::Buffer, offset: u64, length: u64) -> Result<Self> {
-        if offset % 4 != 0 {
+        if !offset.is_multiple_of(4) {
             return Err(Error::Domain {
                 place: name.into(),
                 name: "offset".into(),

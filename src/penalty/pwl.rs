@@ -127,7 +127,7 @@ impl Elementwise for Pwl {
     }
     fn check(&self) -> Result<()> {
         let ordered = self.delta1 <= self.delta2;
-        require(ordered, self.name(), "delta1", self.delta1, &format!("[0, delta2 = {}]", self.delta2))?;
+        require(ordered, self.name(), "delta1", self.delta1, format!("[0, delta2 = {}]", self.delta2))?;
         if self.is_nonnegative() {
             return Ok(());
         }

@@ -227,6 +227,7 @@ fn check(base: Base, tensor: &Tensor, verify: Verify) -> Result<()> {
 }
 
 /// Refuses views of one plan that share memory.
+#[expect(clippy::mutable_key_type, reason = "a buffer is hashed by its identity, which never changes")]
 fn refuse_overlap(tensors: &[Tensor]) -> Result<()> {
     let mut by_buffer: HashMap<&wgpu::Buffer, Vec<(String, &View)>> = HashMap::new();
     for (name, view) in tensors.iter().flat_map(Tensor::views).filter(|(_, v)| v.length > 0) {

@@ -50,7 +50,7 @@ impl Verify {
         match *self {
             Verify::Off => Vec::new(),
             Verify::Full => (0..tensors).collect(),
-            Verify::Sample { every, .. } if recorded % every != 0 => Vec::new(),
+            Verify::Sample { every, .. } if !recorded.is_multiple_of(every) => Vec::new(),
             Verify::Sample { tensors: wanted, seed, .. } => {
                 let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed ^ recorded.rotate_left(32));
                 let mut drawn = sample(&mut rng, tensors, wanted.min(tensors)).into_vec();

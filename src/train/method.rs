@@ -63,7 +63,7 @@ impl Method {
     pub fn parse(text: &str, lambda: Option<f64>) -> Result<Self> {
         let name = text.trim().to_owned();
         if let Some(lambda) = lambda {
-            require(WEIGHT.contains(lambda), "--lambda", "lambda", lambda, &WEIGHT.to_string())?;
+            require(WEIGHT.contains(lambda), "--lambda", "lambda", lambda, WEIGHT.to_string())?;
         }
         if name == DENSE {
             return Ok(Method { name, penalty: NoPenalty.into(), lambda: 0.0 });

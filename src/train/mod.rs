@@ -84,10 +84,10 @@ impl Options {
     /// base step that reads no gradient.
     pub fn check(&self) -> Result<()> {
         let count = |place: &str, name: &str, value: usize, most: usize| {
-            require((1..=most).contains(&value), place, name, value as f64, &format!("[1, {most}]"))
+            require((1..=most).contains(&value), place, name, value as f64, format!("[1, {most}]"))
         };
         let real = |place: &str, name: &str, value: f64, low: f64, high: f64| {
-            require((low..=high).contains(&value), place, name, value, &format!("[{low:?}, {high:?}]"))
+            require((low..=high).contains(&value), place, name, value, format!("[{low:?}, {high:?}]"))
         };
         count("--epochs", "epochs", self.epochs, 1_000_000)?;
         count("--batch", "rows per step", self.batch, 1_000_000)?;

@@ -201,11 +201,11 @@ impl Case for Step {
         // guard words before, between and after the tensors
         let mut words: Vec<Vec<u32>> = vec![Vec::new(); if self.one_buffer { 1 } else { arrays }];
         let mut places = Vec::new();
-        for k in 0..arrays {
+        for (k, read) in read.iter().enumerate().take(arrays) {
             let page = if self.one_buffer { 0 } else { k };
             let start = words[page].len().next_multiple_of(LANES as usize) + 4 + self.leads[k] as usize;
             words[page].resize(start, GUARD);
-            words[page].extend(before.iter().map(|e| read[k](e).to_bits()));
+            words[page].extend(before.iter().map(|e| read(e).to_bits()));
             words[page].extend([GUARD; 5]);
             places.push((page, start));
         }
@@ -252,8 +252,7 @@ impl Case for Step {
         let mut outcome = compare(self.length, |i| reference.judge(before[i], after(i)), |i| after(i).w);
 
         // what the kernel must not touch: guard words, and the gradient
-        for k in 0..places.len() {
-            let (page, start) = places[k];
+        for (k, &(page, start)) in places.iter().enumerate() {
             let mine = start..start + self.length;
             let written = k != gradient || gradient == 0;
             for i in (0..words[page].len()).filter(|i| !written && mine.contains(i)) {

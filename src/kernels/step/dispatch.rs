@@ -99,6 +99,7 @@ fn within_binding(place: &str, needed: u64, limits: &wgpu::Limits) -> Result<()>
 }
 
 /// Cuts the tensors into tiles and collects those of equal variant and buffers, window by window.
+#[expect(clippy::mutable_key_type, reason = "a buffer is hashed by its identity, which never changes")]
 fn cut(limits: &wgpu::Limits, base: Base, jobs: &[Job]) -> Result<Vec<Draft>> {
     let window = u64::from(limits.min_storage_buffer_offset_alignment).max(4 * LANES);
     let largest = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
