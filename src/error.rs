@@ -144,10 +144,17 @@ impl Error {
 }
 
 /// `Ok` if `allowed` holds, else the [`Error::Domain`] that names place, parameter, value and range.
-pub(crate) fn require(allowed: bool, place: &str, name: &str, value: f64, range: &str) -> Result<()> {
+/// The range becomes text only then.
+pub(crate) fn require(
+    allowed: bool,
+    place: &str,
+    name: &str,
+    value: f64,
+    range: impl std::fmt::Display,
+) -> Result<()> {
     if allowed {
         Ok(())
     } else {
-        Err(Error::Domain { place: place.into(), name: name.into(), value, allowed: range.into() })
+        Err(Error::Domain { place: place.into(), name: name.into(), value, allowed: range.to_string() })
     }
 }

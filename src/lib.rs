@@ -1,5 +1,42 @@
-//! Proximal training steps as WGSL compute kernels.
+//! Proximal training steps as WGSL compute kernels: weights become exactly zero, on any GPU.
+//!
+//! A weight tensor comes in with its gradient, one kernel takes the step and the prox, the zeros are exact, and a float64
+//! twin on the CPU agrees:
+//!
+//! ```text
+//! W <- prox_{rate * lambda * p}( W - rate * direction(G) )
+//! ```
+//!
+//! # Where to start
+//!
+//! - A pipeline with its own wgpu device embeds a [`schedule::Schedule`]: bind views of its buffers once, record each
+//!   step into its own encoder.
+//! - Weights and gradients in host memory: [`schedule::HostSchedule`], on a GPU or on the CPU.
+//! - One penalty, in float64: [`Penalty::prox`].
+//! - Checking a GPU or driver: [`validate::run`], or the command `maf-srl validate`.
+//!
+//! # The house
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`penalty`] | the vocabulary: penalties, domains, text form, float64 prox. No GPU |
+//! | [`gpu`] | adapters, devices, pipelines, views, readback, timing. No penalties |
+//! | [`kernels`] | one room per kernel: WGSL, host structs, float64 reference, cases |
+//! | [`schedule`] | many tensors in few dispatches; verification while training goes on |
+//! | [`validate`] | every case of every room, on one adapter |
+//! | [`accuracy`] | what WGSL promises of f32 arithmetic, as float64 numbers with error bounds |
+//!
+//! With the feature `cli` (on by default; turn it off to embed) there are also `data` (files), `train` (the main job)
+//! and `cli` (the commands).
+//!
+//! # Accuracy
+//!
+//! The bound of each kernel follows from what WGSL guarantees of `+ - * /` and `sqrt` alone; [`penalty::accept`] states
+//! the rules, [`penalty::Elementwise::backward_ulps`] each penalty's bound. A NaN or an infinity never turns into a
+//! plausible number, and -0.0 never comes out.
+
 pub mod accuracy;
+pub mod bench;
 #[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(feature = "cli")]
@@ -15,3 +52,8 @@ pub mod validate;
 
 pub use error::{Error, Result};
 pub use penalty::Penalty;
+
+/// The examples of the README, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

@@ -4,8 +4,8 @@
 //! [`Global::print`]; progress goes to stderr by [`Global::progress`]. Exit status: 0 done, 1 a check failed,
 //! 2 the request was wrong, with one line on stderr.
 
+mod bench;
 mod devices;
-mod pending;
 mod prox;
 mod train;
 mod validate;
@@ -23,7 +23,6 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 use crate::schedule::Backend;
 
-use pending::Bench;
 use train::Train;
 
 /// Exact zeros by proximal steps, on any GPU, checked against float64 on the CPU.
@@ -44,7 +43,7 @@ enum Command {
     Prox(prox::Prox),
     Train(Train),
     Validate(validate::Validate),
-    Bench(Bench),
+    Bench(bench::Bench),
 }
 
 /// The train command's own defaults, for a call without a command.

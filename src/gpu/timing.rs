@@ -45,6 +45,12 @@ impl Timer {
         Ok(Timer { device: device.clone(), queue: queue.clone(), stamps })
     }
 
+    /// Uses the wall clock, whatever the device offers: for drivers whose timestamps cannot be believed.
+    #[must_use]
+    pub fn wall(device: &wgpu::Device, queue: &wgpu::Queue) -> Self {
+        Timer { device: device.clone(), queue: queue.clone(), stamps: None }
+    }
+
     /// What measures.
     #[must_use]
     pub fn clock(&self) -> Clock {
@@ -61,27 +67,69 @@ impl Timer {
         before: impl FnOnce(&mut wgpu::CommandEncoder),
         record: impl FnOnce(&mut wgpu::ComputePass<'_>),
     ) -> Result<f64> {
-        wait(&self.device, "timer")?;
-        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        before(&mut encoder);
-        if self.stamps.is_none() {
-            // preparations go first, so that the wall clock sees the pass alone
-            self.queue.submit([encoder.finish()]);
-            wait(&self.device, "timer")?;
-            encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        }
-        let writes = self.stamps.as_ref().map(|(set, _)| wgpu::ComputePassTimestampWrites {
-            query_set: set,
-            beginning_of_pass_write_index: Some(0),
-            end_of_pass_write_index: Some(1),
-        });
+        let mut encoder = self.start(before)?;
         {
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
-                label: Some("maf-srl timed"),
-                timestamp_writes: writes,
-            });
+            let mut pass = self.pass(&mut encoder, Some(0), Some(1));
             record(&mut pass);
         }
+        self.finish(encoder)
+    }
+
+    /// Nanoseconds that the commands which `record` writes take: copies, say, which no compute pass can hold. Empty
+    /// passes on both sides carry the timestamps.
+    ///
+    /// # Errors
+    /// Those of submitting and reading back.
+    pub fn time_commands(
+        &self,
+        before: impl FnOnce(&mut wgpu::CommandEncoder),
+        record: impl FnOnce(&mut wgpu::CommandEncoder),
+    ) -> Result<f64> {
+        let mut encoder = self.start(before)?;
+        if self.stamps.is_some() {
+            drop(self.pass(&mut encoder, None, Some(0)));
+        }
+        record(&mut encoder);
+        if self.stamps.is_some() {
+            drop(self.pass(&mut encoder, Some(1), None));
+        }
+        self.finish(encoder)
+    }
+
+    /// An encoder that holds the preparations, unless the wall clock measures: then they go first and alone.
+    fn start(&self, before: impl FnOnce(&mut wgpu::CommandEncoder)) -> Result<wgpu::CommandEncoder> {
+        wait(&self.device, "timer")?;
+        let new = || self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mut encoder = new();
+        before(&mut encoder);
+        if self.stamps.is_none() {
+            self.queue.submit([encoder.finish()]);
+            wait(&self.device, "timer")?;
+            encoder = new();
+        }
+        Ok(encoder)
+    }
+
+    /// A compute pass that writes these timestamps at its begin and end.
+    fn pass<'a>(
+        &self,
+        encoder: &'a mut wgpu::CommandEncoder,
+        begin: Option<u32>,
+        end: Option<u32>,
+    ) -> wgpu::ComputePass<'a> {
+        let writes = self.stamps.as_ref().map(|(set, _)| wgpu::ComputePassTimestampWrites {
+            query_set: set,
+            beginning_of_pass_write_index: begin,
+            end_of_pass_write_index: end,
+        });
+        encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+            label: Some("maf-srl timed"),
+            timestamp_writes: writes,
+        })
+    }
+
+    /// Submits, waits, and reads the time.
+    fn finish(&self, mut encoder: wgpu::CommandEncoder) -> Result<f64> {
         let stamps = match &self.stamps {
             Some((set, resolved)) => {
                 encoder.resolve_query_set(set, 0..2, resolved, 0);

@@ -1,7 +1,7 @@
 //! The kernels, one room each: formula, host parameters, float64 reference and cases stand together.
 //!
-//! A room `<name>` is the folder `kernels/<name>/` (`mod.rs`, `reference.rs`, `cases.rs`) and the shader
-//! `shaders/<name>.wgsl`, whose entry point is `<name>`.
+//! A room `<name>` is the folder `kernels/<name>/` (`mod.rs`, `reference.rs`, `cases.rs`, `bench.rs`) and the
+//! shader `shaders/<name>.wgsl`, whose entry point is `<name>`.
 
 pub mod step;
 
@@ -16,6 +16,8 @@ pub struct Room {
     pub variants: fn() -> Vec<(String, String)>,
     /// The cases that tests, `validate` and the benchmarks share.
     pub cases: fn() -> Vec<Box<dyn Case>>,
+    /// What is timed: by `maf-srl bench` and by `cargo bench`.
+    pub benches: fn() -> Vec<Box<dyn Bench>>,
 }
 
 /// The register: one line per room.
@@ -34,6 +36,60 @@ pub trait Case: Send + Sync {
     /// # Errors
     /// Errors of the GPU; a mismatch is part of the [`Outcome`].
     fn run(&self, device: &wgpu::Device, queue: &wgpu::Queue, kernels: &step::Kernels) -> Result<Outcome>;
+}
+
+/// A kernel to be timed, at any number of elements.
+pub trait Bench: Send + Sync {
+    /// The kernel's variant, as the register names it.
+    fn variant(&self) -> String;
+
+    /// The type of an element.
+    fn dtype(&self) -> &'static str {
+        "f32"
+    }
+
+    /// Bytes that must be read and written, the floor that a perfect kernel reaches.
+    fn bytes(&self, elements: u64) -> u64;
+
+    /// Bytes of device memory that one set of buffers takes.
+    fn footprint(&self, elements: u64) -> u64;
+
+    /// Puts `sets` sets of buffers with random contents on the device, none of it zero.
+    ///
+    /// # Errors
+    /// Those of buffers and pipelines.
+    fn load(
+        &self,
+        device: &wgpu::Device,
+        queue: &wgpu::Queue,
+        kernels: &step::Kernels,
+        elements: u64,
+        sets: usize,
+    ) -> Result<Box<dyn Loaded>>;
+
+    /// The float64 twin of the same work on all cores, one run per call; `None` where it is that of another subject.
+    fn twin(&self, elements: u64) -> Option<Box<dyn FnMut()>>;
+
+    /// What a user would run without this kernel, to be timed beside it; `None` where that is nothing of interest.
+    fn instead(&self) -> Option<Box<dyn Bench>> {
+        None
+    }
+}
+
+/// A [`Bench`] on the device.
+pub trait Loaded {
+    /// Runs once on fresh contents and judges the result against the float64 reference: every element of small
+    /// tensors, windows of large ones. Nothing is timed before this has found no mismatch.
+    ///
+    /// # Errors
+    /// Errors of the GPU; a mismatch is part of the [`Outcome`].
+    fn check(&self) -> Result<Outcome>;
+
+    /// Records copies that give every set the contents it had after loading.
+    fn reset(&self, encoder: &mut wgpu::CommandEncoder);
+
+    /// Records one run on a set of buffers, taken modulo the number of sets.
+    fn record(&self, pass: &mut wgpu::ComputePass<'_>, set: usize);
 }
 
 /// What a comparison found.
@@ -88,13 +144,8 @@ pub struct Judgement {
     pub bound: f64,
 }
 
-/// Judges `count` elements of the case `name`; `got` is the GPU's value, for the message.
-pub fn compare(
-    name: &str,
-    count: usize,
-    judge: impl Fn(usize) -> Judgement,
-    got: impl Fn(usize) -> f32,
-) -> Outcome {
+/// Judges `count` elements; `got` is the GPU's value, for the message.
+pub fn compare(count: usize, judge: impl Fn(usize) -> Judgement, got: impl Fn(usize) -> f32) -> Outcome {
     let mut outcome = Outcome::default();
     for i in 0..count {
         let j = judge(i);
@@ -104,7 +155,7 @@ pub fn compare(
         }
         outcome.demand(j.ok, || {
             format!(
-                "{name}: index {i}: GPU {:e} ({:#010x}), reference {:e}, allowed backward distance {:e}",
+                "index {i}: GPU {:e} ({:#010x}), reference {:e}, allowed backward distance {:e}",
                 got(i),
                 got(i).to_bits(),
                 j.expected,

@@ -74,7 +74,7 @@ impl Elementwise for CappedL1 {
         vec![2.0 * self.a / lambda]
     }
     fn examples(&self) -> Vec<Penalty> {
-        [1.0, 0.01, 30.0].map(|a| CappedL1 { a }.into()).to_vec()
+        [1.0, 0.01, 20.0].map(|a| CappedL1 { a }.into()).to_vec()
     }
     fn backward_ulps(&self) -> f64 {
         2.0 // one rounding of t, one subtraction

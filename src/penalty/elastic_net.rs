@@ -55,7 +55,7 @@ impl Elementwise for ElasticNet {
         (ax - threshold.at) / (1.0 + step * lambda * (1.0 - self.mix))
     }
     fn examples(&self) -> Vec<Penalty> {
-        [0.5, 0.0, 1.0].map(|mix| ElasticNet { mix }.into()).to_vec()
+        [0.5, 0.0, 0.9, 1.0].map(|mix| ElasticNet { mix }.into()).to_vec()
     }
     fn backward_ulps(&self) -> f64 {
         10.0 // 1.5 ULP of the subtraction and 4 * 2^-23 of the quotient (see l2sq)

@@ -64,7 +64,7 @@ impl Elementwise for Etp {
         vec![1.0 / (self.gamma * self.height()) / lambda]
     }
     fn examples(&self) -> Vec<Penalty> {
-        [1.0, 0.02, 50.0].map(|gamma| Etp { gamma }.into()).to_vec()
+        [1.0, 0.01, 60.0].map(|gamma| Etp { gamma }.into()).to_vec()
     }
     fn backward_ulps(&self) -> f64 {
         16.0 // as laplace: worst WGSL arithmetic 6.6; nearest rounding 1.4

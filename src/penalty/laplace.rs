@@ -60,7 +60,7 @@ impl Elementwise for Laplace {
         vec![self.gamma * self.gamma / lambda]
     }
     fn examples(&self) -> Vec<Penalty> {
-        [1.0, 0.02, 50.0].map(|gamma| Laplace { gamma }.into()).to_vec()
+        [1.0, 0.01, 50.0].map(|gamma| Laplace { gamma }.into()).to_vec()
     }
     fn backward_ulps(&self) -> f64 {
         16.0 // worst WGSL arithmetic 6.6; nearest rounding 1.4

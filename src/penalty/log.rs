@@ -70,7 +70,7 @@ impl Elementwise for Log {
         vec![self.gamma.ln_1p() / (self.gamma * self.gamma) / lambda]
     }
     fn examples(&self) -> Vec<Penalty> {
-        [1.0, 0.05, 100.0].map(|gamma| Log { gamma }.into()).to_vec()
+        [1.0, 1e-3, 30.0, 1e4].map(|gamma| Log { gamma }.into()).to_vec()
     }
     fn backward_ulps(&self) -> f64 {
         16.0 // worst WGSL arithmetic 8.1; nearest rounding 2.2

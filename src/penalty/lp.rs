@@ -13,6 +13,7 @@
 
 use std::ops::Bound::Included;
 
+use crate::accuracy::FLUSH;
 use super::domain::{Domain, Parameter};
 use super::{CONSTANTS, Elementwise, Penalty, Threshold};
 
@@ -60,7 +61,7 @@ impl Elementwise for Lp {
         Threshold { at: jump * (2.0 - p) / (2.0 * (1.0 - p)), jump }
     }
     fn examples(&self) -> Vec<Penalty> {
-        [0.5, 0.1, 0.9].map(|p| Lp { p }.into()).to_vec()
+        [0.5, 1e-3, 0.1, 2.0 / 3.0, 0.95, 0.999].map(|p| Lp { p }.into()).to_vec()
     }
     fn backward_ulps(&self) -> f64 {
         16.0 // worst WGSL arithmetic 5; nearest rounding 1.5
@@ -75,6 +76,10 @@ impl Elementwise for Lp {
         let (p, jump) = (self.p, threshold.jump);
         // t p y^(p-1) = c (y/jump)^(p-1), from t = jump^(2-p) / (2(1-p))
         let c = jump * p / (2.0 * (1.0 - p));
+        if jump < FLUSH {
+            // t = 0, or as good as: the identity
+            return [threshold.at, 0.0, 0.0, f64::MAX, 0.0, p - 1.0, 0.0, 0.0];
+        }
         [threshold.at, jump, 1.0 / jump, 1e20 * jump, c, p - 1.0, 0.0, 0.0]
     }
 }

@@ -78,7 +78,7 @@ impl Elementwise for Mcp {
         vec![self.gamma]
     }
     fn examples(&self) -> Vec<Penalty> {
-        [3.0, 0.1, 50.0].map(|gamma| Mcp { gamma }.into()).to_vec()
+        [3.0, 0.3, 40.0].map(|gamma| Mcp { gamma }.into()).to_vec()
     }
     fn backward_ulps(&self) -> f64 {
         8.0 // worst WGSL arithmetic 3.2, with at_step, whose division is inexact, 4.2; nearest rounding 2

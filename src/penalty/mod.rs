@@ -197,7 +197,7 @@ impl Penalty {
     /// [`crate::Error::Domain`] naming parameter, value and allowed range.
     pub fn check(&self) -> Result<()> {
         for p in self.rule().parameters() {
-            require(p.domain.contains(p.value), self.name(), p.name, p.value, &p.domain.to_string())?;
+            require(p.domain.contains(p.value), self.name(), p.name, p.value, p.domain)?;
         }
         self.rule().check()
     }
@@ -215,8 +215,8 @@ impl Penalty {
     /// the last two).
     pub fn prox(&self, step: f64, lambda: f64) -> Result<Prox> {
         self.check()?;
-        require(WEIGHT.contains(step), self.name(), "step", step, &WEIGHT.to_string())?;
-        require(WEIGHT.contains(lambda), self.name(), "lambda", lambda, &WEIGHT.to_string())?;
+        require(WEIGHT.contains(step), self.name(), "step", step, WEIGHT)?;
+        require(WEIGHT.contains(lambda), self.name(), "lambda", lambda, WEIGHT)?;
         Ok(Prox::new(*self, step, lambda))
     }
 }

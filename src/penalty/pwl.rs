@@ -184,12 +184,14 @@ impl Elementwise for Pwl {
         if self.eta1 > 1.0 { vec![self.eta1 / (self.eta1 - 1.0) / lambda] } else { Vec::new() }
     }
     fn examples(&self) -> Vec<Penalty> {
+        let pwl = |eta1, eta2, delta1, delta2| Pwl { eta1, eta2, delta1, delta2 }.into();
         vec![
             Pwl::default().into(),
-            // learned for denoising
-            Pwl { eta1: 0.94, eta2: 0.085, delta1: 0.4, delta2: 0.82 }.into(),
-            // eta1 > 1: the prox jumps at large steps
-            Pwl { eta1: 2.0, eta2: 0.5, delta1: 0.45, delta2: 0.8 }.into(),
+            pwl(0.94, 0.085, 0.4, 0.82), // as learned for denoising
+            pwl(0.4, 0.02, 0.1, 2.0),
+            pwl(2.0, 0.5, 0.45, 1.0), // eta1 > 1: at large steps the prox jumps
+            pwl(3.0, 0.9, 0.8, 1.0),
+            pwl(1.5, 1.0, 0.0, 0.0),
         ]
     }
     fn backward_ulps(&self) -> f64 {

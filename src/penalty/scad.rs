@@ -127,7 +127,7 @@ impl Elementwise for Scad {
         vec![self.a - 1.0, self.a + 1.0]
     }
     fn examples(&self) -> Vec<Penalty> {
-        [3.7, 1.2, 40.0].map(|a| Scad { a }.into()).to_vec()
+        [3.7, 1.01, 2.0, 50.0].map(|a| Scad { a }.into()).to_vec()
     }
     fn backward_ulps(&self) -> f64 {
         8.0 // worst WGSL arithmetic 1.7, with at_step, whose division is inexact, 2.4; nearest rounding 0.7

@@ -10,81 +10,18 @@ use super::*;
 use crate::accuracy::{Approx, FLUSH, ulp};
 use interpreter::Interpreter;
 
-/// Several shapes of every penalty.
-const SHAPES: [&str; 45] = [
-    "none",
-    "l1",
-    "l0",
-    "l2sq",
-    "elastic-net",
-    "elastic-net(mix=0)",
-    "elastic-net(mix=0.9)",
-    "elastic-net(mix=1)",
-    "scad",
-    "scad(a=1.01)",
-    "scad(a=2)",
-    "scad(a=50)",
-    "mcp",
-    "mcp(gamma=0.3)",
-    "mcp(gamma=40)",
-    "tl1",
-    "tl1(a=0.01)",
-    "tl1(a=100)",
-    "capped-l1",
-    "capped-l1(a=0.01)",
-    "capped-l1(a=20)",
-    "log",
-    "log(gamma=0.001)",
-    "log(gamma=30)",
-    "log(gamma=10000)",
-    "lp",
-    "lp(p=0.001)",
-    "lp(p=0.1)",
-    "lp(p=0.6666666666666666)",
-    "lp(p=0.95)",
-    "lp(p=0.999)",
-    "geman",
-    "geman(gamma=0.01)",
-    "geman(gamma=100)",
-    "laplace",
-    "laplace(gamma=0.01)",
-    "laplace(gamma=50)",
-    "etp",
-    "etp(gamma=0.01)",
-    "etp(gamma=60)",
-    "pwl",
-    "pwl(eta1=2,eta2=0.5,delta1=0.45,delta2=1)",
-    "pwl(eta1=3,eta2=0.9,delta1=0.8,delta2=1)",
-    "pwl(eta1=0.4,eta2=0.02,delta1=0.1,delta2=2)",
-    "pwl(eta1=1.5,eta2=1,delta1=0,delta2=0)",
-];
-
-/// The products step * lambda (SCAD, MCP: steps) at which the prox changes its regime.
-fn switches(penalty: &Penalty) -> Vec<f64> {
-    match penalty {
-        Penalty::Scad(p) => vec![p.a - 1.0, p.a + 1.0],
-        Penalty::Mcp(p) => vec![p.gamma],
-        Penalty::Tl1(p) => vec![p.a * p.a / (2.0 * (p.a + 1.0))],
-        Penalty::CappedL1(p) => vec![2.0 * p.a],
-        Penalty::Log(p) => vec![p.gamma.ln_1p() / p.gamma / p.gamma],
-        Penalty::Geman(p) => vec![p.gamma * p.gamma / 2.0],
-        Penalty::Laplace(p) => vec![p.gamma * p.gamma],
-        Penalty::Etp(p) => vec![-(-p.gamma).exp_m1() / p.gamma / p.gamma],
-        Penalty::Pwl(p) if p.eta1 > 1.0 => vec![p.eta1 / (p.eta1 - 1.0)],
-        _ => vec![],
-    }
+/// Every penalty in the shapes that its file names.
+fn shapes() -> Vec<Penalty> {
+    Penalty::all().iter().flat_map(|penalty| penalty.rule().examples()).collect()
 }
 
 /// Every shape with steps on both sides of every switch, at it, and far from it.
 fn cases() -> Vec<Prox> {
     let mut all = Vec::new();
-    for text in SHAPES {
-        let penalty: Penalty = text.parse().unwrap();
+    for penalty in shapes() {
         for lambda in [1.0, 0.03] {
-            let own = matches!(penalty, Penalty::Scad(_) | Penalty::Mcp(_));
             let mut steps = vec![1e-8, 1e-3, 0.1, 1.0, 30.0, 1e5];
-            for switch in switches(&penalty) {
-                let step = if own { switch } else { switch / lambda };
+            for step in penalty.rule().regime_switches(lambda) {
                 for factor in [0.3, 0.999, 1.0 - 1e-6, 1.0 - 1e-12, 1.0, 1.0 + 1e-12, 1.0 + 1e-6, 1.001, 3.0]
                 {
                     steps.push((step * factor).clamp(1e-12, 1e6));
@@ -202,8 +139,7 @@ fn prox_minimises_the_objective() {
 
 #[test]
 fn slope_and_curvature_are_derivatives_of_value() {
-    for text in SHAPES {
-        let penalty: Penalty = text.parse().unwrap();
+    for penalty in shapes() {
         let (rule, mut compared) = (penalty.rule(), 0);
         for lambda in [1.0, 0.03] {
             for k in -60..=40 {
@@ -221,18 +157,18 @@ fn slope_and_curvature_are_derivatives_of_value() {
                 let noise = 4e-16 * high.abs() / d;
                 assert!(
                     (slope - by_difference).abs() <= 1e-6 * (slope.abs() + size * y) + noise,
-                    "{text} at {y}: slope {slope}, differences {by_difference}"
+                    "{penalty} at {y}: slope {slope}, differences {by_difference}"
                 );
                 let by_difference = (rule.slope(lambda, y + d) - rule.slope(lambda, y - d)) / (2.0 * d);
                 let noise = 4e-16 * slope.abs() / d;
                 assert!(
                     (curvatures[1] - by_difference).abs() <= 1e-5 * size + noise,
-                    "{text} at {y}: curvature {}, differences {by_difference}",
+                    "{penalty} at {y}: curvature {}, differences {by_difference}",
                     curvatures[1]
                 );
             }
         }
-        assert!(compared > 150, "{text}: {compared}");
+        assert!(compared > 150, "{penalty}: {compared}");
     }
 }
 
@@ -295,11 +231,8 @@ fn special_values() {
         }
         // the jump is what comes just above
         let (at, jump) = (prox.threshold.at, prox.threshold.jump);
-        let product = match prox.penalty {
-            Penalty::Scad(_) | Penalty::Mcp(_) => prox.step,
-            _ => prox.step * prox.lambda,
-        };
-        let at_switch = switches(&prox.penalty).iter().any(|s| (product / s - 1.0).abs() < 1e-9);
+        let mut switches = prox.penalty.rule().regime_switches(prox.lambda).into_iter();
+        let at_switch = switches.any(|step| (prox.step / step - 1.0).abs() < 1e-9);
         if at > 0.0 && !at_switch {
             let above = prox.apply(at * (1.0 + 1e-12));
             let stretch = 1.0 + prox.step * prox.penalty.rule().curvature(prox.lambda, above.max(1e-300));
@@ -629,5 +562,6 @@ fn prox_agrees_with_the_oracle() {
             compared += 1;
         }
     }
-    assert!(compared > 3000 && names.len() == Penalty::all().len() - 1, "{compared} {names:?}");
+    // fourteen have a formula there; none has nothing to compare
+    assert!(compared > 3000 && names.len() >= 14, "{compared} {names:?}");
 }

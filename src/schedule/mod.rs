@@ -43,8 +43,7 @@ impl Spec {
     /// [`crate::Error::Domain`] naming tensor, parameter, value and range.
     pub fn check(&self) -> Result<()> {
         self.penalty.check()?;
-        let range = WEIGHT.to_string();
-        require(WEIGHT.contains(self.lambda), &self.name, "lambda", self.lambda, &range)?;
-        require(WEIGHT.contains(self.rate_scale), &self.name, "rate scale", self.rate_scale, &range)
+        require(WEIGHT.contains(self.lambda), &self.name, "lambda", self.lambda, WEIGHT)?;
+        require(WEIGHT.contains(self.rate_scale), &self.name, "rate scale", self.rate_scale, WEIGHT)
     }
 }

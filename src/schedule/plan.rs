@@ -7,7 +7,9 @@ use super::staging::Ring;
 use super::verify::{Checker, Verification, Verify};
 use crate::error::{Error, Result};
 use crate::gpu::{self, Readback, View};
-use crate::kernels::step::{Base, Dispatches, Hyper, Job, Kernels, LANES, Reference, Row, Variant, Width};
+use crate::kernels::step::{
+    Base, Dispatches, Hyper, Job, Kernels, LANES, Reference, Row, Variant, Width, rounded,
+};
 
 /// Steps that may be recorded before the first of them is done, without the staging ring growing.
 const SLOTS: usize = 8;
@@ -93,7 +95,13 @@ impl Schedule {
     /// For a borrowed device. No handler is installed on it; pipelines are compiled by [`Schedule::bind`] and kept.
     #[must_use]
     pub fn new(device: &wgpu::Device) -> Self {
-        Schedule { device: device.clone(), kernels: Kernels::new(device) }
+        Self::with_kernels(device, Kernels::new(device))
+    }
+
+    /// The same with the given kernels, which must belong to `device`.
+    #[must_use]
+    pub fn with_kernels(device: &wgpu::Device, kernels: Kernels) -> Self {
+        Schedule { device: device.clone(), kernels }
     }
 
     /// Checks everything, compiles what is missing, and allocates tables, states and staging.
@@ -125,6 +133,11 @@ impl Schedule {
             let views =
                 [tensor.weights.clone()].into_iter().chain(tensor.gradient.clone()).chain(states).collect();
             bound.push(Bound { spec: spec.clone(), job: Job { penalty: spec.penalty, views, row } });
+        }
+
+        // rounded once here, so that recording allocates nothing
+        for row in &mut rows {
+            row.penalty = rounded(row.penalty);
         }
 
         let ring = Ring::new(&self.device, (rows.len() * size_of::<Row>()) as u64, SLOTS)?;
@@ -240,7 +253,7 @@ fn refuse_overlap(tensors: &[Tensor]) -> Result<()> {
 pub struct Plan {
     device: wgpu::Device,
     base: Base,
-    /// One spec per distinct row of hyper-parameters.
+    /// One spec per distinct row of hyper-parameters, the penalty's parameters rounded to f32.
     rows: Vec<Spec>,
     ring: Ring,
     status: wgpu::Buffer,
@@ -251,7 +264,10 @@ pub struct Plan {
 
 impl Plan {
     /// Records one step of every tensor. Submits nothing, and allocates nothing but, where more than eight recorded
-    /// steps are not done yet, one more small staging slot.
+    /// steps are not done yet, one more small staging slot. (What is verified takes memory for its comparison.)
+    ///
+    /// The step keeps the values of `hyper` whatever is recorded after it. Steps take effect in the order in which
+    /// their encoders are submitted; one whose encoder is dropped has no effect.
     ///
     /// It cannot fail: what goes wrong while recording (a device lost meanwhile, no memory for a check) is returned by
     /// [`Plan::verification`].
@@ -276,7 +292,10 @@ impl Plan {
     /// that could be recorded. For callers who put [`Plan::dispatch`] into a pass of their own.
     pub fn stage(&mut self, encoder: &mut wgpu::CommandEncoder, hyper: &Hyper) -> bool {
         let base = self.base;
-        let rows = self.rows.iter().map(|s| reference(base, s, hyper).row());
+        let rows = self
+            .rows
+            .iter()
+            .map(|s| Reference::of_rounded(base, s.penalty, s.lambda, s.rate_scale, hyper).row());
         match self.ring.record(encoder, rows) {
             Ok(()) => {
                 encoder.clear_buffer(&self.status, 0, None);

@@ -113,7 +113,7 @@ impl TensorReport {
 /// What the checks of a plan found so far.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
 pub struct Verification {
-    /// Steps checked.
+    /// Steps checked: those that were submitted, with at least one element.
     pub steps: u64,
     /// Elements compared.
     pub checked: u64,
@@ -328,7 +328,6 @@ impl Checker {
         if chosen.is_empty() {
             return None;
         }
-        self.shared.lock().found.steps += 1;
         let mut open = Open { hyper: *hyper, batches: Vec::new() };
         for batch in self.batches(tensors, &chosen) {
             let spare = {
@@ -361,7 +360,7 @@ impl Checker {
     /// Records the copies of the outputs and what happens when they have arrived.
     pub fn after(&self, encoder: &mut wgpu::CommandEncoder, tensors: &[Bound], open: Open) {
         let (before, after) = self.arrays();
-        for (staging, batch) in open.batches {
+        for (k, (staging, batch)) in open.batches.into_iter().enumerate() {
             for piece in &batch.pieces {
                 let mut to = piece.offset + 4 * piece.count * before.len() as u64;
                 for &k in &after {
@@ -374,11 +373,13 @@ impl Checker {
                 .map(|p| (p.clone(), reference(self.base, &tensors[p.tensor].spec, &open.hyper)))
                 .collect();
             let shared = self.shared.clone();
-            let (base, step) = (self.base, open.hyper.step());
+            let (base, step, starts) = (self.base, open.hyper.step(), k == 0);
             let mapped = staging.clone();
             encoder.map_buffer_on_submit(&staging, wgpu::MapMode::Read, .., move |result| match result {
                 Ok(()) => {
                     let ticket = Ticket::new(shared);
+                    // counted here and not when recorded: an encoder may be dropped instead of submitted
+                    ticket.0.lock().found.steps += u64::from(starts);
                     rayon::spawn(move || finish(&ticket, base, step, &mapped, &work));
                 }
                 Err(error) => {

@@ -5,6 +5,8 @@
 
 #![allow(dead_code, reason = "each test program compiles its own copy and uses a part of it")]
 
+pub mod work;
+
 use wgpu::Backend;
 
 /// The adapters that tests run on, unless `MAF_SRL_TEST_ADAPTERS` names others.

@@ -21,7 +21,7 @@ impl Hyper {
     /// # Errors
     /// [`Error::Domain`] where `rate` is outside [`WEIGHT`] or `step` is 0.
     pub fn new(rate: f64, step: u64) -> Result<Self> {
-        require(WEIGHT.contains(rate), "hyper-parameters", "learning rate", rate, &WEIGHT.to_string())?;
+        require(WEIGHT.contains(rate), "hyper-parameters", "learning rate", rate, WEIGHT)?;
         require(step >= 1, "hyper-parameters", "step", step as f64, "[1, inf)")?;
         Ok(Hyper { rate, lambda_scale: 1.0, step })
     }
@@ -31,7 +31,7 @@ impl Hyper {
     /// # Errors
     /// [`Error::Domain`] where `scale` is outside [`WEIGHT`].
     pub fn with_lambda_scale(self, scale: f64) -> Result<Self> {
-        require(WEIGHT.contains(scale), "hyper-parameters", "lambda scale", scale, &WEIGHT.to_string())?;
+        require(WEIGHT.contains(scale), "hyper-parameters", "lambda scale", scale, WEIGHT)?;
         Ok(Hyper { lambda_scale: scale, ..self })
     }
 
@@ -134,9 +134,8 @@ impl Base {
     pub fn check(&self) -> Result<()> {
         const UNIT: Domain = Domain(Included(0.0), Excluded(1.0));
         const EPSILON: Domain = Domain(Included(1e-12), Included(1.0));
-        let inside = |name, value, domain: Domain| {
-            require(domain.contains(value), self.name(), name, value, &domain.to_string())
-        };
+        let inside =
+            |name, value, domain: Domain| require(domain.contains(value), self.name(), name, value, domain);
         match *self {
             Base::Prox | Base::Gradient => Ok(()),
             Base::HeavyBall { momentum } | Base::Nesterov { momentum } => inside("momentum", momentum, UNIT),

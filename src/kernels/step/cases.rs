@@ -249,8 +249,7 @@ impl Case for Step {
             m: if self.base.states() > 0 { value(1 + gradient, i) } else { 0.0 },
             v: if self.base.states() > 1 { value(2 + gradient, i) } else { 0.0 },
         };
-        let mut outcome =
-            compare(&self.name, self.length, |i| reference.judge(before[i], after(i)), |i| after(i).w);
+        let mut outcome = compare(self.length, |i| reference.judge(before[i], after(i)), |i| after(i).w);
 
         // what the kernel must not touch: guard words, and the gradient
         for k in 0..places.len() {
@@ -258,21 +257,17 @@ impl Case for Step {
             let mine = start..start + self.length;
             let written = k != gradient || gradient == 0;
             for i in (0..words[page].len()).filter(|i| !written && mine.contains(i)) {
-                outcome.demand(words[page][i] == got[page][i], || {
-                    format!("{}: gradient word {i} changed", self.name)
-                });
+                outcome.demand(words[page][i] == got[page][i], || format!("gradient word {i} changed"));
             }
         }
         for (page, words) in words.iter().enumerate() {
             for (i, &word) in words.iter().enumerate().filter(|(_, w)| **w == GUARD) {
-                outcome.demand(got[page][i] == word, || {
-                    format!("{}: guard word {i} of buffer {page} changed", self.name)
-                });
+                outcome.demand(got[page][i] == word, || format!("guard word {i} of buffer {page} changed"));
             }
         }
         let nonfinite = (0..self.length).filter(|&i| !after(i).w.is_finite()).count();
         outcome.demand(counted[0] as usize == nonfinite, || {
-            format!("{}: status word {} for {nonfinite} elements that are not finite", self.name, counted[0])
+            format!("status word {} for {nonfinite} elements that are not finite", counted[0])
         });
         Ok(outcome)
     }

@@ -64,7 +64,11 @@ impl Dispatches {
         rows: &wgpu::Buffer,
         status: &wgpu::Buffer,
     ) -> Result<Self> {
-        let drafts = cut(&kernels.device.limits(), base, jobs)?;
+        let limits = kernels.device.limits();
+        for (place, table) in [("hyper-parameters", rows), ("status words", status)] {
+            within_binding(place, table.size(), &limits)?;
+        }
+        let drafts = cut(&limits, base, jobs)?;
         let close = |draft| close(kernels, draft, rows, status);
         Ok(Dispatches { buckets: drafts.into_iter().map(close).collect::<Result<_>>()? })
     }
@@ -85,11 +89,21 @@ impl Dispatches {
     }
 }
 
+/// Refuses what one binding cannot hold.
+fn within_binding(place: &str, needed: u64, limits: &wgpu::Limits) -> Result<()> {
+    let limit = limits.max_storage_buffer_binding_size;
+    if needed <= limit {
+        return Ok(());
+    }
+    Err(Error::Limit { place: place.into(), name: "max_storage_buffer_binding_size", needed, limit })
+}
+
 /// Cuts the tensors into tiles and collects those of equal variant and buffers, window by window.
 fn cut(limits: &wgpu::Limits, base: Base, jobs: &[Job]) -> Result<Vec<Draft>> {
     let window = u64::from(limits.min_storage_buffer_offset_alignment).max(4 * LANES);
     let largest = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
     let total: u64 = jobs.iter().map(|job| job.views[0].length).sum();
+    let across = u64::from(limits.max_compute_workgroups_per_dimension);
     let tile_words = u64::from(WORKGROUP) * if total >= LARGE { 4 } else { 1 };
 
     let mut drafts: Vec<Draft> = Vec::new();
@@ -109,14 +123,19 @@ fn cut(limits: &wgpu::Limits, base: Base, jobs: &[Job]) -> Result<Vec<Draft>> {
                     .map(|s| (4 * (s + at) / window * window, 4 * (s + at + elements)))
                     .collect();
                 let fits = |draft: &Draft| {
-                    let table = (draft.tiles.len() as u64 + 1) * size_of::<Tile>() as u64;
+                    let count = draft.tiles.len() as u64 + 1;
+                    let table = count * size_of::<Tile>() as u64;
                     let spans = draft.ranges.iter().zip(&ends);
-                    table <= largest
+                    count <= across * across
+                        && table <= largest
                         && spans.fold(true, |ok, (a, b)| ok && a.1.max(b.1) - a.0.min(b.0) <= largest)
                 };
                 let draft = match open.get(&key) {
                     Some(&k) if fits(&drafts[k]) => k,
                     _ => {
+                        for (from, to) in &ends {
+                            within_binding(&format!("step/{}", variant.name()), to - from, limits)?;
+                        }
                         drafts.push(Draft {
                             variant,
                             views: slots(base),
@@ -173,16 +192,9 @@ fn close(kernels: &Kernels, draft: Draft, rows: &wgpu::Buffer, status: &wgpu::Bu
     let group = kernels.bind(&pipeline, &draft.variant, [&table, rows, status], &windows)?;
     let most = u64::from(kernels.device.limits().max_compute_workgroups_per_dimension);
     let count = tiles.len() as u64;
+    // `cut` opens a new draft before there are more rows than columns
     let across = count.min(most);
     let down = count.div_ceil(across);
-    if down > most {
-        return Err(Error::Limit {
-            place: format!("step/{}", draft.variant.name()),
-            name: "max_compute_workgroups_per_dimension",
-            needed: down,
-            limit: most,
-        });
-    }
     Ok(Bucket { pipeline, group, workgroups: (across as u32, down as u32) })
 }
 /// Where W, G, M and V stand in a tensor's views; what the base step lacks falls back to W and is never bound.

@@ -22,12 +22,14 @@
 //! Adam. No optional feature.
 
 mod base;
+mod bench;
 mod cases;
 mod dispatch;
 mod reference;
 
 pub use base::{Adam, Base, Hyper};
 pub use dispatch::{Dispatches, Job};
+pub(crate) use reference::rounded;
 pub use reference::{Element, Reference};
 
 use std::collections::HashMap;
@@ -43,6 +45,7 @@ pub(super) const ROOM: Room = Room {
     name: "step",
     variants: || variants().iter().map(|v| (v.name(), v.source())).collect(),
     cases: cases::all,
+    benches: bench::all,
 };
 
 /// Invocations per workgroup.
@@ -205,6 +208,7 @@ pub struct Window {
 #[derive(Debug)]
 pub struct Kernels {
     device: wgpu::Device,
+    edit: Option<fn(String) -> String>,
     pipelines: Mutex<HashMap<String, Arc<Pipeline>>>,
 }
 
@@ -212,7 +216,14 @@ impl Kernels {
     /// For a device that stays its owner's. Builds nothing yet.
     #[must_use]
     pub fn new(device: &wgpu::Device) -> Self {
-        Kernels { device: device.clone(), pipelines: Mutex::default() }
+        Kernels { device: device.clone(), edit: None, pipelines: Mutex::default() }
+    }
+
+    /// The same, but `edit` rewrites every shader before it is compiled: for tests that plant faults, which the
+    /// comparison must find.
+    #[must_use]
+    pub fn edited(device: &wgpu::Device, edit: fn(String) -> String) -> Self {
+        Kernels { edit: Some(edit), ..Kernels::new(device) }
     }
 
     /// The pipeline of a variant, compiled at the first call.
@@ -228,10 +239,14 @@ impl Kernels {
         let used = variant.tensors();
         let mut bindings = vec![(0, true), (1, true), (2, false)];
         bindings.extend((0u32..4).filter(|&k| used[k as usize]).map(|k| (3 + k, false)));
+        let source = variant.source();
         let pipeline = Arc::new(gpu::compute_pipeline(
             &self.device,
             &format!("step/{}", variant.name()),
-            &variant.source(),
+            &match self.edit {
+                Some(edit) => edit(source),
+                None => source,
+            },
             "step",
             WORKGROUP,
             &bindings,

@@ -35,15 +35,35 @@ struct Moved {
     v: Approx,
 }
 
+/// The f32 number that the kernel sees.
+fn f32_of(x: f64) -> f64 {
+    f64::from(x as f32)
+}
+
+/// The penalty with its shape parameters rounded to f32.
+pub(crate) fn rounded(penalty: Penalty) -> Penalty {
+    let values: Vec<f64> = penalty.rule().parameters().iter().map(|p| f32_of(p.value)).collect();
+    penalty.rule().with(&values)
+}
+
 impl Reference {
     /// The twin for one row of hyper-parameters: the rate, lambda and the penalty's parameters are rounded to f32
     /// first, as the kernel sees them; everything after that is float64.
     #[must_use]
     pub fn new(base: Base, penalty: Penalty, lambda: f64, rate_scale: f64, hyper: &Hyper) -> Self {
-        let f32_of = |x: f64| f64::from(x as f32);
-        let values: Vec<f64> = penalty.rule().parameters().iter().map(|p| f32_of(p.value)).collect();
+        Self::of_rounded(base, rounded(penalty), lambda, rate_scale, hyper)
+    }
+
+    /// The same for a penalty whose parameters are rounded already. Allocates nothing.
+    pub(crate) fn of_rounded(
+        base: Base,
+        penalty: Penalty,
+        lambda: f64,
+        rate_scale: f64,
+        hyper: &Hyper,
+    ) -> Self {
         let rate = f32_of(hyper.rate() * rate_scale);
-        let prox = Prox::new(penalty.rule().with(&values), rate, f32_of(lambda * hyper.lambda_scale()));
+        let prox = Prox::new(penalty, rate, f32_of(lambda * hyper.lambda_scale()));
         let row = Row { base: base.constants(rate, hyper.step()), prox: prox.constants() };
         Reference { base, row, prox }
     }

@@ -1,0 +1,188 @@
+//! Many small tensors: one schedule for all of them against one plan for each, side by side.
+
+use std::time::Instant;
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::measure::{Effort, Measured, Stopwatch};
+use crate::error::{Error, Result};
+use crate::gpu::{self, Clock, Context, Readback, Timer, View};
+use crate::kernels::step::{Base, Hyper};
+use crate::penalty::L1;
+use crate::schedule::{Plan, Schedule, Spec, Tensor, Verify};
+
+/// What one way of stepping the tensors takes.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Way {
+    /// Dispatches per step.
+    pub dispatches: usize,
+    /// Nanoseconds that the host spends recording a step, the median.
+    pub record_ns: f64,
+    /// Nanoseconds from the begin of recording until the device is done, the median, by the wall clock.
+    pub total_ns: f64,
+    /// The dispatches alone, in one pass.
+    pub pass: Option<Measured>,
+}
+
+/// Batched against looped.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Many {
+    /// The kernel.
+    pub variant: String,
+    /// Tensors.
+    pub tensors: usize,
+    /// Elements of the smallest and of the largest.
+    pub lengths: (u64, u64),
+    /// Elements of all of them.
+    pub elements: u64,
+    /// One plan, few dispatches.
+    pub batched: Way,
+    /// One plan per tensor, recorded one after the other into one encoder and submitted once: the loop at its best.
+    pub looped: Way,
+    /// How many times longer the loop takes, by `total_ns`.
+    pub speedup: f64,
+}
+
+const USAGE: wgpu::BufferUsages =
+    wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
+
+/// Steps `tensors` tensors of 10 to 4096 elements both ways: SGD with l1. Every element of the batched step is compared
+/// with the float64 reference first, and the looped step bit for bit with the batched one.
+///
+/// # Errors
+/// [`Error::Mismatch`] where a comparison fails; those of binding and of the device.
+pub fn many_tensors(
+    context: &Context,
+    stopwatch: &Stopwatch,
+    effort: &Effort,
+    tensors: usize,
+) -> Result<Many> {
+    let device = &context.device;
+    let mut rng = ChaCha8Rng::seed_from_u64(0x3a17);
+    // log-uniform, so that biases of ten elements are there as well as small matrices
+    let lengths: Vec<u64> =
+        (0..tensors).map(|_| rng.random_range(10f64.ln()..4097f64.ln()).exp() as u64).collect();
+    let (sizes, places) =
+        gpu::pack(device.limits().max_storage_buffer_binding_size, lengths.iter().map(|&l| (0, 4 * l)));
+    let mut page = |place: &str, bytes: u64| {
+        let values: Vec<f32> = (0..bytes / 4)
+            .map(|_| rng.random_range(0.01f32..2.0) * if rng.random::<bool>() { 1.0 } else { -1.0 })
+            .collect();
+        gpu::buffer_with(device, place, bytemuck::cast_slice(&values), USAGE)
+    };
+    let (mut weights, mut gradients) = (Vec::new(), Vec::new());
+    for &bytes in &sizes {
+        weights.push(page("weights", bytes)?);
+        gradients.push(page("gradients", bytes)?);
+    }
+    // two copies of the weights: one for each way
+    let mut other = Vec::new();
+    for page in &weights {
+        let copy = gpu::buffer(device, "weights", page.size(), USAGE, false)?;
+        context.submit("weights", |encoder| {
+            encoder.copy_buffer_to_buffer(page, 0, &copy, 0, page.size());
+            Ok(())
+        })?;
+        other.push(copy);
+    }
+
+    let list = |pages: &[wgpu::Buffer]| -> Result<Vec<Tensor>> {
+        let one = |(k, (&length, &(page, offset))): (usize, (&u64, &(usize, u64)))| {
+            let name = format!("tensor {k}");
+            let view = |pages: &[wgpu::Buffer]| View::new(&name, &pages[page], offset, length);
+            let spec = Spec::new(name.as_str(), L1::default().into(), 0.5);
+            Ok(Tensor::new(spec, view(pages)?).with_gradient(view(&gradients)?))
+        };
+        lengths.iter().zip(&places).enumerate().map(one).collect()
+    };
+    let schedule = Schedule::new(device);
+    let hyper = Hyper::new(0.1, 1)?;
+    let batched_tensors = list(&weights)?;
+    let mut batched = vec![schedule.bind(Base::Gradient, &batched_tensors, Verify::Off)?];
+    let mut looped = Vec::with_capacity(tensors);
+    for tensor in list(&other)? {
+        looped.push(schedule.bind(Base::Gradient, &[tensor], Verify::Off)?);
+    }
+
+    let elements = lengths.iter().sum();
+    let mut checked = schedule.bind(Base::Gradient, &batched_tensors, Verify::Full)?;
+    let read = context.submit("many tensors", |encoder| {
+        checked.record(encoder, &hyper);
+        looped.iter_mut().for_each(|plan| plan.record(encoder, &hyper));
+        let pages = weights.iter().zip(&other).flat_map(|(a, b)| [a, b]);
+        pages.map(|p| Readback::record(device, encoder, p, 0, p.size())).collect::<Result<Vec<_>>>()
+    })?;
+    let found = checked.finish()?;
+    drop(checked);
+    let mut pages: Vec<Vec<u32>> = Vec::new();
+    for readback in read {
+        pages.push(readback.wait(device)?);
+    }
+    if found.mismatches > 0 || found.checked != elements || pages.chunks(2).any(|pair| pair[0] != pair[1]) {
+        return Err(Error::Mismatch(format!(
+            "many tensors: {} of {elements} elements compared, {} mismatches; or batched and looped differ",
+            found.checked, found.mismatches
+        )));
+    }
+
+    let batched = way(context, stopwatch, effort, &mut batched, &hyper, elements)?;
+    let looped = way(context, stopwatch, effort, &mut looped, &hyper, elements)?;
+    let bounds = (lengths.iter().copied().min().unwrap_or(0), lengths.iter().copied().max().unwrap_or(0));
+    Ok(Many {
+        variant: "gradient/l1".into(),
+        tensors,
+        lengths: bounds,
+        elements,
+        speedup: looped.total_ns / batched.total_ns,
+        batched,
+        looped,
+    })
+}
+
+/// Times one step over all plans.
+fn way(
+    context: &Context,
+    stopwatch: &Stopwatch,
+    effort: &Effort,
+    plans: &mut [Plan],
+    hyper: &Hyper,
+    elements: u64,
+) -> Result<Way> {
+    let dispatches = plans.iter().map(Plan::dispatches).sum();
+    let (mut record, mut total) = (Vec::new(), Vec::new());
+    // the first two warm up
+    for round in 0..2 + effort.repeats {
+        gpu::wait(&context.device, "many tensors")?;
+        let start = Instant::now();
+        let mut encoder = context.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        plans.iter_mut().for_each(|plan| plan.record(&mut encoder, hyper));
+        let recorded = start.elapsed();
+        context.queue.submit([encoder.finish()]);
+        gpu::wait(&context.device, "many tensors")?;
+        if round >= 2 {
+            record.push(recorded.as_nanos() as f64);
+            total.push(start.elapsed().as_nanos() as f64);
+        }
+    }
+    context.check()?;
+
+    let plans = std::cell::RefCell::new(plans);
+    let bytes = Base::Gradient.bytes_per_element() * elements;
+    let pass = stopwatch.measure(effort, bytes, 1, |timer: &Timer, _| {
+        let stage = |encoder: &mut wgpu::CommandEncoder| {
+            for plan in plans.borrow_mut().iter_mut() {
+                plan.stage(encoder, hyper);
+            }
+        };
+        timer.time(stage, |pass| plans.borrow().iter().for_each(|plan| plan.dispatch(pass)))
+    })?;
+    // by the wall clock it would say no more than the total does
+    let pass = pass.filter(|measured| measured.clock == Clock::Device);
+    Ok(Way { dispatches, record_ns: median(record), total_ns: median(total), pass })
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}

@@ -1,0 +1,356 @@
+//! Measuring: how long each kernel takes, and what share of the adapter's own copy bandwidth that is.
+//!
+//! The subjects come from the register ([`crate::kernels::Room::benches`]). Each is compared with its float64 reference
+//! before it is timed, on the very buffers that are timed. `docs/PERFORMANCE.md` says what the figures mean.
+
+mod copy;
+mod many;
+mod measure;
+
+pub use copy::{CopySpeed, copy_bandwidth, copy_bandwidth_host};
+pub use many::{Many, Way, many_tensors};
+pub use measure::{Effort, Measured, Stopwatch, measure_host};
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::gpu::Context;
+use crate::kernels::step::Kernels;
+use crate::kernels::{Bench, Loaded, ROOMS};
+
+/// Sizes on hardware: from one workgroup to beyond every cache.
+pub const SIZES: [u64; 4] = [1 << 10, 1 << 16, 1 << 20, 1 << 24];
+
+/// Sizes on software adapters and for the twins: the whole run should take less than a minute.
+pub const SMALL_SIZES: [u64; 3] = [1 << 10, 1 << 14, 1 << 18];
+
+/// Tensors of the comparison of one schedule with many.
+const TENSORS: usize = 1000;
+
+/// What is measured, and how thoroughly.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// Elements per tensor; those that the device cannot hold are left out.
+    pub sizes: Vec<u64>,
+    /// Repeats and their length.
+    pub effort: Effort,
+}
+
+impl Options {
+    /// What suits the adapter; `quick` takes the second size and the largest with few repeats.
+    #[must_use]
+    pub fn new(software: bool, quick: bool) -> Self {
+        let (sizes, effort) = if software {
+            (SMALL_SIZES.to_vec(), Effort::software())
+        } else {
+            (SIZES.to_vec(), Effort::gpu())
+        };
+        if quick {
+            let ends = [sizes.get(1), sizes.last()].into_iter().flatten().copied().collect();
+            Options { sizes: ends, effort: effort.quick() }
+        } else {
+            Options { sizes, effort }
+        }
+    }
+}
+
+/// One kernel at one size.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Row {
+    /// The room.
+    pub room: &'static str,
+    /// The variant.
+    pub variant: String,
+    /// The type of an element.
+    pub dtype: &'static str,
+    /// Elements.
+    pub elements: u64,
+    /// Bytes that must move.
+    pub bytes: u64,
+    /// The time, its spread and its clock.
+    #[serde(flatten)]
+    pub time: Measured,
+    /// Gigabytes per second, from the bytes that must move and the median time.
+    pub gb_s: f64,
+    /// The copy of as many bytes.
+    pub copy_gb_s: f64,
+    /// `gb_s / copy_gb_s`.
+    pub share_of_copy: f64,
+    /// Elements and words compared with the reference before.
+    pub checked: u64,
+}
+
+/// A kernel against what a user would run without it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Instead {
+    /// The room.
+    pub room: &'static str,
+    /// The variant.
+    pub variant: String,
+    /// What does the same work.
+    pub instead: String,
+    /// Elements.
+    pub elements: u64,
+    /// Bytes that the kernel must move.
+    pub bytes: u64,
+    /// Bytes that the other way must move.
+    pub instead_bytes: u64,
+    /// Nanoseconds of the kernel.
+    pub ns: f64,
+    /// Nanoseconds of the other way.
+    pub instead_ns: f64,
+    /// How many times longer the other way takes.
+    pub speedup: f64,
+}
+
+/// All figures of one adapter.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    /// The adapter's name and backend.
+    pub adapter: String,
+    /// Its driver and version.
+    pub driver: String,
+    /// Whether the adapter is software on the CPU, so that the figures say nothing about GPUs.
+    pub software: bool,
+    /// Whether the float64 twins were timed, under the names of the kernels that do the same work.
+    pub twins: bool,
+    /// What measured: `device`, `wall`, or `mixed` where each row says its own.
+    pub clock: &'static str,
+    /// The copy bandwidth at the largest volume.
+    pub copy_gb_s: f64,
+    /// The copy bandwidth at every volume.
+    pub copies: Vec<CopySpeed>,
+    /// The kernels.
+    pub rows: Vec<Row>,
+    /// Kernels against what a user would run without them.
+    pub instead: Vec<Instead>,
+    /// Many small tensors, batched against looped.
+    pub many: Option<Many>,
+    /// What was left out, and why.
+    pub left_out: Vec<String>,
+}
+
+impl Report {
+    fn new(adapter: String, driver: String, software: bool) -> Self {
+        Report {
+            adapter,
+            driver,
+            software,
+            twins: false,
+            clock: "device",
+            copy_gb_s: 0.0,
+            copies: Vec::new(),
+            rows: Vec::new(),
+            instead: Vec::new(),
+            many: None,
+            left_out: Vec::new(),
+        }
+    }
+
+    /// Adds what is computed from all rows.
+    fn close(mut self, copies: BTreeMap<u64, CopySpeed>) -> Self {
+        use crate::gpu::Clock;
+        let on = |clock| self.rows.iter().any(|row| row.time.clock == clock);
+        self.clock = match (on(Clock::Device), on(Clock::Wall)) {
+            (true, true) => "mixed",
+            (true, false) => "device",
+            _ => "wall",
+        };
+        self.copies = copies.into_values().collect();
+        self.copy_gb_s = self.copies.last().map_or(f64::NAN, |copy| copy.gb_s);
+        self
+    }
+}
+
+/// How many steps [`run`] and [`run_twins`] report to their `progress`.
+#[must_use]
+pub fn steps(options: &Options) -> u64 {
+    let benches: usize = ROOMS.iter().map(|room| (room.benches)().len()).sum();
+    (benches * options.sizes.len()) as u64 + 1
+}
+
+/// A subject on the device, compared with its reference: nothing is timed unchecked.
+///
+/// # Errors
+/// [`Error::Mismatch`] where the comparison fails; those of [`Bench::load`].
+pub fn load_checked(
+    context: &Context,
+    kernels: &Kernels,
+    bench: &dyn Bench,
+    elements: u64,
+    effort: &Effort,
+) -> Result<(Box<dyn Loaded>, u64, usize)> {
+    let sets = effort.sets(bench.footprint(elements));
+    let loaded = bench.load(&context.device, &context.queue, kernels, elements, sets)?;
+    let outcome = loaded.check()?;
+    context.check()?;
+    match outcome.first_mismatch {
+        None => Ok((loaded, outcome.checked, sets)),
+        Some(mismatch) => Err(Error::Mismatch(mismatch)),
+    }
+}
+
+/// Measures every room's subjects at every size, each against the copy of as many bytes, and against what a user would
+/// run instead. `progress` is told of each step.
+///
+/// # Errors
+/// [`Error::Mismatch`] where a result is wrong; the errors of the device. Sizes that exceed its memory or limits are
+/// left out, and named in the report.
+pub fn run(context: &Context, options: &Options, mut progress: impl FnMut(&str)) -> Result<Report> {
+    let info = context.adapter.get_info();
+    let driver = format!("{} {}", info.driver, info.driver_info).trim().to_string();
+    let software = info.device_type == wgpu::DeviceType::Cpu;
+    let mut report = Report::new(context.name(), driver, software);
+    let stopwatch = Stopwatch::new(context)?;
+    let kernels = Kernels::new(&context.device);
+    let mut copies = BTreeMap::new();
+    for room in ROOMS {
+        for bench in (room.benches)() {
+            for &elements in &options.sizes {
+                let name = format!("{}/{}/{elements}", room.name, bench.variant());
+                progress(&name);
+                let subject = (room.name, &*bench, elements);
+                match one(context, &stopwatch, &kernels, options, subject, &mut copies) {
+                    Ok(Some((row, instead))) => {
+                        report.rows.push(row);
+                        report.instead.extend(instead);
+                    }
+                    Ok(None) => {
+                        report.left_out.push(format!("{name}: no clock gave a time that can be true"))
+                    }
+                    Err(error @ (Error::OutOfMemory { .. } | Error::Limit { .. })) => {
+                        report.left_out.push(format!("{name}: {error}"));
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+    }
+    progress("many small tensors");
+    report.many = Some(many_tensors(context, &stopwatch, &options.effort, TENSORS)?);
+    Ok(report.close(copies))
+}
+
+/// One subject at one size; `None` where it could not be timed.
+fn one(
+    context: &Context,
+    stopwatch: &Stopwatch,
+    kernels: &Kernels,
+    options: &Options,
+    (room, bench, elements): (&'static str, &dyn Bench, u64),
+    copies: &mut BTreeMap<u64, CopySpeed>,
+) -> Result<Option<(Row, Option<Instead>)>> {
+    let effort = &options.effort;
+    let Some((time, checked)) = time(context, stopwatch, kernels, effort, bench, elements)? else {
+        return Ok(None);
+    };
+    let bytes = bench.bytes(elements);
+    let copy = match copies.get(&bytes) {
+        Some(copy) => *copy,
+        None => match copy_bandwidth(context, stopwatch, effort, bytes)? {
+            Some(copy) => *copies.entry(bytes).or_insert(copy),
+            None => return Ok(None),
+        },
+    };
+    let row = Row::of(room, bench, elements, time, copy.gb_s, checked);
+    let instead = match bench.instead() {
+        None => None,
+        Some(other) => time_instead(&row, &*other, || {
+            Ok(self::time(context, stopwatch, kernels, effort, &*other, elements)?.map(|(time, _)| time))
+        })?,
+    };
+    Ok(Some((row, instead)))
+}
+
+/// Times one subject at one size. Also returns how many elements and words were compared before.
+fn time(
+    context: &Context,
+    stopwatch: &Stopwatch,
+    kernels: &Kernels,
+    effort: &Effort,
+    bench: &dyn Bench,
+    elements: u64,
+) -> Result<Option<(Measured, u64)>> {
+    let (loaded, checked, sets) = load_checked(context, kernels, bench, elements, effort)?;
+    // each set takes few steps between two resets, so that its contents stay what training sees
+    let measured = stopwatch.measure(effort, bench.bytes(elements), 4 * sets, |timer, turns| {
+        timer
+            .time(|encoder| loaded.reset(encoder), |pass| (0..turns).for_each(|set| loaded.record(pass, set)))
+    })?;
+    context.check()?;
+    Ok(measured.map(|measured| (measured, checked)))
+}
+
+impl Row {
+    fn of(
+        room: &'static str,
+        bench: &dyn Bench,
+        elements: u64,
+        time: Measured,
+        copy_gb_s: f64,
+        checked: u64,
+    ) -> Self {
+        let bytes = bench.bytes(elements);
+        let gb_s = time.gb_s(bytes);
+        Row {
+            room,
+            variant: bench.variant(),
+            dtype: bench.dtype(),
+            elements,
+            bytes,
+            time,
+            gb_s,
+            copy_gb_s,
+            share_of_copy: gb_s / copy_gb_s,
+            checked,
+        }
+    }
+}
+
+fn time_instead(
+    row: &Row,
+    other: &dyn Bench,
+    time: impl FnOnce() -> Result<Option<Measured>>,
+) -> Result<Option<Instead>> {
+    Ok(time()?.map(|time| Instead {
+        room: row.room,
+        variant: row.variant.clone(),
+        instead: other.variant(),
+        elements: row.elements,
+        bytes: row.bytes,
+        instead_bytes: other.bytes(row.elements),
+        ns: row.time.ns,
+        instead_ns: time.ns,
+        speedup: time.ns / row.time.ns,
+    }))
+}
+
+/// Measures the float64 twins on all cores of this machine, by the wall clock. They are the reference, so there is
+/// nothing to compare them with.
+#[must_use]
+pub fn run_twins(options: &Options, mut progress: impl FnMut(&str)) -> Report {
+    let mut report = Report::new("cpu (float64 twins)".into(), String::new(), true);
+    report.twins = true;
+    let mut copies = BTreeMap::new();
+    for room in ROOMS {
+        for bench in (room.benches)() {
+            for &elements in &options.sizes {
+                progress(&format!("{}/{}/{elements}", room.name, bench.variant()));
+                let Some(twin) = bench.twin(elements) else { continue };
+                let bytes = bench.bytes(elements);
+                if !copies.contains_key(&bytes) {
+                    copies.extend(copy_bandwidth_host(&options.effort, bytes).map(|copy| (bytes, copy)));
+                }
+                let time = measure_host(&options.effort, twin);
+                if let (Some(time), Some(copy)) = (time, copies.get(&bytes)) {
+                    let row = Row::of(room.name, &*bench, elements, time, copy.gb_s, 0);
+                    report.rows.push(Row { dtype: "f64", ..row });
+                }
+            }
+        }
+    }
+    progress("done");
+    report.close(copies)
+}

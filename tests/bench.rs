@@ -1,0 +1,86 @@
+//! The benchmarks time what the register knows, on results that were compared with the reference; and what the command
+//! prints is what scripts rely on.
+
+mod support;
+
+use maf_srl::bench::{Effort, Options, run, run_twins, steps};
+use maf_srl::gpu::Context;
+use maf_srl::kernels::ROOMS;
+
+/// So small that a row takes milliseconds, and not a multiple of any word, tile or workgroup.
+fn tiny() -> Options {
+    Options { sizes: vec![1237], effort: Effort { repeats: 3, rotate: 1, ..Effort::software() } }
+}
+
+#[test]
+fn what_is_timed_are_variants_of_the_register() {
+    for room in ROOMS {
+        let known: Vec<String> = (room.variants)().into_iter().map(|(name, _)| name).collect();
+        let benches = (room.benches)();
+        assert!(!benches.is_empty(), "{} is not timed", room.name);
+        let mut seen = std::collections::HashSet::new();
+        for bench in &benches {
+            assert!(known.contains(&bench.variant()), "{}/{}", room.name, bench.variant());
+            assert!(seen.insert(bench.variant()), "{} twice", bench.variant());
+            assert!(bench.bytes(10) >= 80, "{}: less than one read and one write", bench.variant());
+            if let Some(instead) = bench.instead() {
+                assert!(instead.variant().split(" + ").all(|part| known.iter().any(|name| name == part)));
+                assert!(instead.bytes(10) > bench.bytes(10), "fusing must save bytes");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_software_adapter_is_measured() {
+    for one in support::software_adapters() {
+        let context = Context::on(one.adapter).unwrap();
+        let options = tiny();
+        let mut told = 0;
+        let report = run(&context, &options, |_| told += 1).unwrap_or_else(|e| panic!("{}: {e}", one.label));
+        assert_eq!(told, steps(&options), "{}", one.label);
+        assert_eq!(report.left_out, [""; 0], "{}", one.label);
+        assert_eq!(report.rows.len() as u64, steps(&options) - 1, "{}", one.label);
+        for row in &report.rows {
+            assert!(row.checked >= row.elements, "{}: {row:?}", one.label);
+            assert!(row.time.ns > 0.0 && row.share_of_copy > 0.0, "{}: {row:?}", one.label);
+        }
+        let many = report.many.unwrap();
+        assert!(many.batched.dispatches <= 2, "one per variant: {many:?}");
+        assert!(many.looped.dispatches >= many.tensors, "{many:?}");
+    }
+}
+
+#[test]
+fn the_twins_are_timed_without_an_adapter() {
+    let report = run_twins(&tiny(), |_| {});
+    assert!(!report.rows.is_empty());
+    assert!(report.twins && report.software && report.many.is_none() && report.clock == "wall");
+}
+
+#[cfg(feature = "cli")]
+#[test]
+fn the_command_prints_what_scripts_rely_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bench.md");
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_maf-srl"))
+        .args(["bench", "--device", "cpu", "--quick", "--json", "--report"])
+        .arg(&path)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["adapter"], "cpu (float64 twins)");
+    assert_eq!(document["clock"], "wall");
+    assert!(document["copy_gb_s"].as_f64().unwrap() > 0.0);
+    let row = &document["rows"][0];
+    for field in ["room", "variant", "dtype"] {
+        assert!(row[field].is_string(), "{field}: {row}");
+    }
+    for field in ["elements", "ns", "gb_s", "share_of_copy"] {
+        assert!(row[field].as_f64().unwrap() > 0.0, "{field}: {row}");
+    }
+    let markdown = std::fs::read_to_string(path).unwrap();
+    assert!(markdown.starts_with("## cpu (float64 twins)") && markdown.contains("prove nothing about GPUs"));
+    assert!(markdown.lines().any(|line| line.starts_with("|---|--:|")));
+}

@@ -1,0 +1,440 @@
+//! The library inside somebody else's training pipeline: a device, handlers, buffers and encoders that are not ours.
+//!
+//! The pipeline here keeps a log on the device: after each of its own kernels and each of our steps the page is
+//! copied, so that every link of a chain of hundreds of operations is judged on the values that it really got, by
+//! the bounds that WGSL's arithmetic gives, without a stall in between.
+
+mod support;
+
+use std::sync::{Arc, Mutex};
+
+use maf_srl::accuracy::Approx;
+use maf_srl::kernels::step::{Base, Hyper, Reference};
+use maf_srl::penalty::Penalty;
+use maf_srl::schedule::{Plan, Schedule, Spec, Tensor, Verify};
+use support::TestAdapter;
+use support::work::{blank, download, element, submit, upload_f32, view};
+
+/// Elements of the layer, and where its gradient lies in the page: what Burn's allocator really does.
+const LENGTH: usize = 100;
+const GRADIENT: usize = 416;
+const PAGE: usize = 1024;
+/// What the pipeline adds to every weight between two of our steps.
+const DRIFT: f32 = 0.001;
+const LAMBDA: f64 = 0.02;
+
+const PIPELINE: &str = "
+@group(0) @binding(0) var<storage, read_write> page: array<f32>;
+
+@compute @workgroup_size(64)
+fn backward(@builtin(global_invocation_id) id: vec3<u32>) {
+    if id.x < 100u {
+        page[104u + id.x] = 0.5 * page[id.x] + 0.01 * f32(id.x % 7u);
+    }
+}
+
+@compute @workgroup_size(64)
+fn drift(@builtin(global_invocation_id) id: vec3<u32>) {
+    if id.x < 100u {
+        page[id.x] += 0.001;
+    }
+}
+";
+
+/// A pipeline that owns a device, with handlers that record what reaches them.
+struct Foreign {
+    label: String,
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    page: wgpu::Buffer,
+    backward: (wgpu::ComputePipeline, wgpu::BindGroup),
+    drift: (wgpu::ComputePipeline, wgpu::BindGroup),
+    errors: Arc<Mutex<Vec<String>>>,
+    losses: Arc<Mutex<Vec<String>>>,
+}
+
+impl Foreign {
+    fn new(one: &TestAdapter) -> Self {
+        let (device, queue) = one.device();
+        let (errors, losses) = (Arc::<Mutex<Vec<String>>>::default(), Arc::<Mutex<Vec<String>>>::default());
+        let seen = errors.clone();
+        device.on_uncaptured_error(Arc::new(move |error| {
+            seen.lock().expect("no panic holds it").push(error.to_string());
+        }));
+        let seen = losses.clone();
+        device.set_device_lost_callback(move |reason, message| {
+            seen.lock().expect("no panic holds it").push(format!("{reason:?} {message}"));
+        });
+        let page = upload_f32(&device, &start());
+        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+            label: Some("foreign"),
+            source: wgpu::ShaderSource::Wgsl(PIPELINE.into()),
+        });
+        let kernel = |entry| {
+            let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+                label: Some(entry),
+                layout: None,
+                module: &module,
+                entry_point: Some(entry),
+                compilation_options: wgpu::PipelineCompilationOptions::default(),
+                cache: None,
+            });
+            let group = device.create_bind_group(&wgpu::BindGroupDescriptor {
+                label: Some(entry),
+                layout: &pipeline.get_bind_group_layout(0),
+                entries: &[wgpu::BindGroupEntry { binding: 0, resource: page.as_entire_binding() }],
+            });
+            (pipeline, group)
+        };
+        let (backward, drift) = (kernel("backward"), kernel("drift"));
+        Foreign { label: one.label.clone(), device, queue, page, backward, drift, errors, losses }
+    }
+
+    /// A plan over the layer in the page.
+    fn plan(&self, verify: Verify) -> Plan {
+        let tensor = Tensor::new(Spec::new("layer", penalty(), LAMBDA), view(&self.page, 0, LENGTH))
+            .with_gradient(view(&self.page, GRADIENT as u64, LENGTH));
+        Schedule::new(&self.device).bind(Base::Gradient, &[tensor], verify).expect("the layer binds")
+    }
+
+    fn encoder(&self) -> wgpu::CommandEncoder {
+        self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default())
+    }
+
+    fn run(&self, encoder: &mut wgpu::CommandEncoder, kernel: &(wgpu::ComputePipeline, wgpu::BindGroup)) {
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+        pass.set_pipeline(&kernel.0);
+        pass.set_bind_group(0, &kernel.1, &[]);
+        pass.dispatch_workgroups(LENGTH.div_ceil(64) as u32, 1, 1);
+    }
+
+    fn snapshot(&self, encoder: &mut wgpu::CommandEncoder, log: &wgpu::Buffer, entry: usize) {
+        encoder.copy_buffer_to_buffer(&self.page, 0, log, (entry * PAGE) as u64, PAGE as u64);
+    }
+
+    fn log(&self, entries: usize) -> wgpu::Buffer {
+        blank(&self.device, (entries * PAGE) as u64)
+    }
+
+    fn read(&self, log: &wgpu::Buffer) -> Vec<Vec<u32>> {
+        download(&self.device, &self.queue, log).chunks(PAGE / 4).map(<[u32]>::to_vec).collect()
+    }
+
+    /// Nothing came to the owner's handlers.
+    fn undisturbed(&self) {
+        assert!(self.errors.lock().unwrap().is_empty(), "{}: {:?}", self.label, self.errors.lock().unwrap());
+        assert!(self.losses.lock().unwrap().is_empty(), "{}: {:?}", self.label, self.losses.lock().unwrap());
+    }
+}
+
+fn penalty() -> Penalty {
+    "tl1(a=1)".parse().expect("a penalty of the register")
+}
+
+/// Weights on both sides of the threshold; the rest of the page is the pipeline's own and must not change.
+fn start() -> Vec<f32> {
+    let layer = (0..LENGTH).map(|k| (k as f32 - 49.5) * 0.004);
+    let mut page: Vec<f32> = layer.collect();
+    page.resize(PAGE / 4, 12345.0);
+    page
+}
+
+/// One step of ours between two snapshots is right, element by element, and touched the weights alone.
+fn judge_step(place: &str, before: &[u32], after: &[u32], rate: f64, step: u64) {
+    let hyper = Hyper::new(rate, step).expect("a rate in the domain");
+    let twin = Reference::new(Base::Gradient, penalty(), LAMBDA, 1.0, &hyper);
+    for k in 0..LENGTH {
+        let g = before[GRADIENT / 4 + k];
+        let verdict = twin.judge(element(before[k], g), element(after[k], g));
+        assert!(verdict.ok, "{place}: index {k}: {:e}, {verdict:?}", f32::from_bits(after[k]));
+    }
+    assert_eq!(before[LENGTH..], after[LENGTH..], "{place}: a step changes weights only");
+}
+
+/// Whether the step with another rate would have been accepted: then the test could not tell the two apart.
+fn explains(before: &[u32], after: &[u32], rate: f64, step: u64) -> bool {
+    let hyper = Hyper::new(rate, step).expect("a rate in the domain");
+    let twin = Reference::new(Base::Gradient, penalty(), LAMBDA, 1.0, &hyper);
+    (0..LENGTH).all(|k| {
+        let g = before[GRADIENT / 4 + k];
+        twin.judge(element(before[k], g), element(after[k], g)).ok
+    })
+}
+
+#[test]
+fn three_hundred_interleaved_submissions_in_a_foreign_device() {
+    const STEPS: usize = 300;
+    let rate = |k: usize| 0.05 / (1.0 + k as f64 / 100.0);
+    for one in support::software_adapters() {
+        let foreign = Foreign::new(&one);
+        let mut plan = foreign.plan(Verify::Off);
+        let log = foreign.log(1 + 3 * STEPS);
+        submit(&foreign.device, &foreign.queue, |encoder| foreign.snapshot(encoder, &log, 0));
+        for k in 0..STEPS {
+            let mut encoder = foreign.encoder();
+            foreign.run(&mut encoder, &foreign.backward);
+            foreign.snapshot(&mut encoder, &log, 3 * k + 1);
+            plan.record(&mut encoder, &Hyper::new(rate(k), k as u64 + 1).expect("in the domain"));
+            foreign.snapshot(&mut encoder, &log, 3 * k + 2);
+            foreign.run(&mut encoder, &foreign.drift);
+            foreign.snapshot(&mut encoder, &log, 3 * k + 3);
+            foreign.queue.submit([encoder.finish()]);
+        }
+        let pages = foreign.read(&log);
+        let exact = |bits: u32| Approx::exact(f64::from(f32::from_bits(bits)));
+        let constant = |c: f32| Approx::exact(f64::from(c));
+        let close =
+            |want: Approx, got: u32| (f64::from(f32::from_bits(got)) - want.value).abs() <= want.error;
+        let (mut zeros, mut kept) = (0, 0);
+        for k in 0..STEPS {
+            let [start, before, after, end] = [0, 1, 2, 3].map(|n| &pages[3 * k + n]);
+            for i in 0..LENGTH {
+                let gradient = constant(0.5) * exact(start[i]) + constant(0.01) * constant((i % 7) as f32);
+                assert!(close(gradient, before[GRADIENT / 4 + i]), "{}: gradient {i} of step {k}", one.label);
+                let drifted = exact(after[i]) + constant(DRIFT);
+                assert!(close(drifted, end[i]), "{}: drift {i} of step {k}", one.label);
+                zeros += usize::from(after[i] == 0);
+                kept += usize::from(after[i] != 0);
+            }
+            judge_step(&format!("{}: step {k}", one.label), before, after, rate(k), k as u64 + 1);
+        }
+        assert!(
+            zeros > LENGTH && kept > LENGTH,
+            "{}: both sides of the threshold: {zeros} {kept}",
+            one.label
+        );
+        foreign.undisturbed();
+
+        // the handlers are the owner's still
+        let _ = foreign.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("wrong on purpose"),
+            size: 16,
+            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::STORAGE,
+            mapped_at_creation: false,
+        });
+        let errors = foreign.errors.lock().unwrap().clone();
+        assert!(errors.len() == 1 && errors[0].contains("wrong on purpose"), "{}: {errors:?}", one.label);
+        foreign.device.destroy();
+        let _ = foreign.device.poll(wgpu::PollType::wait_indefinitely());
+        assert_eq!(foreign.losses.lock().unwrap().len(), 1, "{}: the owner hears of the loss", one.label);
+    }
+}
+
+#[test]
+fn our_own_failures_do_not_reach_the_owners_handlers() {
+    for one in support::software_adapters() {
+        let foreign = Foreign::new(&one);
+        let limit = foreign.device.limits().max_buffer_size;
+        assert!(
+            maf_srl::gpu::buffer(&foreign.device, "too large", limit + 4, support::work::USAGE, false)
+                .is_err()
+        );
+        let broken = maf_srl::gpu::compute_pipeline(
+            &foreign.device,
+            "broken",
+            "fn step() { nonsense }",
+            "step",
+            64,
+            &[],
+        );
+        assert!(matches!(broken, Err(maf_srl::Error::Gpu { .. })), "{}: {broken:?}", one.label);
+        let refused = maf_srl::gpu::buffer(
+            &foreign.device,
+            "refused",
+            16,
+            wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::STORAGE,
+            false,
+        );
+        assert!(matches!(refused, Err(maf_srl::Error::Gpu { .. })), "{}: {refused:?}", one.label);
+        foreign.undisturbed();
+    }
+}
+
+#[test]
+fn two_steps_in_one_encoder_each_see_their_own_learning_rate() {
+    for one in support::software_adapters() {
+        let foreign = Foreign::new(&one);
+        let mut plan = foreign.plan(Verify::Off);
+        let log = foreign.log(3);
+        submit(&foreign.device, &foreign.queue, |encoder| {
+            foreign.run(encoder, &foreign.backward);
+            foreign.snapshot(encoder, &log, 0);
+            plan.record(encoder, &Hyper::new(0.5, 1).expect("in the domain"));
+            foreign.snapshot(encoder, &log, 1);
+            plan.record(encoder, &Hyper::new(0.001, 2).expect("in the domain"));
+            foreign.snapshot(encoder, &log, 2);
+        });
+        let pages = foreign.read(&log);
+        judge_step(&one.label, &pages[0], &pages[1], 0.5, 1);
+        judge_step(&one.label, &pages[1], &pages[2], 0.001, 2);
+        assert!(!explains(&pages[0], &pages[1], 0.001, 2), "the rates are told apart");
+        assert!(!explains(&pages[1], &pages[2], 0.5, 1), "the rates are told apart");
+        foreign.undisturbed();
+    }
+}
+
+#[test]
+fn a_hundred_steps_in_one_encoder_make_the_ring_grow_and_stay_right() {
+    const STEPS: usize = 100;
+    let rate = |k: usize| 0.001 * (k + 1) as f64;
+    for one in support::software_adapters() {
+        let foreign = Foreign::new(&one);
+        let mut plan = foreign.plan(Verify::Full);
+        let before = plan.staging_slots();
+        let log = foreign.log(2 * STEPS);
+        submit(&foreign.device, &foreign.queue, |encoder| {
+            for k in 0..STEPS {
+                foreign.run(encoder, &foreign.backward);
+                foreign.snapshot(encoder, &log, 2 * k);
+                plan.record(encoder, &Hyper::new(rate(k), k as u64 + 1).expect("in the domain"));
+                foreign.snapshot(encoder, &log, 2 * k + 1);
+                foreign.run(encoder, &foreign.drift);
+            }
+        });
+        assert!(before < STEPS && plan.staging_slots() == STEPS, "{}: {}", one.label, plan.staging_slots());
+        let pages = foreign.read(&log);
+        for k in 0..STEPS {
+            let place = format!("{}: step {k}", one.label);
+            judge_step(&place, &pages[2 * k], &pages[2 * k + 1], rate(k), k as u64 + 1);
+        }
+        let found = plan.finish().expect("no mismatch");
+        assert_eq!((found.steps, found.checked), (STEPS as u64, (STEPS * LENGTH) as u64), "{}", one.label);
+
+        // what is done is used again
+        for k in 0..3 * STEPS {
+            submit(&foreign.device, &foreign.queue, |encoder| {
+                plan.record(encoder, &Hyper::new(rate(k % STEPS), 1).expect("in the domain"));
+            });
+            foreign.device.poll(wgpu::PollType::wait_indefinitely()).expect("the device answers");
+        }
+        assert_eq!(plan.staging_slots(), STEPS, "{}: no more than were ever needed at once", one.label);
+        plan.finish().expect("no mismatch");
+        foreign.undisturbed();
+    }
+}
+
+#[test]
+fn an_encoder_that_is_dropped_leaves_nothing_behind() {
+    for one in support::software_adapters() {
+        let foreign = Foreign::new(&one);
+        let mut plan = foreign.plan(Verify::Full);
+        let slots = plan.staging_slots();
+        for k in 0..50 {
+            let mut dropped = foreign.encoder();
+            plan.record(&mut dropped, &Hyper::new(0.7, 1).expect("in the domain"));
+            // at each stage of its life: recorded, or finished and never submitted
+            if k % 2 == 0 {
+                drop(dropped);
+            } else {
+                drop(dropped.finish());
+            }
+        }
+        assert_eq!(plan.staging_slots(), slots, "{}: dropped slots are replaced, not added", one.label);
+        let log = foreign.log(3);
+        submit(&foreign.device, &foreign.queue, |encoder| {
+            foreign.snapshot(encoder, &log, 0);
+            foreign.run(encoder, &foreign.backward);
+            foreign.snapshot(encoder, &log, 1);
+            plan.record(encoder, &Hyper::new(0.1, 1).expect("in the domain"));
+            foreign.snapshot(encoder, &log, 2);
+        });
+        let pages = foreign.read(&log);
+        let untouched: Vec<u32> = start().iter().map(|w| w.to_bits()).collect();
+        assert_eq!(pages[0], untouched, "{}: a dropped step never ran", one.label);
+        judge_step(&one.label, &pages[1], &pages[2], 0.1, 1);
+        let found = plan.finish().expect("no mismatch");
+        assert_eq!((found.steps, found.checked), (1, LENGTH as u64), "{}: submitted steps count", one.label);
+        foreign.undisturbed();
+    }
+}
+
+#[test]
+fn steps_take_effect_in_the_order_of_submission_with_the_values_of_their_recording() {
+    const ENCODERS: usize = 12;
+    let rate = |k: usize| 0.02 * (k + 1) as f64;
+    for one in support::software_adapters() {
+        let foreign = Foreign::new(&one);
+        let mut plan = foreign.plan(Verify::Full);
+        let log = foreign.log(2 * ENCODERS);
+        let mut recorded: Vec<_> = (0..ENCODERS)
+            .map(|k| {
+                let mut encoder = foreign.encoder();
+                foreign.run(&mut encoder, &foreign.backward);
+                foreign.snapshot(&mut encoder, &log, 2 * k);
+                plan.record(&mut encoder, &Hyper::new(rate(k), 1).expect("in the domain"));
+                foreign.snapshot(&mut encoder, &log, 2 * k + 1);
+                Some(encoder.finish())
+            })
+            .collect();
+        // some alone, some together, none in the order of recording
+        for group in [[7, 3, 11].as_slice(), &[0], &[10, 2], &[9, 8, 6, 5, 4, 1]] {
+            foreign.queue.submit(group.iter().filter_map(|&k| recorded[k].take()));
+        }
+        let pages = foreign.read(&log);
+        let order = [7, 3, 11, 0, 10, 2, 9, 8, 6, 5, 4, 1];
+        for (n, &k) in order.iter().enumerate() {
+            judge_step(&format!("{}: {n}", one.label), &pages[2 * k], &pages[2 * k + 1], rate(k), 1);
+            if let Some(&next) = order.get(n + 1) {
+                let (end, start) = (&pages[2 * k + 1][..LENGTH], &pages[2 * next][..LENGTH]);
+                assert_eq!(end, start, "{}: {next} starts where {k} ended", one.label);
+            }
+        }
+        assert_eq!(plan.finish().expect("no mismatch").checked, (ENCODERS * LENGTH) as u64, "{}", one.label);
+        foreign.undisturbed();
+    }
+}
+
+#[test]
+fn tensors_whose_binding_ranges_overlap_in_one_page_do_not_disturb_each_other() {
+    // W1 G1 W2 G2 ... behind each other at odd offsets: every binding spans the whole page.
+    const GUARD: u32 = 0x7fbadbad;
+    for one in support::software_adapters() {
+        let foreign = Foreign::new(&one);
+        let lengths = [3usize, 100, 1, 257, 0, 30];
+        let mut words = vec![GUARD];
+        let mut places = Vec::new();
+        for (n, &length) in lengths.iter().enumerate() {
+            let mut array = |seed: usize| {
+                let at = words.len();
+                words.extend(
+                    (0..length).map(|k| (((k * 37 + seed * 11) % 200) as f32 * 0.01 - 1.0).to_bits()),
+                );
+                words.push(GUARD);
+                at
+            };
+            places.push((array(2 * n), array(2 * n + 1), length));
+        }
+        let page = support::work::upload(&foreign.device, &words);
+        let tensors: Vec<Tensor> = places
+            .iter()
+            .zip(0..)
+            .map(|(&(w, g, length), n)| {
+                Tensor::new(
+                    Spec::new(format!("tensor {n}"), penalty(), LAMBDA * f64::from(n)),
+                    view(&page, 4 * w as u64, length),
+                )
+                .with_gradient(view(&page, 4 * g as u64, length))
+            })
+            .collect();
+        let mut plan =
+            Schedule::new(&foreign.device).bind(Base::Gradient, &tensors, Verify::Full).expect("they bind");
+        let hyper = Hyper::new(0.25, 1).expect("in the domain");
+        submit(&foreign.device, &foreign.queue, |encoder| plan.record(encoder, &hyper));
+        let got = download(&foreign.device, &foreign.queue, &page);
+        let mut expected = words.clone();
+        for (&(w, g, length), n) in places.iter().zip(0..) {
+            let twin = Reference::new(Base::Gradient, penalty(), LAMBDA * f64::from(n), 1.0, &hyper);
+            for k in 0..length {
+                let (before, after) =
+                    (element(words[w + k], words[g + k]), element(got[w + k], words[g + k]));
+                assert!(twin.judge(before, after).ok, "{}: tensor {n} index {k}", one.label);
+                expected[w + k] = got[w + k];
+            }
+        }
+        assert_eq!(got, expected, "{}: gradients and guard words stay", one.label);
+        assert_ne!(got, words, "{}: weights moved", one.label);
+        let total: usize = lengths.iter().sum();
+        assert_eq!(plan.finish().expect("no mismatch").checked, total as u64, "{}", one.label);
+        foreign.undisturbed();
+    }
+}

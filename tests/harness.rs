@@ -1,0 +1,226 @@
+//! Planted faults: the comparison that cases and verification use must report every one of them, and say where.
+//!
+//! The faults stand in the kernel itself: its WGSL is edited before it is compiled ([`Kernels::edited`]), and the
+//! register's own cases and the verification of a schedule run it. Without the edit the same cases pass.
+
+mod support;
+
+use maf_srl::Error;
+use maf_srl::kernels::step::{Base, Element, Hyper, Kernels, Reference};
+use maf_srl::kernels::{Outcome, ROOMS};
+use maf_srl::penalty::Penalty;
+use maf_srl::schedule::{Schedule, Spec, Tensor, Verify};
+use support::work::{submit, upload_f32, view};
+
+/// A case whose G is not aligned with W: every element goes through the scalar kernel, a word being an element, in
+/// tiles of 256 and 44.
+const CASE: &str = "step/gradient/layout/separate/length=300/offsets=0-1-0-0";
+
+/// Where the faults stand: the case's weight there is about -1 and its gradient 0.
+const PLANTED: &str = "i == 200u && tile.length == 256u";
+
+/// Replaces what must be there: a fault that is not planted proves nothing.
+fn replace(source: String, what: &str, by: &str) -> String {
+    assert!(source.contains(what), "the kernel has changed; plant the fault elsewhere: {what}");
+    source.replacen(what, by, 1)
+}
+
+const STORE: &str =
+    "store_w(tile.w + i, select(y, select(vec4(QUIET_NAN), before, vec4(PASS_NONFINITE)), bad));";
+
+fn store(source: String, by: &str) -> String {
+    replace(source, STORE, &by.replace("STORE", STORE).replace("PLANTED", PLANTED))
+}
+
+/// What the register's case finds on a device whose kernels are edited so.
+fn run(device: &wgpu::Device, queue: &wgpu::Queue, edit: fn(String) -> String) -> Outcome {
+    let kernels = Kernels::edited(device, edit);
+    let case = ROOMS
+        .iter()
+        .flat_map(|room| (room.cases)())
+        .find(|case| case.name() == CASE)
+        .expect("the register has the case");
+    case.run(device, queue, &kernels).expect("the device answers")
+}
+
+/// A fault by name, how to plant it, how many mismatches it makes (`None`: several), and what the first message says.
+type Fault = (&'static str, fn(String) -> String, Option<u64>, &'static str);
+
+const FAULTS: [Fault; 12] = [
+    (
+        "a threshold 1 % too large",
+        |s| replace(s, "max(ax - k.t, 0.0)", "max(ax - 1.01 * k.t, 0.0)"),
+        None,
+        ": index ",
+    ),
+    (
+        "a learning rate 1 % too large",
+        |s| replace(s, "- b.rate * bitcast", "- 1.01 * b.rate * bitcast"),
+        None,
+        ": index ",
+    ),
+    ("an element not written", |s| store(s, "if !(PLANTED) { STORE }"), Some(1), ": index 200:"),
+    (
+        "an index shifted by one",
+        |s| {
+            replace(
+                s,
+                "let moved = advance(tile, i,",
+                "let moved = advance(tile, select(i + 1u, i, i + 1u == tile.length),",
+            )
+        },
+        None,
+        ": index ",
+    ),
+    (
+        "a result at the next place",
+        |s| store(s, "store_w(tile.w + i + u32(PLANTED), select(y, vec4(QUIET_NAN), bad));"),
+        None,
+        ": index 200:",
+    ),
+    (
+        "NaN turned into 0",
+        |s| replace(s, "const QUIET_NAN = 0x7fc00000u;", "const QUIET_NAN = 0u;"),
+        None,
+        ": index ",
+    ),
+    (
+        "NaN turned into 1",
+        |s| replace(s, "const QUIET_NAN = 0x7fc00000u;", "const QUIET_NAN = 0x3f800000u;"),
+        None,
+        ": index ",
+    ),
+    (
+        "zero with a sign",
+        |s| replace(s, "vec4(0u), m == vec4(0.0))", "vec4(0x80000000u), m == vec4(0.0))"),
+        None,
+        ": index 0: GPU -0e0",
+    ),
+    (
+        "a value 100 ULP off",
+        |s| store(s, "STORE if PLANTED { store_w(tile.w + i, y + vec4(100u)); }"),
+        Some(1),
+        ": index 200:",
+    ),
+    (
+        // before the tensor: what lies behind it is outside the binding, where a write has no effect
+        "a guard word overwritten",
+        |s| store(s, "STORE if tile.length == 256u && i == 0u { store_w(tile.w - 1u, y); }"),
+        Some(1),
+        ": guard word 3 of buffer 0 changed",
+    ),
+    (
+        "a gradient changed",
+        |s| store(s, "STORE if PLANTED { g[tile.g + i] = 1u; }"),
+        Some(1),
+        ": gradient word 205 changed",
+    ),
+    (
+        "non-finite elements not counted",
+        |s| replace(s, "atomicAdd(&status[tile.tensor], bad);", "atomicAdd(&status[tile.tensor], 0u);"),
+        Some(1),
+        ": status word 0 for ",
+    ),
+];
+
+#[test]
+fn every_planted_fault_is_reported_with_its_place() {
+    for one in support::software_adapters() {
+        let (device, queue) = one.device();
+        let sound = run(&device, &queue, |source| source);
+        assert_eq!((sound.mismatches, sound.first_mismatch), (0, None), "{}: no fault, no report", one.label);
+        assert!(sound.checked > 600, "{}: elements, gradient words and guards", one.label);
+        for (fault, edit, mismatches, message) in FAULTS {
+            let found = run(&device, &queue, edit);
+            let place = format!("{}: {fault}: {found:?}", one.label);
+            assert!(found.mismatches > 0, "{place}");
+            if let Some(expected) = mismatches {
+                assert_eq!(found.mismatches, expected, "{place}");
+            }
+            let first = found.first_mismatch.expect("a mismatch has a place");
+            assert!(first.starts_with(CASE) && first.contains(message), "{place}");
+        }
+    }
+}
+
+/// Two tensors; the faults of value are planted at element 200 of those that have more than 256.
+fn verified(device: &wgpu::Device, queue: &wgpu::Queue, edit: fn(String) -> String) -> Result<u64, Error> {
+    let weights: Vec<f32> = (0..400).map(|k| (k as f32 - 201.5) * 0.01).collect();
+    let (small, large) = (upload_f32(device, &weights[..100]), upload_f32(device, &weights[..300]));
+    // one element further, so that the scalar kernel runs
+    let gradients = upload_f32(device, &weights);
+    let l1: Penalty = "l1".parse().expect("a penalty of the register");
+    let tensor = |name, w, length, g| {
+        Tensor::new(Spec::new(name, l1, 0.3), view(w, 0, length)).with_gradient(view(&gradients, g, length))
+    };
+    let tensors = [tensor("small", &small, 100, 4), tensor("large", &large, 295, 408 + 4)];
+    let schedule = Schedule::with_kernels(device, Kernels::edited(device, edit));
+    let mut plan = schedule.bind(Base::Gradient, &tensors, Verify::Full).expect("they bind");
+    for step in 1..=3 {
+        submit(device, queue, |encoder| plan.record(encoder, &Hyper::new(0.1, step).expect("in the domain")));
+    }
+    plan.finish().map(|found| found.checked)
+}
+
+#[test]
+fn full_verification_turns_a_wrong_weight_into_an_error_that_names_it() {
+    for one in support::software_adapters() {
+        let (device, queue) = one.device();
+        let sound = verified(&device, &queue, |source| source);
+        assert!(matches!(sound, Ok(1185)), "{}: {sound:?}", one.label);
+        let edits: [fn(String) -> String; 2] = [
+            |s| store(s, "if !(PLANTED) { STORE }"),
+            |s| store(s, "STORE if PLANTED { store_w(tile.w + i, y + vec4(100u)); }"),
+        ];
+        for edit in edits {
+            let Err(error) = verified(&device, &queue, edit) else {
+                panic!("{}: a wrong weight passed", one.label);
+            };
+            let text = error.to_string();
+            assert!(matches!(error, Error::Mismatch(_)), "{}: {text}", one.label);
+            assert!(text.contains("\"large\", step 1, index 200: GPU "), "{}: {text}", one.label);
+        }
+    }
+}
+
+#[test]
+fn a_row_with_a_constant_1_percent_off_is_found_for_every_penalty() {
+    let hyper = Hyper::new(0.5, 1).expect("in the domain");
+    for penalty in Penalty::all().into_iter().filter(|p| p.name() != "none") {
+        let right = Reference::new(Base::Gradient, penalty, 0.4, 1.0, &hyper);
+        let wrong = Reference::new(Base::Gradient, penalty, 0.4 * 1.01, 1.0, &hyper);
+        let elements = (0..4000).map(|k| Element { w: (k as f32 - 1999.5) * 1e-3, ..Element::default() });
+        let found = elements.clone().filter(|&e| !right.judge(e, wrong.step(e).0).ok).count();
+        assert!(found > 0, "{}: lambda 1 % off passes", penalty.name());
+        // the twin's own results, rounded to f32, pass
+        for e in elements {
+            let verdict = right.judge(e, right.step(e).0);
+            assert!(verdict.ok, "{}: {e:?} {verdict:?}", penalty.name());
+        }
+    }
+}
+
+#[test]
+fn a_wrong_state_is_found_for_every_base_step_that_has_one() {
+    let hyper = Hyper::new(0.5, 3).expect("in the domain");
+    let none: Penalty = "none".parse().expect("a penalty of the register");
+    for base in Base::all().into_iter().filter(|b| b.states() > 0) {
+        let twin = Reference::new(base, none, 0.0, 1.0, &hyper);
+        let before = Element { w: 0.7, g: 0.3, m: -0.2, v: 0.1 };
+        let (after, finite) = twin.step(before);
+        assert!(finite && twin.judge(before, after).ok, "{base}");
+        let off = |x: f32| f32::from_bits(x.to_bits() + 100);
+        assert!(
+            !twin.judge(before, Element { m: off(after.m), ..after }).ok,
+            "{base}: first state 100 ULP off"
+        );
+        assert!(!twin.judge(before, Element { m: f32::NAN, ..after }).ok, "{base}: first state NaN");
+        if base.states() > 1 {
+            assert!(!twin.judge(before, Element { v: off(after.v), ..after }).ok, "{base}: second state off");
+            assert!(
+                !twin.judge(before, Element { v: before.v, ..after }).ok,
+                "{base}: second state not written"
+            );
+        }
+    }
+}
