@@ -54,6 +54,9 @@ pub struct Train {
     /// The share of the run over which lambda rises from 0
     #[arg(long, default_value_t = Options::default().warm_up, allow_negative_numbers = true)]
     warm_up: f64,
+    /// The share of the epochs, at the end, that refit the weights left: lambda 0, zeros kept
+    #[arg(long, default_value_t = Options::default().refit, allow_negative_numbers = true)]
+    refit: f64,
     /// Runs per method, with consecutive seeds
     #[arg(long, default_value_t = 3)]
     repeats: usize,
@@ -129,6 +132,7 @@ impl Train {
             },
             noise: self.noise,
             warm_up: self.warm_up,
+            refit: self.refit,
             repeats: self.repeats,
             seed: self.seed,
         };

@@ -155,7 +155,8 @@ pub fn tradeoff(summary: &Summary) -> Result<String> {
             .label_style(font(14))
             .light_line_style(RGBColor(245, 245, 245))
             .bold_line_style(RGBColor(225, 225, 225))
-            .x_label_formatter(&|x| plain(*x))
+            .max_light_lines(1)
+            .x_label_formatter(&|x| sparing(*x))
             .y_label_formatter(&|y| plain(*y))
             .draw()
             .map_err(failed)?;
@@ -188,6 +189,13 @@ pub fn tradeoff(summary: &Summary) -> Result<String> {
         area.present().map_err(failed)?;
     }
     Ok(svg)
+}
+
+/// A label of the logarithmic axis: blank where labels would run into each other.
+fn sparing(value: f64) -> String {
+    let text = plain(value);
+    let lead = text.trim_start_matches(['0', '.']).chars().next();
+    if lead.is_some_and(|c| "1235".contains(c)) { text } else { String::new() }
 }
 
 /// A number without needless zeros.
@@ -252,6 +260,7 @@ pub fn course(summary: &Summary) -> Result<String> {
                 .label_style(font(14))
                 .light_line_style(RGBColor(245, 245, 245))
                 .bold_line_style(RGBColor(225, 225, 225))
+                .max_light_lines(1)
                 .x_label_formatter(&|x| plain(*x))
                 .y_label_formatter(&|y| plain(*y))
                 .draw()

@@ -89,6 +89,15 @@ fn cosine(rate: f64, step: u64, total: u64) -> f64 {
     0.5 * rate * (1.0 + (std::f64::consts::PI * step as f64 / total as f64).cos())
 }
 
+/// Adds what one schedule found to what others did; the reports per tensor are left out.
+pub(super) fn add(sum: &mut Verification, found: &Verification) {
+    sum.steps += found.steps;
+    sum.checked += found.checked;
+    sum.mismatches += found.mismatches;
+    sum.in_band += found.in_band;
+    sum.max_ulps = sum.max_ulps.max(found.max_ulps);
+}
+
 /// The tensors of a network as a schedule wants them: `layers.K.weight` with the method's penalty,
 /// `layers.K.bias` with none.
 fn specs(depth: usize, method: &Method) -> Vec<Spec> {
@@ -131,13 +140,29 @@ pub fn fit(
     let specs = specs(network.depth(), method);
     let mut schedule = HostSchedule::new(backend, &specs, &network.tensors(), options.base, options.verify)?;
 
-    let total = options.epochs as u64 * rows.div_ceil(batch) as u64;
+    // Two phases: with the penalty, then without it on the weights that are left.
+    let refit = ((options.refit * options.epochs as f64) as usize).min(options.epochs - 1);
+    let sparse = options.epochs - refit;
+    let per_epoch = rows.div_ceil(batch) as u64;
+    let mut verification = Verification::default();
     let mut order: Vec<usize> = (0..rows).collect();
     let mut x = Array2::<f32>::zeros((batch, widths[0]));
     let mut labels = Vec::with_capacity(batch);
     let mut history = Vec::with_capacity(options.epochs);
-    let (mut step, mut step_seconds) = (0, 0.0);
+    let (mut step, mut step_seconds, mut steps) = (0, 0.0, 0);
     for epoch in 1..=options.epochs {
+        let refitting = epoch > sparse;
+        if epoch == sparse + 1 {
+            // A new schedule: momentum must not carry a zero away.
+            add(&mut verification, &schedule.finish()?);
+            let specs = self::specs(
+                network.depth(),
+                &Method { lambda: 0.0, penalty: NoPenalty.into(), ..method.clone() },
+            );
+            schedule = HostSchedule::new(backend, &specs, &network.tensors(), options.base, options.verify)?;
+            step = 0;
+        }
+        let total = per_epoch * if refitting { refit } else { sparse } as u64;
         order.shuffle(&mut rng);
         let mut loss = 0.0;
         for chosen in order.chunks(batch) {
@@ -154,17 +179,21 @@ pub fn fit(
             }
             loss += network.backward(x.slice(s![..chosen.len(), ..]), &labels) * chosen.len() as f64;
             let warm = (options.warm_up * total as f64).max(1.0);
-            let hyper = Hyper::new(cosine(options.rate, step, total), step + 1)?
-                .with_lambda_scale(((step + 1) as f64 / warm).min(1.0))?;
+            let scale = if refitting { 1.0 } else { ((step + 1) as f64 / warm).min(1.0) };
+            let hyper = Hyper::new(cosine(options.rate, step, total), step + 1)?.with_lambda_scale(scale)?;
+            if refitting {
+                network.freeze_zeros();
+            }
             let began = Instant::now();
             let (gradients, mut weights) = network.gradients_and_tensors();
             let gradients = if options.base.has_gradient() { gradients.as_slice() } else { &[] };
             let report = schedule.step(hyper, gradients, &mut weights)?;
             step_seconds += began.elapsed().as_secs_f64();
             step += 1;
+            steps += 1;
             if let Some(t) = report.nonfinite.iter().position(|&count| count > 0) {
                 return Err(Error::Unsupported {
-                    place: format!("{} (seed {seed}), step {step}", method.name),
+                    place: format!("{} (seed {seed}), step {steps}", method.name),
                     what: format!(
                         "{} of the elements of {} are not finite",
                         report.nonfinite[t], specs[t].name
@@ -185,9 +214,9 @@ pub fn fit(
         seen(&state);
         history.push(state);
     }
-    let verification = schedule.finish()?;
+    add(&mut verification, &schedule.finish()?);
     let seconds = start.elapsed().as_secs_f64();
-    Ok(Fitted { seed, history, network, verification, steps: step, seconds, step_seconds })
+    Ok(Fitted { seed, history, network, verification, steps, seconds, step_seconds })
 }
 
 #[cfg(test)]
@@ -219,6 +248,25 @@ mod tests {
         assert_eq!(cosine(0.1, 0, 10), 0.1);
         assert!((cosine(0.1, 5, 10) - 0.05).abs() < 1e-15);
         assert!(cosine(0.1, 9, 10) > 0.0);
+    }
+
+    #[test]
+    fn refitting_keeps_every_zero() {
+        let split = super::super::prepared(crate::data::Source::Digits.load(None).unwrap());
+        let backend = Backend::choose(Some("cpu")).unwrap();
+        for base in crate::kernels::step::Base::all().into_iter().filter(|b| b.has_gradient()) {
+            let (rate, lambda) = if base.states() == 2 { (0.005, 5.0) } else { (0.1, 0.1) };
+            let options =
+                Options { epochs: 4, refit: 0.5, hidden: vec![16], base, rate, ..Options::default() };
+            let method = Method::parse("l1", Some(lambda)).unwrap();
+            let fitted = fit(&split, &method, &options, 1, &backend, |_| ()).unwrap();
+            let density: Vec<f64> = fitted.history.iter().map(|e| e.density).collect();
+            assert!(
+                density[1] < 1.0 && density[2] <= density[1] && density[3] <= density[1],
+                "{base}: {density:?}"
+            );
+            assert_eq!(fitted.history.len(), 4);
+        }
     }
 
     #[test]

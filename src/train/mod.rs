@@ -8,8 +8,8 @@
 //! - *density*: the share of exactly nonzero entries over all weight matrices, biases left out;
 //! - *parameter share*: the share of exactly nonzero parameters over all, biases taken in;
 //! - *live neurons*: hidden neurons with a nonzero weight in and a nonzero weight out ([`live_neurons`]);
-//! - *accuracy*: on the test part, of the last epoch's weights, evaluated once per run. Nothing is chosen by it:
-//!   lambdas come from a table ([`method`]) that was made on data outside the test part.
+//! - *accuracy*: on the test part, of the last epoch's weights, evaluated once per run. No run chooses
+//!   anything by it: lambdas come from a table ([`method`]) that was made on data outside the test part.
 //!
 //! Inputs are each feature less its mean over the training part, times 2, so that a feature spans 2; training
 //! adds Gaussian noise to them ([`Options::noise`]). The same seed and adapter give the same figures.
@@ -53,6 +53,9 @@ pub struct Options {
     pub noise: f64,
     /// The share of the run over which lambda rises from 0 in proportion to the steps.
     pub warm_up: f64,
+    /// The share of the epochs, at the end, that refit what is left: without the penalty, every zero kept, and the
+    /// base step and the cosine begun anew.
+    pub refit: f64,
     /// How many runs per method.
     pub repeats: usize,
     /// The seed of the first run; the others count up from it.
@@ -70,6 +73,7 @@ impl Default for Options {
             verify: Verify::Full,
             noise: 0.3,
             warm_up: 0.0,
+            refit: 0.3,
             repeats: 3,
             seed: 0,
         }
@@ -105,6 +109,7 @@ impl Options {
         real("--lr", "learning rate", self.rate, 1e-9, 1e3)?;
         real("--noise", "standard deviation", self.noise, 0.0, 1e3)?;
         real("--warm-up", "share of the run", self.warm_up, 0.0, 1.0)?;
+        real("--refit", "share of the epochs", self.refit, 0.0, 0.9)?;
         if let Verify::Sample { every, .. } = self.verify {
             require(every >= 1, "--verify", "every", every as f64, "[1, inf)")?;
         }
@@ -215,6 +220,7 @@ mod tests {
             (Options { rate: 0.0, ..base.clone() }, "--lr"),
             (Options { noise: -1.0, ..base.clone() }, "--noise"),
             (Options { warm_up: 1.5, ..base.clone() }, "--warm-up"),
+            (Options { refit: 1.0, ..base.clone() }, "--refit"),
             (Options { seed: u64::MAX, ..base.clone() }, "--seed"),
             (Options { base: Base::Prox, ..base.clone() }, "gradient, heavy-ball"),
         ] {

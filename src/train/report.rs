@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::Options;
-use super::fit::{Epoch, Fitted, density, live_neurons, parameter_share};
+use super::fit::{Epoch, Fitted, add, density, live_neurons, parameter_share};
 use super::method::Method;
 use crate::cli::table;
 use crate::data::Split;
@@ -143,6 +143,8 @@ pub struct Settings {
     pub noise: f64,
     /// The share of the run over which lambda rises.
     pub warm_up: f64,
+    /// The share of the epochs that refit what is left.
+    pub refit: f64,
     /// Runs per method.
     pub repeats: usize,
     /// The first seed.
@@ -175,9 +177,7 @@ impl Summary {
     ) -> Self {
         let mut verification = Verification::default();
         for found in methods.iter().flat_map(|m| &m.runs).map(|r| &r.verification) {
-            verification.checked += found.checked;
-            verification.mismatches += found.mismatches;
-            verification.max_ulps = verification.max_ulps.max(found.max_ulps);
+            add(&mut verification, found);
         }
         let mut widths = vec![split.train.features.ncols()];
         widths.extend(&options.hidden);
@@ -198,6 +198,7 @@ impl Summary {
                 },
                 noise: options.noise,
                 warm_up: options.warm_up,
+                refit: options.refit,
                 repeats: options.repeats,
                 seed: options.seed,
                 rows: [split.train.len(), split.validation.len(), split.test.len()],
@@ -282,7 +283,7 @@ pub(super) mod tests {
                             step_seconds: 0.5,
                             verification: Verification {
                                 checked: 100,
-                                max_ulps: 0.5 + shift,
+                                max_ulps: 0.5,
                                 ..Verification::default()
                             },
                             history: (1..=20)
