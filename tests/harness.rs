@@ -51,15 +51,15 @@ const FAULTS: [Fault; 12] = [
         "a threshold 1 % too large",
         |s| replace(s, "max(ax - k.t, 0.0)", "max(ax - 1.01 * k.t, 0.0)"),
         None,
-        ": index ",
+        "index ",
     ),
     (
         "a learning rate 1 % too large",
         |s| replace(s, "- b.rate * bitcast", "- 1.01 * b.rate * bitcast"),
         None,
-        ": index ",
+        "index ",
     ),
-    ("an element not written", |s| store(s, "if !(PLANTED) { STORE }"), Some(1), ": index 200:"),
+    ("an element not written", |s| store(s, "if !(PLANTED) { STORE }"), Some(1), "index 200:"),
     (
         "an index shifted by one",
         |s| {
@@ -70,56 +70,56 @@ const FAULTS: [Fault; 12] = [
             )
         },
         None,
-        ": index ",
+        "index ",
     ),
     (
         "a result at the next place",
         |s| store(s, "store_w(tile.w + i + u32(PLANTED), select(y, vec4(QUIET_NAN), bad));"),
         None,
-        ": index 200:",
+        "index 200:",
     ),
     (
         "NaN turned into 0",
         |s| replace(s, "const QUIET_NAN = 0x7fc00000u;", "const QUIET_NAN = 0u;"),
         None,
-        ": index ",
+        "index ",
     ),
     (
         "NaN turned into 1",
         |s| replace(s, "const QUIET_NAN = 0x7fc00000u;", "const QUIET_NAN = 0x3f800000u;"),
         None,
-        ": index ",
+        "index ",
     ),
     (
         "zero with a sign",
         |s| replace(s, "vec4(0u), m == vec4(0.0))", "vec4(0x80000000u), m == vec4(0.0))"),
         None,
-        ": index 0: GPU -0e0",
+        "index 0: GPU -0e0",
     ),
     (
         "a value 100 ULP off",
         |s| store(s, "STORE if PLANTED { store_w(tile.w + i, y + vec4(100u)); }"),
         Some(1),
-        ": index 200:",
+        "index 200:",
     ),
     (
         // before the tensor: what lies behind it is outside the binding, where a write has no effect
         "a guard word overwritten",
         |s| store(s, "STORE if tile.length == 256u && i == 0u { store_w(tile.w - 1u, y); }"),
         Some(1),
-        ": guard word 3 of buffer 0 changed",
+        "guard word 3 of buffer 0 changed",
     ),
     (
         "a gradient changed",
         |s| store(s, "STORE if PLANTED { g[tile.g + i] = 1u; }"),
         Some(1),
-        ": gradient word 205 changed",
+        "gradient word 205 changed",
     ),
     (
         "non-finite elements not counted",
         |s| replace(s, "atomicAdd(&status[tile.tensor], bad);", "atomicAdd(&status[tile.tensor], 0u);"),
         Some(1),
-        ": status word 0 for ",
+        "status word 0 for ",
     ),
 ];
 
@@ -138,7 +138,7 @@ fn every_planted_fault_is_reported_with_its_place() {
                 assert_eq!(found.mismatches, expected, "{place}");
             }
             let first = found.first_mismatch.expect("a mismatch has a place");
-            assert!(first.starts_with(CASE) && first.contains(message), "{place}");
+            assert!(first.contains(message), "{place}");
         }
     }
 }

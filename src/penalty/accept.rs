@@ -61,7 +61,9 @@ pub fn accept(prox: &Prox, step_error: f64, x: Approx, got: f32) -> Verdict {
     }
     let y = f64::from(got.abs());
     if y == 0.0 {
-        return verdict(ax < nonzero_above || ax == 0.0 || expected.abs() <= FLUSH, 0.0, x.error);
+        // the error of x and the flush of the result may come together
+        let least = prox.apply((ax - x.error).max(0.0));
+        return verdict(ax < nonzero_above || ax == 0.0 || least <= FLUSH, 0.0, x.error);
     }
     // From here on the result is not zero: its sign is that of x, up to the error of x.
     let ax = if got.is_sign_negative() { -x.value } else { x.value };
