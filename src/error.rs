@@ -9,7 +9,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// What can go wrong, with the value, the place and the allowed range in the text.
 ///
 /// The command-line tool exits with [`Error::exit_status`].
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A number outside its domain.

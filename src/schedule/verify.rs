@@ -401,9 +401,10 @@ impl Checker {
     }
 
     pub fn result(&self) -> Result<Verification> {
-        let mut state = self.shared.lock();
-        match state.trouble.take() {
-            Some(error) => Err(error),
+        let state = self.shared.lock();
+        match &state.trouble {
+            // kept: what was not recorded or compared once stays so
+            Some(error) => Err(error.clone()),
             None => state.found.clone().judged(),
         }
     }
