@@ -167,11 +167,17 @@ impl Tensor {
         &mut self.values
     }
 
-    /// Rounds every value to what the file can hold, as writing does.
+    /// Rounds every value to what the file can hold, as writing does. What is too small for it becomes +0.0,
+    /// whatever its sign, so that hosts count zeros by their bits.
     pub fn round(&mut self) {
         let dtype = self.dtype;
         if dtype.size() == 2 {
-            self.values.iter_mut().for_each(|v| *v = dtype.round(*v));
+            for v in &mut self.values {
+                *v = match dtype.round(*v) {
+                    0.0 => 0.0,
+                    rounded => rounded,
+                };
+            }
         }
     }
 
