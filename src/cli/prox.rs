@@ -23,7 +23,8 @@ const SAMPLE: usize = 8;
 ///
 /// Files are told by their extension: .npy (float32 or float64) and .safetensors (F16, BF16, F32, F64). Values
 /// are computed in f32 and rounded to the file's type, to nearest even. Everything else in the file is carried
-/// over. NaN and infinities stay what they are; a step with a gradient turns them into NaN. The input is never
+/// over. NaN and infinities stay what they are (a signalling NaN of a 16-bit file becomes quiet); a step with a gradient
+/// turns them into NaN. The input is never
 /// touched, and where a check fails no output is written (exit status 1).
 #[derive(Args, Clone, Debug)]
 pub struct Prox {

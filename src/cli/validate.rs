@@ -71,7 +71,7 @@ impl Validate {
         let mismatches: u64 = document.adapters.iter().map(|a| a.mismatches).sum();
         match mismatches {
             0 => Ok(()),
-            n => Err(Error::Mismatch(format!("{n} mismatches; the first of each case are in the report"))),
+            n => Err(Error::Mismatch(format!("{n} mismatches"))),
         }
     }
 }
@@ -93,6 +93,9 @@ fn row(report: &Report) -> Vec<String> {
     ]
 }
 
+/// How many remarks the terminal shows of each adapter.
+const SHOWN: usize = 20;
+
 /// What did not hold or was not run, one line each.
 fn remarks(report: &Report) -> Vec<String> {
     let failures = report.failures.iter().map(|f| format!("{}: {}", f.case, f.what));
@@ -105,8 +108,14 @@ fn text(document: &Document) -> String {
     rows.extend(document.adapters.iter().map(row));
     let mut out = table(&rows);
     for report in &document.adapters {
-        for remark in remarks(report) {
-            let _ = writeln!(out, "{}: {remark}", report.name);
+        let remarks = remarks(report);
+        for remark in remarks.iter().take(SHOWN) {
+            let _ = writeln!(out, "{} ({}): {remark}", report.name, report.backend);
+        }
+        if remarks.len() > SHOWN {
+            let rest = remarks.len() - SHOWN;
+            let _ =
+                writeln!(out, "{} ({}): and {rest} more; --report writes all", report.name, report.backend);
         }
     }
     out
