@@ -8,8 +8,10 @@ mod support;
 
 use std::sync::{Arc, Mutex};
 
+use maf_srl::Error;
 use maf_srl::accuracy::Approx;
-use maf_srl::kernels::step::{Base, Hyper, Reference};
+use maf_srl::gpu::View;
+use maf_srl::kernels::step::{Adam, Base, Hyper, Reference};
 use maf_srl::penalty::Penalty;
 use maf_srl::schedule::{Plan, Schedule, Spec, Tensor, Verify};
 use support::TestAdapter;
@@ -436,5 +438,59 @@ fn tensors_whose_binding_ranges_overlap_in_one_page_do_not_disturb_each_other() 
         let total: usize = lengths.iter().sum();
         assert_eq!(plan.finish().expect("no mismatch").checked, total as u64, "{}", one.label);
         foreign.undisturbed();
+    }
+}
+
+#[test]
+fn gradients_in_new_memory_each_step_keep_the_states() {
+    const STEPS: u64 = 5;
+    const COUNT: u64 = 77;
+    for one in support::software_adapters() {
+        let (device, queue) = one.device();
+        let gradient = |step: u64| -> Vec<f32> {
+            (0..COUNT).map(|k| ((k * 31 + step * 17) % 23) as f32 / 10.0 - 1.1).collect()
+        };
+        let spec = || Spec::new("w", penalty(), 0.05);
+        let view = |buffer: &wgpu::Buffer, offset| View::new("w", buffer, offset, COUNT).expect("inside");
+        let base = Base::Adam(Adam::default());
+        let schedule = Schedule::new(&device);
+        let bind = |weights: &wgpu::Buffer, gradient: &wgpu::Buffer| {
+            let tensor = Tensor::new(spec(), view(weights, 0)).with_gradient(view(gradient, 0));
+            schedule.bind(base, &[tensor], Verify::Full).expect("bound")
+        };
+
+        // the gradient always in one place
+        let (still, place) = (upload_f32(&device, &gradient(99)), upload_f32(&device, &gradient(0)));
+        let mut plan = bind(&still, &place);
+        for step in 1..=STEPS {
+            queue.write_buffer(&place, 0, bytemuck::cast_slice(&gradient(step)));
+            let hyper = Hyper::new(0.1, step).expect("in the domain");
+            submit(&device, &queue, |encoder| plan.record(encoder, &hyper));
+        }
+        plan.finish().expect("verified");
+
+        // a new buffer and another offset each step
+        let moving = upload_f32(&device, &gradient(99));
+        let mut plan = bind(&moving, &upload_f32(&device, &gradient(0)));
+        for step in 1..=STEPS {
+            let mut page = vec![f32::NAN; step as usize];
+            page.extend(gradient(step));
+            plan.rebind(&[view(&upload_f32(&device, &page), 4 * step)]).expect("bound again");
+            let hyper = Hyper::new(0.1, step).expect("in the domain");
+            submit(&device, &queue, |encoder| plan.record(encoder, &hyper));
+        }
+        assert_eq!(plan.finish().expect("verified").checked, STEPS * COUNT, "{}", one.label);
+        assert_eq!(download(&device, &queue, &still), download(&device, &queue, &moving), "{}", one.label);
+
+        // what does not fit is refused, and the plan goes on as it was
+        let before = download(&device, &queue, &moving);
+        assert!(matches!(plan.rebind(&[]), Err(Error::Shape { .. })));
+        assert!(matches!(plan.rebind(&[view(&moving, 0)]), Err(Error::Overlap { .. })));
+        let short = View::new("w", &place, 0, COUNT - 1).expect("inside");
+        assert!(matches!(plan.rebind(&[short]), Err(Error::Shape { .. })));
+        let hyper = Hyper::new(0.1, STEPS + 1).expect("in the domain");
+        submit(&device, &queue, |encoder| plan.record(encoder, &hyper));
+        plan.finish().expect("verified");
+        assert_ne!(download(&device, &queue, &moving), before, "{}", one.label);
     }
 }

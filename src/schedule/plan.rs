@@ -1,6 +1,7 @@
 //! Binding tensors to kernels, and recording steps.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::Spec;
 use super::staging::Ring;
@@ -88,7 +89,7 @@ pub(super) struct Bound {
 #[derive(Debug)]
 pub struct Schedule {
     device: wgpu::Device,
-    kernels: Kernels,
+    kernels: Arc<Kernels>,
 }
 
 impl Schedule {
@@ -101,7 +102,7 @@ impl Schedule {
     /// The same with the given kernels, which must belong to `device`.
     #[must_use]
     pub fn with_kernels(device: &wgpu::Device, kernels: Kernels) -> Self {
-        Schedule { device: device.clone(), kernels }
+        Schedule { device: device.clone(), kernels: Arc::new(kernels) }
     }
 
     /// Checks everything, compiles what is missing, and allocates tables, states and staging.
@@ -149,6 +150,7 @@ impl Schedule {
         let checker = Checker::new(&self.device, base, &bound, verify)?;
         Ok(Plan {
             device: self.device.clone(),
+            kernels: self.kernels.clone(),
             base,
             rows,
             ring,
@@ -253,6 +255,7 @@ fn refuse_overlap(tensors: &[Tensor]) -> Result<()> {
 #[derive(Debug)]
 pub struct Plan {
     device: wgpu::Device,
+    kernels: Arc<Kernels>,
     base: Base,
     /// One spec per distinct row of hyper-parameters, the penalty's parameters rounded to f32.
     rows: Vec<Spec>,
@@ -312,6 +315,44 @@ impl Plan {
     /// Records the second half: one dispatch per bucket. Not verified.
     pub fn dispatch(&self, pass: &mut wgpu::ComputePass<'_>) {
         self.dispatches.record(pass);
+    }
+
+    /// Reads the gradients from other views from the next recorded step on, one per tensor in the order of binding: for
+    /// pipelines whose backward pass puts them into new memory each time. States, status words, checks and steps recorded
+    /// already stay as they are. Costs new tables of offsets, no compilation; on an error the plan is as it was.
+    ///
+    /// # Errors
+    /// Those of [`Schedule::bind`] for the views.
+    pub fn rebind(&mut self, gradients: &[View]) -> Result<()> {
+        if gradients.len() != self.tensors.len() {
+            return Err(Error::Shape {
+                place: "rebind".into(),
+                name: "number of gradients".into(),
+                got: gradients.len().to_string(),
+                expected: self.tensors.len().to_string(),
+            });
+        }
+        let rebound = |(bound, gradient): (&Bound, &View)| Tensor {
+            spec: bound.spec.clone(),
+            weights: bound.job.views[0].clone(),
+            gradient: Some(gradient.clone()),
+            states: bound.job.views.get(2..).unwrap_or_default().to_vec(),
+        };
+        let tensors: Vec<Tensor> = self.tensors.iter().zip(gradients).map(rebound).collect();
+        for tensor in &tensors {
+            check(self.base, tensor, self.checker.verify())?;
+        }
+        refuse_overlap(&tensors)?;
+        let mut jobs: Vec<Job> = self.tensors.iter().map(|bound| bound.job.clone()).collect();
+        for (job, gradient) in jobs.iter_mut().zip(gradients) {
+            job.views[1] = gradient.clone();
+        }
+        self.dispatches =
+            Dispatches::bind(&self.kernels, self.base, &jobs, self.ring.target(), &self.status)?;
+        for (bound, job) in self.tensors.iter_mut().zip(jobs) {
+            bound.job = job;
+        }
+        Ok(())
     }
 
     /// How many dispatches a step takes.

@@ -280,6 +280,11 @@ impl Checker {
         Ok(Checker { device: device.clone(), base, verify, recorded: 0, shared, spare: Spare::default() })
     }
 
+    /// Which steps are checked.
+    pub fn verify(&self) -> Verify {
+        self.verify
+    }
+
     /// Keeps an error that recording could not return.
     pub fn trouble(&self, error: Error) {
         self.shared.lock().trouble.get_or_insert(error);
