@@ -140,10 +140,8 @@ impl Reference {
         let moved = self.advance(e);
         let (prox, _) = self.prox_at(moved.scale);
         // what is too small for f32 becomes a zero as well, and zeros are +0.0
-        let w = match prox.apply(moved.point.value) as f32 {
-            0.0 => 0.0,
-            w => w,
-        };
+        let w = prox.apply(moved.point.value) as f32;
+        let w = if w == 0.0 { 0.0 } else { w };
         let after = Element { w, g: e.g, m: moved.m.value as f32, v: moved.v.value as f32 };
         if self.reads_finite(after) { (after, true) } else { (self.poisoned(e), false) }
     }
