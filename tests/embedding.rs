@@ -494,3 +494,61 @@ fn gradients_in_new_memory_each_step_keep_the_states() {
         assert_ne!(download(&device, &queue, &moving), before, "{}", one.label);
     }
 }
+
+#[test]
+fn what_a_pipeline_shares_between_threads_may_be_shared() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Schedule>();
+    shared::<Plan>();
+    shared::<maf_srl::schedule::HostSchedule>();
+    fn sent<T: Send>() {}
+    sent::<maf_srl::gpu::Readback>();
+}
+
+#[test]
+fn a_thread_that_polls_all_the_time_takes_no_result_away() {
+    const STEPS: usize = 300;
+    for one in support::software_adapters() {
+        let foreign = Foreign::new(&one);
+        let mut plan = foreign.plan(Verify::Full);
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    foreign.device.poll(wgpu::PollType::Poll).expect("the device answers");
+                }
+            });
+            let mut problem = None;
+            for step in 1..=STEPS {
+                let hyper = Hyper::new(0.1, step as u64).expect("allowed");
+                let status = submit(&foreign.device, &foreign.queue, |encoder| {
+                    plan.record(encoder, &hyper);
+                    plan.status(encoder).expect("room for the status words")
+                });
+                let checked = plan.finish().map(|found| found.checked);
+                let counted = status.wait::<u32>(&foreign.device);
+                if checked != Ok((step * LENGTH) as u64) || counted != Ok(vec![0]) {
+                    problem = Some(format!("{}: step {step}: {checked:?}, {counted:?}", one.label));
+                    break;
+                }
+            }
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert_eq!(problem, None);
+        });
+    }
+}
+
+#[test]
+fn a_plan_may_be_finished_on_the_only_worker_thread() {
+    for one in support::software_adapters() {
+        let foreign = Foreign::new(&one);
+        let mut plan = foreign.plan(Verify::Full);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a pool");
+        let found = pool.install(|| {
+            let hyper = Hyper::new(0.1, 1).expect("allowed");
+            submit(&foreign.device, &foreign.queue, |encoder| plan.record(encoder, &hyper));
+            plan.finish()
+        });
+        assert_eq!(found.expect("no mismatch").checked, LENGTH as u64, "{}", one.label);
+    }
+}

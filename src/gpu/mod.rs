@@ -121,7 +121,12 @@ pub(crate) fn lost(place: &str, reason: impl std::fmt::Display) -> Error {
     Error::DeviceLost { place: place.into(), reason }
 }
 
-/// Waits until the device has done everything submitted so far, running the callbacks that are due.
+/// How long a callback may be late: another thread that polls or submits may have taken it from wgpu, so that it is about
+/// to run there although the queue is empty.
+pub(crate) const LATE: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// Waits until the device has done everything submitted so far, running the callbacks that are due
+/// unless another thread runs them.
 ///
 /// # Errors
 /// [`Error::Gpu`] where wgpu cannot wait.

@@ -1,8 +1,10 @@
 //! Reading device memory without stalling: a future, with a blocking form beside it.
 
+use std::time::{Duration, Instant};
+
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 
-use super::{buffer, lost, wait};
+use super::{LATE, buffer, lost, wait};
 use crate::error::Result;
 
 /// Bytes on their way from the device: resolves when the submission that holds the copy is done and the device is
@@ -65,11 +67,19 @@ impl Readback {
     pub fn wait<T: bytemuck::Pod>(self, device: &wgpu::Device) -> Result<Vec<T>> {
         wait(device, "readback")?;
         let mut values = std::pin::pin!(self.values());
-        // after a completed poll the callback has run: one look suffices, and a lost device cannot hang us
         let waker = std::task::Waker::noop();
-        match values.as_mut().poll(&mut std::task::Context::from_waker(waker)) {
-            std::task::Poll::Ready(values) => values,
-            std::task::Poll::Pending => Err(lost("readback", "the copy never completed; was it submitted?")),
+        let start = Instant::now();
+        loop {
+            // bounded, so that neither a lost device nor commands that nobody submits can hang us
+            match values.as_mut().poll(&mut std::task::Context::from_waker(waker)) {
+                std::task::Poll::Ready(values) => return values,
+                std::task::Poll::Pending if start.elapsed() < LATE => {
+                    std::thread::sleep(Duration::from_micros(50));
+                }
+                std::task::Poll::Pending => {
+                    return Err(lost("readback", "the copy never completed; was it submitted?"));
+                }
+            }
         }
     }
 }

@@ -403,7 +403,8 @@ impl Plan {
         self.checker.result()
     }
 
-    /// Waits for every submitted check, then as [`Plan::verification`].
+    /// Waits for every submitted check, then as [`Plan::verification`]. A check that is recorded and not submitted yet
+    /// costs a wait of two seconds.
     ///
     /// # Errors
     /// As [`Plan::verification`].

@@ -4,6 +4,7 @@
 //! dispatches and in the same encoder. When the submission is done, worker threads compare them; nothing waits for it.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use rand::SeedableRng;
 use rand::seq::index::sample;
@@ -229,8 +230,10 @@ struct Shared {
 struct State {
     found: Verification,
     trouble: Option<Error>,
+    /// Batches that are recorded and have not arrived. They may never: an encoder need not be submitted.
+    recorded: usize,
     /// Batches that have arrived and are not compared yet.
-    outstanding: usize,
+    arrived: usize,
 }
 
 /// Staging buffers to be used again. Worker threads hold none, and nothing else of wgpu's: the owner may destroy the
@@ -243,20 +246,34 @@ impl Shared {
     }
 }
 
-/// One batch under comparison; however that ends, it is no longer outstanding then.
-struct Ticket(Arc<Shared>);
+/// One batch, recorded or under comparison; however that ends, it is no longer counted then.
+struct Ticket {
+    shared: Arc<Shared>,
+    arrived: bool,
+}
 
 impl Ticket {
     fn new(shared: Arc<Shared>) -> Self {
-        shared.lock().outstanding += 1;
-        Ticket(shared)
+        shared.lock().recorded += 1;
+        Ticket { shared, arrived: false }
+    }
+
+    fn arrive(&mut self) {
+        let mut state = self.shared.lock();
+        state.recorded -= 1;
+        state.arrived += 1;
+        self.arrived = true;
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.0.lock().outstanding -= 1;
-        self.0.done.notify_all();
+        let mut state = self.shared.lock();
+        match self.arrived {
+            true => state.arrived -= 1,
+            false => state.recorded -= 1,
+        }
+        self.shared.done.notify_all();
     }
 }
 
@@ -275,7 +292,7 @@ impl Checker {
     pub fn new(device: &wgpu::Device, base: Base, tensors: &[Bound], verify: Verify) -> Result<Self> {
         let specs = tensors.iter().map(|t| (t.spec.name.clone(), t.spec.penalty.rule().backward_ulps()));
         let found = Verification::new(specs);
-        let state = State { found, trouble: None, outstanding: 0 };
+        let state = State { found, trouble: None, recorded: 0, arrived: 0 };
         let shared = Arc::new(Shared { state: Mutex::new(state), done: Condvar::new() });
         Ok(Checker { device: device.clone(), base, verify, recorded: 0, shared, spare: Spare::default() })
     }
@@ -380,7 +397,8 @@ impl Checker {
                 .iter()
                 .map(|p| (p.clone(), reference(self.base, &tensors[p.tensor].spec, &open.hyper)))
                 .collect();
-            let (shared, spare, mapped) = (self.shared.clone(), self.spare.clone(), staging.clone());
+            let (spare, mapped) = (self.spare.clone(), staging.clone());
+            let mut ticket = Ticket::new(self.shared.clone());
             let (base, step, starts) = (self.base, open.hyper.step(), k == 0);
             let used = usize::try_from(batch.bytes).unwrap_or(usize::MAX);
             encoder.map_buffer_on_submit(&staging, wgpu::MapMode::Read, .., move |result| {
@@ -391,15 +409,15 @@ impl Checker {
                 let values: Vec<f32> = match arrived {
                     Ok(bytes) => bytemuck::pod_collect_to_vec(&bytes[..used]),
                     Err(reason) => {
-                        shared.lock().trouble.get_or_insert(gpu::lost("verification", reason));
+                        ticket.shared.lock().trouble.get_or_insert(gpu::lost("verification", reason));
                         return;
                     }
                 };
                 mapped.unmap();
                 spare.lock().unwrap_or_else(PoisonError::into_inner).push(mapped);
                 // counted here and not when recorded: an encoder may be dropped instead of submitted
-                shared.lock().found.steps += u64::from(starts);
-                let ticket = Ticket::new(shared);
+                ticket.shared.lock().found.steps += u64::from(starts);
+                ticket.arrive();
                 rayon::spawn(move || finish(&ticket, base, step, &values, &work));
             });
         }
@@ -415,11 +433,26 @@ impl Checker {
     }
 
     /// Waits for the worker threads. The device must have been polled until its queue was empty: then every submitted
-    /// check has arrived.
+    /// check has arrived, or is about to in another thread that polls. One that is recorded only is waited for in vain.
     pub fn join(&self) {
-        let mut state = self.shared.lock();
-        while state.outstanding > 0 {
-            state = self.shared.done.wait(state).unwrap_or_else(PoisonError::into_inner);
+        const LOOK: Duration = Duration::from_millis(1);
+        let mut last = (Instant::now(), 0);
+        loop {
+            let state = self.shared.lock();
+            if state.recorded != last.1 {
+                last = (Instant::now(), state.recorded);
+            }
+            if state.arrived == 0 && (state.recorded == 0 || last.0.elapsed() > gpu::LATE) {
+                return;
+            }
+            drop(state);
+            // On a worker thread the comparisons may have no other thread to run on.
+            if rayon::yield_now() != Some(rayon::Yield::Executed) {
+                let state = self.shared.lock();
+                if state.recorded + state.arrived > 0 {
+                    drop(self.shared.done.wait_timeout(state, LOOK));
+                }
+            }
         }
     }
 }
@@ -454,6 +487,6 @@ fn finish(ticket: &Ticket, base: Base, step: u64, values: &[f32], work: &[(Piece
             (before, after)
         };
         let report = compare(reference, step, piece.first, count, element);
-        ticket.0.lock().found.add(piece.tensor, &report);
+        ticket.shared.lock().found.add(piece.tensor, &report);
     }
 }
