@@ -23,18 +23,16 @@ struct Slot {
     state: Arc<AtomicU8>,
 }
 
-/// Sets the slot free when mapped, and gone when the callback is dropped without that.
-struct Return(Arc<AtomicU8>);
-
-impl Return {
-    fn mapped(self) {
-        self.0.store(FREE, Ordering::Release);
-    }
+/// Gives the slot back, once: when the callback has run, or is dropped without that. From then on a thread that
+/// records may have it busy again.
+struct Return {
+    state: Arc<AtomicU8>,
+    to: u8,
 }
 
 impl Drop for Return {
     fn drop(&mut self) {
-        let _ = self.0.compare_exchange(BUSY, GONE, Ordering::AcqRel, Ordering::Relaxed);
+        self.state.store(self.to, Ordering::Release);
     }
 }
 
@@ -112,11 +110,12 @@ impl Ring {
         slot.buffer.unmap();
         slot.state.store(BUSY, Ordering::Release);
         encoder.copy_buffer_to_buffer(&slot.buffer, 0, &self.target, 0, self.target.size());
-        let back = Return(slot.state.clone());
+        let mut back = Return { state: slot.state.clone(), to: GONE };
         encoder.map_buffer_on_submit(&slot.buffer, wgpu::MapMode::Write, .., move |result| {
             if result.is_ok() {
-                back.mapped();
+                back.to = FREE;
             }
+            drop(back);
         });
         Ok(())
     }
