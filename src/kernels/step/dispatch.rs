@@ -16,6 +16,9 @@ use crate::penalty::Penalty;
 /// elements still spread over many workgroups.
 const LARGE: u64 = 1 << 22;
 
+/// Shaders address a binding by 32 bits, some backends byte by byte: no window is larger, whatever the device allows.
+const ADDRESSABLE: u64 = u32::MAX as u64;
+
 /// One tensor's work.
 #[derive(Clone, Debug)]
 pub struct Job {
@@ -102,7 +105,7 @@ fn within_binding(place: &str, needed: u64, limits: &wgpu::Limits) -> Result<()>
 #[expect(clippy::mutable_key_type, reason = "a buffer is hashed by its identity, which never changes")]
 fn cut(limits: &wgpu::Limits, base: Base, jobs: &[Job]) -> Result<Vec<Draft>> {
     let window = u64::from(limits.min_storage_buffer_offset_alignment).max(4 * LANES);
-    let largest = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
+    let largest = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size).min(ADDRESSABLE);
     let total: u64 = jobs.iter().map(|job| job.views[0].length).sum();
     let across = u64::from(limits.max_compute_workgroups_per_dimension);
     let tile_words = u64::from(WORKGROUP) * if total >= LARGE { 4 } else { 1 };
