@@ -24,8 +24,8 @@ fn advance(tile: Tile, i: u32, b: Base, before: vec4<u32>) -> Moved {
         | nonfinite(bitcast<vec4<u32>>(first)) | nonfinite(bitcast<vec4<u32>>(second));
     store_m(tile.m + i, poisoned(first, bad));
     store_v(tile.v + i, poisoned(second, bad));
-    // WGSL leaves sqrt(0) open: it is 1 / inverseSqrt(0).
-    let root = select(sqrt(second), vec4(0.0), second == vec4(0.0));
+    // WGSL leaves sqrt(0) open: it is 1 / inverseSqrt(0). What is subnormal may be flushed to 0 in there.
+    let root = select(sqrt(second), vec4(0.0), second < vec4(1.17549435e-38));
     let denominator = b.root_scale * root + vec4(b.epsilon);
     let point = b.keep * bitcast<vec4<f32>>(before) - b.rate * (first / denominator);
     return Moved(point, bad, vec4(1.0) / denominator);
