@@ -35,9 +35,6 @@ impl Bench {
             Backend::Gpu(context) => context.adapter.get_info().device_type == wgpu::DeviceType::Cpu,
             Backend::Cpu => true,
         };
-        if matches!(backend, Backend::Cpu) && global.device.is_none() {
-            eprintln!("no adapter: timing the float64 twins; {}", crate::gpu::HELP);
-        }
         let options = Options::new(software, self.quick);
         let bar = global.progress(Some(steps(&options)), "bench");
         let mut progress = |step: &str| {

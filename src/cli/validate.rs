@@ -1,6 +1,7 @@
 //! `maf-srl validate`: every kernel, every case, every adapter.
 
 use std::fmt::Write as _;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -56,9 +57,15 @@ impl Validate {
         }
         let bar = global.progress(Some((chosen.len() * cases.len()) as u64), "validating");
         let mut document = Document { adapters: Vec::new() };
+        let mut broken = Vec::new();
         for adapter in chosen {
-            bar.set_message(adapter.get_info().name);
-            document.adapters.push(run(adapter, &cases, || bar.inc(1))?);
+            let info = adapter.get_info();
+            bar.set_message(info.name.clone());
+            match run(adapter, &cases, || bar.inc(1)) {
+                Ok(report) => document.adapters.push(report),
+                // one driver that fails must not hide what the others do
+                Err(error) => broken.push((format!("{} ({:?})", info.name, info.backend), error)),
+            }
         }
         bar.finish_and_clear();
         if let Some(folder) = &self.report {
@@ -69,9 +76,13 @@ impl Validate {
         }
         global.print(&document, text)?;
         let mismatches: u64 = document.adapters.iter().map(|a| a.mismatches).sum();
-        match mismatches {
-            0 => Ok(()),
-            n => Err(Error::Mismatch(format!("{n} mismatches"))),
+        for (adapter, error) in broken.iter().skip(usize::from(mismatches == 0)) {
+            let _ = writeln!(io::stderr(), "maf-srl: {adapter}: {error}");
+        }
+        match (mismatches, broken.into_iter().next()) {
+            (0, None) => Ok(()),
+            (0, Some((_, error))) => Err(error),
+            (n, _) => Err(Error::Mismatch(format!("{n} mismatches"))),
         }
     }
 }
