@@ -293,7 +293,9 @@ impl Plan {
     }
 
     /// Records the first half of a step: its values go to the device and the status words to zero. Returns whether
-    /// that could be recorded. For callers who put [`Plan::dispatch`] into a pass of their own.
+    /// that could be recorded; where not, [`Plan::dispatch`] must be left out, for it would repeat an older step. For
+    /// callers who put that into a pass of their own.
+    #[must_use]
     pub fn stage(&mut self, encoder: &mut wgpu::CommandEncoder, hyper: &Hyper) -> bool {
         let base = self.base;
         let rows = self
@@ -373,7 +375,11 @@ impl Plan {
         self.base
     }
 
-    /// The states of a tensor (by its position at binding), for checkpoints.
+    /// The states of a tensor (by its position at binding): for checkpoints, and for [`Tensor::with_states`] where the
+    /// tensors are bound anew, because gradients moved to other buffers, say.
+    ///
+    /// # Panics
+    /// Where there are no so many tensors.
     #[must_use]
     pub fn states(&self, tensor: usize) -> &[View] {
         &self.tensors[tensor].job.views[1 + usize::from(self.base.has_gradient())..]
