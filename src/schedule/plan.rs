@@ -321,7 +321,8 @@ impl Plan {
 
     /// Reads the gradients from other views from the next recorded step on, one per tensor in the order of binding: for
     /// pipelines whose backward pass puts them into new memory each time. States, status words, checks and steps recorded
-    /// already stay as they are. Costs new tables of offsets, no compilation; on an error the plan is as it was.
+    /// already stay as they are. Costs new tables of offsets; a kernel is compiled only where the offsets of a tensor agree
+    /// modulo four elements and did not before, or the other way round. On an error the plan is as it was.
     ///
     /// # Errors
     /// Those of [`Schedule::bind`] for the views.
@@ -376,10 +377,10 @@ impl Plan {
     }
 
     /// The states of a tensor (by its position at binding): for checkpoints, and for [`Tensor::with_states`] where the
-    /// tensors are bound anew, because gradients moved to other buffers, say.
+    /// tensors are bound anew.
     ///
     /// # Panics
-    /// Where there are no so many tensors.
+    /// Where there are not so many tensors.
     #[must_use]
     pub fn states(&self, tensor: usize) -> &[View] {
         &self.tensors[tensor].job.views[1 + usize::from(self.base.has_gradient())..]
