@@ -8,7 +8,7 @@ use std::time::Duration;
 use criterion::{Criterion, Throughput};
 use maf_srl::bench::{Options, Stopwatch, copy_bandwidth, load_checked};
 use maf_srl::gpu::{Clock, Context};
-use maf_srl::kernels::step::Kernels;
+use maf_srl::kernels::Kernels;
 use maf_srl::kernels::{Bench, ROOMS};
 
 fn main() {

@@ -6,7 +6,8 @@
 mod support;
 
 use maf_srl::Error;
-use maf_srl::kernels::step::{Base, Element, Hyper, Kernels, Reference};
+use maf_srl::kernels::Kernels;
+use maf_srl::kernels::step::{Base, Element, Hyper, Reference};
 use maf_srl::kernels::{Outcome, ROOMS};
 use maf_srl::penalty::Penalty;
 use maf_srl::schedule::{Schedule, Spec, Tensor, Verify};

@@ -17,8 +17,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::gpu::Context;
-use crate::kernels::step::Kernels;
-use crate::kernels::{Bench, Loaded, ROOMS};
+use crate::kernels::{Bench, Kernels, Loaded, ROOMS};
 
 /// Sizes on hardware: from one workgroup to beyond every cache.
 pub const SIZES: [u64; 4] = [1 << 10, 1 << 16, 1 << 20, 1 << 24];

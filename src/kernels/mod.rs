@@ -3,7 +3,10 @@
 //! A room `<name>` is the folder `kernels/<name>/` (`mod.rs`, `reference.rs`, `cases.rs`, `bench.rs`) and the
 //! shader `shaders/<name>.wgsl`, whose entry point is `<name>`.
 
+mod pipelines;
 pub mod step;
+
+pub use pipelines::Kernels;
 
 use crate::error::Result;
 
@@ -35,7 +38,7 @@ pub trait Case: Send + Sync {
     ///
     /// # Errors
     /// Errors of the GPU; a mismatch is part of the [`Outcome`].
-    fn run(&self, device: &wgpu::Device, queue: &wgpu::Queue, kernels: &step::Kernels) -> Result<Outcome>;
+    fn run(&self, device: &wgpu::Device, queue: &wgpu::Queue, kernels: &Kernels) -> Result<Outcome>;
 }
 
 /// A kernel to be timed, at any number of elements.
@@ -62,7 +65,7 @@ pub trait Bench: Send + Sync {
         &self,
         device: &wgpu::Device,
         queue: &wgpu::Queue,
-        kernels: &step::Kernels,
+        kernels: &Kernels,
         elements: u64,
         sets: usize,
     ) -> Result<Box<dyn Loaded>>;

@@ -8,9 +8,8 @@ use super::staging::Ring;
 use super::verify::{Checker, Verification, Verify};
 use crate::error::{Error, Result};
 use crate::gpu::{self, Readback, View};
-use crate::kernels::step::{
-    Base, Dispatches, Hyper, Job, Kernels, LANES, Reference, Row, Variant, Width, rounded,
-};
+use crate::kernels::Kernels;
+use crate::kernels::step::{Base, Dispatches, Hyper, Job, LANES, Reference, Row, Variant, Width, rounded};
 
 /// Steps that may be recorded before the first of them is done, without the staging ring growing.
 const SLOTS: usize = 8;
@@ -377,13 +376,11 @@ impl Plan {
     }
 
     /// The states of a tensor (by its position at binding): for checkpoints, and for [`Tensor::with_states`] where the
-    /// tensors are bound anew.
-    ///
-    /// # Panics
-    /// Where there are not so many tensors.
+    /// tensors are bound anew. None for a base step without states, and where there are not so many tensors.
     #[must_use]
     pub fn states(&self, tensor: usize) -> &[View] {
-        &self.tensors[tensor].job.views[1 + usize::from(self.base.has_gradient())..]
+        let first = 1 + usize::from(self.base.has_gradient());
+        self.tensors.get(tensor).and_then(|bound| bound.job.views.get(first..)).unwrap_or_default()
     }
 
     /// Records a copy of the status words: per tensor, the non-finite elements that the latest step recorded before

@@ -4,8 +4,7 @@ use std::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::gpu::{AdapterFacts, Context};
-use crate::kernels::step::Kernels;
-use crate::kernels::{Case, Outcome, ROOMS};
+use crate::kernels::{Case, Kernels, Outcome, ROOMS};
 
 /// A case that did not hold.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]

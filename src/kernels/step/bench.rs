@@ -5,10 +5,10 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::{Base, Dispatches, Element, Hyper, Job, Kernels, Reference, Row, Variant, Width};
+use super::{Base, Dispatches, Element, Hyper, Job, Reference, Row, Variant, Width};
 use crate::error::Result;
 use crate::gpu::{self, Readback, View};
-use crate::kernels::{Bench, Loaded, Outcome, compare};
+use crate::kernels::{Bench, Kernels, Loaded, Outcome, compare};
 use crate::penalty::{L1, NoPenalty, Penalty, Tl1};
 
 /// Random elements are drawn once per block and laid end to end.

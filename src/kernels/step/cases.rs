@@ -4,12 +4,10 @@
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{
-    Base, Dispatches, Element, Hyper, Job, Kernels, LANES, Reference, Row, Variant, WORKGROUP, Width,
-};
+use super::{Base, Dispatches, Element, Hyper, Job, LANES, Reference, Row, Variant, WORKGROUP, Width};
 use crate::error::Result;
 use crate::gpu::{self, Readback, View};
-use crate::kernels::{Case, Outcome, compare};
+use crate::kernels::{Case, Kernels, Outcome, compare};
 use crate::penalty::Penalty;
 
 /// The word round every tensor: a NaN with a payload that no kernel writes.

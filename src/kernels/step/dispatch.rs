@@ -7,9 +7,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Base, Kernels, LANES, Tile, Variant, WORKGROUP, Width, Window};
+use super::{Base, LANES, Tile, Variant, WORKGROUP, Width};
 use crate::error::{Error, Result};
 use crate::gpu::{self, Pipeline, View};
+use crate::kernels::Kernels;
 use crate::penalty::Penalty;
 
 /// Plans with at least this many elements use tiles of four words per invocation; smaller ones use one, so that few
@@ -67,7 +68,7 @@ impl Dispatches {
         rows: &wgpu::Buffer,
         status: &wgpu::Buffer,
     ) -> Result<Self> {
-        let limits = kernels.device.limits();
+        let limits = kernels.device().limits();
         for (place, table) in [("hyper-parameters", rows), ("status words", status)] {
             within_binding(place, table.size(), &limits)?;
         }
@@ -181,26 +182,39 @@ fn close(kernels: &Kernels, draft: Draft, rows: &wgpu::Buffer, status: &wgpu::Bu
             Tile { w: word(0), g: word(1), m: word(2), v: word(3), ..*tile }
         })
         .collect();
-    let pipeline = kernels.pipeline(&draft.variant)?;
-    let table = gpu::buffer_with(
-        &kernels.device,
-        "tile table",
-        bytemuck::cast_slice(&tiles),
-        wgpu::BufferUsages::STORAGE,
-    )?;
-    let windows = draft.views.map(|k| Window {
-        buffer: draft.buffers[k].clone(),
-        offset: draft.ranges[k].0,
-        size: draft.ranges[k].1 - draft.ranges[k].0,
+    let device = kernels.device();
+    let pipeline = draft.variant.pipeline(kernels)?;
+    let table = bytemuck::cast_slice(&tiles);
+    let table = gpu::buffer_with(device, "tile table", table, wgpu::BufferUsages::STORAGE)?;
+    let tables = [&table, rows, status].map(wgpu::Buffer::as_entire_buffer_binding);
+    let windows = draft.views.map(|view| {
+        let (start, end) = draft.ranges[view];
+        let size = std::num::NonZeroU64::new(end - start);
+        wgpu::BufferBinding { buffer: &draft.buffers[view], offset: start, size }
     });
-    let group = kernels.bind(&pipeline, &draft.variant, [&table, rows, status], &windows)?;
-    let most = u64::from(kernels.device.limits().max_compute_workgroups_per_dimension);
+    let used = windows.into_iter().zip(draft.variant.tensors()).enumerate().filter(|(_, (_, used))| *used);
+    let bindings = tables.into_iter().enumerate().chain(used.map(|(k, (window, _))| (3 + k, window)));
+    let entries: Vec<_> = bindings
+        .map(|(k, buffer)| wgpu::BindGroupEntry {
+            binding: k as u32,
+            resource: wgpu::BindingResource::Buffer(buffer),
+        })
+        .collect();
+    let group = gpu::guarded(device, "step: bind group", 0, || {
+        device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some("maf-srl step"),
+            layout: &pipeline.layout,
+            entries: &entries,
+        })
+    })?;
+    let most = u64::from(device.limits().max_compute_workgroups_per_dimension);
     let count = tiles.len() as u64;
     // `cut` opens a new draft before there are more rows than columns
     let across = count.min(most);
     let down = count.div_ceil(across);
     Ok(Bucket { pipeline, group, workgroups: (across as u32, down as u32) })
 }
+
 /// Where W, G, M and V stand in a tensor's views; what the base step lacks falls back to W and is never bound.
 fn slots(base: Base) -> [usize; 4] {
     let g = usize::from(base.has_gradient());

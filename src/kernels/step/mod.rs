@@ -32,12 +32,11 @@ pub use dispatch::{Dispatches, Job};
 pub(crate) use reference::rounded;
 pub use reference::{Element, Reference};
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use super::Room;
+use super::{Kernels, Room};
 use crate::error::{Error, Result};
-use crate::gpu::{self, Pipeline};
+use crate::gpu::Pipeline;
 use crate::penalty::{CONSTANTS, Penalty};
 
 /// The register's line.
@@ -171,6 +170,18 @@ impl Variant {
         self.width
     }
 
+    /// The pipeline, compiled at the first call on a device.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] where the device allows too few storage buffers or invocations, [`Error::Gpu`] where its
+    /// driver refuses the shader.
+    pub fn pipeline(&self, kernels: &Kernels) -> Result<Arc<Pipeline>> {
+        let used = self.tensors();
+        let mut bindings = vec![(0, true), (1, true), (2, false)];
+        bindings.extend((0u32..4).filter(|&k| used[k as usize]).map(|k| (3 + k, false)));
+        kernels.pipeline(ROOM.name, &self.name(), WORKGROUP, &bindings, || self.source())
+    }
+
     /// Which of the tensor bindings W, G, M, V the kernel uses.
     fn tensors(&self) -> [bool; 4] {
         [true, self.base.has_gradient(), self.base.states() > 0, self.base.states() > 1]
@@ -191,104 +202,6 @@ pub fn variants() -> Vec<Variant> {
     let mut seen = std::collections::HashSet::new();
     all.retain(|v| seen.insert(v.name()));
     all
-}
-
-/// A range of a buffer as a kernel binds it.
-#[derive(Clone, Debug)]
-pub struct Window {
-    /// The buffer.
-    pub buffer: wgpu::Buffer,
-    /// First byte, aligned to the device's storage offset alignment.
-    pub offset: u64,
-    /// Bytes.
-    pub size: u64,
-}
-
-/// The room's pipelines on one device, built when first needed.
-#[derive(Debug)]
-pub struct Kernels {
-    device: wgpu::Device,
-    edit: Option<fn(String) -> String>,
-    pipelines: Mutex<HashMap<String, Arc<Pipeline>>>,
-}
-
-impl Kernels {
-    /// For a device that stays its owner's. Builds nothing yet.
-    #[must_use]
-    pub fn new(device: &wgpu::Device) -> Self {
-        Kernels { device: device.clone(), edit: None, pipelines: Mutex::default() }
-    }
-
-    /// The same, but `edit` rewrites every shader before it is compiled: for tests that plant faults, which the
-    /// comparison must find.
-    #[must_use]
-    pub fn edited(device: &wgpu::Device, edit: fn(String) -> String) -> Self {
-        Kernels { edit: Some(edit), ..Kernels::new(device) }
-    }
-
-    /// The pipeline of a variant, compiled at the first call.
-    ///
-    /// # Errors
-    /// [`Error::Limit`] where the device allows too few storage buffers or invocations, [`Error::Gpu`] where its
-    /// driver refuses the shader.
-    pub fn pipeline(&self, variant: &Variant) -> Result<Arc<Pipeline>> {
-        let mut pipelines = self.pipelines.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(pipeline) = pipelines.get(&variant.name()) {
-            return Ok(pipeline.clone());
-        }
-        let used = variant.tensors();
-        let mut bindings = vec![(0, true), (1, true), (2, false)];
-        bindings.extend((0u32..4).filter(|&k| used[k as usize]).map(|k| (3 + k, false)));
-        let source = variant.source();
-        let pipeline = Arc::new(gpu::compute_pipeline(
-            &self.device,
-            &format!("step/{}", variant.name()),
-            &match self.edit {
-                Some(edit) => edit(source),
-                None => source,
-            },
-            "step",
-            WORKGROUP,
-            &bindings,
-        )?);
-        pipelines.insert(variant.name(), pipeline.clone());
-        Ok(pipeline)
-    }
-
-    /// Binds the tables and up to four tensor windows (W, G, M, V as far as the variant uses them).
-    ///
-    /// # Errors
-    /// [`Error::Gpu`] where wgpu refuses a binding.
-    pub(crate) fn bind(
-        &self,
-        pipeline: &Pipeline,
-        variant: &Variant,
-        tables: [&wgpu::Buffer; 3],
-        windows: &[Window; 4],
-    ) -> Result<wgpu::BindGroup> {
-        let mut entries: Vec<_> = tables
-            .iter()
-            .enumerate()
-            .map(|(k, table)| wgpu::BindGroupEntry { binding: k as u32, resource: table.as_entire_binding() })
-            .collect();
-        for (k, window) in windows.iter().enumerate().filter(|(k, _)| variant.tensors()[*k]) {
-            entries.push(wgpu::BindGroupEntry {
-                binding: 3 + k as u32,
-                resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-                    buffer: &window.buffer,
-                    offset: window.offset,
-                    size: std::num::NonZeroU64::new(window.size),
-                }),
-            });
-        }
-        gpu::guarded(&self.device, "step: bind group", 0, || {
-            self.device.create_bind_group(&wgpu::BindGroupDescriptor {
-                label: Some("maf-srl step"),
-                layout: &pipeline.layout,
-                entries: &entries,
-            })
-        })
-    }
 }
 
 #[cfg(test)]
