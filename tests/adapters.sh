@@ -35,7 +35,7 @@ maf_srl_vulkan_manifest() {
 maf_srl_library() {
     local ldconfig
     ldconfig=$(command -v ldconfig || maf_srl_first /sbin/ldconfig /usr/sbin/ldconfig) || return 1
-    "$ldconfig" -p | grep -qF "$1"
+    "$ldconfig" -p | grep -F "$1" >/dev/null # not -q: under pipefail the early end would count as a failure
 }
 
 maf_srl_have_mesa() {

@@ -21,7 +21,7 @@ impl Readback {
     /// `COPY_SRC`.
     ///
     /// # Errors
-    /// [`Error::Limit`] or [`Error::OutOfMemory`] where the staging buffer cannot be had.
+    /// [`crate::Error::Limit`] or [`crate::Error::OutOfMemory`] where the staging buffer cannot be had.
     pub fn record(
         device: &wgpu::Device,
         encoder: &mut wgpu::CommandEncoder,
@@ -45,7 +45,7 @@ impl Readback {
     /// The values, once somebody polls the device.
     ///
     /// # Errors
-    /// [`Error::DeviceLost`] where the mapping failed or the commands were never submitted.
+    /// [`crate::Error::DeviceLost`] where the mapping failed or the commands were never submitted.
     pub async fn values<T: bytemuck::Pod>(self) -> Result<Vec<T>> {
         match self.mapped.receive().await {
             None => return Err(lost("readback", "the copy was never submitted, or the device is gone")),
