@@ -33,6 +33,8 @@ pub struct Approx {
     pub value: f64,
     /// How far a permitted f32 result may lie from it.
     pub error: f64,
+    /// The largest magnitude that a permitted f32 evaluation may have met on the way, inputs included.
+    pub peak: f64,
 }
 
 impl Approx {
@@ -40,13 +42,15 @@ impl Approx {
     #[must_use]
     pub fn exact(value: f64) -> Self {
         let error = if value.abs() < FLUSH { value.abs() } else { 0.0 };
-        Approx { value, error }
+        Approx { value, error, peak: value.abs() }
     }
 
-    /// `value` with `error`, plus the rounding of a result to `ulps` ULP and its possible flush.
-    fn rounded(value: f64, error: f64, ulps: f64) -> Self {
+    /// `value` with `error`, plus the rounding of a result to `ulps` ULP and its possible flush; computed from numbers
+    /// that met `peak`.
+    fn rounded(value: f64, error: f64, ulps: f64, peak: f64) -> Self {
         let flush = if value.abs() < FLUSH && (value != 0.0 || error != 0.0) { FLUSH } else { 0.0 };
-        Approx { value, error: error + ulps * ulp(value) * f64::from(value != 0.0) + flush }
+        let error = error + ulps * ulp(value) * f64::from(value != 0.0) + flush;
+        Approx { value, error, peak: peak.max(value.abs() + error) }
     }
 
     /// The square root, by WGSL's `1 / inverseSqrt` within 5 ULP; the root of a negative number is taken as 0.
@@ -55,16 +59,16 @@ impl Approx {
         let value = self.value.max(0.0).sqrt();
         let high = (self.value + self.error).max(0.0).sqrt() - value;
         let low = value - (self.value - self.error).max(0.0).sqrt();
-        Self::rounded(value, high.max(low), 5.0)
+        Self::rounded(value, high.max(low), 5.0, self.peak)
     }
 
-    /// Whether the f32 result is certainly finite (`Some(true)`), certainly not (`Some(false)`), or within its
-    /// error of the largest f32 number (`None`).
+    /// Whether the f32 result is certainly finite (`Some(true)`), certainly not (`Some(false)`), or undecided (`None`):
+    /// within its error of the largest f32 number, or computed by way of a number beyond that.
     #[must_use]
     pub fn finite(self) -> Option<bool> {
         let largest = f64::from(f32::MAX);
         match () {
-            () if self.value.abs() + self.error <= largest => Some(true),
+            () if self.peak <= largest => Some(true),
             () if self.value.abs() - self.error <= largest => None,
             () => Some(false),
         }
@@ -74,14 +78,14 @@ impl Approx {
 impl Add for Approx {
     type Output = Self;
     fn add(self, other: Self) -> Self {
-        Self::rounded(self.value + other.value, self.error + other.error, 1.0)
+        Self::rounded(self.value + other.value, self.error + other.error, 1.0, self.peak.max(other.peak))
     }
 }
 
 impl Sub for Approx {
     type Output = Self;
     fn sub(self, other: Self) -> Self {
-        Self::rounded(self.value - other.value, self.error + other.error, 1.0)
+        Self::rounded(self.value - other.value, self.error + other.error, 1.0, self.peak.max(other.peak))
     }
 }
 
@@ -90,7 +94,7 @@ impl Mul for Approx {
     fn mul(self, other: Self) -> Self {
         let error =
             self.value.abs() * other.error + other.value.abs() * self.error + self.error * other.error;
-        Self::rounded(self.value * other.value, error, 1.0)
+        Self::rounded(self.value * other.value, error, 1.0, self.peak.max(other.peak))
     }
 }
 
@@ -99,7 +103,8 @@ impl Div for Approx {
     fn div(self, other: Self) -> Self {
         let value = self.value / other.value;
         let smallest = (other.value.abs() - other.error).max(0.0);
-        Self::rounded(value, (self.error + value.abs() * other.error) / smallest, 2.5)
+        let error = (self.error + value.abs() * other.error) / smallest;
+        Self::rounded(value, error, 2.5, self.peak.max(other.peak))
     }
 }
 
@@ -114,6 +119,14 @@ mod tests {
             assert_eq!(ulp(f64::from(x)), spacing, "{x}");
         }
         assert_eq!(ulp(0.0), ulp(FLUSH));
+    }
+
+    #[test]
+    fn overflow_on_the_way_is_undecided() {
+        let [big, ten, third] = [3e38, 10.0, 1.0 / 3.0].map(Approx::exact);
+        assert_eq!((third * big).finite(), Some(true));
+        assert_eq!((ten * big).finite(), Some(false));
+        assert_eq!(((big + big) * third).finite(), None);
     }
 
     #[test]

@@ -370,7 +370,7 @@ fn numbers_outside_their_domain_are_refused_by_name() {
     };
     for value in OUTSIDE {
         refused("layer", "lambda", value, spec(value));
-        refused("layer", "rate scale", value, Spec { rate_scale: value, ..spec(0.1) });
+        refused("layer", "rate scale", value, spec(0.1).with_rate_scale(value));
         for error in [Hyper::new(value, 1), Hyper::new(0.1, 1).and_then(|h| h.with_lambda_scale(value))] {
             assert!(
                 matches!(&error, Err(Error::Domain { place, value: v, .. }) if place == "hyper-parameters" && v.to_bits() == value.to_bits()),

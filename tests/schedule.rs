@@ -42,14 +42,11 @@ fn place(rng: &mut ChaCha8Rng, penalties: &[Penalty], lengths: &[usize]) -> (Vec
             if rng.random_bool(0.8) {
                 g += (w + 4 - g % 4) % 4;
             }
-            let spec = Spec {
-                rate_scale: rng.random_range(0.1..2.0),
-                ..Spec::new(
-                    format!("tensor {k}"),
-                    penalties[k % penalties.len()],
-                    10f64.powf(rng.random_range(-4.0..0.0)),
-                )
-            };
+            // drawn in this order
+            let scale = rng.random_range(0.1..2.0);
+            let lambda = 10f64.powf(rng.random_range(-4.0..0.0));
+            let spec = Spec::new(format!("tensor {k}"), penalties[k % penalties.len()], lambda)
+                .with_rate_scale(scale);
             let place = Place { spec, w, g, length };
             w += length;
             g += length;

@@ -20,7 +20,9 @@ fn advance(tile: Tile, i: u32, b: Base, before: vec4<u32>) -> Moved {
     let gradient = bitcast<vec4<f32>>(g);
     let first = b.beta1 * bitcast<vec4<f32>>(m) + b.rest1 * gradient;
     let second = b.beta2 * bitcast<vec4<f32>>(v) + (b.rest2 * gradient) * gradient;
-    let bad = nonfinite(before) | nonfinite(g) | nonfinite(m) | nonfinite(v)
+    // A second moment below zero is no second moment: a damaged checkpoint, say.
+    let negative = v > vec4(0x80000000u);
+    let bad = nonfinite(before) | nonfinite(g) | nonfinite(m) | nonfinite(v) | negative
         | nonfinite(bitcast<vec4<u32>>(first)) | nonfinite(bitcast<vec4<u32>>(second));
     store_m(tile.m + i, poisoned(first, bad));
     store_v(tile.v + i, poisoned(second, bad));

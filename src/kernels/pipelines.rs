@@ -23,6 +23,7 @@ impl Kernels {
 
     /// The same, but `edit` rewrites every shader before it is compiled: for tests that plant faults, which the
     /// comparison must find.
+    #[doc(hidden)]
     #[must_use]
     pub fn edited(device: &wgpu::Device, edit: fn(String) -> String) -> Self {
         Kernels { edit: Some(edit), ..Kernels::new(device) }

@@ -268,6 +268,6 @@ fn gpu_step(
     }
     let nonfinite = status.wait(&context.device)?;
     context.check()?;
-    plan.verification()?;
+    plan.check()?;
     Ok(StepReport { nonfinite })
 }

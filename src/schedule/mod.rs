@@ -19,6 +19,7 @@ use crate::penalty::{Penalty, WEIGHT};
 
 /// One tensor of a schedule: its name in messages and what is done to it.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Spec {
     /// The name that errors and reports use.
     pub name: String,
@@ -35,6 +36,12 @@ impl Spec {
     #[must_use]
     pub fn new(name: impl Into<String>, penalty: Penalty, lambda: f64) -> Self {
         Spec { name: name.into(), penalty, lambda, rate_scale: 1.0 }
+    }
+
+    /// The same tensor at `scale` times the learning rate.
+    #[must_use]
+    pub fn with_rate_scale(self, scale: f64) -> Self {
+        Spec { rate_scale: scale, ..self }
     }
 
     /// Checks the penalty's parameters, lambda and the rate's scale.

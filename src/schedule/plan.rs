@@ -106,6 +106,9 @@ impl Schedule {
 
     /// Checks everything, compiles what is missing, and allocates tables, states and staging.
     ///
+    /// The plan keeps the bound buffers alive while it lives. One that its owner destroys all the same turns a recorded step
+    /// into a validation error of the owner's submission, as any use of a destroyed buffer does.
+    ///
     /// # Errors
     /// [`Error::Domain`] and [`Error::Unsupported`] for parameters and combinations, [`Error::Shape`] for lengths that
     /// differ, [`Error::Overlap`] for views that share memory, [`Error::Limit`], [`Error::OutOfMemory`],
@@ -399,7 +402,16 @@ impl Plan {
         &self.status
     }
 
-    /// What the checks that are done by now found. Does not block; checks proceed when the device is polled.
+    /// Whether the checks that are done by now held: cheap enough for every step. Does not block; checks proceed when the
+    /// device is polled.
+    ///
+    /// # Errors
+    /// As [`Plan::verification`].
+    pub fn check(&self) -> Result<()> {
+        self.checker.check()
+    }
+
+    /// What the checks that are done by now found, tensor by tensor. Does not block; checks proceed when the device is polled.
     ///
     /// # Errors
     /// [`Error::Mismatch`] naming tensor, step, index, both values and the bound; or what went wrong while recording.

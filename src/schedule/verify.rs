@@ -145,10 +145,13 @@ impl Verification {
     }
 
     /// `Ok` without a mismatch, else the error that names the first one.
-    pub(super) fn judged(self) -> Result<Self> {
+    pub(super) fn judge(&self) -> Result<()> {
+        if self.mismatches == 0 {
+            return Ok(());
+        }
         let first = self.tensors.iter().filter_map(|t| t.first_mismatch.as_ref().map(|m| (t, m)));
         match first.min_by_key(|(_, m)| m.step) {
-            None => Ok(self),
+            None => Ok(()),
             Some((t, m)) => Err(Error::Mismatch(format!(
                 "{} of {} elements; first: tensor {:?}, step {}, index {}: GPU {:e}, reference {:e}, allowed \
                  backward distance {:e}",
@@ -423,13 +426,18 @@ impl Checker {
         }
     }
 
-    pub fn result(&self) -> Result<Verification> {
+    pub fn check(&self) -> Result<()> {
         let state = self.shared.lock();
         match &state.trouble {
             // kept: what was not recorded or compared once stays so
             Some(error) => Err(error.clone()),
-            None => state.found.clone().judged(),
+            None => state.found.judge(),
         }
+    }
+
+    pub fn result(&self) -> Result<Verification> {
+        self.check()?;
+        Ok(self.shared.lock().found.clone())
     }
 
     /// Waits for the worker threads. The device must have been polled until its queue was empty: then every submitted

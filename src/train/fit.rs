@@ -103,14 +103,8 @@ pub(super) fn add(sum: &mut Verification, found: &Verification) {
 fn specs(depth: usize, method: &Method) -> Vec<Spec> {
     (0..depth)
         .flat_map(|k| {
-            [("weight", method.penalty, method.lambda), ("bias", Penalty::from(NoPenalty), 0.0)].map(
-                |(part, penalty, lambda)| Spec {
-                    name: format!("layers.{k}.{part}"),
-                    penalty,
-                    lambda,
-                    rate_scale: 1.0,
-                },
-            )
+            [("weight", method.penalty, method.lambda), ("bias", Penalty::from(NoPenalty), 0.0)]
+                .map(|(part, penalty, lambda)| Spec::new(format!("layers.{k}.{part}"), penalty, lambda))
         })
         .collect()
 }

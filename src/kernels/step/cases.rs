@@ -116,7 +116,7 @@ fn layouts(base: Base) -> Vec<Step> {
 }
 
 /// Values that break kernels: signed zeros, subnormals, huge and tiny ones, NaN and infinities.
-const SPECIAL: [f32; 18] = [
+const SPECIAL: [f32; 20] = [
     0.0,
     -0.0,
     1e-38,
@@ -130,6 +130,8 @@ const SPECIAL: [f32; 18] = [
     -3e19,
     1e30,
     -1e30,
+    3e38,
+    -3e38,
     f32::MAX,
     f32::MIN,
     f32::NAN,
@@ -164,7 +166,12 @@ impl Step {
                     _ => any(&mut rng),
                 };
                 let state = |rng: &mut ChaCha8Rng| if k % 5 == 0 { 0.0 } else { any(rng) };
-                Element { w, g, m: state(&mut rng), v: state(&mut rng).abs() }
+                let (m, v) = match k % 61 {
+                    11 => (SPECIAL[k % SPECIAL.len()], 0.0),
+                    12 => (0.0, -1e-40),
+                    _ => (state(&mut rng), state(&mut rng).abs()),
+                };
+                Element { w, g, m, v }
             })
             .collect()
     }

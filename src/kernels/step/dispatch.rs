@@ -120,6 +120,7 @@ fn cut(limits: &wgpu::Limits, base: Base, jobs: &[Job]) -> Result<Vec<Draft>> {
             let buffers: Vec<_> = job.views.iter().map(|v| v.buffer.clone()).collect();
             let key = (variant.name(), buffers.clone());
             let step = tile_words * width.elements();
+            let mut current = open.get(&key).copied();
             let mut at = from;
             while at < to {
                 let elements = step.min(to - at);
@@ -135,8 +136,8 @@ fn cut(limits: &wgpu::Limits, base: Base, jobs: &[Job]) -> Result<Vec<Draft>> {
                         && table <= largest
                         && spans.fold(true, |ok, (a, b)| ok && a.1.max(b.1) - a.0.min(b.0) <= largest)
                 };
-                let draft = match open.get(&key) {
-                    Some(&k) if fits(&drafts[k]) => k,
+                let draft = match current {
+                    Some(k) if fits(&drafts[k]) => k,
                     _ => {
                         for (from, to) in &ends {
                             within_binding(&format!("step/{}", variant.name()), to - from, limits)?;
@@ -148,10 +149,10 @@ fn cut(limits: &wgpu::Limits, base: Base, jobs: &[Job]) -> Result<Vec<Draft>> {
                             ranges: ends.clone(),
                             tiles: Vec::new(),
                         });
-                        open.insert(key.clone(), drafts.len() - 1);
                         drafts.len() - 1
                     }
                 };
+                current = Some(draft);
                 let draft = &mut drafts[draft];
                 for (range, end) in draft.ranges.iter_mut().zip(&ends) {
                     *range = (range.0.min(end.0), range.1.max(end.1));
@@ -165,6 +166,9 @@ fn cut(limits: &wgpu::Limits, base: Base, jobs: &[Job]) -> Result<Vec<Draft>> {
                 };
                 draft.tiles.push((absolute, tile));
                 at += elements;
+            }
+            if let Some(draft) = current {
+                open.insert(key, draft);
             }
         }
     }

@@ -13,7 +13,7 @@
 //!
 //! **NaN and infinities.** Found by their bits before any arithmetic. The prox alone hands them through; a step with
 //! a gradient writes the quiet NaN 0x7fc00000 into the weight and its states where any input is not finite or the
-//! update overflows. Either way the element is counted in the tensor's status word.
+//! update overflows, and where Adam's second moment is negative. Either way the element is counted in the tensor's status word.
 //!
 //! **Accuracy.** The point carries the error that WGSL allows for its formula ([`Approx`](crate::accuracy::Approx));
 //! the prox holds the backward error that its penalty states. [`Reference::judge`] asserts both.

@@ -85,7 +85,7 @@ impl Reference {
         let exact = |x: f32| Approx::exact(f64::from(x));
         let [w, g, m, v] = [e.w, e.g, e.m, e.v].map(exact);
         let c = self.row.base.map(exact);
-        let one = Approx { value: 1.0, error: 0.0 };
+        let one = Approx::exact(1.0);
         match self.base {
             Base::Prox => Moved { point: w, scale: one, m, v },
             Base::Gradient => Moved { point: w - c[0] * g, scale: one, m, v },
@@ -105,12 +105,12 @@ impl Reference {
         }
     }
 
-    /// Whether every input that the base step reads is finite.
-    fn reads_finite(&self, e: Element) -> bool {
+    /// Whether every input that the base step reads is finite, and a second moment not negative.
+    fn readable(&self, e: Element) -> bool {
         e.w.is_finite()
             && (!self.base.has_gradient() || e.g.is_finite())
             && (self.base.states() < 1 || e.m.is_finite())
-            && (self.base.states() < 2 || e.v.is_finite())
+            && (self.base.states() < 2 || (e.v.is_finite() && e.v >= 0.0))
     }
 
     /// What the element is when an input or the result is not finite.
@@ -119,6 +119,11 @@ impl Reference {
             Base::Prox => e,
             _ => Element { w: f32::NAN, g: e.g, m: f32::NAN, v: f32::NAN },
         }
+    }
+
+    /// Whether the point and the states stay in the range of f32.
+    fn fits(&self, moved: &Moved) -> impl Iterator<Item = Option<bool>> + Clone {
+        [moved.point, moved.m, moved.v].into_iter().take(1 + self.base.states()).map(Approx::finite)
     }
 
     /// The operator at an element: its step size, in Adam's metric, is the element's own.
@@ -134,16 +139,20 @@ impl Reference {
     /// The step on the CPU. Returns the element and whether it is finite.
     #[must_use]
     pub fn step(&self, e: Element) -> (Element, bool) {
-        if !self.reads_finite(e) {
+        if !self.readable(e) {
             return (self.poisoned(e), false);
         }
         let moved = self.advance(e);
+        if self.fits(&moved).any(|fit| fit != Some(true)) {
+            // as in f32, where an overflow on the way is an overflow
+            return (self.poisoned(e), false);
+        }
         let (prox, _) = self.prox_at(moved.scale);
         // what is too small for f32 becomes a zero as well, and zeros are +0.0
         let w = prox.apply(moved.point.value) as f32;
         let w = if w == 0.0 { 0.0 } else { w };
         let after = Element { w, g: e.g, m: moved.m.value as f32, v: moved.v.value as f32 };
-        if self.reads_finite(after) { (after, true) } else { (self.poisoned(e), false) }
+        (after, true)
     }
 
     /// Judges what a kernel made of `before`.
@@ -154,18 +163,17 @@ impl Reference {
         let is_poisoned = after.w.to_bits() == poisoned.w.to_bits()
             && (self.base.states() < 1 || after.m.is_nan())
             && (self.base.states() < 2 || after.v.is_nan());
-        if !self.reads_finite(before) {
+        if !self.readable(before) {
             return verdict(is_poisoned, f64::from(poisoned.w));
         }
         let moved = self.advance(before);
         let states = [moved.m, moved.v];
-        let results = [moved.point, moved.m, moved.v];
-        let fits = results[..=self.base.states()].iter().map(|x| x.finite());
+        let mut fits = self.fits(&moved);
         if fits.clone().any(|fit| fit == Some(false)) {
             // a point that overflows leaves finite states behind, states that overflow do not
             return verdict(after.w.to_bits() == poisoned.w.to_bits(), f64::NAN);
         }
-        if fits.into_iter().any(|fit| fit.is_none()) && after.w.is_nan() {
+        if fits.any(|fit| fit.is_none()) && after.w.is_nan() {
             return verdict(true, f64::NAN);
         }
         let (prox, step_error) = self.prox_at(moved.scale);
