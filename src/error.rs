@@ -93,7 +93,7 @@ pub enum Error {
         limit: u64,
     },
     /// No adapter answers to the request.
-    #[error("no adapter matches {wanted:?}; found: {found}; {help}")]
+    #[error("no adapter matches {wanted}; found: {found}; allowed: an index, part of a name, or cpu; {help}")]
     NoAdapter {
         /// The index or name that was asked for.
         wanted: String,

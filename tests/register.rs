@@ -23,7 +23,7 @@ fn every_room_has_its_files_and_every_shader_its_room() {
     assert_eq!(stems("shaders", "wgsl"), rooms);
     for room in ROOMS {
         let files = stems(&format!("src/kernels/{}", room.name), "rs");
-        for needed in ["mod", "reference", "cases"] {
+        for needed in ["mod", "reference", "cases", "bench"] {
             assert!(files.contains(needed), "{} lacks {needed}.rs", room.name);
         }
         for case in (room.cases)() {

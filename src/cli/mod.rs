@@ -197,6 +197,7 @@ fn usage(error: &clap::Error) -> String {
     let text = error.to_string();
     let said = text.split("\nUsage:").next().unwrap_or_default();
     let said = said.split("\nFor more information").next().unwrap_or_default();
-    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    let parts = said.split("\n\n").map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "));
+    let said = parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ");
     format!("{}; see --help", said.trim_start_matches("error: "))
 }

@@ -147,6 +147,14 @@ impl Train {
         let split = source.load(self.data_dir.as_deref())?;
         let folder = Folder::new(&self.out_dir, self.name.as_deref().unwrap_or(source.name()))?;
         let backend = global.backend()?;
+        let momentum = matches!(options.base, Base::HeavyBall { .. } | Base::Nesterov { .. });
+        if self.lambda.is_none() && !momentum && methods.iter().any(|m| m.lambda > 0.0) {
+            let base = options.base.name();
+            let _ = writeln!(
+                io::stderr(),
+                "maf-srl: the default lambdas are those of heavy-ball and nesterov; with {base} choose --lambda"
+            );
+        }
 
         let total = (methods.len() * options.repeats * options.epochs) as u64;
         let bar = global.progress(Some(total), "training");

@@ -42,7 +42,8 @@ impl Output {
             }
             output = Output { target: real, kept: Some(about.permissions()) };
         }
-        output.temporary().map_err(|e| trouble(path, "write", e))?;
+        // the kind of error alone: its text would name the temporary file
+        output.temporary().map_err(|e| trouble(path, "write", io::Error::from(e.kind())))?;
         Ok(output)
     }
 

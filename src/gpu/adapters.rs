@@ -95,7 +95,9 @@ pub fn choose(wanted: Option<&str>) -> Result<wgpu::Adapter> {
         .enumerate()
         .map(|(k, a)| {
             let info = a.get_info();
-            format!("{k}: {} ({:?}, {})", info.name, info.backend, info.driver)
+            let driver =
+                [info.driver, info.driver_info].into_iter().find(|d| !d.is_empty()).unwrap_or_default();
+            format!("{k}: {} ({:?}, {driver})", info.name, info.backend)
         })
         .collect();
     let found = match wanted {
@@ -106,7 +108,7 @@ pub fn choose(wanted: Option<&str>) -> Result<wgpu::Adapter> {
         },
     };
     found.and_then(|index| all.into_iter().nth(index)).ok_or_else(|| Error::NoAdapter {
-        wanted: wanted.unwrap_or("the best").into(),
+        wanted: wanted.map_or("the request for any".into(), |text| format!("{text:?}")),
         found: if names.is_empty() { "none".into() } else { names.join("; ") },
         help: HELP,
     })

@@ -8,7 +8,7 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, serialize};
 
 use super::mlp::Mlp;
-use crate::data::Output;
+use crate::data::{Output, save};
 use crate::error::{Error, Result};
 
 /// Where a run's files go. Each file is written whole or not at all; those of an older run of the same name are
@@ -54,7 +54,7 @@ impl Folder {
     /// # Errors
     /// [`Error::File`] where it cannot be written.
     pub fn write(&self, file: &str, bytes: &[u8]) -> Result<()> {
-        Output::new(&self.0.join(file), &[])?.commit(|to| to.write_all(bytes))
+        save(&self.0, file, bytes)
     }
 
     /// Writes a network as safetensors: `layers.K.weight` `[outputs, inputs]` and `layers.K.bias`, in f32.
