@@ -13,13 +13,16 @@
 //!
 //! **NaN and infinities.** Found by their bits before any arithmetic. The prox alone hands them through; a step with
 //! a gradient writes the quiet NaN 0x7fc00000 into the weight and its states where any input is not finite or the
-//! update overflows, and where Adam's second moment is negative. Either way the element is counted in the tensor's status word.
+//! update overflows, and where Adam's second moment is negative. Either way the element is counted in the tensor's
+//! status word.
 //!
 //! **Accuracy.** The point carries the error that WGSL allows for its formula ([`Approx`](crate::accuracy::Approx));
 //! the prox holds the backward error that its penalty states. [`Reference::judge`] asserts both.
 //!
 //! **Limits.** 256 invocations per workgroup; 5 storage buffers per stage with a gradient, 6 with momentum, 7 with
-//! Adam. No optional feature.
+//! Adam: wgpu's default limits suffice. No optional feature. W and G may share a buffer in any arrangement natively; in
+//! a browser WebGPU demands that the ranges bound for writing do not overlap, so weights and gradients must not
+//! alternate within one page there.
 
 mod base;
 mod bench;
