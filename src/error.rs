@@ -13,7 +13,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[non_exhaustive]
 pub enum Error {
     /// A number outside its domain.
-    #[error("{place}: {name} = {value} is outside {allowed}")]
+    #[error("{place}: {name} = {} is outside {allowed}", short(*value))]
     Domain {
         /// Where the number was given: a penalty, a tensor's name, an option.
         place: String,
@@ -157,4 +157,10 @@ pub(crate) fn require(
     } else {
         Err(Error::Domain { place: place.into(), name: name.into(), value, allowed: range.to_string() })
     }
+}
+
+/// A number in the shorter of its two forms: 0.5, 1e-6, 1e60.
+pub(crate) fn short(x: f64) -> String {
+    let (plain, scientific) = (format!("{x}"), format!("{x:e}"));
+    if scientific.len() < plain.len() { scientific } else { plain }
 }

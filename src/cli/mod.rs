@@ -21,6 +21,7 @@ use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
+use crate::penalty::Penalty;
 use crate::schedule::Backend;
 
 use train::Train;
@@ -138,6 +139,13 @@ pub fn table(rows: &[Vec<String>]) -> String {
             cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
         })
         .collect()
+}
+
+/// Every penalty of the register with what `about` says of it, for a long help.
+fn penalties(about: impl Fn(&Penalty) -> String) -> String {
+    let rows: Vec<_> = Penalty::all().iter().map(|p| (format!("  {p}"), about(p))).collect();
+    let width = rows.iter().map(|row| row.0.chars().count()).max().unwrap_or(0);
+    rows.iter().map(|(penalty, about)| format!("{penalty:<width$}  {about}\n")).collect()
 }
 
 /// A name from a file, fit for one cell of a table: control characters escaped.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::{Global, printable, table};
+use super::{Global, penalties, printable, table};
 use crate::data::{Format, Select, Tensor, Tensors};
 use crate::error::{Error, Result};
 use crate::kernels::step::{Base, Hyper};
@@ -35,7 +35,7 @@ pub struct Prox {
     #[arg(long, value_name = "Y")]
     out: PathBuf,
     /// The penalty, with parameters as in "tl1(a=1)"; --help lists all
-    #[arg(long, value_name = "P", long_help = penalties())]
+    #[arg(long, value_name = "P", long_help = help())]
     penalty: String,
     /// The weight of the penalty
     #[arg(long, default_value_t = 1e-3, allow_negative_numbers = true)]
@@ -64,18 +64,10 @@ enum Check {
     Off,
 }
 
-/// The long help of `--penalty`, from the register.
-fn penalties() -> String {
-    let rows: Vec<_> = Penalty::all()
-        .iter()
-        .map(|penalty| vec![format!("  {penalty}"), format!("p(y) = {}", penalty.rule().formula())])
-        .collect();
-    let width = rows.iter().map(|row| row[0].chars().count()).max().unwrap_or(0);
-    let lines = rows.iter().map(|row| format!("{:<width$}  {}\n", row[0], row[1]));
-    format!(
-        "The penalty, with its default parameters; y is the magnitude of a weight\n\n{}",
-        lines.collect::<String>()
-    )
+/// The long help of `--penalty`.
+fn help() -> String {
+    let list = penalties(|penalty| format!("p(y) = {}", penalty.rule().formula()));
+    format!("The penalty, with its default parameters; y is the magnitude of a weight\n\n{list}")
 }
 
 /// What `--json` prints.

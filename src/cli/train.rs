@@ -6,11 +6,10 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::Global;
+use super::{Global, penalties};
 use crate::data::Source;
 use crate::error::{Error, Result};
 use crate::kernels::step::Base;
-use crate::penalty::Penalty;
 use crate::schedule::Verify;
 use crate::train::{self, Folder, Method, Options, Summary, file_stem, method};
 
@@ -28,7 +27,7 @@ pub struct Train {
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// Methods separated by commas: "dense", or a penalty as in "l1,tl1(a=0.5)"; --help lists all
-    #[arg(long, value_name = "LIST", default_value = method::DEFAULT_METHODS, long_help = methods())]
+    #[arg(long, value_name = "LIST", default_value = method::DEFAULT_METHODS, long_help = help())]
     method: String,
     /// The weight of the penalty, for all methods [default: one per method, see --help of --method]
     #[arg(long, allow_negative_numbers = true)]
@@ -84,19 +83,15 @@ enum Check {
     Off,
 }
 
-/// The long help of `--method`, from the registers.
-fn methods() -> String {
-    let rows: Vec<_> = Penalty::all()
-        .iter()
-        .map(|p| {
-            let lambda = method::default_lambda(p).map_or("none".into(), |l| l.to_string());
-            vec![format!("  {p}"), format!("lambda {lambda}")]
-        })
-        .collect();
-    let width = rows.iter().map(|row| row[0].chars().count()).max().unwrap_or(0);
-    let lines: String = rows.iter().map(|row| format!("{:<width$}  {}\n", row[0], row[1])).collect();
+/// The long help of `--method`.
+fn help() -> String {
+    let list = penalties(|penalty| match method::default_lambda(penalty) {
+        Some(lambda) => format!("lambda {lambda}"),
+        None => "no default lambda".into(),
+    });
     format!(
-        "Methods separated by commas: \"dense\" (no penalty), or penalties, with their default lambdas:\n\n{lines}"
+        "Methods separated by commas: \"dense\" (no penalty), or penalties, with their default lambdas (for heavy-ball \
+         and nesterov on DIGITS):\n\n{list}"
     )
 }
 

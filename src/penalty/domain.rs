@@ -3,6 +3,8 @@
 use std::fmt;
 use std::ops::Bound::{self, Excluded, Included};
 
+use crate::error::short;
+
 /// The allowed interval of a number, each end open or closed. NaN lies in none.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Domain(pub Bound<f64>, pub Bound<f64>);
@@ -34,15 +36,14 @@ impl Domain {
 
 impl fmt::Display for Domain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // {:?} prints 1e-6 and 0.5 alike in their shortest form.
         match self.0 {
-            Included(low) => write!(f, "[{low:?}, ")?,
-            Excluded(low) => write!(f, "({low:?}, ")?,
+            Included(low) => write!(f, "[{}, ", short(low))?,
+            Excluded(low) => write!(f, "({}, ", short(low))?,
             Bound::Unbounded => write!(f, "(-inf, ")?,
         }
         match self.1 {
-            Included(high) => write!(f, "{high:?}]"),
-            Excluded(high) => write!(f, "{high:?})"),
+            Included(high) => write!(f, "{}]", short(high)),
+            Excluded(high) => write!(f, "{})", short(high)),
             Bound::Unbounded => write!(f, "inf)"),
         }
     }

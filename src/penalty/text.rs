@@ -95,7 +95,7 @@ mod tests {
     fn wrong_text_is_named_with_what_is_allowed() {
         for (text, needle) in [
             ("tl2", "there are none, l1"),
-            ("tl1(a=-1)", "tl1: a = -1 is outside [1e-6, 1000000.0]"),
+            ("tl1(a=-1)", "tl1: a = -1 is outside [1e-6, 1e6]"),
             ("tl1(a=nan)", "outside"),
             ("tl1(b=1)", "it has: a"),
             ("l1(a=1)", "it has: none"),
