@@ -46,6 +46,7 @@ pub mod gpu;
 pub mod kernels;
 pub mod penalty;
 pub mod schedule;
+mod text;
 #[cfg(feature = "cli")]
 pub mod train;
 pub mod validate;

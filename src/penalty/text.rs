@@ -5,15 +5,16 @@ use std::str::FromStr;
 
 use super::Penalty;
 use crate::error::{Error, Result};
+use crate::text;
+
+/// The shape parameters as the text form has them.
+fn parameters(penalty: &Penalty) -> Vec<(&'static str, f64)> {
+    penalty.rule().parameters().iter().map(|p| (p.name, p.value)).collect()
+}
 
 impl fmt::Display for Penalty {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())?;
-        let parameters = self.rule().parameters();
-        for (k, p) in parameters.iter().enumerate() {
-            write!(f, "{}{}={}", if k == 0 { '(' } else { ',' }, p.name, p.value)?;
-        }
-        if parameters.is_empty() { Ok(()) } else { f.write_str(")") }
+        text::write(f, self.name(), &parameters(self))
     }
 }
 
@@ -26,39 +27,12 @@ impl FromStr for Penalty {
     /// [`Error::Text`] for an unknown name or parameter (with the known ones), [`Error::Domain`] for a value
     /// outside its domain.
     fn from_str(text: &str) -> Result<Self> {
-        let wrong = |reason: String| Error::Text { place: "penalty".into(), text: text.into(), reason };
-        let (name, arguments) = match text.trim().split_once('(') {
-            None => (text.trim(), ""),
-            Some((name, rest)) => {
-                let inner = rest.strip_suffix(')').ok_or_else(|| wrong("the closing ) is missing".into()))?;
-                (name.trim(), inner)
-            }
+        let find = |name: &str| {
+            let default = Penalty::all().into_iter().find(|p| p.name() == name)?;
+            Some((default, parameters(&default)))
         };
-        let default = Penalty::all().into_iter().find(|p| p.name() == name).ok_or_else(|| {
-            let known: Vec<_> = Penalty::all().iter().map(Penalty::name).collect();
-            wrong(format!("no such penalty; there are {}", known.join(", ")))
-        })?;
-        let parameters = default.rule().parameters();
-        let mut values: Vec<f64> = parameters.iter().map(|p| p.value).collect();
-        for argument in arguments.split(',').map(str::trim).filter(|a| !a.is_empty()) {
-            let (key, value) = argument
-                .split_once('=')
-                .ok_or_else(|| wrong(format!("{argument:?} is not of the form parameter=value")))?;
-            let index = parameters.iter().position(|p| p.name == key.trim()).ok_or_else(|| {
-                let known: Vec<_> = parameters.iter().map(|p| p.name).collect();
-                wrong(format!(
-                    "{} has no parameter {:?}; it has: {}",
-                    name,
-                    key.trim(),
-                    match known.len() {
-                        0 => "none".into(),
-                        _ => known.join(", "),
-                    }
-                ))
-            })?;
-            values[index] =
-                value.trim().parse().map_err(|_| wrong(format!("{:?} is not a number", value.trim())))?;
-        }
+        let known = || Penalty::all().iter().map(Penalty::name).collect();
+        let (default, values) = text::read("penalty", text, find, known)?;
         let penalty = default.rule().with(&values);
         penalty.check()?;
         Ok(penalty)

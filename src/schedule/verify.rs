@@ -29,7 +29,8 @@ pub enum Verify {
         /// Seed of the draw.
         seed: u64,
     },
-    /// Every tensor at every step.
+    /// Every tensor at every step. What arrives is copied, up to 64 MiB at a time, on the thread that polls the device;
+    /// it is compared on worker threads.
     Full,
 }
 

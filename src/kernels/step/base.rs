@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use crate::error::{Error, Result, require};
 use crate::penalty::{CONSTANTS, Domain, WEIGHT};
+use crate::text;
 use std::ops::Bound::{Excluded, Included};
 
 /// The values that change from step to step.
@@ -229,32 +230,86 @@ impl Base {
     }
 }
 
-impl fmt::Display for Base {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())?;
-        match self {
-            Base::Prox | Base::Gradient => Ok(()),
-            Base::HeavyBall { momentum } | Base::Nesterov { momentum } => write!(f, "(momentum={momentum})"),
+impl Base {
+    /// The parameters as the text form has them.
+    fn parameters(&self) -> Vec<(&'static str, f64)> {
+        match *self {
+            Base::Prox | Base::Gradient => Vec::new(),
+            Base::HeavyBall { momentum } | Base::Nesterov { momentum } => vec![("momentum", momentum)],
             Base::Adam(Adam { beta1, beta2, epsilon, decay })
             | Base::AdamMetric(Adam { beta1, beta2, epsilon, decay }) => {
-                write!(f, "(beta1={beta1},beta2={beta2},epsilon={epsilon},decay={decay})")
+                vec![("beta1", beta1), ("beta2", beta2), ("epsilon", epsilon), ("decay", decay)]
             }
         }
+    }
+
+    /// The same base step with other parameters, in the order of [`Base::parameters`].
+    fn with(&self, values: &[f64]) -> Self {
+        match (*self, values) {
+            (Base::HeavyBall { .. }, &[momentum]) => Base::HeavyBall { momentum },
+            (Base::Nesterov { .. }, &[momentum]) => Base::Nesterov { momentum },
+            (Base::Adam(_), &[beta1, beta2, epsilon, decay]) => {
+                Base::Adam(Adam { beta1, beta2, epsilon, decay })
+            }
+            (Base::AdamMetric(_), &[beta1, beta2, epsilon, decay]) => {
+                Base::AdamMetric(Adam { beta1, beta2, epsilon, decay })
+            }
+            (without, _) => without,
+        }
+    }
+}
+
+impl fmt::Display for Base {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        text::write(f, self.name(), &self.parameters())
     }
 }
 
 impl FromStr for Base {
     type Err = Error;
 
-    /// Reads a name of [`Base::all`], with default parameters.
+    /// Reads `name` or `name(parameter=value, ...)` with a name of [`Base::all`]; parameters left out keep their
+    /// defaults.
+    ///
+    /// # Errors
+    /// [`Error::Text`] for an unknown name or parameter (with the known ones), [`Error::Domain`] for a value
+    /// outside its domain.
     fn from_str(text: &str) -> Result<Self> {
-        Base::all().into_iter().find(|b| b.name() == text.trim()).ok_or_else(|| Error::Text {
-            place: "base step".into(),
-            text: text.into(),
-            reason: format!(
-                "no such base step; there are {}",
-                Base::all().iter().map(Base::name).collect::<Vec<_>>().join(", ")
-            ),
-        })
+        let find = |name: &str| {
+            let default = Base::all().into_iter().find(|b| b.name() == name)?;
+            Some((default, default.parameters()))
+        };
+        let known = || Base::all().iter().map(Base::name).collect();
+        let (default, values) = text::read("base step", text, find, known)?;
+        let base = default.with(&values);
+        base.check()?;
+        Ok(base)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_goes_both_ways() {
+        for base in Base::all() {
+            assert_eq!(base.to_string().parse::<Base>().unwrap(), base);
+            assert_eq!(base.name().parse::<Base>().unwrap(), base);
+        }
+        assert_eq!("nesterov( momentum = 0.5 )".parse::<Base>().unwrap(), Base::Nesterov { momentum: 0.5 });
+    }
+
+    #[test]
+    fn wrong_text_is_named_with_what_is_allowed() {
+        for (text, needle) in [
+            ("sgd", "there are prox, gradient"),
+            ("heavy-ball(momentum=1)", "heavy-ball: momentum = 1 is outside [0, 1)"),
+            ("adam(beta3=0.5)", "it has: beta1, beta2, epsilon, decay"),
+            ("gradient(momentum=0.5)", "it has: none"),
+        ] {
+            let error = text.parse::<Base>().unwrap_err().to_string();
+            assert!(error.contains(needle), "{text}: {error}");
+        }
     }
 }
