@@ -44,7 +44,8 @@ pub struct Train {
     /// Widths of the hidden layers, separated by commas
     #[arg(long, value_name = "LIST", default_value = "128")]
     hidden: String,
-    /// The step before the prox: gradient, heavy-ball, nesterov, adam, adamw, adam-metric
+    /// The step before the prox: gradient, heavy-ball, nesterov, adam, adamw, adam-metric; parameters as in
+    /// "heavy-ball(momentum=0.9)"
     #[arg(long, default_value = "heavy-ball")]
     optimizer: String,
     /// Standard deviation of the noise on training inputs (features span 2)
