@@ -235,7 +235,11 @@ impl Summary {
             vec![
                 m.method.clone(),
                 format!("{}", m.lambda),
-                format!("{:.2} ± {:.2}", 100.0 * m.accuracy_mean, 100.0 * m.accuracy_std),
+                // one run has no spread
+                match m.runs.len() {
+                    1 => format!("{:.2}", 100.0 * m.accuracy_mean),
+                    _ => format!("{:.2} ± {:.2}", 100.0 * m.accuracy_mean, 100.0 * m.accuracy_std),
+                },
                 format!("{:.2}", 100.0 * m.density_mean),
                 format!("{:.2}", 100.0 * m.parameter_share),
                 format!("{:.1}/{neurons}", m.neurons_alive),
