@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::gpu::Context;
+use crate::gpu::{AdapterFacts, Context};
 use crate::kernels::{Bench, Kernels, Loaded, ROOMS};
 
 /// Sizes on hardware: from one workgroup to beyond every cache.
@@ -198,9 +198,8 @@ pub fn load_checked(
 /// [`Error::Mismatch`] where a result is wrong; the errors of the device. Sizes that exceed its memory or limits are
 /// left out, and named in the report.
 pub fn run(context: &Context, options: &Options, mut progress: impl FnMut(&str)) -> Result<Report> {
-    let info = context.adapter.get_info();
-    let driver = format!("{} {}", info.driver, info.driver_info).trim().to_string();
-    let software = info.device_type == wgpu::DeviceType::Cpu;
+    let software = context.adapter.get_info().device_type == wgpu::DeviceType::Cpu;
+    let driver = AdapterFacts::of(0, &context.adapter).driver;
     let mut report = Report::new(context.name(), driver, software);
     let stopwatch = Stopwatch::new(context)?;
     let kernels = Kernels::new(&context.device);

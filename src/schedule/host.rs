@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::plan::{Plan, Schedule, Tensor, reference};
+use super::plan::{Plan, Schedule, Tensor, check_spec, reference};
 use super::{Spec, Verification, Verify};
 use crate::error::{Error, Result};
 use crate::gpu::{self, Context, Readback, View};
@@ -87,18 +87,14 @@ impl HostSchedule {
         same("weights", "number of tensors", weights.len(), specs.len())?;
         base.check()?;
         verify.check()?;
+        // here, and not by binding alone: nothing is allocated before all is known to be right
+        for spec in specs {
+            check_spec(base, spec)?;
+        }
         let lengths = specs.iter().zip(weights).map(|(s, w)| (s.name.clone(), w.len())).collect();
         let engine = match backend {
             Backend::Gpu(context) => gpu_engine(context, specs, weights, base, verify)?,
             Backend::Cpu => {
-                for spec in specs {
-                    spec.check()?;
-                    crate::kernels::step::Variant::new(
-                        base,
-                        spec.penalty,
-                        crate::kernels::step::Width::Scalar,
-                    )?;
-                }
                 let load = |w: &&[f32]| w.iter().map(|&w| Element { w, ..Element::default() }).collect();
                 Engine::Cpu { specs: specs.to_vec(), tensors: weights.iter().map(load).collect() }
             }
@@ -175,9 +171,7 @@ impl HostSchedule {
                 context.check()?;
                 found
             }
-            Engine::Cpu { specs, .. } => Ok(Verification::new(
-                specs.iter().map(|s| (s.name.clone(), s.penalty.rule().backward_ulps())),
-            )),
+            Engine::Cpu { specs, .. } => Ok(Verification::new(specs.iter())),
         }
     }
 }
@@ -219,37 +213,40 @@ fn gpu_engine(
             tensor = tensor.with_gradient(view(gradients)?);
         }
         tensors.push(tensor);
-        upload(context, &pages[page].weights, offset, w)?;
     }
+    let placed = weights.iter().zip(&places).map(|(w, &(page, offset))| (&pages[page].weights, offset, *w));
+    upload(context, placed)?;
     let plan = Schedule::new(&context.device).bind(base, &tensors, verify)?;
     context.check()?;
     Ok(Engine::Gpu { context: Box::new(context.clone()), plan: Box::new(plan), pages, places })
 }
 
-fn upload(context: &Context, buffer: &wgpu::Buffer, offset: u64, values: &[f32]) -> Result<()> {
-    if values.is_empty() {
-        return Ok(());
-    }
-    let bytes = bytemuck::cast_slice(values);
-    gpu::guarded(&context.device, "upload", bytes.len() as u64, || {
-        context.queue.write_buffer(buffer, offset, bytes);
+/// Writes tensors to their places, under one guard: the scopes cost more than a small write.
+fn upload<'a>(
+    context: &Context,
+    tensors: impl Iterator<Item = (&'a wgpu::Buffer, u64, &'a [f32])> + Clone,
+) -> Result<()> {
+    let bytes = tensors.clone().map(|(_, _, values)| 4 * values.len() as u64).sum();
+    gpu::guarded(&context.device, "upload", bytes, || {
+        for (buffer, offset, values) in tensors.filter(|(_, _, values)| !values.is_empty()) {
+            context.queue.write_buffer(buffer, offset, bytemuck::cast_slice(values));
+        }
     })
 }
 
-fn gpu_step(
+fn gpu_step<'a>(
     context: &Context,
     plan: &mut Plan,
-    pages: &[Page],
+    pages: &'a [Page],
     places: &[(usize, u64)],
     hyper: &Hyper,
-    gradients: &[&[f32]],
+    gradients: &'a [&'a [f32]],
     weights: &mut [&mut [f32]],
 ) -> Result<StepReport> {
-    for (gradient, &(page, offset)) in gradients.iter().zip(places) {
-        if let Some(buffer) = &pages[page].gradients {
-            upload(context, buffer, offset, gradient)?;
-        }
-    }
+    let place = |(gradient, &(page, offset)): (&'a &'a [f32], &(usize, u64))| {
+        pages[page].gradients.as_ref().map(|buffer| (buffer, offset, *gradient))
+    };
+    upload(context, gradients.iter().zip(places).filter_map(place))?;
     let (out, status) = context.submit("step", |encoder| {
         plan.record(encoder, hyper);
         let out: Result<Vec<Readback>> = pages

@@ -186,10 +186,15 @@ impl Schedule {
     }
 }
 
+/// Whether a tensor's numbers are in their domains, and its penalty has a kernel after this base step.
+pub(super) fn check_spec(base: Base, spec: &Spec) -> Result<()> {
+    spec.check()?;
+    Variant::new(base, spec.penalty, Width::Scalar).map(drop)
+}
+
 /// One tensor's own checks.
 fn check(base: Base, tensor: &Tensor, verify: Verify) -> Result<()> {
-    tensor.spec.check()?;
-    Variant::new(base, tensor.spec.penalty, Width::Scalar)?;
+    check_spec(base, &tensor.spec)?;
     let name = &tensor.spec.name;
     if base.has_gradient() != tensor.gradient.is_some() {
         return Err(Error::Unsupported {

@@ -10,6 +10,7 @@ use rand::SeedableRng;
 use rand::seq::index::sample;
 use rayon::prelude::*;
 
+use super::Spec;
 use super::plan::{Bound, reference};
 use crate::error::{Error, Result};
 use crate::gpu;
@@ -130,10 +131,13 @@ pub struct Verification {
 }
 
 impl Verification {
-    pub(super) fn new(specs: impl Iterator<Item = (String, f64)>) -> Self {
-        let tensors = specs
-            .map(|(name, allowed_ulps)| TensorReport { name, allowed_ulps, ..TensorReport::default() })
-            .collect();
+    pub(super) fn new<'a>(specs: impl Iterator<Item = &'a Spec>) -> Self {
+        let report = |spec: &Spec| TensorReport {
+            name: spec.name.clone(),
+            allowed_ulps: spec.penalty.rule().backward_ulps(),
+            ..TensorReport::default()
+        };
+        let tensors = specs.map(report).collect();
         Verification { tensors, ..Verification::default() }
     }
 
@@ -294,8 +298,7 @@ pub(super) struct Checker {
 
 impl Checker {
     pub fn new(device: &wgpu::Device, base: Base, tensors: &[Bound], verify: Verify) -> Result<Self> {
-        let specs = tensors.iter().map(|t| (t.spec.name.clone(), t.spec.penalty.rule().backward_ulps()));
-        let found = Verification::new(specs);
+        let found = Verification::new(tensors.iter().map(|t| &t.spec));
         let state = State { found, trouble: None, recorded: 0, arrived: 0 };
         let shared = Arc::new(Shared { state: Mutex::new(state), done: Condvar::new() });
         Ok(Checker { device: device.clone(), base, verify, recorded: 0, shared, spare: Spare::default() })
