@@ -14,6 +14,20 @@ pub(crate) fn read<T>(
     find: impl Fn(&str) -> Option<(T, Vec<(&'static str, f64)>)>,
     known: impl Fn() -> Vec<&'static str>,
 ) -> Result<(T, Vec<f64>)> {
+    read_with(place, text, find, known, |_| None)
+}
+
+/// The same where values may be words as well, which `word` turns into numbers.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn read_with<T>(
+    place: &str,
+    text: &str,
+    find: impl Fn(&str) -> Option<(T, Vec<(&'static str, f64)>)>,
+    known: impl Fn() -> Vec<&'static str>,
+    word: impl Fn(&str) -> Option<f64>,
+) -> Result<(T, Vec<f64>)> {
     let wrong = |reason: String| Error::Text { place: place.into(), text: text.into(), reason };
     let (name, arguments) = match text.trim().split_once('(') {
         None => (text.trim(), ""),
@@ -34,8 +48,9 @@ pub(crate) fn read<T>(
             let known = if known.is_empty() { "none".into() } else { known.join(", ") };
             wrong(format!("{name} has no parameter {:?}; it has: {known}", key.trim()))
         })?;
-        values[index] =
-            value.trim().parse().map_err(|_| wrong(format!("{:?} is not a number", value.trim())))?;
+        let value = value.trim();
+        let number = word(value).or_else(|| value.parse().ok());
+        values[index] = number.ok_or_else(|| wrong(format!("{value:?} is not a number")))?;
     }
     Ok((found, values))
 }

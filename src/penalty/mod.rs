@@ -15,12 +15,16 @@
 
 mod accept;
 mod domain;
+pub mod group;
+mod groups;
 mod jump;
 mod prox;
 mod text;
 
 pub use accept::{Verdict, accept};
 pub use domain::{Domain, Parameter, WEIGHT};
+pub use group::{Group, GroupPenalty, Shrink};
+pub use groups::{Groups, Layout};
 pub use prox::{Derivative, Prox};
 
 use crate::error::{Result, require};

@@ -1,0 +1,86 @@
+//! Combined group and exclusive sparsity as published: the group threshold first, then [`ExclusiveLinear`] of its
+//! result. No prox of the sum (that is [`Cges`](super::Cges)).
+
+use super::cges::MU;
+use super::{CONSTANTS, Cges, ExclusiveLinear, GroupPenalty, Groupwise, Lasso, Parameter, Shrink};
+
+/// The published steps for P(y) = (1 - mu) |y|_2 + (mu / 2) |y|_1^2.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CgesLinear {
+    /// The share of the exclusive term.
+    pub mu: f64,
+}
+
+impl Default for CgesLinear {
+    fn default() -> Self {
+        CgesLinear { mu: 0.5 }
+    }
+}
+
+impl CgesLinear {
+    /// The group's factor and the result's sum.
+    fn group(&self, t: f64, x: &[f64]) -> (f64, f64) {
+        let after = Lasso::default().shrink(t * (1.0 - self.mu), x).after;
+        (after, after * x.iter().map(|x| x.abs()).sum::<f64>())
+    }
+}
+
+impl Groupwise for CgesLinear {
+    fn name(&self) -> &'static str {
+        "cges-linear"
+    }
+    fn formula(&self) -> &'static str {
+        "(1-mu) |y|_2 + (mu/2) |y|_1^2, the published steps"
+    }
+    fn source(&self) -> &'static str {
+        "the programs of Yoon and Hwang 2017, with mu as in Bui et al., eq. (4)"
+    }
+    fn parameters(&self) -> Vec<Parameter> {
+        vec![Parameter { name: "mu", value: self.mu, domain: MU }]
+    }
+    fn with(&self, values: &[f64]) -> GroupPenalty {
+        CgesLinear { mu: values[0] }.into()
+    }
+    fn value(&self, y: &[f64]) -> f64 {
+        Cges { mu: self.mu }.value(y)
+    }
+    fn shrink(&self, t: f64, x: &[f64]) -> Shrink {
+        let (before, sum) = self.group(t, x);
+        if before == 0.0 {
+            return Shrink::ZERO;
+        }
+        Shrink { before, threshold: t * self.mu * sum, ..Shrink::IDENTITY }
+    }
+    fn is_prox(&self) -> bool {
+        false
+    }
+    fn convex(&self) -> bool {
+        true
+    }
+    fn range(&self, t: f64, x: &[f64], error: &[f64]) -> Vec<(f64, f64)> {
+        // the group's threshold is nonexpansive, and the sum of n members moves by sqrt(n) times as much
+        let moved = error.iter().map(|e| e * e).sum::<f64>().sqrt();
+        let grouped = self.group(t, x).0;
+        let grouped: Vec<f64> = x.iter().map(|x| grouped * x).collect();
+        let drift = t * self.mu * (x.len() as f64).sqrt() * moved;
+        let shrink = ExclusiveLinear.shrink(t * self.mu, &grouped);
+        grouped
+            .iter()
+            .enumerate()
+            .map(|(k, &x)| shrink.apply(k, x).abs())
+            .map(|y| ((y - moved - drift).max(0.0), y + moved + drift))
+            .collect()
+    }
+    fn wgsl(&self) -> &'static str {
+        include_str!("../../../shaders/penalty/group/cges_linear.wgsl")
+    }
+    fn constant_names(&self) -> [&'static str; CONSTANTS] {
+        ["t", "first", "group", "exclusive", "unused4", "unused5", "unused6", "unused7"]
+    }
+    fn constants(&self, t: f64) -> [f64; CONSTANTS] {
+        [t, 0.0, t * (1.0 - self.mu), t * self.mu, 0.0, 0.0, 0.0, 0.0]
+    }
+    fn examples(&self) -> Vec<GroupPenalty> {
+        [0.5, 0.0, 0.1, 0.9].map(|mu| CgesLinear { mu }.into()).to_vec()
+    }
+}

@@ -1,0 +1,64 @@
+//! Exclusive sparsity: P(y) = |y|_1^2 / 2. Members of a group compete; a group never becomes zero as a whole.
+//!
+//! prox(x) = soft(x, tau) with tau = t |y|_1 of the *result*: the root of tau = t sum (|x| - tau)+. It is found without
+//! sorting by Newton's method on that increasing concave function, which climbs from tau = 0 and ends, when the members
+//! above tau stay the same, with the exact tau.
+
+use super::{CONSTANTS, GroupPenalty, Groupwise, Shrink};
+
+/// P(y) = |y|_1^2 / 2.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Exclusive;
+
+/// The root of tau = t sum (|x| - tau)+.
+pub(super) fn threshold(t: f64, x: &[f64]) -> f64 {
+    let (mut tau, mut before) = (0.0, usize::MAX);
+    loop {
+        let above = x.iter().map(|x| x.abs() - tau).filter(|d| *d > 0.0);
+        let (count, sum) = above.fold((0, 0.0), |(n, s), d| (n + 1, s + d));
+        let next = tau + (t * sum - tau) / (1.0 + t * count as f64);
+        if count == before || next.is_nan() || next <= tau {
+            return tau.max(next);
+        }
+        (tau, before) = (next, count);
+    }
+}
+
+impl Groupwise for Exclusive {
+    fn name(&self) -> &'static str {
+        "exclusive"
+    }
+    fn formula(&self) -> &'static str {
+        "|y|_1^2 / 2"
+    }
+    fn source(&self) -> &'static str {
+        "Bui et al., eq. (3); Yoon and Hwang 2017"
+    }
+    fn with(&self, _: &[f64]) -> GroupPenalty {
+        (*self).into()
+    }
+    fn value(&self, y: &[f64]) -> f64 {
+        let sum: f64 = y.iter().map(|y| y.abs()).sum();
+        sum * sum / 2.0
+    }
+    fn shrink(&self, t: f64, x: &[f64]) -> Shrink {
+        Shrink { threshold: threshold(t, x), ..Shrink::IDENTITY }
+    }
+    fn convex(&self) -> bool {
+        true
+    }
+    fn measurements(&self) -> u32 {
+        // Newton's steps on a concave piecewise linear F quarter F F' each; from F F' <= (1 + t n) t |x|_1 down to
+        // 2^-24 tau that is 40 for n = 10^8 and t = 1, and a tenth of that in practice.
+        40
+    }
+    fn wgsl(&self) -> &'static str {
+        include_str!("../../../shaders/penalty/group/exclusive.wgsl")
+    }
+    fn constant_names(&self) -> [&'static str; CONSTANTS] {
+        ["t", "first", "unused2", "unused3", "unused4", "unused5", "unused6", "unused7"]
+    }
+    fn constants(&self, t: f64) -> [f64; CONSTANTS] {
+        [t, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+    }
+}

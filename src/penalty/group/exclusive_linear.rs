@@ -1,0 +1,58 @@
+//! Exclusive sparsity as published: soft(x, t |x|_1), the threshold taken from the *input*.
+//!
+//! The update of Yoon and Hwang's programs. It is no prox of |y|_1^2 / 2 (that is [`Exclusive`](super::Exclusive)) and
+//! shrinks more: ten equal members at t = 0.1 all become zero, where the prox halves them.
+
+use super::{CONSTANTS, Exclusive, GroupPenalty, Groupwise, Shrink};
+
+/// The published linearisation of P(y) = |y|_1^2 / 2.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ExclusiveLinear;
+
+impl Groupwise for ExclusiveLinear {
+    fn name(&self) -> &'static str {
+        "exclusive-linear"
+    }
+    fn formula(&self) -> &'static str {
+        "|y|_1^2 / 2, its published linearisation"
+    }
+    fn source(&self) -> &'static str {
+        "the programs of Yoon and Hwang 2017"
+    }
+    fn with(&self, _: &[f64]) -> GroupPenalty {
+        (*self).into()
+    }
+    fn value(&self, y: &[f64]) -> f64 {
+        Exclusive.value(y)
+    }
+    fn shrink(&self, t: f64, x: &[f64]) -> Shrink {
+        let sum: f64 = x.iter().map(|x| x.abs()).sum();
+        Shrink { threshold: t * sum, ..Shrink::IDENTITY }
+    }
+    fn is_prox(&self) -> bool {
+        false
+    }
+    fn convex(&self) -> bool {
+        true
+    }
+    fn range(&self, t: f64, x: &[f64], error: &[f64]) -> Vec<(f64, f64)> {
+        let shrink = self.shrink(t, x);
+        let drift = t * error.iter().sum::<f64>();
+        let result = |(k, &x)| shrink.apply(k, x).abs();
+        x.iter()
+            .enumerate()
+            .map(result)
+            .zip(error)
+            .map(|(y, e)| ((y - e - drift).max(0.0), y + e + drift))
+            .collect()
+    }
+    fn wgsl(&self) -> &'static str {
+        include_str!("../../../shaders/penalty/group/exclusive_linear.wgsl")
+    }
+    fn constant_names(&self) -> [&'static str; CONSTANTS] {
+        ["t", "first", "unused2", "unused3", "unused4", "unused5", "unused6", "unused7"]
+    }
+    fn constants(&self, t: f64) -> [f64; CONSTANTS] {
+        [t, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+    }
+}

@@ -1,0 +1,71 @@
+//! Group lasso: P(y) = w |y|_2, w = 1 or the root of the group's size. Groups of norm t w or less become zero.
+//!
+//! prox(x) = x (r - t w) / r with r = |x|_2, not x (1 - t w / r), which loses its digits near the threshold. After the
+//! soft threshold of l1 it is the exact prox of the sparse group lasso; after other elementwise operators the
+//! composition is an algorithm of its own (integrated TL1, SGL0, SGSCAD, ...), see `exact`.
+
+use super::{CONSTANTS, GroupPenalty, Groupwise, Parameter, Shrink, norm};
+use crate::penalty::Domain;
+use std::ops::Bound::Included;
+
+/// The words of the text form's `weight`.
+pub(super) const WEIGHTS: [&str; 2] = ["one", "sqrt-size"];
+
+/// P(y) = w |y|_2.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Lasso {
+    /// 0: w = 1 (Ma et al.). 1: w is the root of the group's size (Bui et al.).
+    pub weight: f64,
+}
+
+impl Lasso {
+    /// w = sqrt(size).
+    pub const SQRT_SIZE: Lasso = Lasso { weight: 1.0 };
+}
+
+impl Groupwise for Lasso {
+    fn name(&self) -> &'static str {
+        "lasso"
+    }
+    fn formula(&self) -> &'static str {
+        "w |y|_2, w = 1 or sqrt(size)"
+    }
+    fn source(&self) -> &'static str {
+        "Ma et al., eq. (18) for w = 1; Bui et al., eq. (2) for w = sqrt(size)"
+    }
+    fn parameters(&self) -> Vec<Parameter> {
+        vec![Parameter {
+            name: "weight",
+            value: self.weight.round(),
+            domain: Domain(Included(0.0), Included(1.0)),
+        }]
+    }
+    fn with(&self, values: &[f64]) -> GroupPenalty {
+        Lasso { weight: values[0] }.into()
+    }
+    fn value(&self, y: &[f64]) -> f64 {
+        self.size_weight(y.len() as u64) * norm(y.iter().copied())
+    }
+    fn shrink(&self, t: f64, x: &[f64]) -> Shrink {
+        let r = norm(x.iter().copied());
+        if r <= t { Shrink::ZERO } else { Shrink { after: (r - t) / r, ..Shrink::IDENTITY } }
+    }
+    fn convex(&self) -> bool {
+        true
+    }
+    fn size_weight(&self, size: u64) -> f64 {
+        if self.weight == 0.0 { 1.0 } else { (size as f64).sqrt() }
+    }
+    fn wgsl(&self) -> &'static str {
+        include_str!("../../../shaders/penalty/group/lasso.wgsl")
+    }
+    fn constant_names(&self) -> [&'static str; CONSTANTS] {
+        ["t", "first", "unused2", "unused3", "unused4", "unused5", "unused6", "unused7"]
+    }
+    fn constants(&self, t: f64) -> [f64; CONSTANTS] {
+        [t, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+    }
+    fn examples(&self) -> Vec<GroupPenalty> {
+        vec![Lasso::default().into(), Lasso::SQRT_SIZE.into()]
+    }
+}

@@ -1,0 +1,245 @@
+//! Penalties of whole groups of weights: lasso, exclusive, CGES, log, l1 - alpha l2.
+//!
+//! The operator of each of them has one form. With |x| the magnitudes of a group,
+//!
+//! ```text
+//! y = sign(x) max(before |x| - threshold, 0) after
+//! ```
+//!
+//! or that for one member alone and zero for the others. So a kernel measures a group (norm, sum, largest magnitude), finds
+//! the three numbers ([`Shrink`]), and applies them.
+//!
+//! Each penalty has one file here, one WGSL file (`shaders/penalty/group/<name>.wgsl`) and one line in the register
+//! below. Some of the published operators are no prox of their penalty; they have names of their own
+//! ([`Groupwise::is_prox`]).
+
+mod text;
+
+use super::{CONSTANTS, Parameter};
+use crate::error::{Result, require};
+
+pub use super::groups::{Groups, Layout};
+
+/// What an operator does to the magnitudes of a group: `max(before |x| - threshold, 0) after`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Shrink {
+    /// A factor of the magnitudes.
+    pub before: f64,
+    /// What is taken off.
+    pub threshold: f64,
+    /// A factor of what is left; 0 makes the group zero.
+    pub after: f64,
+    /// The one member that is left, where all others become zero.
+    pub only: Option<usize>,
+}
+
+impl Shrink {
+    /// Everything becomes zero.
+    pub const ZERO: Shrink = Shrink { before: 1.0, threshold: 0.0, after: 0.0, only: None };
+    /// Nothing changes.
+    pub const IDENTITY: Shrink = Shrink { before: 1.0, threshold: 0.0, after: 1.0, only: None };
+
+    /// The member `k`, of value `x`. Zeros are +0.0.
+    #[must_use]
+    pub fn apply(&self, k: usize, x: f64) -> f64 {
+        let m = (self.before * x.abs() - self.threshold).max(0.0) * self.after;
+        if m == 0.0 || self.only.is_some_and(|only| only != k) { 0.0 } else { m.copysign(x) }
+    }
+}
+
+/// What a group penalty's file says about it. `x` and `y` are one group, `t` = step size * lambda * the group's weight.
+pub trait Groupwise: std::fmt::Debug + Send + Sync {
+    /// The name in text form, for example `l1-l2`. Its module and WGSL file are named alike, with `_`.
+    fn name(&self) -> &'static str;
+
+    /// The formula of P(y), in one line of plain text.
+    fn formula(&self) -> &'static str;
+
+    /// Where the formula comes from: paper and equation.
+    fn source(&self) -> &'static str;
+
+    /// The shape parameters with their values and domains, in the order of the text form.
+    fn parameters(&self) -> Vec<Parameter> {
+        Vec::new()
+    }
+
+    /// The same penalty with other shape parameters, in the order of [`Groupwise::parameters`].
+    fn with(&self, values: &[f64]) -> GroupPenalty;
+
+    /// P(y).
+    fn value(&self, y: &[f64]) -> f64;
+
+    /// What the operator does to the group x, in float64. x is finite, t > 0.
+    fn shrink(&self, t: f64, x: &[f64]) -> Shrink;
+
+    /// Whether the operator is the prox of t P, that is, minimises `t P(y) + 1/2 |y - x|^2`.
+    fn is_prox(&self) -> bool {
+        true
+    }
+
+    /// Whether P is convex, so that its prox is firmly nonexpansive.
+    fn convex(&self) -> bool;
+
+    /// How far each member of the result may move, in magnitude, where each member of x may move by `error`: the
+    /// lowest and the highest magnitude per member. The default holds for nonexpansive operators.
+    fn range(&self, t: f64, x: &[f64], error: &[f64]) -> Vec<(f64, f64)> {
+        let shrink = self.shrink(t, x);
+        let moved = error.iter().map(|e| e * e).sum::<f64>().sqrt();
+        x.iter()
+            .enumerate()
+            .map(|(k, &x)| shrink.apply(k, x).abs())
+            .map(|y| ((y - moved).max(0.0), y + moved))
+            .collect()
+    }
+
+    /// The factor of t that depends on the group's size: 1, or its root for `weight=sqrt-size`.
+    fn size_weight(&self, _size: u64) -> f64 {
+        1.0
+    }
+
+    /// Whether the groups of one tensor may have different weights.
+    fn weighable(&self) -> bool {
+        true
+    }
+
+    /// How often a group is measured at most: 1 where the operator is known in closed form after that.
+    fn measurements(&self) -> u32 {
+        1
+    }
+
+    /// The WGSL file, defining `struct GroupConstants`, `next` and `shrink`; see `shaders/group.wgsl`.
+    fn wgsl(&self) -> &'static str;
+
+    /// The names of the fields of WGSL's `struct GroupConstants`, in order. The first is `t`, the second `first`, the
+    /// threshold of the first measurement.
+    fn constant_names(&self) -> [&'static str; CONSTANTS];
+
+    /// Their values, for a weight of 1.
+    fn constants(&self, t: f64) -> [f64; CONSTANTS];
+
+    /// Values of t at which the operator changes its form, for the cases to stand on both sides of them.
+    fn regime_switches(&self) -> Vec<f64> {
+        Vec::new()
+    }
+
+    /// Shape parameters for the cases.
+    fn examples(&self) -> Vec<GroupPenalty> {
+        vec![self.with(&self.parameters().iter().map(|p| p.value).collect::<Vec<_>>())]
+    }
+}
+
+/// The register: one line per penalty, `module::Type`.
+macro_rules! register {
+    ($($module:ident::$name:ident),* $(,)?) => {
+        $(mod $module; pub use $module::$name;)*
+
+        /// A penalty of groups with its shape parameters.
+        ///
+        /// ```
+        /// use maf_srl::penalty::GroupPenalty;
+        /// let lasso: GroupPenalty = "lasso(weight=sqrt-size)".parse()?;
+        /// assert_eq!(lasso.to_string(), "lasso(weight=sqrt-size)");
+        /// assert_eq!(lasso.apply(1.0, &[1.0, -1.0]), [0.0, 0.0]);   // a norm of 1.4, a threshold of 1.4
+        /// # Ok::<(), maf_srl::Error>(())
+        /// ```
+        #[derive(Clone, Copy, Debug, PartialEq)]
+        #[non_exhaustive]
+        pub enum GroupPenalty {
+            $(#[doc = concat!("See [`", stringify!($name), "`].")] $name($name),)*
+        }
+
+        $(impl From<$name> for GroupPenalty {
+            fn from(penalty: $name) -> Self { GroupPenalty::$name(penalty) }
+        })*
+
+        impl GroupPenalty {
+            /// Every group penalty, with its default parameters, in the register's order.
+            #[must_use]
+            pub fn all() -> Vec<GroupPenalty> {
+                vec![$(GroupPenalty::$name(<$name>::default())),*]
+            }
+
+            /// What the penalty's file says about it.
+            #[must_use]
+            pub fn rule(&self) -> &dyn Groupwise {
+                match self { $(GroupPenalty::$name(penalty) => penalty,)* }
+            }
+        }
+    };
+}
+
+register! {
+    lasso::Lasso,
+    exclusive::Exclusive,
+    exclusive_linear::ExclusiveLinear,
+    cges::Cges,
+    cges_linear::CgesLinear,
+    log::GroupLog,
+    l1_l2::L1L2,
+}
+
+impl GroupPenalty {
+    /// The name in text form, without parameters.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.rule().name()
+    }
+
+    /// Checks every shape parameter against its domain.
+    ///
+    /// # Errors
+    /// [`crate::Error::Domain`] naming parameter, value and allowed range.
+    pub fn check(&self) -> Result<()> {
+        for p in self.rule().parameters() {
+            require(p.domain.contains(p.value), self.name(), p.name, p.value, p.domain)?;
+        }
+        Ok(())
+    }
+
+    /// The operator on one group, in float64; t = step size * lambda, multiplied by the weight that the group's size
+    /// gives it. A group with a member that is not finite becomes NaN; t = 0 is the identity.
+    #[must_use]
+    pub fn apply(&self, t: f64, x: &[f64]) -> Vec<f64> {
+        if x.iter().any(|v| !v.is_finite()) {
+            return vec![f64::NAN; x.len()];
+        }
+        let shrink = self.shrink(t * self.rule().size_weight(x.len() as u64), x);
+        x.iter().enumerate().map(|(k, &x)| shrink.apply(k, x)).collect()
+    }
+
+    /// As [`Groupwise::shrink`], and the identity for t = 0.
+    pub(crate) fn shrink(&self, t: f64, x: &[f64]) -> Shrink {
+        if t == 0.0 { Shrink::IDENTITY } else { self.rule().shrink(t, x) }
+    }
+}
+
+/// A group penalty with its weight, on the groups of one tensor.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Group {
+    /// The penalty.
+    pub penalty: GroupPenalty,
+    /// Its weight.
+    pub lambda: f64,
+    /// The groups.
+    pub groups: Groups,
+}
+
+impl Group {
+    /// A penalty on groups.
+    #[must_use]
+    pub fn new(penalty: GroupPenalty, lambda: f64, groups: Groups) -> Self {
+        Group { penalty, lambda, groups }
+    }
+
+    /// The factor of t for group `g`, as the kernel has it: that of its size times the user's.
+    #[must_use]
+    pub fn weight(&self, g: u64) -> f32 {
+        (self.penalty.rule().size_weight(self.groups.size(g)) * f64::from(self.groups.weight(g))) as f32
+    }
+}
+
+/// sqrt(sum x^2), safe against overflow.
+pub(super) fn norm(x: impl Iterator<Item = f64> + Clone) -> f64 {
+    let peak = x.clone().fold(0.0, |m: f64, v| m.max(v.abs()));
+    if peak == 0.0 { 0.0 } else { peak * x.map(|v| (v / peak) * (v / peak)).sum::<f64>().sqrt() }
+}
