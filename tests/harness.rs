@@ -207,7 +207,7 @@ fn a_wrong_state_is_found_for_every_base_step_that_has_one() {
     let none: Penalty = "none".parse().expect("a penalty of the register");
     for base in Base::all().into_iter().filter(|b| b.states() > 0) {
         let twin = Reference::new(base, none, 0.0, 1.0, &hyper);
-        let before = Element { w: 0.7, g: 0.3, m: -0.2, v: 0.1 };
+        let before = Element { w: 0.7, g: 0.3, m: -0.2, v: 0.1, ..Element::default() };
         let (after, finite) = twin.step(before);
         assert!(finite && twin.judge(before, after).ok, "{base}");
         let off = |x: f32| f32::from_bits(x.to_bits() + 100);

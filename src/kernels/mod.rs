@@ -3,7 +3,9 @@
 //! A room `<name>` is the folder `kernels/<name>/` (`mod.rs`, `reference.rs`, `cases.rs`, `bench.rs`) and the
 //! shader `shaders/<name>.wgsl`, whose entry point is `<name>`.
 
+pub mod group;
 mod pipelines;
+pub mod solver;
 pub mod step;
 
 pub use pipelines::Kernels;

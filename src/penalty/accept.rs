@@ -91,3 +91,23 @@ pub fn accept(prox: &Prox, step_error: f64, x: Approx, got: f32) -> Verdict {
     let ok = flushed || (ax >= zero_below && distance <= bound && excess <= allowed);
     verdict(ok, backward, bound)
 }
+
+/// The lowest and the highest result that [`accept`] may pass, for an x known to within its error: what a kernel that
+/// goes on computing with the result may have in hand.
+#[must_use]
+pub(crate) fn interval(prox: &Prox, x: Approx) -> (f64, f64) {
+    let rule = prox.penalty.rule();
+    let identity = prox.step * prox.lambda == 0.0;
+    let (ax, y) = (x.value.abs(), prox.apply(x.value).abs());
+    let stretch = if identity || y == 0.0 { 1.0 } else { 1.0 + prox.step * rule.curvature(prox.lambda, y) };
+    let unit = ulp(ax).max(stretch.max(0.0) * ulp(y));
+    // hard thresholds and jumps are rounded constants as well
+    let edge = if identity { 0.0 } else { 2.0 * BAND * prox.threshold.at };
+    let near = (ax - prox.threshold.at).abs() <= x.error + edge;
+    let reach = x.error
+        + if identity { 0.0 } else { rule.backward_ulps().max(KINK) * unit }
+        + if near { edge } else { 0.0 };
+    let (low, high) = (prox.apply(x.value - reach), prox.apply(x.value + reach));
+    let flushed = |y: f64, towards: f64| if y.abs() <= FLUSH { towards * FLUSH.min(reach) } else { y };
+    if low == 0.0 && high == 0.0 { (0.0, 0.0) } else { (flushed(low, -1.0), flushed(high, 1.0)) }
+}

@@ -21,6 +21,7 @@ mod jump;
 mod prox;
 mod text;
 
+pub(crate) use accept::interval;
 pub use accept::{Verdict, accept};
 pub use domain::{Domain, Parameter, WEIGHT};
 pub use group::{Group, GroupPenalty, Shrink};
@@ -97,6 +98,11 @@ pub trait Elementwise: std::fmt::Debug + Send + Sync {
     /// x(y) = y + step * slope(y) evaluated exactly at the returned y. [`accept`] says what counts as an ULP
     /// where x'(y) > 1.
     fn backward_ulps(&self) -> f64;
+
+    /// How far a kernel's value of [`Elementwise::slope`] may lie from it: few roundings for rational slopes.
+    fn slope_error(&self, lambda: f64, y: f64) -> f64 {
+        16.0 * crate::accuracy::ulp(self.slope(lambda, y))
+    }
 
     /// The WGSL file, defining `struct Constants` and `fn prox(ax: f32, k: Constants) -> f32`.
     fn wgsl(&self) -> &'static str;

@@ -1,8 +1,7 @@
 //! The easy layer: weights and gradients in host memory, steps on a GPU or on the CPU.
 
-use rayon::prelude::*;
-
-use super::plan::{Plan, Schedule, Tensor, check_spec, reference};
+use super::plan::{Plan, Schedule, Tensor, check_spec};
+use super::twin::Twin;
 use super::{Spec, Verification, Verify};
 use crate::error::{Error, Result};
 use crate::gpu::{self, Context, Readback, View};
@@ -88,8 +87,11 @@ impl HostSchedule {
         base.check()?;
         verify.check()?;
         // here, and not by binding alone: nothing is allocated before all is known to be right
-        for spec in specs {
+        for (spec, w) in specs.iter().zip(weights) {
             check_spec(base, spec)?;
+            if let Some(group) = &spec.group {
+                same(&spec.name, "length of W", w.len(), group.groups.length() as usize)?;
+            }
         }
         let lengths = specs.iter().zip(weights).map(|(s, w)| (s.name.clone(), w.len())).collect();
         let engine = match backend {
@@ -129,24 +131,32 @@ impl HostSchedule {
             Engine::Cpu { specs, tensors } => {
                 let mut nonfinite = Vec::with_capacity(tensors.len());
                 for (k, tensor) in tensors.iter_mut().enumerate() {
-                    let twin = reference(self.base, &specs[k], &hyper);
-                    let gradient = gradients.get(k);
-                    let bad = tensor
-                        .par_iter_mut()
-                        .zip(weights[k].par_iter_mut())
-                        .enumerate()
-                        .with_min_len(1024)
-                        .map(|(i, (element, w))| {
-                            element.g = gradient.map_or(0.0, |g| g[i]);
-                            let (after, finite) = twin.step(*element);
-                            *element = after;
-                            *w = after.w;
-                            u32::from(!finite)
-                        })
-                        .sum();
-                    nonfinite.push(bad);
+                    if let Some(gradient) = gradients.get(k) {
+                        tensor.iter_mut().zip(*gradient).for_each(|(e, &g)| e.g = g);
+                    }
+                    nonfinite.push(Twin::new(self.base, &specs[k], &hyper).step(tensor));
+                    weights[k].iter_mut().zip(&*tensor).for_each(|(w, e)| *w = e.w);
                 }
                 Ok(StepReport { nonfinite })
+            }
+        }
+    }
+
+    /// The sparse copies of variable splitting, its results: per tensor, none where it has another solver.
+    ///
+    /// # Errors
+    /// The errors of the device.
+    pub fn copies(&self) -> Result<Vec<Option<Vec<f32>>>> {
+        match &self.engine {
+            Engine::Gpu { context, plan, .. } => {
+                let _ = (context, plan);
+                Ok(vec![None; self.lengths.len()])
+            }
+            Engine::Cpu { specs, tensors } => {
+                let copy = |(spec, tensor): (&Spec, &Vec<Element>)| {
+                    spec.solver.has_copy().then(|| tensor.iter().map(|e| e.copy).collect())
+                };
+                Ok(specs.iter().zip(tensors).map(copy).collect())
             }
         }
     }

@@ -8,14 +8,17 @@
 mod host;
 mod plan;
 mod staging;
+mod twin;
 mod verify;
 
 pub use host::{Backend, HostSchedule, StepReport};
 pub use plan::{Plan, Schedule, Tensor};
 pub use verify::{FirstMismatch, TensorReport, Verification, Verify};
 
-use crate::error::{Result, require};
-use crate::penalty::{Penalty, WEIGHT};
+use crate::error::{Error, Result, require};
+use crate::kernels::solver::Solver;
+use crate::kernels::step::Base;
+use crate::penalty::{Group, GroupPenalty, Penalty, WEIGHT};
 
 /// One tensor of a schedule: its name in messages and what is done to it.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,13 +32,17 @@ pub struct Spec {
     pub lambda: f64,
     /// A factor of the learning rate, 1 for most tensors.
     pub rate_scale: f64,
+    /// A penalty of groups of weights, whose operator follows the elementwise one.
+    pub group: Option<Group>,
+    /// How the penalties enter the step.
+    pub solver: Solver,
 }
 
 impl Spec {
     /// A tensor with its penalty and lambda, at the full learning rate.
     #[must_use]
     pub fn new(name: impl Into<String>, penalty: Penalty, lambda: f64) -> Self {
-        Spec { name: name.into(), penalty, lambda, rate_scale: 1.0 }
+        Spec { name: name.into(), penalty, lambda, rate_scale: 1.0, group: None, solver: Solver::Proximal }
     }
 
     /// The same tensor at `scale` times the learning rate.
@@ -44,11 +51,88 @@ impl Spec {
         Spec { rate_scale: scale, ..self }
     }
 
-    /// Checks the penalty's parameters, lambda and the rate's scale.
+    /// The same tensor with a penalty of groups.
+    ///
+    /// ```
+    /// use maf_srl::penalty::{Group, Groups, Layout};
+    /// use maf_srl::schedule::Spec;
+    /// // the sparse group lasso on the neurons of a layer [128, 64]
+    /// let rows = Groups::new(Layout::Rows, &[128, 64])?;
+    /// let lasso = Group::new("lasso(weight=sqrt-size)".parse()?, 1e-3, rows);
+    /// let spec = Spec::new("fc1.weight", "l1".parse()?, 1e-3).with_group(lasso);
+    /// # spec.check()?;
+    /// # Ok::<(), maf_srl::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_group(self, group: Group) -> Self {
+        Spec { group: Some(group), ..self }
+    }
+
+    /// The same tensor with another solver.
+    #[must_use]
+    pub fn with_solver(self, solver: Solver) -> Self {
+        Spec { solver, ..self }
+    }
+
+    /// How many arrays the tensor keeps beside its weights: the base step's states, and the copy of variable splitting.
+    #[must_use]
+    pub fn states(&self, base: Base) -> usize {
+        base.states() + usize::from(self.solver.has_copy())
+    }
+
+    /// Whether there is a kernel for this tensor after `base`.
+    fn check_base(&self, base: Base) -> Result<()> {
+        let refuse = |what: String, allowed: &str| {
+            Err(Error::Unsupported { place: self.name.clone(), what, allowed: allowed.into() })
+        };
+        let plain = self.group.is_none() && self.solver == Solver::Proximal;
+        if matches!(base, Base::AdamMetric(_)) && !plain {
+            return refuse(
+                format!("{} with groups or with the solver {}", base.name(), self.solver),
+                "elementwise penalties and the solver proximal, or adam",
+            );
+        }
+        if self.solver == Solver::Proximal {
+            return Ok(());
+        }
+        if !base.has_gradient() {
+            return refuse(
+                format!("the solver {} after {}", self.solver, base.name()),
+                "base steps with a gradient",
+            );
+        }
+        match &self.group {
+            Some(group) if !matches!(group.penalty, GroupPenalty::Lasso(_)) => refuse(
+                format!("the solver {} with the group penalty {}", self.solver, group.penalty.name()),
+                "lasso, or the solver proximal",
+            ),
+            _ if self.solver == Solver::Subgradient && self.penalty.name() == "l0" => refuse(
+                "the subgradient of l0, which is zero wherever it exists".into(),
+                "another penalty, or another solver",
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks the parameters of the penalties and of the solver, the lambdas and the rate's scale.
     ///
     /// # Errors
-    /// [`crate::Error::Domain`] naming tensor, parameter, value and range.
+    /// [`crate::Error::Domain`] naming tensor, parameter, value and range; [`crate::Error::Unsupported`] for group weights
+    /// that the penalty does not take.
     pub fn check(&self) -> Result<()> {
+        self.solver.check()?;
+        if let Some(group) = &self.group {
+            group.penalty.check()?;
+            let name = format!("{}: group penalty", self.name);
+            require(WEIGHT.contains(group.lambda), &name, "lambda", group.lambda, WEIGHT)?;
+            if group.groups.weighted() && !group.penalty.rule().weighable() {
+                return Err(Error::Unsupported {
+                    place: self.name.clone(),
+                    what: format!("weights of single groups with {}", group.penalty.name()),
+                    allowed: "groups without weights".into(),
+                });
+            }
+        }
         self.penalty.check()?;
         require(WEIGHT.contains(self.lambda), &self.name, "lambda", self.lambda, WEIGHT)?;
         require(WEIGHT.contains(self.rate_scale), &self.name, "rate scale", self.rate_scale, WEIGHT)

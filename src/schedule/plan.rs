@@ -189,6 +189,7 @@ impl Schedule {
 /// Whether a tensor's numbers are in their domains, and its penalty has a kernel after this base step.
 pub(super) fn check_spec(base: Base, spec: &Spec) -> Result<()> {
     spec.check()?;
+    spec.check_base(base)?;
     Variant::new(base, spec.penalty, Width::Scalar).map(drop)
 }
 
@@ -434,9 +435,4 @@ impl Plan {
         self.checker.join();
         self.checker.result()
     }
-}
-
-/// The twin of one tensor at one step.
-pub(super) fn reference(base: Base, spec: &Spec, hyper: &Hyper) -> Reference {
-    Reference::new(base, spec.penalty, spec.lambda, spec.rate_scale, hyper)
 }

@@ -6,15 +6,14 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rand::SeedableRng;
-use rand::seq::index::sample;
-use rayon::prelude::*;
-
 use super::Spec;
-use super::plan::{Bound, reference};
+use super::plan::Bound;
+use super::twin::Twin;
 use crate::error::{Error, Result};
 use crate::gpu;
-use crate::kernels::step::{Base, Element, Hyper, Reference};
+use crate::kernels::step::{Base, Element, Hyper};
+use rand::SeedableRng;
+use rand::seq::index::sample;
 
 /// Which steps and tensors are checked against the float64 reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,16 +98,21 @@ pub struct TensorReport {
 }
 
 impl TensorReport {
-    fn merge(&mut self, other: &TensorReport) {
+    /// Keeps the earliest mismatch.
+    pub(super) fn keep_first(&mut self, found: FirstMismatch) {
+        let earlier = |a: &FirstMismatch| (a.step, a.index) <= (found.step, found.index);
+        if !self.first_mismatch.as_ref().is_some_and(earlier) {
+            self.first_mismatch = Some(found);
+        }
+    }
+
+    pub(super) fn merge(&mut self, other: &TensorReport) {
         self.checked += other.checked;
         self.mismatches += other.mismatches;
         self.in_band += other.in_band;
         self.max_ulps = self.max_ulps.max(other.max_ulps);
-        let earlier = |a: &FirstMismatch, b: &FirstMismatch| (a.step, a.index) <= (b.step, b.index);
-        match (&self.first_mismatch, &other.first_mismatch) {
-            (Some(mine), Some(theirs)) if earlier(mine, theirs) => {}
-            (_, Some(theirs)) => self.first_mismatch = Some(theirs.clone()),
-            (_, None) => {}
+        if let Some(theirs) = &other.first_mismatch {
+            self.keep_first(theirs.clone());
         }
     }
 }
@@ -164,45 +168,6 @@ impl Verification {
             ))),
         }
     }
-}
-
-/// Compares elements `first..` of a tensor.
-pub(super) fn compare(
-    reference: &Reference,
-    step: u64,
-    first: u64,
-    count: usize,
-    element: impl Fn(usize) -> (Element, Element) + Sync,
-) -> TensorReport {
-    const CHUNK: usize = 4096;
-    (0..count.div_ceil(CHUNK))
-        .into_par_iter()
-        .map(|chunk| {
-            let mut report = TensorReport::default();
-            for k in chunk * CHUNK..count.min((chunk + 1) * CHUNK) {
-                let (before, after) = element(k);
-                let v = reference.judge(before, after);
-                report.checked += 1;
-                report.in_band += u64::from(v.in_band);
-                if v.ok {
-                    report.max_ulps = report.max_ulps.max(v.ulps);
-                    continue;
-                }
-                report.mismatches += 1;
-                report.first_mismatch.get_or_insert(FirstMismatch {
-                    step,
-                    index: first + k as u64,
-                    got: after.w,
-                    expected: v.expected,
-                    bound: v.bound,
-                });
-            }
-            report
-        })
-        .reduce(TensorReport::default, |mut a, b| {
-            a.merge(&b);
-            a
-        })
 }
 
 /// Elements of one tensor inside a staging buffer.
@@ -399,10 +364,10 @@ impl Checker {
                     copy(encoder, tensors, piece, k, &staging, &mut to);
                 }
             }
-            let work: Vec<(Piece, Reference)> = batch
+            let work: Vec<(Piece, Twin)> = batch
                 .pieces
                 .iter()
-                .map(|p| (p.clone(), reference(self.base, &tensors[p.tensor].spec, &open.hyper)))
+                .map(|p| (p.clone(), Twin::new(self.base, &tensors[p.tensor].spec, &open.hyper)))
                 .collect();
             let (spare, mapped) = (self.spare.clone(), staging.clone());
             let mut ticket = Ticket::new(self.shared.clone());
@@ -484,8 +449,8 @@ fn copy(
 }
 
 /// Compares a batch that has arrived.
-fn finish(ticket: &Ticket, base: Base, step: u64, values: &[f32], work: &[(Piece, Reference)]) {
-    for (piece, reference) in work {
+fn finish(ticket: &Ticket, base: Base, step: u64, values: &[f32], work: &[(Piece, Twin)]) {
+    for (piece, twin) in work {
         let count = piece.count as usize;
         let start = piece.offset as usize / 4;
         let array = |k: usize, i: usize| values[start + k * count + i];
@@ -494,11 +459,18 @@ fn finish(ticket: &Ticket, base: Base, step: u64, values: &[f32], work: &[(Piece
         let element = |i: usize| {
             let g = if gradient == 1 { array(1, i) } else { 0.0 };
             let state = |k: usize, from: usize| if base.states() > k { array(from + k, i) } else { 0.0 };
-            let before = Element { w: array(0, i), g, m: state(0, 1 + gradient), v: state(1, 1 + gradient) };
-            let after = Element { w: array(arrays, i), g, m: state(0, arrays + 1), v: state(1, arrays + 1) };
+            let before = Element {
+                w: array(0, i),
+                g,
+                m: state(0, 1 + gradient),
+                v: state(1, 1 + gradient),
+                copy: 0.0,
+            };
+            let after =
+                Element { w: array(arrays, i), m: state(0, arrays + 1), v: state(1, arrays + 1), ..before };
             (before, after)
         };
-        let report = compare(reference, step, piece.first, count, element);
+        let report = twin.compare(step, piece.first, count, element);
         ticket.shared.lock().found.add(piece.tensor, &report);
     }
 }

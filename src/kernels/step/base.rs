@@ -13,6 +13,7 @@ use std::ops::Bound::{Excluded, Included};
 pub struct Hyper {
     rate: f64,
     lambda_scale: f64,
+    beta_scale: f64,
     step: u64,
 }
 
@@ -24,7 +25,7 @@ impl Hyper {
     pub fn new(rate: f64, step: u64) -> Result<Self> {
         require(WEIGHT.contains(rate), "hyper-parameters", "learning rate", rate, WEIGHT)?;
         require(step >= 1, "hyper-parameters", "step", step as f64, "[1, inf)")?;
-        Ok(Hyper { rate, lambda_scale: 1.0, step })
+        Ok(Hyper { rate, lambda_scale: 1.0, beta_scale: 1.0, step })
     }
 
     /// The same step with every tensor's lambda multiplied by `scale`, for schedules of lambda.
@@ -34,6 +35,16 @@ impl Hyper {
     pub fn with_lambda_scale(self, scale: f64) -> Result<Self> {
         require(WEIGHT.contains(scale), "hyper-parameters", "lambda scale", scale, WEIGHT)?;
         Ok(Hyper { lambda_scale: scale, ..self })
+    }
+
+    /// The same step with every tensor's beta multiplied by `scale`: variable splitting makes it grow.
+    ///
+    /// # Errors
+    /// [`Error::Domain`] where `scale` is outside (0, 1e6].
+    pub fn with_beta_scale(self, scale: f64) -> Result<Self> {
+        const SCALE: Domain = Domain(Excluded(0.0), Included(1e6));
+        require(SCALE.contains(scale), "hyper-parameters", "beta scale", scale, SCALE)?;
+        Ok(Hyper { beta_scale: scale, ..self })
     }
 
     /// The learning rate.
@@ -46,6 +57,12 @@ impl Hyper {
     #[must_use]
     pub fn lambda_scale(&self) -> f64 {
         self.lambda_scale
+    }
+
+    /// The factor of every tensor's beta.
+    #[must_use]
+    pub fn beta_scale(&self) -> f64 {
+        self.beta_scale
     }
 
     /// The number of the step, from 1.

@@ -91,6 +91,7 @@ fn random(rng: &mut impl Rng) -> Element {
         g: signed(rng, 1.0),
         m: signed(rng, 0.5),
         v: rng.random_range(0.1f32..1.0),
+        ..Element::default()
     }
 }
 
@@ -287,7 +288,7 @@ impl Loaded for OnDevice {
         let places: Vec<u64> = windows.into_iter().flatten().collect();
         let before = |i: usize| self.host[(places[i] % self.host.len() as u64) as usize];
         let state = |k: usize, i: usize| arrays.get(2 + k).map_or(0.0, |values| values[i]);
-        let after = |i: usize| Element { w: arrays[0][i], g: before(i).g, m: state(0, i), v: state(1, i) };
+        let after = |i: usize| Element { w: arrays[0][i], m: state(0, i), v: state(1, i), ..before(i) };
         let mut outcome =
             compare(places.len(), |i| self.reference.judge(before(i), after(i)), |i| after(i).w);
         if let Some(k) = self.gradient() {

@@ -171,7 +171,7 @@ impl Step {
                     12 => (0.0, -1e-40),
                     _ => (state(&mut rng), state(&mut rng).abs()),
                 };
-                Element { w, g, m, v }
+                Element { w, g, m, v, ..Element::default() }
             })
             .collect()
     }
@@ -253,6 +253,7 @@ impl Case for Step {
             g: before[i].g,
             m: if self.base.states() > 0 { value(1 + gradient, i) } else { 0.0 },
             v: if self.base.states() > 1 { value(2 + gradient, i) } else { 0.0 },
+            ..before[i]
         };
         let mut outcome = compare(self.length, |i| reference.judge(before[i], after(i)), |i| after(i).w);
 

@@ -28,7 +28,7 @@ mod base;
 mod bench;
 mod cases;
 mod dispatch;
-mod reference;
+pub(in crate::kernels) mod reference;
 
 pub use base::{Adam, Base, Hyper};
 pub use dispatch::{Dispatches, Job};

@@ -16,6 +16,8 @@ pub struct Element {
     pub m: f32,
     /// Second state: Adam's second moment.
     pub v: f32,
+    /// The sparse copy that variable splitting keeps beside the weight; no other step reads or writes it.
+    pub copy: f32,
 }
 
 /// The step in float64, with the f32 constants that the kernel sees.
@@ -27,16 +29,27 @@ pub struct Reference {
 }
 
 /// What the base step makes of an element.
-struct Moved {
-    point: Approx,
+#[derive(Clone, Copy, Debug)]
+pub(in crate::kernels) struct Moved {
+    pub point: Approx,
     /// What the step size of the prox is multiplied by.
     scale: Approx,
-    m: Approx,
-    v: Approx,
+    pub m: Approx,
+    pub v: Approx,
+}
+
+impl Moved {
+    /// Whether what a kernel stored as states is within their errors.
+    pub fn states_hold(&self, states: usize, after: Element) -> bool {
+        [self.m, self.v][..states]
+            .iter()
+            .zip([after.m, after.v])
+            .all(|(want, got)| (f64::from(got) - want.value).abs() <= want.error)
+    }
 }
 
 /// The f32 number that the kernel sees.
-fn f32_of(x: f64) -> f64 {
+pub(in crate::kernels) fn f32_of(x: f64) -> f64 {
     f64::from(x as f32)
 }
 
@@ -81,9 +94,14 @@ impl Reference {
     }
 
     /// The base step's formulas.
-    fn advance(&self, e: Element) -> Moved {
+    pub(in crate::kernels) fn advance(&self, e: Element) -> Moved {
+        self.advance_with(e, Approx::exact(f64::from(e.g)))
+    }
+
+    /// The same with a gradient that is known to within an error.
+    pub(in crate::kernels) fn advance_with(&self, e: Element, g: Approx) -> Moved {
         let exact = |x: f32| Approx::exact(f64::from(x));
-        let [w, g, m, v] = [e.w, e.g, e.m, e.v].map(exact);
+        let [w, m, v] = [e.w, e.m, e.v].map(exact);
         let c = self.row.base.map(exact);
         let one = Approx::exact(1.0);
         match self.base {
@@ -106,7 +124,7 @@ impl Reference {
     }
 
     /// Whether every input that the base step reads is finite, and a second moment not negative.
-    fn readable(&self, e: Element) -> bool {
+    pub(in crate::kernels) fn readable(&self, e: Element) -> bool {
         e.w.is_finite()
             && (!self.base.has_gradient() || e.g.is_finite())
             && (self.base.states() < 1 || e.m.is_finite())
@@ -117,12 +135,12 @@ impl Reference {
     fn poisoned(&self, e: Element) -> Element {
         match self.base {
             Base::Prox => e,
-            _ => Element { w: f32::NAN, g: e.g, m: f32::NAN, v: f32::NAN },
+            _ => Element { w: f32::NAN, m: f32::NAN, v: f32::NAN, ..e },
         }
     }
 
     /// Whether the point and the states stay in the range of f32.
-    fn fits(&self, moved: &Moved) -> impl Iterator<Item = Option<bool>> + Clone {
+    pub(in crate::kernels) fn fits(&self, moved: &Moved) -> impl Iterator<Item = Option<bool>> + Clone {
         [moved.point, moved.m, moved.v].into_iter().take(1 + self.base.states()).map(Approx::finite)
     }
 
@@ -151,7 +169,7 @@ impl Reference {
         // what is too small for f32 becomes a zero as well, and zeros are +0.0
         let w = prox.apply(moved.point.value) as f32;
         let w = if w == 0.0 { 0.0 } else { w };
-        let after = Element { w, g: e.g, m: moved.m.value as f32, v: moved.v.value as f32 };
+        let after = Element { w, m: moved.m.value as f32, v: moved.v.value as f32, ..e };
         (after, true)
     }
 
@@ -167,7 +185,6 @@ impl Reference {
             return verdict(is_poisoned, f64::from(poisoned.w));
         }
         let moved = self.advance(before);
-        let states = [moved.m, moved.v];
         let mut fits = self.fits(&moved);
         if fits.clone().any(|fit| fit == Some(false)) {
             // a point that overflows leaves finite states behind, states that overflow do not
@@ -178,12 +195,8 @@ impl Reference {
         }
         let (prox, step_error) = self.prox_at(moved.scale);
         let v = accept(&prox, step_error, moved.point, after.w);
-        let states_ok = states[..self.base.states()]
-            .iter()
-            .zip([after.m, after.v])
-            .all(|(want, got)| (f64::from(got) - want.value).abs() <= want.error);
         Judgement {
-            ok: v.ok && states_ok,
+            ok: v.ok && moved.states_hold(self.base.states(), after),
             in_band: v.in_band,
             ulps: v.ulps,
             expected: v.expected,

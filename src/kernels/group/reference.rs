@@ -1,0 +1,195 @@
+//! The float64 twin of the step with groups.
+
+use super::Row;
+use crate::accuracy::{Approx, ulp};
+use crate::kernels::Judgement;
+use crate::kernels::step::reference::f32_of;
+use crate::kernels::step::{self, Base, Element, Hyper};
+use crate::penalty::{Group, Penalty, Shrink, interval};
+
+/// Half the relative width of the band round a threshold in which either branch is right.
+const BAND: f64 = 1.0 / 1048576.0;
+
+/// The step in float64 on whole groups, with the f32 constants that the kernel sees.
+#[derive(Clone, Debug)]
+pub struct Reference {
+    base: Base,
+    step: step::Reference,
+    group: Group,
+    /// rate * lambda of the group penalty.
+    t: f64,
+}
+
+impl Reference {
+    /// The twin for one tensor and one row of hyper-parameters; what the kernel sees as f32 is rounded first.
+    #[must_use]
+    pub fn new(
+        base: Base,
+        penalty: Penalty,
+        lambda: f64,
+        group: &Group,
+        rate_scale: f64,
+        hyper: &Hyper,
+    ) -> Self {
+        let rule = group.penalty.rule();
+        let values: Vec<f64> = rule.parameters().iter().map(|p| f32_of(p.value)).collect();
+        let group = Group { penalty: rule.with(&values), ..group.clone() };
+        let step = step::Reference::new(base, penalty, lambda, rate_scale, hyper);
+        let t = step.prox().step * f32_of(group.lambda * hyper.lambda_scale());
+        Reference { base, step, group, t }
+    }
+
+    /// The constants for the kernel.
+    #[must_use]
+    pub fn row(&self) -> Row {
+        let step::Row { base, prox } = self.step.row();
+        let largest = f64::from(f32::MAX);
+        let group = self.group.penalty.rule().constants(self.t).map(|c| c.clamp(-largest, largest) as f32);
+        Row { base, prox, group }
+    }
+
+    /// t of group `g`.
+    fn t_of(&self, g: u64) -> f64 {
+        self.t * f64::from(self.group.weight(g))
+    }
+
+    /// The step on the CPU of group `g`, whose members `before` holds in order. Returns how many of them are not finite
+    /// afterwards: all or none.
+    pub fn step(&self, g: u64, members: &mut [Element]) -> u32 {
+        let mut points = Vec::with_capacity(members.len());
+        let mut finite = true;
+        for e in members.iter_mut() {
+            let (after, sound) = self.step.step(*e);
+            finite &= sound;
+            points.push(f64::from(after.w));
+            *e = after;
+        }
+        if !finite {
+            members.iter_mut().for_each(|e| e.w = f32::from_bits(QUIET_NAN));
+            return members.len() as u32;
+        }
+        let shrink = self.group.penalty.shrink(self.t_of(g), &points);
+        for (k, e) in members.iter_mut().enumerate() {
+            let w = shrink.apply(k, points[k]) as f32;
+            e.w = if w == 0.0 { 0.0 } else { w };
+        }
+        0
+    }
+
+    /// Judges what a kernel made of group `g`: its members before and after the step, in order. One verdict per member.
+    ///
+    /// Each member's point and elementwise prox are known to within an interval; the group penalty says how far its
+    /// operator may move the result then; and its own arithmetic may miss by (16 + D/32) ULP of the largest member, D
+    /// being the longest chain of additions.
+    #[must_use]
+    pub fn judge(&self, g: u64, before: &[Element], after: &[Element]) -> Vec<Judgement> {
+        let verdict = |ok, expected| Judgement { ok, in_band: false, ulps: 0.0, expected, bound: 0.0 };
+        let all = |ok: &dyn Fn(&Element) -> bool| {
+            after.iter().map(|e| verdict(ok(e), f64::NAN)).collect::<Vec<_>>()
+        };
+        let poisoned = |e: &Element| e.w.to_bits() == QUIET_NAN;
+        if before.iter().any(|e| !self.step.readable(*e)) {
+            return all(&poisoned);
+        }
+        let moved: Vec<_> = before.iter().map(|e| self.step.advance(*e)).collect();
+        let mut fits = moved.iter().flat_map(|m| self.step.fits(m));
+        if fits.clone().any(|fit| fit == Some(false)) {
+            return all(&poisoned);
+        }
+        let mut undecided = fits.any(|fit| fit.is_none());
+        let ranges: Vec<(f64, f64)> = moved.iter().map(|m| interval(self.step.prox(), m.point)).collect();
+        let sum: f64 = ranges.iter().map(|r| r.0.abs().max(r.1.abs())).sum();
+        // sums beyond the range of f32 make the group NaN
+        undecided |= sum > 0.25 * f64::from(f32::MAX);
+        if undecided && after.iter().all(|e| poisoned(e)) {
+            return all(&poisoned);
+        }
+        let z: Vec<f64> = ranges.iter().map(|r| 0.5 * (r.0 + r.1)).collect();
+        let error: Vec<f64> = ranges.iter().map(|r| 0.5 * (r.1 - r.0)).collect();
+        let t = self.t_of(g);
+        let peak = z.iter().zip(&error).fold(0.0, |m: f64, (z, e)| m.max(z.abs() + e));
+        let rule = self.group.penalty.rule();
+        let shrink = self.group.penalty.shrink(t, &z);
+        let identity = t == 0.0;
+        let around = if identity {
+            z.iter().zip(&error).map(|(z, e)| ((z.abs() - e).max(0.0), z.abs() + e)).collect()
+        } else {
+            rule.range(t, &z, &error)
+        };
+        let slack = if identity { 0.0 } else { (16.0 + chain(z.len()) / 32.0) * ulp(peak) };
+        let inflated: Vec<f64> = z.iter().zip(&error).map(|(z, e)| (z.abs() + e) * (1.0 + BAND)).collect();
+        let gone = shrink.after == 0.0 && self.group.penalty.shrink(t, &inflated).after == 0.0;
+        let certainly_zero = |k: usize| match shrink {
+            Shrink { after: 0.0, .. } => gone,
+            Shrink { only: Some(only), .. } => k != only && around[k].1 == 0.0,
+            Shrink { before, threshold, .. } => {
+                let most = before * (z[k].abs() + error[k]);
+                around[k].1 == 0.0 && (most + 8.0 * slack < threshold || most == 0.0)
+            }
+        };
+        let states = self.base.states();
+        (0..z.len())
+            .map(|k| {
+                let got = after[k].w;
+                let expected = shrink.apply(k, z[k]);
+                let (low, high) = around[k];
+                let magnitude = f64::from(got.abs());
+                let sign_ok = got == 0.0 || z[k].abs() <= error[k] || (got > 0.0) == (z[k] > 0.0);
+                let zero_ok = got != 0.0 || (got.to_bits() == 0 && low <= slack + ulp(0.0));
+                let small_ok = got == 0.0 || !certainly_zero(k);
+                let excess = (low - magnitude).max(magnitude - high).max(0.0);
+                let ok = got.is_finite()
+                    && sign_ok
+                    && zero_ok
+                    && small_ok
+                    && excess <= slack
+                    && moved[k].states_hold(states, after[k]);
+                Judgement {
+                    ok,
+                    in_band: low <= slack && high > slack && (low == 0.0),
+                    ulps: excess / ulp(peak),
+                    expected,
+                    bound: slack + 0.5 * (high - low),
+                }
+            })
+            .collect()
+    }
+
+    /// Whether the objective at what the kernel returned is the least one, to within 1e-6 |x|^2 / 2: for steps without a
+    /// base step and an elementwise penalty, where x is known exactly. The test for ill-conditioned directions.
+    #[must_use]
+    pub fn optimal(&self, g: u64, before: &[Element], after: &[Element]) -> bool {
+        let rule = self.group.penalty.rule();
+        let t = self.t_of(g);
+        let x: Vec<f64> = before.iter().map(|e| f64::from(e.w)).collect();
+        let got: Vec<f64> = after.iter().map(|e| f64::from(e.w)).collect();
+        let shrink = self.group.penalty.shrink(t, &x);
+        let best: Vec<f64> = x.iter().enumerate().map(|(k, &x)| shrink.apply(k, x)).collect();
+        let objective = |y: &[f64]| {
+            let distance: f64 = y.iter().zip(&x).map(|(y, x)| (y - x) * (y - x)).sum();
+            t * rule.value(y) + 0.5 * distance
+        };
+        let scale: f64 = 0.5 * x.iter().map(|x| x * x).sum::<f64>();
+        !rule.is_prox() || objective(&got) <= objective(&best) + 1e-6 * scale
+    }
+
+    /// The twin's group.
+    #[must_use]
+    pub fn group(&self) -> &Group {
+        &self.group
+    }
+
+    /// The point before the group's operator, to within its error; for the cases.
+    pub(super) fn point(&self, e: Element) -> Approx {
+        self.step.advance(e).point
+    }
+}
+
+/// What a group with a member that is not finite becomes.
+pub(crate) const QUIET_NAN: u32 = 0x7fc0_0000;
+
+/// The longest chain of additions in a sum over `members`.
+fn chain(members: usize) -> f64 {
+    // sixteen words of an invocation and the tree of a workgroup; beyond, chunks of 64 words and their sum
+    if members <= 4096 { 24.0 } else { 72.0 + (members as f64 / 16384.0 / 256.0).ceil() + 8.0 }
+}
