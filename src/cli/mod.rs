@@ -42,7 +42,7 @@ struct Tool {
 enum Command {
     Devices(devices::Devices),
     Prox(prox::Prox),
-    Train(Train),
+    Train(Box<Train>),
     Validate(validate::Validate),
     Bench(bench::Bench),
 }
