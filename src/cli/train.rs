@@ -33,7 +33,7 @@ pub struct Train {
     /// --method]
     #[arg(long, value_name = "LIST", allow_hyphen_values = true)]
     lambda: Option<String>,
-    /// The weight of the group penalty [default: the method's ratio, see --help of --method, times lambda]
+    /// The weight of the group penalty [default: lambda]
     #[arg(long, allow_negative_numbers = true)]
     group_lambda: Option<f64>,
     /// How weight matrices are divided into groups: auto, rows, columns, blocks:K, whole
@@ -201,11 +201,7 @@ fn help() -> String {
         Some(lambda) => format!("lambda {lambda}"),
         None => "no default lambda".into(),
     });
-    let named = |n: &method::Named| {
-        let ratio =
-            if n.ratio == 1.0 { String::new() } else { format!(", group lambda {} times that", n.ratio) };
-        format!("  {}  lambda {}{ratio}\n      {}\n", n.text(), n.lambda, n.about)
-    };
+    let named = |n: &method::Named| format!("  {}  lambda {}\n      {}\n", n.text(), n.lambda, n.about);
     let named: String = method::NAMED.iter().map(named).collect();
     format!(
         "Methods separated by commas: \"dense\" (no penalty), or penalties, with their default lambdas (for heavy-ball \
