@@ -75,7 +75,8 @@ fn measure_of(p: Partial) -> Measure {
     return Measure(norm, scale, p.sum, p.peak, p.count, p.index);
 }
 
-var<workgroup> partials: array<Partial, invocations>;
+// As many as there are invocations: naga 30 cannot size an array of structs by an override.
+var<workgroup> partials: array<Partial, 256>;
 
 // The whole of each group, from its invocations, by a fixed tree; every invocation gets its group's.
 fn reduced(p: Partial, index: u32, lane: Lane, lanes: u32) -> Partial {
