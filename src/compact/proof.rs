@@ -74,7 +74,8 @@ impl Compact {
     /// another type since.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] where an output differs, by more than the bound if something was folded; [`Error::Domain`]
+    /// [`Error::Mismatch`] where an output differs, by more than the bound if something was folded, or where a bias is more
+    /// than a rounding away from what was folded into it; [`Error::Domain`]
     /// for no inputs; [`Error::Shape`] where `large` is not the network that this one was made from.
     pub fn prove(&mut self, large: &[Layer], probe: Probe) -> Result<()> {
         require(probe.inputs > 0, "proof", "inputs", probe.inputs as f64, "[1, inf)")?;
@@ -92,6 +93,7 @@ impl Compact {
                 });
             }
         }
+        small.only_rounded()?;
         let folded = self.exact.iter().any(Option::is_some);
         let size = large.size();
         let found: Vec<One> = (0..probe.inputs)
@@ -203,6 +205,23 @@ impl Network<'_> {
 
     fn outputs(&self) -> usize {
         self.links.last().map_or(0, |link| link.outputs)
+    }
+
+    /// Checks that each bias that something was folded into is that value, rounded to f32, f16 or bf16.
+    fn only_rounded(&self) -> Result<()> {
+        for (layer, exact) in self.layers.iter().zip(self.exact) {
+            for (k, (&bias, &exact)) in layer.bias.iter().flatten().zip(exact.iter().flatten()).enumerate() {
+                // 2^-8 is half a unit of bf16, 2^-25 half the smallest f16; what is no number stays as it is
+                let near = (f64::from(bias) - exact).abs() <= exact.abs() * 2f64.powi(-8) + 2f64.powi(-25);
+                if exact.is_finite() && !near {
+                    return Err(Error::Mismatch(format!(
+                        "bias {k} of layer {:?} is {bias} in the small network; it should be {exact}, rounded",
+                        layer.name
+                    )));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Rows and columns of the pictures: none smaller than a kernel, and a multiple of what the dense layer behind the

@@ -386,18 +386,12 @@ impl Tensors {
                 });
             }
         }
-        let mut parts = self.parts.clone();
         for (name, shape, values) in new {
-            let found = parts.iter_mut().find_map(|part| match part {
-                Part::Values(tensor) if tensor.name == name => Some(tensor),
-                _ => None,
-            });
-            if let Some(tensor) = found {
+            if let Some(tensor) = self.iter_mut().find(|tensor| tensor.name == name) {
                 (tensor.shape, tensor.values) = (shape, values);
             }
         }
-        self.header = safetensors::reshaped(&self.source, &self.header, &parts)?;
-        self.parts = parts;
+        self.header = safetensors::reshaped(&self.source, &self.header, &self.parts)?;
         Ok(())
     }
 
