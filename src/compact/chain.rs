@@ -156,8 +156,14 @@ impl<'a> Chain<'a> {
     /// Lets neurons die until no more do.
     pub fn prune(&mut self) {
         let hidden = 1..self.links.len();
-        // Dead inputs travel forwards and dead outputs backwards.
-        while hidden.clone().chain(hidden.clone().rev()).fold(false, |any, level| self.sweep(level) || any) {}
+        let mut any = true;
+        while any {
+            any = false;
+            // Silence travels forwards, having no way out backwards.
+            for level in hidden.clone().chain(hidden.clone().rev()) {
+                any |= self.sweep(level);
+            }
+        }
     }
 
     /// Lets the neurons of one level die; whether any did.
