@@ -110,7 +110,7 @@ fn group(
         for (var i = 1u; ; i++) {
             let whole = reduced(tally_held(tile, site, lane, held, search.threshold, bad), index, lane, tile.lanes);
             // a sum beyond the range of f32 is as bad as a member that is not finite
-            bad = whole.bad + u32((bitcast<u32>(whole.sum) & 0x7fffffffu) >= 0x7f800000u);
+            bad = u32(whole.bad != 0u || (bitcast<u32>(whole.sum) & 0x7fffffffu) >= 0x7f800000u);
             if bad != 0u {
                 search.done = 1u;
             }

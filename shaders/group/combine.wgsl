@@ -15,8 +15,7 @@ fn group(
     let whole = reduced(p, index, Lane(index, 0u, 1u, 1u), invocations);
     if index == 0u && tile.groups > 0u {
         var state = load_state(tile.state);
-        let bad = whole.bad + u32((bitcast<u32>(whole.sum) & 0x7fffffffu) >= 0x7f800000u);
-        if bad != 0u {
+        if whole.bad != 0u || (bitcast<u32>(whole.sum) & 0x7fffffffu) >= 0x7f800000u {
             state.bad = 1u;
             state.search.done = 1u;
         }

@@ -85,7 +85,8 @@ fn values() -> Vec<Step> {
     all
 }
 
-/// Every base step before every group penalty, and every elementwise penalty before every group penalty.
+/// Every base step before every group penalty, and every elementwise penalty before the two kinds of group penalties:
+/// in closed form and searched for. The kernel is put together from independent files.
 fn pairs() -> Vec<Step> {
     let mut all = Vec::new();
     let bases = Base::all().into_iter().filter(|b| !matches!(b, Base::AdamMetric(_)));
@@ -94,7 +95,9 @@ fn pairs() -> Vec<Step> {
         .map(|base| (base, l1))
         .chain(Penalty::all().into_iter().map(|penalty| (Base::Gradient, penalty)));
     for (base, penalty) in pairs {
-        for group in GroupPenalty::all() {
+        let elementwise_alone = penalty != l1;
+        let searched = |g: &GroupPenalty| matches!(g, GroupPenalty::Lasso(_) | GroupPenalty::Exclusive(_));
+        for group in GroupPenalty::all().into_iter().filter(|g| !elementwise_alone || searched(g)) {
             for (rate, lambda, weight) in [(0.1, 0.3, 0.5), (1.0, 2.0, 0.1), (1e-3, 1e-2, 1e-2)] {
                 let elementwise = (penalty, lambda);
                 for (layout, size) in [(Layout::Rows, [50, 12]), (Layout::Columns, [9, 70])] {

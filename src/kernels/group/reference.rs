@@ -1,7 +1,7 @@
 //! The float64 twin of the step with groups.
 
 use super::Row;
-use crate::accuracy::{Approx, ulp};
+use crate::accuracy::ulp;
 use crate::kernels::Judgement;
 use crate::kernels::step::reference::f32_of;
 use crate::kernels::step::{self, Base, Element, Hyper};
@@ -111,7 +111,7 @@ impl Reference {
         let rule = self.group.penalty.rule();
         let shrink = self.group.penalty.shrink(t, &z);
         let identity = t == 0.0;
-        let around = if identity {
+        let around = if identity || peak == 0.0 {
             z.iter().zip(&error).map(|(z, e)| ((z.abs() - e).max(0.0), z.abs() + e)).collect()
         } else {
             rule.range(t, &z, &error)
@@ -177,11 +177,6 @@ impl Reference {
     #[must_use]
     pub fn group(&self) -> &Group {
         &self.group
-    }
-
-    /// The point before the group's operator, to within its error; for the cases.
-    pub(super) fn point(&self, e: Element) -> Approx {
-        self.step.advance(e).point
     }
 }
 
