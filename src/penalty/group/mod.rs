@@ -13,12 +13,16 @@
 //! below. Some of the published operators are no prox of their penalty; they have names of their own
 //! ([`Groupwise::is_prox`]).
 
+mod exact;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use super::{CONSTANTS, Parameter};
 use crate::error::{Result, require};
 
 pub use super::groups::{Groups, Layout};
+pub use exact::exact;
 
 /// What an operator does to the magnitudes of a group: `max(before |x| - threshold, 0) after`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -238,8 +242,13 @@ impl Group {
     }
 }
 
+/// The lowest and the highest magnitudes of members that may move by `error`.
+fn ends(x: &[f64], error: &[f64]) -> (Vec<f64>, Vec<f64>) {
+    x.iter().zip(error).map(|(x, e)| ((x.abs() - e).max(0.0), x.abs() + e)).unzip()
+}
+
 /// sqrt(sum x^2), safe against overflow.
-pub(super) fn norm(x: impl Iterator<Item = f64> + Clone) -> f64 {
+fn norm(x: impl Iterator<Item = f64> + Clone) -> f64 {
     let peak = x.clone().fold(0.0, |m: f64, v| m.max(v.abs()));
     if peak == 0.0 { 0.0 } else { peak * x.map(|v| (v / peak) * (v / peak)).sum::<f64>().sqrt() }
 }
