@@ -1,15 +1,20 @@
 //! The exact prox of a sum of an elementwise penalty and the group lasso.
 //!
 //! The prox of `t1 sum p(y_i) + t2 |y|_2` is in general not the elementwise prox followed by the group's: only for l1 is
-//! it (the sparse group lasso). Published "sparse group" steps (integrated TL1, SGL0, SGSCAD) use the composition. It is
-//! an algorithm of its own, and close to the exact prox at the small steps of training; [`exact()`] says how close.
+//! it (the sparse group lasso). Published "sparse group" steps (integrated TL1, SGL0, SGSCAD) use the composition, an
+//! algorithm of its own:
 //!
 //! | x | t1, t2 | p | composition | exact |
 //! |---|---|---|---|---|
 //! | (1.2) | 0.3, 0.4 | tl1(a=1) | (0.658389) | (0.550384) |
 //! | (1, 0.75) | 0.3, 0.4 | l0 | (0.6, 0) | (0, 0) |
 //! | (1.2, 0.9) | 0.3, 0.4 | tl1(a=1) | (0.723293, 0.471470) | (0.631530, 0.378630) |
-//! | (1.2, 0.9) | 3e-6, 4e-6 | tl1(a=1) | differs by 1.3e-12 of the largest member | |
+//!
+//! At the small steps of training the two are close. For tl1(a=1), t1 = t2 = t/2 and groups of four the largest difference
+//! seen is 0.63 t |x|, where |x| is about as small as the thresholds; for t = 1e-5 and |x| > 0.01 it is 1.3e-8 |x|, less
+//! than the last digit of an f32.
+
+use std::collections::VecDeque;
 
 use super::{GroupPenalty, Lasso, norm};
 use crate::error::{Result, require};
@@ -21,6 +26,9 @@ const NOISE: f64 = 1e-14;
 /// The relative width of r at which the search leaves the rest to root finding.
 const NARROW: f64 = 1e-7;
 
+/// The number of intervals after which the search takes the best it has.
+const LIMIT: usize = 8000;
+
 /// The prox of `step lambda sum p(y_i) + group_t |y|_2`, step, lambda and p being those of `prox`; ties go to 0. A group
 /// with a member that is not finite becomes NaN.
 ///
@@ -28,7 +36,8 @@ const NARROW: f64 = 1e-7;
 /// `y_i(r) = prox(x_i / s)` for the step size `step / s`, s = 1 + group_t / r. Left is a minimum in the one unknown r, of
 /// a function M with M'(r) = group_t/2 (1 - |y(r)|^2 / r^2). As |y(r)| grows with r, its values at the ends of an
 /// interval bound M in between; so intervals of r are halved until no other can hold a value lower than the lowest by
-/// 1e-14 |x|^2. One r costs one prox per member. Some 10 to 200 of them are needed.
+/// 1e-14 |x|^2. One r costs one prox per member. Half of the tests' groups need 27 of them or fewer, one in a hundred
+/// more than 150; where M is flat the search ends after 4000.
 ///
 /// ```
 /// use maf_srl::penalty::{Penalty, exact};
@@ -206,8 +215,10 @@ impl Sum<'_> {
         if top.value < best.value {
             best = top;
         }
-        let mut open = vec![(zero, top)];
-        while let Some((a, b)) = open.pop() {
+        // the widest first, so that one that is given up was searched evenly
+        let mut open = VecDeque::from([(zero, top)]);
+        for _ in 0..LIMIT {
+            let Some((a, b)) = open.pop_front() else { break };
             let monotone = b.norm <= a.r || a.norm >= b.r;
             if monotone || b.r - a.r <= NARROW * b.r || self.bound(a, b) >= best.value - NOISE {
                 continue;

