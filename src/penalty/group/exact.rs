@@ -37,7 +37,7 @@ const LIMIT: usize = 8000;
 /// a function M with M'(r) = group_t/2 (1 - |y(r)|^2 / r^2). As |y(r)| grows with r, its values at the ends of an
 /// interval bound M in between; so intervals of r are halved until no other can hold a value lower than the lowest by
 /// 1e-14 |x|^2. One r costs one prox per member. Half of the tests' groups need 27 of them or fewer, one in a hundred
-/// more than 150; where M is flat the search ends after 4000.
+/// more than 150; where M is flat the search ends after 8000.
 ///
 /// ```
 /// use maf_srl::penalty::{Penalty, exact};
