@@ -33,8 +33,8 @@ mod dispatch;
 mod reference;
 
 pub use dispatch::{Dispatches, Job};
-pub(crate) use reference::QUIET_NAN;
 pub use reference::Reference;
+pub(crate) use reference::{QUIET_NAN, rounded};
 
 use std::sync::Arc;
 

@@ -31,10 +31,20 @@ impl Reference {
         rate_scale: f64,
         hyper: &Hyper,
     ) -> Self {
-        let rule = group.penalty.rule();
-        let values: Vec<f64> = rule.parameters().iter().map(|p| f32_of(p.value)).collect();
-        let group = Group { penalty: rule.with(&values), ..group.clone() };
-        let step = step::Reference::new(base, penalty, lambda, rate_scale, hyper);
+        Self::of_rounded(base, step::rounded(penalty), lambda, &rounded(group), rate_scale, hyper)
+    }
+
+    /// The same for penalties whose parameters are rounded already. Allocates nothing.
+    pub(crate) fn of_rounded(
+        base: Base,
+        penalty: Penalty,
+        lambda: f64,
+        group: &Group,
+        rate_scale: f64,
+        hyper: &Hyper,
+    ) -> Self {
+        let step = step::Reference::of_rounded(base, penalty, lambda, rate_scale, hyper);
+        let group = group.clone();
         let t = step.prox().step * f32_of(group.lambda * hyper.lambda_scale());
         Reference { base, step, group, t }
     }
@@ -178,6 +188,13 @@ impl Reference {
     pub fn group(&self) -> &Group {
         &self.group
     }
+}
+
+/// The group with its penalty's parameters rounded to f32.
+pub(crate) fn rounded(group: &Group) -> Group {
+    let rule = group.penalty.rule();
+    let values: Vec<f64> = rule.parameters().iter().map(|p| f32_of(p.value)).collect();
+    Group { penalty: rule.with(&values), ..group.clone() }
 }
 
 /// What a group with a member that is not finite becomes.

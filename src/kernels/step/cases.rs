@@ -206,8 +206,9 @@ impl Case for Step {
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
         let rows = gpu::buffer_with(device, "rows", bytemuck::bytes_of::<Row>(&reference.row()), usage)?;
         let status = gpu::buffer_with(device, "status", &[0; 16], usage)?;
-        let job = Job { penalty: self.penalty, views: fixture.views.clone(), row: 0 };
-        let dispatches = Dispatches::bind(kernels, self.base, &[job], &rows, &status)?;
+        let job = Job { penalty: self.penalty, views: fixture.views.clone(), row: 0, tensor: 0 };
+        let dispatches =
+            Dispatches::bind(kernels, self.base, &[job], rows.as_entire_buffer_binding(), &status)?;
         let counted = fixture.run(device, queue, &status, |pass| dispatches.record(pass))?;
 
         let value = |k: usize, i: usize| fixture.value(k, i);

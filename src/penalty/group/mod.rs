@@ -269,7 +269,7 @@ fn ends(x: &[f64], error: &[f64]) -> (Vec<f64>, Vec<f64>) {
 }
 
 /// sqrt(sum x^2), safe against overflow.
-fn norm(x: impl Iterator<Item = f64> + Clone) -> f64 {
+pub(crate) fn norm(x: impl Iterator<Item = f64> + Clone) -> f64 {
     let peak = x.clone().fold(0.0, |m: f64, v| m.max(v.abs()));
     if peak == 0.0 { 0.0 } else { peak * x.map(|v| (v / peak) * (v / peak)).sum::<f64>().sqrt() }
 }
