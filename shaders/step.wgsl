@@ -1,7 +1,8 @@
 // step: W <- prox(W - rate * direction) for many tensors in one dispatch, one pass over memory.
 //
 // Composed as: penalty/<name>.wgsl (Constants, prox), step/plain.wgsl or step/metric.wgsl (constants_for),
-// step/<base>.wgsl (Base, advance), step/vec4.wgsl or step/scalar.wgsl (bindings of the tensors), this file.
+// shared/poisoned.wgsl (Moved), step/<base>.wgsl (Base, advance), step/vec4.wgsl or step/scalar.wgsl (bindings of the
+// tensors), this file.
 
 // A run of elements of one tensor, the work of one workgroup. Offsets and length count words: elements in the
 // scalar variant, groups of four in the vec4 variant.
@@ -22,29 +23,11 @@ struct Row {
     prox: Constants,
 }
 
-// What a base step hands to the prox. `scale` multiplies the step size of the prox (1, or 1 / Adam's denominator).
-struct Moved {
-    point: vec4<f32>,
-    bad: vec4<bool>,
-    scale: vec4<f32>,
-}
-
-override workgroup: u32 = 256u;
+override invocations: u32 = 256u;
 
 @group(0) @binding(0) var<storage, read> tiles: array<Tile>;
 @group(0) @binding(1) var<storage, read> rows: array<Row>;
 @group(0) @binding(2) var<storage, read_write> status: array<atomic<u32>>;
-
-const QUIET_NAN = 0x7fc00000u;
-
-// Tested on the bits: a WGSL compiler may assume that comparisons never see a NaN or an infinity.
-fn nonfinite(bits: vec4<u32>) -> vec4<bool> {
-    return (bits & vec4(0x7fffffffu)) >= vec4(0x7f800000u);
-}
-
-fn poisoned(value: vec4<f32>, bad: vec4<bool>) -> vec4<u32> {
-    return select(bitcast<vec4<u32>>(value), vec4(QUIET_NAN), bad);
-}
 
 // Updates the word at i and returns how many of its elements are not finite.
 fn update(tile: Tile, row: Row, i: u32) -> u32 {
@@ -64,7 +47,7 @@ fn update(tile: Tile, row: Row, i: u32) -> u32 {
     return count(bad);
 }
 
-@compute @workgroup_size(workgroup)
+@compute @workgroup_size(invocations)
 fn step(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
@@ -77,7 +60,7 @@ fn step(
     let tile = tiles[index];
     let row = rows[tile.row];
     var bad = 0u;
-    for (var i = lane; i < tile.length; i += workgroup) {
+    for (var i = lane; i < tile.length; i += invocations) {
         bad += update(tile, row, i);
     }
     if bad != 0u {

@@ -126,7 +126,8 @@ pub enum Error {
         /// What wgpu says.
         reason: String,
     },
-    /// The GPU's values differ from the float64 reference by more than the stated bound.
+    /// The GPU's values differ from the float64 reference, or a smaller network's outputs from the large one's, by more
+    /// than the stated bound.
     #[error("verification failed: {0}")]
     Mismatch(String),
 }

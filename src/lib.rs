@@ -24,6 +24,7 @@
 //! | [`kernels`] | one room per kernel: WGSL, host structs, float64 reference, cases |
 //! | [`schedule`] | many tensors in few dispatches; verification while training goes on |
 //! | [`validate`] | every case of every room, on one adapter |
+//! | [`compact`] | smaller networks: what exact zeros have cut off is removed |
 //! | [`accuracy`] | what WGSL promises of f32 arithmetic, as float64 numbers with error bounds |
 //!
 //! With the feature `cli` (on by default; turn it off to embed) there are also `data` (files), `train` (the main job)
@@ -39,6 +40,7 @@ pub mod accuracy;
 pub mod bench;
 #[cfg(feature = "cli")]
 pub mod cli;
+pub mod compact;
 #[cfg(feature = "cli")]
 pub mod data;
 mod error;

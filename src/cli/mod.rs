@@ -5,6 +5,7 @@
 //! 2 the request was wrong, with one line on stderr.
 
 mod bench;
+mod compact;
 mod devices;
 mod prox;
 mod train;
@@ -42,6 +43,7 @@ struct Tool {
 enum Command {
     Devices(devices::Devices),
     Prox(prox::Prox),
+    Compact(compact::Compact),
     Train(Box<Train>),
     Validate(validate::Validate),
     Bench(bench::Bench),
@@ -178,6 +180,7 @@ fn run(tool: &Tool) -> Result<()> {
     match &tool.command {
         Some(Command::Devices(command)) => command.run(global),
         Some(Command::Prox(command)) => command.run(global),
+        Some(Command::Compact(command)) => command.run(global),
         Some(Command::Train(command)) => command.run(global),
         Some(Command::Validate(command)) => command.run(global),
         Some(Command::Bench(command)) => command.run(global),

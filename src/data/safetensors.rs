@@ -40,9 +40,7 @@ pub(super) fn read(
     header[..8].copy_from_slice(&size);
     file.read_exact(&mut header[8..]).map_err(|e| trouble(path, "header", unread(e)))?;
     let about: Metadata = serde_json::from_slice(&header[8..]).map_err(|e| trouble(path, "header", e))?;
-    let mut names = about.offset_keys();
-    // Tensors without elements share an offset; by name, so that every run reports the same order.
-    names.sort_by_cached_key(|name| (about.info(name).map(|info| info.data_offsets), name.clone()));
+    let names = names(&about);
 
     // All lengths are compared before anything is allocated.
     for name in &names {
@@ -81,6 +79,39 @@ pub(super) fn read(
         });
     }
     Ok(Tensors { source: path.into(), format: Format::Safetensors, header, parts })
+}
+
+/// The names in the order of the file.
+fn names(about: &Metadata) -> Vec<String> {
+    let mut names = about.offset_keys();
+    // Tensors without elements share an offset; by name, so that every run reports the same order.
+    names.sort_by_cached_key(|name| (about.info(name).map(|info| info.data_offsets), name.clone()));
+    names
+}
+
+/// The header of a file with the same tensors in the same order, where `parts` may have other shapes than in `header`.
+/// Metadata and types are kept.
+pub(super) fn reshaped(path: &Path, header: &[u8], parts: &[Part]) -> Result<Vec<u8>> {
+    let json = header.get(8..).unwrap_or_default();
+    let about: Metadata = serde_json::from_slice(json).map_err(|e| trouble(path, "header", e))?;
+    let mut entries: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_slice(json).map_err(|e| trouble(path, "header", e))?;
+    let mut start = 0;
+    for (name, part) in names(&about).into_iter().zip(parts) {
+        let bytes = match part {
+            Part::Values(tensor) => {
+                entries[&name]["shape"] = tensor.shape.clone().into();
+                tensor.values.len() * tensor.dtype.size()
+            }
+            Part::Carried(bytes) => bytes.len(),
+        };
+        entries[&name]["data_offsets"] = vec![start, start + bytes].into();
+        start += bytes;
+    }
+    let mut json = serde_json::to_vec(&entries).map_err(|e| trouble(path, "header", e))?;
+    // The values begin at a multiple of 8.
+    json.resize(json.len().next_multiple_of(8), b' ');
+    Ok([&(json.len() as u64).to_le_bytes()[..], &json].concat())
 }
 
 /// The type to compute with; `None` for what is not floating-point. A floating type that cannot be computed with

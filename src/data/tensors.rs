@@ -296,8 +296,8 @@ pub(super) enum Part {
 
 /// The tensors of one weight file.
 ///
-/// Names, shapes and types never change between reading and writing, so the header is kept byte for byte, with
-/// its metadata and its order; only the values are written anew.
+/// Names and types never change between reading and writing, nor do shapes unless [`Tensors::replace`] changes them: so
+/// the header is kept byte for byte, with its metadata and its order, and only the values are written anew.
 #[derive(Clone, Debug)]
 pub struct Tensors {
     pub(super) source: PathBuf,
@@ -359,6 +359,40 @@ impl Tensors {
             Part::Values(tensor) => Some(tensor),
             Part::Carried(_) => None,
         })
+    }
+
+    /// Gives tensors of a `.safetensors` file, by name, other values in another shape. Type and place in the file stay,
+    /// and so does the metadata; the header is written anew.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for values that do not fill their shape, and [`Error::Unsupported`] for a `.npy` file or a name
+    /// that is none of those computed with; nothing has changed then.
+    pub fn replace(&mut self, new: Vec<(String, Vec<usize>, Vec<f32>)>) -> Result<()> {
+        let place = |name: &str| format!("{}: tensor {name:?}", self.source.display());
+        for (name, shape, values) in &new {
+            if self.format != Format::Safetensors || self.iter().all(|tensor| tensor.name() != name) {
+                return Err(Error::Unsupported {
+                    place: place(name),
+                    what: "it cannot get another shape".into(),
+                    allowed: "the tensors that were read from a .safetensors file".into(),
+                });
+            }
+            if shape.iter().product::<usize>() != values.len() {
+                return Err(Error::Shape {
+                    place: place(name),
+                    name: "number of values".into(),
+                    got: values.len().to_string(),
+                    expected: format!("as many as {shape:?} has"),
+                });
+            }
+        }
+        for (name, shape, values) in new {
+            if let Some(tensor) = self.iter_mut().find(|tensor| tensor.name == name) {
+                (tensor.shape, tensor.values) = (shape, values);
+            }
+        }
+        self.header = safetensors::reshaped(&self.source, &self.header, &self.parts)?;
+        Ok(())
     }
 
     /// How many tensors there are to compute with.

@@ -12,7 +12,7 @@ pub struct Pipeline {
     pub layout: wgpu::BindGroupLayout,
 }
 
-/// Builds `entry` of `source` with the override constant `workgroup` and storage buffers `(binding, read only)` in
+/// Builds `entry` of `source` with the override constant `invocations` (the name of the address space would hide another) and storage buffers `(binding, read only)` in
 /// bind group 0. wgpu does not check workgroup sizes that come from override constants, so this does.
 ///
 /// # Errors
@@ -77,7 +77,7 @@ pub fn compute_pipeline(
             module: &module,
             entry_point: Some(entry),
             compilation_options: wgpu::PipelineCompilationOptions {
-                constants: &[("workgroup", f64::from(workgroup))],
+                constants: &[("invocations", f64::from(workgroup))],
                 zero_initialize_workgroup_memory: false,
             },
             cache: None,

@@ -3,10 +3,12 @@
 //! A room `<name>` is the folder `kernels/<name>/` (`mod.rs`, `reference.rs`, `cases.rs`, `bench.rs`) and the
 //! shader `shaders/<name>.wgsl`, whose entry point is `<name>`.
 
+mod fixture;
 pub mod group;
 mod pipelines;
 pub mod solver;
 pub mod step;
+mod tiles;
 
 pub use pipelines::Kernels;
 
@@ -26,7 +28,7 @@ pub struct Room {
 }
 
 /// The register: one line per room.
-pub const ROOMS: &[Room] = &[step::ROOM];
+pub const ROOMS: &[Room] = &[step::ROOM, group::ROOM];
 
 /// One case of a room: inputs, the kernel to run, and the reference that judges it.
 pub trait Case: Send + Sync {

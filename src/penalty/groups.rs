@@ -112,7 +112,8 @@ impl Groups {
         };
         let length = shape.iter().try_fold(1_u64, |n, &axis| n.checked_mul(axis));
         let length = length.ok_or_else(|| wrong("fewer than 2^64 elements"))?;
-        let rest = |from: usize| shape[from..].iter().product::<u64>();
+        // of an empty tensor, whose length says nothing about these
+        let rest = |from: usize| shape[from..].iter().fold(1_u64, |n, &axis| n.saturating_mul(axis));
         let (outer, count, inner) = match &layout {
             Layout::Rows if shape.len() < 2 => return Err(wrong("two axes or more")),
             Layout::Columns if shape.len() < 2 => return Err(wrong("two axes or more")),
@@ -121,6 +122,7 @@ impl Groups {
             }
             Layout::Rows | Layout::Filters => (1, shape[0], rest(1)),
             Layout::Columns | Layout::Channels => (shape[0], shape[1], rest(2)),
+            Layout::Blocks(0) => return Err(wrong("one element per block or more")),
             Layout::Blocks(size) => (1, length.div_ceil(*size), *size),
             Layout::Whole => (1, u64::from(length > 0), length),
             Layout::Ragged(offsets) => {
@@ -173,20 +175,21 @@ impl Groups {
         self.length
     }
 
-    /// Elements of group `g`.
+    /// Elements of group `g`; 0 where there is no such group.
     #[must_use]
     pub fn size(&self, g: u64) -> u64 {
         match &self.layout {
+            _ if g >= self.count => 0,
             Layout::Ragged(offsets) => offsets[g as usize + 1] - offsets[g as usize],
             Layout::Blocks(size) => (*size).min(self.length - g * size),
             _ => self.outer * self.inner,
         }
     }
 
-    /// The user's weight of group `g`; 1 without weights.
+    /// The user's weight of group `g`; 1 without weights or group.
     #[must_use]
     pub fn weight(&self, g: u64) -> f32 {
-        self.weights.as_ref().map_or(1.0, |weights| weights[g as usize])
+        self.weights.as_ref().and_then(|weights| weights.get(g as usize)).map_or(1.0, |w| *w)
     }
 
     /// Whether the groups have weights of their own.
@@ -207,8 +210,8 @@ impl Groups {
     /// The first element of group `g`.
     pub(crate) fn start(&self, g: u64) -> u64 {
         match &self.layout {
-            Layout::Ragged(offsets) => offsets[g as usize],
-            _ => g * self.inner,
+            Layout::Ragged(offsets) => offsets.get(g as usize).map_or(self.length, |start| *start),
+            _ => g.saturating_mul(self.inner),
         }
     }
 
@@ -219,7 +222,7 @@ impl Groups {
 
     /// From one such run of a group to its next.
     pub(crate) fn jump(&self) -> u64 {
-        self.count * self.inner
+        self.count.saturating_mul(self.inner)
     }
 }
 
@@ -251,6 +254,10 @@ mod tests {
         for layout in [Layout::Rows, Layout::Whole, Layout::Blocks(3)] {
             assert_eq!(Groups::new(layout, &[0, 5]).unwrap().length(), 0);
         }
+        // what is not there has no members; products that nothing needs may leave the range
+        let groups = Groups::new(Layout::Blocks(u64::MAX - 1), &[5]).unwrap();
+        assert_eq!((groups.members(0).count(), groups.members(1).count(), groups.weight(1)), (5, 0, 1.0));
+        assert_eq!(Groups::new(Layout::Rows, &[0, 1 << 40, 1 << 40]).unwrap().count(), 0);
     }
 
     #[test]
@@ -263,6 +270,7 @@ mod tests {
             (Layout::Ragged([1, 5].into()), vec![5]),
             (Layout::Ragged([0, 4, 3, 5].into()), vec![5]),
             (Layout::Ragged([].into()), vec![0]),
+            (Layout::Blocks(0), vec![5]),
         ] {
             let error = Groups::new(layout, &shape).unwrap_err();
             assert!(matches!(error, Error::Shape { .. }), "{error}");

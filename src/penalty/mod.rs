@@ -24,7 +24,7 @@ mod text;
 pub(crate) use accept::interval;
 pub use accept::{Verdict, accept};
 pub use domain::{Domain, Parameter, WEIGHT};
-pub use group::{Group, GroupPenalty, Shrink};
+pub use group::{Group, GroupPenalty, Shrink, exact};
 pub use groups::{Groups, Layout};
 pub use prox::{Derivative, Prox};
 

@@ -7,6 +7,7 @@
 
 mod host;
 mod plan;
+mod rooms;
 mod staging;
 mod twin;
 mod verify;

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Spec;
+use super::rooms::{Dispatches, Rows};
 use super::staging::Ring;
 use super::verify::{Checker, Verification, Verify};
 use crate::error::{Error, Result};
 use crate::gpu::{self, Readback, View};
 use crate::kernels::Kernels;
-use crate::kernels::step::{Base, Dispatches, Hyper, Job, LANES, Reference, Row, Variant, Width, rounded};
+use crate::kernels::step::{Base, Hyper, LANES, Variant, Width};
 
 /// Steps that may be recorded before the first of them is done, without the staging ring growing.
 const SLOTS: usize = 8;
@@ -37,7 +38,7 @@ impl Tensor {
         self
     }
 
-    /// The states in the caller's own buffers ([`Base::states`] of them, as long as the weights, zero before the first
+    /// The states in the caller's own buffers ([`Spec::states`] of them, as long as the weights, zero before the first
     /// step). Without this the plan allocates them.
     #[must_use]
     pub fn with_states(mut self, states: Vec<View>) -> Self {
@@ -58,7 +59,10 @@ impl Tensor {
 #[derive(Clone, Debug)]
 pub(super) struct Bound {
     pub spec: Spec,
-    pub job: Job,
+    /// W, then G if the base step reads one, then the states.
+    pub views: Vec<View>,
+    /// Index of its row among those of its room.
+    pub row: usize,
 }
 
 /// Binds tensors to kernels on one device, which stays its owner's.
@@ -122,34 +126,22 @@ impl Schedule {
         refuse_overlap(tensors)?;
 
         let states = self.states(base, tensors)?;
-        let mut rows: Vec<Spec> = Vec::new();
+        let mut rows = Rows::default();
         let mut bound = Vec::with_capacity(tensors.len());
         for (tensor, states) in tensors.iter().zip(states) {
-            let spec = &tensor.spec;
-            let same = |r: &Spec| {
-                (r.penalty, r.lambda, r.rate_scale) == (spec.penalty, spec.lambda, spec.rate_scale)
-            };
-            let row = rows.iter().position(same).unwrap_or_else(|| {
-                rows.push(spec.clone());
-                rows.len() - 1
-            });
+            let row = rows.row_of(&tensor.spec);
             let views =
                 [tensor.weights.clone()].into_iter().chain(tensor.gradient.clone()).chain(states).collect();
-            bound.push(Bound { spec: spec.clone(), job: Job { penalty: spec.penalty, views, row } });
+            bound.push(Bound { spec: tensor.spec.clone(), views, row });
         }
+        rows.place(u64::from(self.device.limits().min_storage_buffer_offset_alignment));
 
-        // rounded once here, so that recording allocates nothing
-        for row in &mut rows {
-            row.penalty = rounded(row.penalty);
-        }
-
-        let ring = Ring::new(&self.device, (rows.len() * size_of::<Row>()) as u64, SLOTS)?;
+        let ring = Ring::new(&self.device, rows.bytes, SLOTS)?;
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
         let status =
             gpu::buffer(&self.device, "status words", (4 * tensors.len() as u64).max(16), usage, false)?;
-        let jobs: Vec<Job> = bound.iter().map(|b| b.job.clone()).collect();
-        let dispatches = Dispatches::bind(&self.kernels, base, &jobs, ring.target(), &status)?;
         let checker = Checker::new(&self.device, base, &bound, verify)?;
+        let dispatches = Dispatches::bind(&self.kernels, base, &bound, &rows, ring.target(), &status)?;
         Ok(Plan {
             device: self.device.clone(),
             kernels: self.kernels.clone(),
@@ -166,14 +158,16 @@ impl Schedule {
     /// The states of every tensor: the caller's, or new ones, zero, aligned with the weights modulo one word.
     fn states(&self, base: Base, tensors: &[Tensor]) -> Result<Vec<Vec<View>>> {
         let mut all: Vec<Vec<View>> = tensors.iter().map(|t| t.states.clone()).collect();
-        let missing: Vec<usize> = (0..tensors.len()).filter(|&k| tensors[k].states.is_empty()).collect();
-        let pieces = missing.iter().map(|&k| {
-            let w = &tensors[k].weights;
-            (w.offset % (4 * LANES), 4 * w.length)
-        });
-        let (sizes, places) = gpu::pack(self.device.limits().max_buffer_size, pieces);
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
-        for _ in 0..base.states() {
+        let most = tensors.iter().map(|t| t.spec.states(base)).max().unwrap_or(0);
+        for state in 0..most {
+            let wanted = |t: &Tensor| t.states.is_empty() && t.spec.states(base) > state;
+            let missing: Vec<usize> = (0..tensors.len()).filter(|&k| wanted(&tensors[k])).collect();
+            let pieces = missing.iter().map(|&k| {
+                let w = &tensors[k].weights;
+                (w.offset % (4 * LANES), 4 * w.length)
+            });
+            let (sizes, places) = gpu::pack(self.device.limits().max_buffer_size, pieces);
             let mut buffers = Vec::new();
             for &bytes in &sizes {
                 buffers.push(gpu::buffer(&self.device, "optimiser state", bytes, usage, false)?);
@@ -208,13 +202,24 @@ fn check(base: Base, tensor: &Tensor, verify: Verify) -> Result<()> {
             allowed: "a gradient for every base step but prox".into(),
         });
     }
-    if !tensor.states.is_empty() && tensor.states.len() != base.states() {
+    let states = tensor.spec.states(base);
+    if !tensor.states.is_empty() && tensor.states.len() != states {
         return Err(Error::Shape {
             place: name.clone(),
             name: "number of states".into(),
             got: tensor.states.len().to_string(),
-            expected: base.states().to_string(),
+            expected: states.to_string(),
         });
+    }
+    if let Some(group) = &tensor.spec.group {
+        if group.groups.length() != tensor.weights.length {
+            return Err(Error::Shape {
+                place: format!("{name}: W"),
+                name: "length".into(),
+                got: tensor.weights.length.to_string(),
+                expected: format!("{}, as its groups have", group.groups.length()),
+            });
+        }
     }
     for (place, view) in tensor.views() {
         if view.length != tensor.weights.length {
@@ -265,8 +270,7 @@ pub struct Plan {
     device: wgpu::Device,
     kernels: Arc<Kernels>,
     base: Base,
-    /// One spec per distinct row of hyper-parameters, the penalty's parameters rounded to f32.
-    rows: Vec<Spec>,
+    rows: Rows,
     ring: Ring,
     status: wgpu::Buffer,
     dispatches: Dispatches,
@@ -305,12 +309,8 @@ impl Plan {
     /// callers who put that into a pass of their own.
     #[must_use]
     pub fn stage(&mut self, encoder: &mut wgpu::CommandEncoder, hyper: &Hyper) -> bool {
-        let base = self.base;
-        let rows = self
-            .rows
-            .iter()
-            .map(|s| Reference::of_rounded(base, s.penalty, s.lambda, s.rate_scale, hyper).row());
-        match self.ring.record(encoder, rows) {
+        let (base, rows) = (self.base, &self.rows);
+        match self.ring.record(encoder, |write| rows.write(base, hyper, write)) {
             Ok(()) => {
                 encoder.clear_buffer(&self.status, 0, None);
                 true
@@ -345,24 +345,22 @@ impl Plan {
         }
         let rebound = |(bound, gradient): (&Bound, &View)| Tensor {
             spec: bound.spec.clone(),
-            weights: bound.job.views[0].clone(),
+            weights: bound.views[0].clone(),
             gradient: Some(gradient.clone()),
-            states: bound.job.views.get(2..).unwrap_or_default().to_vec(),
+            states: bound.views.get(2..).unwrap_or_default().to_vec(),
         };
         let tensors: Vec<Tensor> = self.tensors.iter().zip(gradients).map(rebound).collect();
         for tensor in &tensors {
             check(self.base, tensor, self.checker.verify())?;
         }
         refuse_overlap(&tensors)?;
-        let mut jobs: Vec<Job> = self.tensors.iter().map(|bound| bound.job.clone()).collect();
-        for (job, gradient) in jobs.iter_mut().zip(gradients) {
-            job.views[1] = gradient.clone();
+        let mut bound = self.tensors.clone();
+        for (one, gradient) in bound.iter_mut().zip(gradients) {
+            one.views[1] = gradient.clone();
         }
-        self.dispatches =
-            Dispatches::bind(&self.kernels, self.base, &jobs, self.ring.target(), &self.status)?;
-        for (bound, job) in self.tensors.iter_mut().zip(jobs) {
-            bound.job = job;
-        }
+        let (rows, target) = (&self.rows, self.ring.target());
+        self.dispatches = Dispatches::bind(&self.kernels, self.base, &bound, rows, target, &self.status)?;
+        self.tensors = bound;
         Ok(())
     }
 
@@ -384,12 +382,18 @@ impl Plan {
         self.base
     }
 
-    /// The states of a tensor (by its position at binding): for checkpoints, and for [`Tensor::with_states`] where the
+    /// The states of a tensor (by its position at binding), the copy of variable splitting last: for checkpoints, and for [`Tensor::with_states`] where the
     /// tensors are bound anew. None for a base step without states, and where there are not so many tensors.
     #[must_use]
     pub fn states(&self, tensor: usize) -> &[View] {
         let first = 1 + usize::from(self.base.has_gradient());
-        self.tensors.get(tensor).and_then(|bound| bound.job.views.get(first..)).unwrap_or_default()
+        self.tensors.get(tensor).and_then(|bound| bound.views.get(first..)).unwrap_or_default()
+    }
+
+    /// The sparse copy of a tensor under variable splitting, which is its result; none with another solver.
+    #[must_use]
+    pub fn copy(&self, tensor: usize) -> Option<&View> {
+        self.tensors.get(tensor).filter(|t| t.spec.solver.has_copy()).and_then(|t| t.views.last())
     }
 
     /// Records a copy of the status words: per tensor, the non-finite elements that the latest step recorded before

@@ -90,11 +90,11 @@ impl Ring {
         Ok(self.slots.len() - 1)
     }
 
-    /// Writes `rows` into a slot and records its copy to the device buffer.
-    pub fn record<T: bytemuck::Pod>(
+    /// Has `write` put bytes into a slot, each at its offset, and records the slot's copy to the device buffer.
+    pub fn record(
         &mut self,
         encoder: &mut wgpu::CommandEncoder,
-        rows: impl Iterator<Item = T>,
+        write: impl FnOnce(&mut dyn FnMut(u64, &[u8])),
     ) -> Result<()> {
         let index = self.free()?;
         self.next = index + 1;
@@ -102,10 +102,10 @@ impl Ring {
         {
             let mut view =
                 slot.buffer.get_mapped_range_mut(..).map_err(|e| gpu::lost("hyper-parameter slot", e))?;
-            for (k, row) in rows.enumerate() {
-                view.slice(k * size_of::<T>()..(k + 1) * size_of::<T>())
-                    .copy_from_slice(bytemuck::bytes_of(&row));
-            }
+            write(&mut |offset, bytes| {
+                let start = offset as usize;
+                view.slice(start..start + bytes.len()).copy_from_slice(bytes);
+            });
         }
         slot.buffer.unmap();
         slot.state.store(BUSY, Ordering::Release);

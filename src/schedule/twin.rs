@@ -52,11 +52,6 @@ impl Twin {
         }
     }
 
-    /// Whether elements may be judged one by one.
-    pub fn elementwise(&self) -> bool {
-        self.groups().is_none()
-    }
-
     /// Takes the step in place and returns how many elements are not finite afterwards.
     pub fn step(&self, tensor: &mut [Element]) -> u32 {
         match (self, self.groups()) {

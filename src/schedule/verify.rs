@@ -170,6 +170,9 @@ impl Verification {
     }
 }
 
+/// Bytes that are compared at a time, but for tensors with groups, which are compared whole.
+const LARGEST: u64 = 1 << 26;
+
 /// Elements of one tensor inside a staging buffer.
 #[derive(Clone, Debug)]
 struct Piece {
@@ -264,9 +267,26 @@ pub(super) struct Checker {
 impl Checker {
     pub fn new(device: &wgpu::Device, base: Base, tensors: &[Bound], verify: Verify) -> Result<Self> {
         let found = Verification::new(tensors.iter().map(|t| &t.spec));
-        let state = State { found, trouble: None, recorded: 0, arrived: 0 };
-        let shared = Arc::new(Shared { state: Mutex::new(state), done: Condvar::new() });
-        Ok(Checker { device: device.clone(), base, verify, recorded: 0, shared, spare: Spare::default() })
+        let limit = device.limits().max_buffer_size;
+        let checker = Checker {
+            device: device.clone(),
+            base,
+            verify,
+            recorded: 0,
+            shared: Arc::new(Shared {
+                state: Mutex::new(State { found, trouble: None, recorded: 0, arrived: 0 }),
+                done: Condvar::new(),
+            }),
+            spare: Spare::default(),
+        };
+        for tensor in tensors.iter().filter(|t| verify != Verify::Off && t.spec.group.is_some()) {
+            let needed = checker.bytes_per_element(tensor) * tensor.views[0].length;
+            if needed > limit {
+                let place = format!("{}: verification of groups", tensor.spec.name);
+                return Err(Error::Limit { place, name: "max_buffer_size", needed, limit });
+            }
+        }
+        Ok(checker)
     }
 
     /// Which steps are checked.
@@ -279,28 +299,36 @@ impl Checker {
         self.shared.lock().trouble.get_or_insert(error);
     }
 
+    /// The first of a tensor's views that is a state.
+    fn first_state(&self) -> usize {
+        1 + usize::from(self.base.has_gradient())
+    }
+
     /// Arrays copied before the step and after it, as indices of a tensor's views.
-    fn arrays(&self) -> (Vec<usize>, Vec<usize>) {
-        let gradient = usize::from(self.base.has_gradient());
-        let before = (0..1 + gradient + self.base.states()).collect();
-        let after = std::iter::once(0).chain((0..self.base.states()).map(|k| 1 + gradient + k)).collect();
-        (before, after)
+    fn arrays(&self, tensor: &Bound) -> (std::ops::Range<usize>, impl Iterator<Item = usize> + use<>) {
+        let (first, all) = (self.first_state(), tensor.views.len());
+        (0..all, std::iter::once(0).chain(first..all))
+    }
+
+    /// Bytes of all copies per element of a tensor.
+    fn bytes_per_element(&self, tensor: &Bound) -> u64 {
+        4 * (2 * tensor.views.len() - usize::from(self.base.has_gradient())) as u64
     }
 
     /// Packs the chosen tensors into staging buffers.
     fn batches(&self, tensors: &[Bound], chosen: &[usize]) -> Vec<Batch> {
-        const LARGEST: u64 = 1 << 26;
-        let per_element = 4 * (self.arrays().0.len() + self.arrays().1.len()) as u64;
-        let most = LARGEST.min(self.device.limits().max_buffer_size) / per_element;
+        let largest = LARGEST.min(self.device.limits().max_buffer_size);
         let mut batches: Vec<Batch> = Vec::new();
         for &tensor in chosen {
-            let length = tensors[tensor].job.views[0].length;
+            let length = tensors[tensor].views[0].length;
+            let per_element = self.bytes_per_element(&tensors[tensor]);
+            // groups are judged whole
+            let most = if tensors[tensor].spec.group.is_some() { length } else { largest / per_element };
             let mut first = 0;
             while first < length {
                 let count = most.min(length - first);
                 let bytes = count * per_element;
-                let room = most * per_element;
-                if batches.last().is_none_or(|b| b.bytes + bytes > room) {
+                if batches.last().is_none_or(|b| b.bytes + bytes > largest) {
                     batches.push(Batch { bytes: 0, pieces: Vec::new() });
                 }
                 if let Some(batch) = batches.last_mut() {
@@ -345,7 +373,7 @@ impl Checker {
             };
             for piece in &batch.pieces {
                 let mut to = piece.offset;
-                for &k in &self.arrays().0 {
+                for k in self.arrays(&tensors[piece.tensor]).0 {
                     copy(encoder, tensors, piece, k, &staging, &mut to);
                 }
             }
@@ -356,22 +384,19 @@ impl Checker {
 
     /// Records the copies of the outputs and what happens when they have arrived.
     pub fn after(&self, encoder: &mut wgpu::CommandEncoder, tensors: &[Bound], open: Open) {
-        let (before, after) = self.arrays();
         for (k, (staging, batch)) in open.batches.into_iter().enumerate() {
             for piece in &batch.pieces {
+                let (before, after) = self.arrays(&tensors[piece.tensor]);
                 let mut to = piece.offset + 4 * piece.count * before.len() as u64;
-                for &k in &after {
+                for k in after {
                     copy(encoder, tensors, piece, k, &staging, &mut to);
                 }
             }
-            let work: Vec<(Piece, Twin)> = batch
-                .pieces
-                .iter()
-                .map(|p| (p.clone(), Twin::new(self.base, &tensors[p.tensor].spec, &open.hyper)))
-                .collect();
+            let work: Vec<(Piece, Spec)> =
+                batch.pieces.iter().map(|p| (p.clone(), tensors[p.tensor].spec.clone())).collect();
             let (spare, mapped) = (self.spare.clone(), staging.clone());
             let mut ticket = Ticket::new(self.shared.clone());
-            let (base, step, starts) = (self.base, open.hyper.step(), k == 0);
+            let (base, hyper, starts) = (self.base, open.hyper, k == 0);
             let used = usize::try_from(batch.bytes).unwrap_or(usize::MAX);
             encoder.map_buffer_on_submit(&staging, wgpu::MapMode::Read, .., move |result| {
                 let arrived = match result {
@@ -390,7 +415,7 @@ impl Checker {
                 // counted here and not when recorded: an encoder may be dropped instead of submitted
                 ticket.shared.lock().found.steps += u64::from(starts);
                 ticket.arrive();
-                rayon::spawn(move || finish(&ticket, base, step, &values, &work));
+                rayon::spawn(move || finish(&ticket, base, &hyper, &values, &work));
             });
         }
     }
@@ -443,34 +468,32 @@ fn copy(
     staging: &wgpu::Buffer,
     to: &mut u64,
 ) {
-    let view = &tensors[piece.tensor].job.views[view];
+    let view = &tensors[piece.tensor].views[view];
     encoder.copy_buffer_to_buffer(&view.buffer, view.offset + 4 * piece.first, staging, *to, 4 * piece.count);
     *to += 4 * piece.count;
 }
 
 /// Compares a batch that has arrived.
-fn finish(ticket: &Ticket, base: Base, step: u64, values: &[f32], work: &[(Piece, Twin)]) {
-    for (piece, twin) in work {
+fn finish(ticket: &Ticket, base: Base, hyper: &Hyper, values: &[f32], work: &[(Piece, Spec)]) {
+    for (piece, spec) in work {
         let count = piece.count as usize;
         let start = piece.offset as usize / 4;
         let array = |k: usize, i: usize| values[start + k * count + i];
         let gradient = usize::from(base.has_gradient());
-        let arrays = 1 + gradient + base.states();
+        let states = base.states();
+        let arrays = 1 + gradient + spec.states(base);
         let element = |i: usize| {
-            let g = if gradient == 1 { array(1, i) } else { 0.0 };
-            let state = |k: usize, from: usize| if base.states() > k { array(from + k, i) } else { 0.0 };
-            let before = Element {
-                w: array(0, i),
-                g,
-                m: state(0, 1 + gradient),
-                v: state(1, 1 + gradient),
-                copy: 0.0,
+            let read = |first: usize| {
+                let state = |k: usize| if states > k { array(first + k, i) } else { 0.0 };
+                let copy = if spec.solver.has_copy() { array(first + states, i) } else { 0.0 };
+                Element { m: state(0), v: state(1), copy, ..Element::default() }
             };
-            let after =
-                Element { w: array(arrays, i), m: state(0, arrays + 1), v: state(1, arrays + 1), ..before };
+            let g = if gradient == 1 { array(1, i) } else { 0.0 };
+            let before = Element { w: array(0, i), g, ..read(1 + gradient) };
+            let after = Element { w: array(arrays, i), g, ..read(arrays + 1) };
             (before, after)
         };
-        let report = twin.compare(step, piece.first, count, element);
+        let report = Twin::new(base, spec, hyper).compare(hyper.step(), piece.first, count, element);
         ticket.shared.lock().found.add(piece.tensor, &report);
     }
 }

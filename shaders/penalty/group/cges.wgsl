@@ -18,13 +18,14 @@ fn kept(k: GroupConstants, weight: f32, m: Measure) -> f32 {
 fn next(k: GroupConstants, weight: f32, m: Measure, s: Search) -> Search {
     let exclusive = k.exclusive * weight;
     let after = kept(k, weight, m);
-    // at the first measurement, at 0, the value is an upper end of the bracket; all zero there, all zero
+    // at the first measurement, at 0, the value is an upper end of the bracket, and so is the largest member: the value may
+    // overflow; all zero there, all zero
     let value = exclusive * m.sum * after;
     let residual = s.threshold - value;
     if value == 0.0 && s.threshold == 0.0 {
         return Search(0.0, 0.0, 0.0, m.count, 1u);
     }
-    let high = select(select(s.high, value, s.count == NONE), s.threshold, residual > 0.0);
+    let high = select(select(s.high, min(value, m.peak), s.count == NONE), s.threshold, residual > 0.0);
     let low = select(s.threshold, s.low, residual > 0.0);
     let spread = select(0.0, m.sum * m.scale / max(m.norm, 1.17549435e-38), after > 0.0);
     let pull = select(0.0, scaled(k.group * weight, m) / max(m.norm, 1.17549435e-38), after > 0.0);

@@ -11,7 +11,8 @@ struct GroupConstants {
 }
 
 fn next(k: GroupConstants, weight: f32, m: Measure, s: Search) -> Search {
-    let inverse = 1.0 / (k.t * weight);
+    // t = 0, or one flushed to it, is the identity
+    let inverse = 1.0 / max(k.t * weight, 1e-37);
     let threshold = s.threshold + (m.sum - s.threshold * inverse) / (inverse + f32(m.count));
     // the same members above the threshold: the equation was solved for them already
     let done = m.count == s.count || threshold <= s.threshold;

@@ -1,11 +1,58 @@
 //! The step with groups: W <- group(prox(W - rate * direction)), one pass over memory for groups that fit on chip.
+//!
+//! **Formula.** A [`Base`] step moves the weights, the prox of the elementwise [`Penalty`] is taken there, and the operator
+//! of the [`GroupPenalty`] of that, group by group. The composition is the algorithm of that name (sparse group lasso,
+//! integrated TL1, SGL0, CGES, ...); it is the prox of the sum of both penalties for l1 and the group lasso, and for either
+//! penalty alone.
+//!
+//! **Memory.** Groups of up to 4,096 elements stay in a workgroup's registers: 8 bytes per element without a gradient, 12
+//! with one, 20 with momentum, 28 with Adam, as in the step without groups. Larger groups take a second pass, 8 bytes per
+//! element more, and penalties whose threshold is searched for (`exclusive`, `cges`) 4 bytes for each further measurement,
+//! until they are done. Words are `vec4` where every group of every array starts and ends at a multiple of four elements.
+//!
+//! **Tiers and dispatches.** See `kernels/tiles.rs`. Tensors of equal variant and buffers share a dispatch; larger groups
+//! take one dispatch per stage.
+//!
+//! **Determinism.** Sums follow a fixed tree that depends on the tensor's layout alone: the same adapter gives the same bits
+//! each run, batched or not.
+//!
+//! **NaN and infinities.** Found by their bits. One member that is not finite, or an update that overflows, makes the whole
+//! group NaN (0x7fc00000), and all its elements are counted in the tensor's status word; so does a sum of magnitudes
+//! beyond the range of f32. A group of zeros stays zero.
+//!
+//! **Accuracy.** [`Reference::judge`]: the elementwise result is known to within an interval, the group's operator to
+//! within what its penalty says of that interval, plus (16 + D/32) ULP of the group's largest member, D being the
+//! longest chain of additions. Norms neither overflow nor vanish: squares are summed in three ranges.
+//!
+//! **Limits.** 256 invocations and 8 KiB of workgroup memory; 8 storage buffers with Adam. Groups of fewer than 2^32
+//! elements. A tile of groups must lie within one binding: with wgpu's default limits that is 128 MiB of a tensor for
+//! columns, and any tensor for rows.
 
+mod cases;
+mod dispatch;
 mod reference;
 
-pub(crate) use reference::QUIET_NAN;
+pub use dispatch::{Dispatches, Job};
 pub use reference::Reference;
+pub(crate) use reference::{QUIET_NAN, rounded};
 
-use crate::penalty::CONSTANTS;
+use std::sync::Arc;
+
+use super::step::{Base, WORKGROUP, Width};
+use super::tiles::Kernel;
+use super::{Kernels, Room};
+use crate::error::Result;
+use crate::gpu::Pipeline;
+use crate::penalty::group::Lasso;
+use crate::penalty::{CONSTANTS, GroupPenalty, NoPenalty, Penalty};
+
+/// The register's line.
+pub(super) const ROOM: Room = Room {
+    name: "group",
+    variants: || variants().iter().map(|v| (v.name(), v.source())).collect(),
+    cases: cases::all,
+    benches: Vec::new,
+};
 
 /// The values that change from step to step. WGSL's `Row`: `Base`, `Constants` and `GroupConstants`, eight f32 each.
 #[repr(C)]
@@ -17,4 +64,192 @@ pub struct Row {
     pub prox: [f32; CONSTANTS],
     /// WGSL's `GroupConstants`, the group penalty's.
     pub group: [f32; CONSTANTS],
+}
+
+/// What a kernel does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Everything, for groups that a workgroup holds.
+    Held,
+    /// Larger groups: base step, elementwise prox and the first measurement of each part.
+    Begin,
+    /// The parts put together.
+    Combine,
+    /// Another measurement of each part.
+    Measure,
+    /// The operator.
+    Apply,
+}
+
+/// One kernel: what changes the code.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Variant {
+    stage: Stage,
+    base: Base,
+    penalty: Penalty,
+    group: GroupPenalty,
+    width: Width,
+}
+
+impl Variant {
+    /// The kernel of a stage; what it does not depend on is left out of its name and its code.
+    fn new(stage: Stage, base: Base, penalty: Penalty, group: GroupPenalty, width: Width) -> Self {
+        let whole = Variant { stage, base, penalty, group, width };
+        let (none, lasso) = (NoPenalty.into(), Lasso::default().into());
+        match stage {
+            Stage::Held => whole,
+            Stage::Begin => Variant { group: lasso, ..whole },
+            Stage::Combine => Variant { base: Base::Prox, penalty: none, width: Width::Vec4, ..whole },
+            Stage::Measure | Stage::Apply => {
+                Variant { base: Base::Prox, penalty: none, group: lasso, ..whole }
+            }
+        }
+    }
+
+    fn source(&self) -> String {
+        let stage = match self.stage {
+            Stage::Held => include_str!("../../../shaders/group.wgsl"),
+            Stage::Begin => include_str!("../../../shaders/group/begin.wgsl"),
+            Stage::Combine => include_str!("../../../shaders/group/combine.wgsl"),
+            Stage::Measure => include_str!("../../../shaders/group/measure.wgsl"),
+            Stage::Apply => include_str!("../../../shaders/group/apply.wgsl"),
+        };
+        let scratch = match self.stage {
+            Stage::Held => "",
+            _ => include_str!("../../../shaders/group/scratch.wgsl"),
+        };
+        let measurements = format!("const MEASUREMENTS = {}u;", self.group.rule().measurements());
+        [
+            measurements.as_str(),
+            self.penalty.rule().wgsl(),
+            include_str!("../../../shaders/step/plain.wgsl"),
+            include_str!("../../../shaders/shared/poisoned.wgsl"),
+            self.base.wgsl(),
+            include_str!("../../../shaders/shared/tile_at.wgsl"),
+            words(self.width),
+            include_str!("../../../shaders/shared/tally.wgsl"),
+            include_str!("../../../shaders/shared/tally_word.wgsl"),
+            include_str!("../../../shaders/shared/shrunk.wgsl"),
+            self.group.rule().wgsl(),
+            include_str!("../../../shaders/group/row.wgsl"),
+            include_str!("../../../shaders/group/point.wgsl"),
+            scratch,
+            stage,
+        ]
+        .join("\n")
+    }
+
+    /// Bindings with whether they are read only.
+    fn bindings(&self) -> Vec<(u32, bool)> {
+        let tensors = [true, self.base.has_gradient(), self.base.states() > 0, self.base.states() > 1];
+        let tensors = (0u32..4).filter(|&k| tensors[k as usize]).map(|k| (3 + k, false));
+        let table = (0, true);
+        match self.stage {
+            Stage::Held => [table, (1, true), (2, false)].into_iter().chain(tensors).collect(),
+            Stage::Begin => [table, (1, true), (7, false)].into_iter().chain(tensors).collect(),
+            Stage::Combine => vec![table, (1, true), (7, false)],
+            Stage::Measure => vec![table, (3, false), (7, false)],
+            Stage::Apply => vec![table, (2, false), (3, false), (7, false)],
+        }
+    }
+}
+
+impl Kernel for Variant {
+    fn name(&self) -> String {
+        let width = match self.width {
+            Width::Scalar => "strided",
+            Width::Vec4 => "vec4",
+        };
+        let (base, penalty, group) = (self.base.kernel(), self.penalty.name(), self.group.name());
+        match self.stage {
+            Stage::Held => format!("{base}/{penalty}/{group}/{width}"),
+            Stage::Begin => format!("begin/{base}/{penalty}/{width}"),
+            Stage::Combine => format!("combine/{group}"),
+            Stage::Measure => format!("measure/{width}"),
+            Stage::Apply => format!("apply/{width}"),
+        }
+    }
+
+    fn uses(&self, binding: u32) -> bool {
+        self.bindings().iter().any(|(k, _)| *k == binding)
+    }
+
+    fn pipeline(&self, kernels: &Kernels) -> Result<Arc<Pipeline>> {
+        kernels.pipeline(ROOM.name, &self.name(), WORKGROUP, &self.bindings(), || self.source())
+    }
+}
+
+/// The WGSL that reads and writes words of grouped tensors.
+pub(super) fn words(width: Width) -> &'static str {
+    match width {
+        Width::Scalar => include_str!("../../../shaders/words/strided.wgsl"),
+        Width::Vec4 => include_str!("../../../shaders/words/vec4.wgsl"),
+    }
+}
+
+/// The kernels: every pair of base step and group penalty, of elementwise and group penalty, and every stage. A kernel is
+/// put together from independent files, so that any other triple is made of the same pairs.
+fn variants() -> Vec<Variant> {
+    let l1: Penalty = crate::penalty::L1.into();
+    let bases = Base::all().into_iter().filter(|b| !matches!(b, Base::AdamMetric(_)));
+    let pairs: Vec<(Base, Penalty)> = bases
+        .map(|base| (base, l1))
+        .chain(Penalty::all().into_iter().map(|penalty| (Base::Gradient, penalty)))
+        .collect();
+    let mut all = Vec::new();
+    for width in [Width::Vec4, Width::Scalar] {
+        for &(base, penalty) in &pairs {
+            for group in GroupPenalty::all() {
+                for stage in [Stage::Held, Stage::Begin, Stage::Combine, Stage::Measure, Stage::Apply] {
+                    all.push(Variant::new(stage, base, penalty, group, width));
+                }
+            }
+        }
+    }
+    let mut seen = std::collections::HashSet::new();
+    all.retain(|v| seen.insert(v.name()));
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::tiles::Tile;
+    use wgpu::naga;
+
+    #[test]
+    fn every_variant_is_valid_and_its_structs_match_the_host() {
+        for variant in variants() {
+            let source = variant.source();
+            let module = naga::front::wgsl::parse_str(&source)
+                .unwrap_or_else(|e| panic!("{}: {}", variant.name(), e.emit_to_string(&source)));
+            naga::valid::Validator::new(
+                naga::valid::ValidationFlags::all(),
+                naga::valid::Capabilities::default(),
+            )
+            .validate(&module)
+            .unwrap_or_else(|e| panic!("{}: {e:?}", variant.name()));
+            assert_eq!(module.entry_points[0].name, ROOM.name);
+
+            let members = |name: &str| {
+                let (_, ty) = module.types.iter().find(|(_, t)| t.name.as_deref() == Some(name)).unwrap();
+                let naga::TypeInner::Struct { members, span } = &ty.inner else { panic!("{name}") };
+                let names: Vec<_> = members.iter().map(|m| (m.name.clone().unwrap(), m.offset)).collect();
+                (names, *span)
+            };
+            let spaced = |names: &[&str]| -> Vec<(String, u32)> {
+                names.iter().zip(0..).map(|(n, k)| (n.to_string(), 4 * k)).collect()
+            };
+            let constants = variant.group.rule().constant_names();
+            assert_eq!(constants[..2], ["t", "first"]);
+            assert_eq!(members("GroupConstants"), (spaced(&constants), 32));
+            let row = [("base", 0), ("prox", 32), ("group", 64)].map(|(n, k)| (n.to_owned(), k)).to_vec();
+            assert_eq!(members("Row"), (row, size_of::<Row>() as u32));
+            let tile = [
+                "w", "g", "m", "v", "extra", "groups", "length", "inner", "jump", "apart", "lanes", "across",
+                "row", "tensor", "entry", "weight", "member", "state", "unused0", "unused1",
+            ];
+            assert_eq!(members("Tile"), (spaced(&tile), size_of::<Tile>() as u32));
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! The float64 twin of the step with groups.
 
 use super::Row;
-use crate::accuracy::{Approx, ulp};
+use crate::accuracy::ulp;
 use crate::kernels::Judgement;
 use crate::kernels::step::reference::f32_of;
 use crate::kernels::step::{self, Base, Element, Hyper};
@@ -31,10 +31,20 @@ impl Reference {
         rate_scale: f64,
         hyper: &Hyper,
     ) -> Self {
-        let rule = group.penalty.rule();
-        let values: Vec<f64> = rule.parameters().iter().map(|p| f32_of(p.value)).collect();
-        let group = Group { penalty: rule.with(&values), ..group.clone() };
-        let step = step::Reference::new(base, penalty, lambda, rate_scale, hyper);
+        Self::of_rounded(base, step::rounded(penalty), lambda, &rounded(group), rate_scale, hyper)
+    }
+
+    /// The same for penalties whose parameters are rounded already. Allocates nothing.
+    pub(crate) fn of_rounded(
+        base: Base,
+        penalty: Penalty,
+        lambda: f64,
+        group: &Group,
+        rate_scale: f64,
+        hyper: &Hyper,
+    ) -> Self {
+        let step = step::Reference::of_rounded(base, penalty, lambda, rate_scale, hyper);
+        let group = group.clone();
         let t = step.prox().step * f32_of(group.lambda * hyper.lambda_scale());
         Reference { base, step, group, t }
     }
@@ -111,7 +121,7 @@ impl Reference {
         let rule = self.group.penalty.rule();
         let shrink = self.group.penalty.shrink(t, &z);
         let identity = t == 0.0;
-        let around = if identity {
+        let around = if identity || peak == 0.0 {
             z.iter().zip(&error).map(|(z, e)| ((z.abs() - e).max(0.0), z.abs() + e)).collect()
         } else {
             rule.range(t, &z, &error)
@@ -178,11 +188,13 @@ impl Reference {
     pub fn group(&self) -> &Group {
         &self.group
     }
+}
 
-    /// The point before the group's operator, to within its error; for the cases.
-    pub(super) fn point(&self, e: Element) -> Approx {
-        self.step.advance(e).point
-    }
+/// The group with its penalty's parameters rounded to f32.
+pub(crate) fn rounded(group: &Group) -> Group {
+    let rule = group.penalty.rule();
+    let values: Vec<f64> = rule.parameters().iter().map(|p| f32_of(p.value)).collect();
+    Group { penalty: rule.with(&values), ..group.clone() }
 }
 
 /// What a group with a member that is not finite becomes.

@@ -183,7 +183,7 @@ impl Base {
     }
 
     /// The WGSL file that implements it; heavy ball and Nesterov, Adam and AdamW share one.
-    pub(super) fn kernel(&self) -> &'static str {
+    pub(in crate::kernels) fn kernel(&self) -> &'static str {
         match self {
             Base::HeavyBall { .. } | Base::Nesterov { .. } => "momentum",
             Base::Adam(_) => "adam",
@@ -192,7 +192,7 @@ impl Base {
     }
 
     /// The text of that file.
-    pub(super) fn wgsl(&self) -> &'static str {
+    pub(in crate::kernels) fn wgsl(&self) -> &'static str {
         match self {
             Base::Prox => include_str!("../../../shaders/step/prox.wgsl"),
             Base::Gradient => include_str!("../../../shaders/step/gradient.wgsl"),

@@ -165,8 +165,9 @@ impl Bench for Subject {
             let mut dispatches = Vec::new();
             for (row, &(base, penalty)) in steps.iter().enumerate() {
                 let views = views[..if base.has_gradient() { views.len() } else { 1 }].to_vec();
-                let job = Job { penalty, views, row };
-                dispatches.push(Dispatches::bind(kernels, base, &[job], &rows, &loaded.status)?);
+                let job = Job { penalty, views, row, tensor: 0 };
+                let rows = rows.as_entire_buffer_binding();
+                dispatches.push(Dispatches::bind(kernels, base, &[job], rows, &loaded.status)?);
             }
             loaded.sets.push((views, dispatches));
         }

@@ -6,12 +6,10 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{Base, Dispatches, Element, Hyper, Job, LANES, Reference, Row, Variant, WORKGROUP, Width};
 use crate::error::Result;
-use crate::gpu::{self, Readback, View};
+use crate::gpu;
+use crate::kernels::fixture::Fixture;
 use crate::kernels::{Case, Kernels, Outcome, compare};
 use crate::penalty::Penalty;
-
-/// The word round every tensor: a NaN with a payload that no kernel writes.
-const GUARD: u32 = 0x7fbadbad;
 
 /// One tensor, stepped once.
 #[derive(Clone, Debug)]
@@ -202,77 +200,31 @@ impl Case for Step {
         let arrays = 1 + usize::from(self.base.has_gradient()) + self.base.states();
         let read: Vec<fn(&Element) -> f32> =
             if self.base.has_gradient() { vec![|e| e.w, |e| e.g, |e| e.m, |e| e.v] } else { vec![|e| e.w] };
-
-        // guard words before, between and after the tensors
-        let mut words: Vec<Vec<u32>> = vec![Vec::new(); if self.one_buffer { 1 } else { arrays }];
-        let mut places = Vec::new();
-        for (k, read) in read.iter().enumerate().take(arrays) {
-            let page = if self.one_buffer { 0 } else { k };
-            let start = words[page].len().next_multiple_of(LANES as usize) + 4 + self.leads[k] as usize;
-            words[page].resize(start, GUARD);
-            words[page].extend(before.iter().map(|e| read(e).to_bits()));
-            words[page].extend([GUARD; 5]);
-            places.push((page, start));
-        }
+        let array = |read: &fn(&Element) -> f32| before.iter().map(read).collect();
+        let data: Vec<Vec<f32>> = read.iter().take(arrays).map(array).collect();
+        let mut fixture = Fixture::new(device, &self.name, &data, &self.leads, self.one_buffer)?;
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
-        let mut pages = Vec::new();
-        for page in &words {
-            pages.push(gpu::buffer_with(device, "case", bytemuck::cast_slice(page), usage)?);
-        }
-        let mut views = Vec::new();
-        for &(page, start) in &places {
-            views.push(View::new(&self.name, &pages[page], 4 * start as u64, self.length as u64)?);
-        }
         let rows = gpu::buffer_with(device, "rows", bytemuck::bytes_of::<Row>(&reference.row()), usage)?;
         let status = gpu::buffer_with(device, "status", &[0; 16], usage)?;
-        let job = Job { penalty: self.penalty, views, row: 0 };
-        let dispatches = Dispatches::bind(kernels, self.base, &[job], &rows, &status)?;
+        let job = Job { penalty: self.penalty, views: fixture.views.clone(), row: 0, tensor: 0 };
+        let dispatches =
+            Dispatches::bind(kernels, self.base, &[job], rows.as_entire_buffer_binding(), &status)?;
+        let counted = fixture.run(device, queue, &status, |pass| dispatches.record(pass))?;
 
-        let (out, status) = gpu::guarded(device, &self.name, 0, || {
-            let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            dispatches.record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
-            let out: Result<Vec<Readback>> = pages
-                .iter()
-                .zip(&words)
-                .map(|(page, words)| Readback::record(device, &mut encoder, page, 0, 4 * words.len() as u64))
-                .collect();
-            let status = Readback::record(device, &mut encoder, &status, 0, 4);
-            queue.submit([encoder.finish()]);
-            (out, status)
-        })?;
-        let mut got: Vec<Vec<u32>> = Vec::new();
-        for readback in out? {
-            got.push(readback.wait(device)?);
-        }
-        let counted: Vec<u32> = status?.wait(device)?;
-
-        let value = |k: usize, i: usize| f32::from_bits(got[places[k].0][places[k].1 + i]);
+        let value = |k: usize, i: usize| fixture.value(k, i);
         let gradient = usize::from(self.base.has_gradient());
         let after = |i: usize| Element {
             w: value(0, i),
-            g: before[i].g,
             m: if self.base.states() > 0 { value(1 + gradient, i) } else { 0.0 },
             v: if self.base.states() > 1 { value(2 + gradient, i) } else { 0.0 },
             ..before[i]
         };
         let mut outcome = compare(self.length, |i| reference.judge(before[i], after(i)), |i| after(i).w);
 
-        // what the kernel must not touch: guard words, and the gradient
-        for (k, &(page, start)) in places.iter().enumerate() {
-            let mine = start..start + self.length;
-            let written = k != gradient || gradient == 0;
-            for i in (0..words[page].len()).filter(|i| !written && mine.contains(i)) {
-                outcome.demand(words[page][i] == got[page][i], || format!("gradient word {i} changed"));
-            }
-        }
-        for (page, words) in words.iter().enumerate() {
-            for (i, &word) in words.iter().enumerate().filter(|(_, w)| **w == GUARD) {
-                outcome.demand(got[page][i] == word, || format!("guard word {i} of buffer {page} changed"));
-            }
-        }
+        fixture.judge_surroundings((gradient == 1).then_some(1), &mut outcome);
         let nonfinite = (0..self.length).filter(|&i| !after(i).w.is_finite()).count();
-        outcome.demand(counted[0] as usize == nonfinite, || {
-            format!("status word {} for {nonfinite} elements that are not finite", counted[0])
+        outcome.demand(counted as usize == nonfinite, || {
+            format!("status word {counted} for {nonfinite} elements that are not finite")
         });
         Ok(outcome)
     }

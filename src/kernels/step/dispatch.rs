@@ -29,6 +29,8 @@ pub struct Job {
     pub views: Vec<View>,
     /// Index of its row of hyper-parameters.
     pub row: usize,
+    /// Index of its status word.
+    pub tensor: usize,
 }
 
 /// One dispatch.
@@ -56,7 +58,7 @@ pub struct Dispatches {
 }
 
 impl Dispatches {
-    /// Cuts, compiles what is missing, and binds. `rows` holds the jobs' [`Row`](super::Row)s, `status` one u32 per job.
+    /// Cuts, compiles what is missing, and binds. `rows` holds the jobs' [`Row`](super::Row)s, `status` the status words.
     ///
     /// # Errors
     /// [`Error::Unsupported`] for a combination without a kernel, [`Error::Limit`], [`Error::OutOfMemory`] and
@@ -65,15 +67,16 @@ impl Dispatches {
         kernels: &Kernels,
         base: Base,
         jobs: &[Job],
-        rows: &wgpu::Buffer,
+        rows: wgpu::BufferBinding<'_>,
         status: &wgpu::Buffer,
     ) -> Result<Self> {
         let limits = kernels.device().limits();
-        for (place, table) in [("hyper-parameters", rows), ("status words", status)] {
-            within_binding(place, table.size(), &limits)?;
+        let rows_size = rows.size.map_or(rows.buffer.size() - rows.offset, u64::from);
+        for (place, size) in [("hyper-parameters", rows_size), ("status words", status.size())] {
+            within_binding(place, size, &limits)?;
         }
         let drafts = cut(&limits, base, jobs)?;
-        let close = |draft| close(kernels, draft, rows, status);
+        let close = |draft| close(kernels, draft, rows.clone(), status);
         Ok(Dispatches { buckets: drafts.into_iter().map(close).collect::<Result<_>>()? })
     }
 
@@ -113,7 +116,7 @@ fn cut(limits: &wgpu::Limits, base: Base, jobs: &[Job]) -> Result<Vec<Draft>> {
 
     let mut drafts: Vec<Draft> = Vec::new();
     let mut open: HashMap<(String, Vec<wgpu::Buffer>), usize> = HashMap::new();
-    for (index, job) in jobs.iter().enumerate() {
+    for job in jobs {
         let starts: Vec<u64> = job.views.iter().map(|v| v.offset / 4).collect();
         for (width, from, to) in pieces(&starts, job.views[0].length) {
             let variant = Variant::new(base, job.penalty, width)?;
@@ -161,7 +164,7 @@ fn cut(limits: &wgpu::Limits, base: Base, jobs: &[Job]) -> Result<Vec<Draft>> {
                 let tile = Tile {
                     length: (elements / width.elements()) as u32,
                     row: job.row as u32,
-                    tensor: index as u32,
+                    tensor: job.tensor as u32,
                     ..bytemuck::Zeroable::zeroed()
                 };
                 draft.tiles.push((absolute, tile));
@@ -176,7 +179,12 @@ fn cut(limits: &wgpu::Limits, base: Base, jobs: &[Job]) -> Result<Vec<Draft>> {
 }
 
 /// A draft with its windows fixed: offsets become relative, the table goes to the device.
-fn close(kernels: &Kernels, draft: Draft, rows: &wgpu::Buffer, status: &wgpu::Buffer) -> Result<Bucket> {
+fn close(
+    kernels: &Kernels,
+    draft: Draft,
+    rows: wgpu::BufferBinding<'_>,
+    status: &wgpu::Buffer,
+) -> Result<Bucket> {
     let per_word = draft.variant.width().elements();
     let tiles: Vec<Tile> = draft
         .tiles
@@ -190,7 +198,7 @@ fn close(kernels: &Kernels, draft: Draft, rows: &wgpu::Buffer, status: &wgpu::Bu
     let pipeline = draft.variant.pipeline(kernels)?;
     let table = bytemuck::cast_slice(&tiles);
     let table = gpu::buffer_with(device, "tile table", table, wgpu::BufferUsages::STORAGE)?;
-    let tables = [&table, rows, status].map(wgpu::Buffer::as_entire_buffer_binding);
+    let tables = [table.as_entire_buffer_binding(), rows, status.as_entire_buffer_binding()];
     let windows = draft.views.map(|view| {
         let (start, end) = draft.ranges[view];
         let size = std::num::NonZeroU64::new(end - start);

@@ -160,6 +160,7 @@ impl Variant {
         [
             self.penalty.rule().wgsl(),
             constants,
+            include_str!("../../../shaders/shared/poisoned.wgsl"),
             self.base.wgsl(),
             width,
             include_str!("../../../shaders/step.wgsl"),

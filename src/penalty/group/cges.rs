@@ -4,7 +4,7 @@
 //! method inside a bracket finds it. mu weighs the exclusive term, as in Bui et al. (4) with mu_l = l / L; the programs
 //! of Yoon and Hwang use it the other way round.
 
-use super::{CONSTANTS, Exclusive, GroupPenalty, Groupwise, Parameter, Shrink, norm};
+use super::{CONSTANTS, Exclusive, GroupPenalty, Groupwise, Parameter, Shrink, ends, norm};
 use crate::penalty::Domain;
 use std::ops::Bound::Included;
 
@@ -37,7 +37,7 @@ fn at(tau: f64, group: f64, x: &[f64]) -> (f64, f64, f64) {
 }
 
 /// The root of tau = exclusive |y(tau)|_1.
-pub(super) fn threshold(group: f64, exclusive: f64, x: &[f64]) -> f64 {
+fn threshold(group: f64, exclusive: f64, x: &[f64]) -> f64 {
     let (after, sum, _) = at(0.0, group, x);
     let (mut low, mut high, mut tau) = (0.0, exclusive * sum * after, 0.0);
     for _ in 0..200 {
@@ -86,6 +86,15 @@ impl Groupwise for Cges {
     }
     fn convex(&self) -> bool {
         true
+    }
+    fn range(&self, t: f64, x: &[f64], error: &[f64]) -> Vec<(f64, f64)> {
+        // tau increases with every magnitude, the group's factor with |x| and against tau
+        let (low, high) = ends(x, error);
+        let (group, exclusive) = (t * (1.0 - self.mu), t * self.mu);
+        let (least, most) = (threshold(group, exclusive, &low), threshold(group, exclusive, &high));
+        let (small, large) = (at(most, group, &low).0, at(least, group, &high).0);
+        let range = |(low, high): (&f64, &f64)| ((low - most).max(0.0) * small, (high - least).max(0.0) * large);
+        low.iter().zip(&high).map(range).collect()
     }
     fn measurements(&self) -> u32 {
         48 // bisection alone would take 24 for the digits of a float and 24 for its exponent's range

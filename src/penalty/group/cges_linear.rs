@@ -1,8 +1,8 @@
-//! Combined group and exclusive sparsity as published: the group threshold first, then [`ExclusiveLinear`] of its
-//! result. No prox of the sum (that is [`Cges`](super::Cges)).
+//! Combined group and exclusive sparsity as published: the group threshold first, then
+//! [`ExclusiveLinear`](super::ExclusiveLinear) of its result. No prox of the sum (that is [`Cges`](super::Cges)).
 
 use super::cges::MU;
-use super::{CONSTANTS, Cges, ExclusiveLinear, GroupPenalty, Groupwise, Lasso, Parameter, Shrink};
+use super::{CONSTANTS, Cges, GroupPenalty, Groupwise, Lasso, Parameter, Shrink, ends};
 
 /// The published steps for P(y) = (1 - mu) |y|_2 + (mu / 2) |y|_1^2.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -58,18 +58,12 @@ impl Groupwise for CgesLinear {
         true
     }
     fn range(&self, t: f64, x: &[f64], error: &[f64]) -> Vec<(f64, f64)> {
-        // the group's threshold is nonexpansive, and the sum of n members moves by sqrt(n) times as much
-        let moved = error.iter().map(|e| e * e).sum::<f64>().sqrt();
-        let grouped = self.group(t, x).0;
-        let grouped: Vec<f64> = x.iter().map(|x| grouped * x).collect();
-        let drift = t * self.mu * (x.len() as f64).sqrt() * moved;
-        let shrink = ExclusiveLinear.shrink(t * self.mu, &grouped);
-        grouped
-            .iter()
-            .enumerate()
-            .map(|(k, &x)| shrink.apply(k, x).abs())
-            .map(|y| ((y - moved - drift).max(0.0), y + moved + drift))
-            .collect()
+        // the group's result increases with every magnitude, and with it the threshold taken from it
+        let (low, high) = ends(x, error);
+        let ((small, least), (large, most)) = (self.group(t, &low), self.group(t, &high));
+        let (least, most) = (t * self.mu * least, t * self.mu * most);
+        let range = |(low, high): (&f64, &f64)| ((low * small - most).max(0.0), (high * large - least).max(0.0));
+        low.iter().zip(&high).map(range).collect()
     }
     fn wgsl(&self) -> &'static str {
         include_str!("../../../shaders/penalty/group/cges_linear.wgsl")

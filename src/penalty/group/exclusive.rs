@@ -4,14 +4,14 @@
 //! sorting by Newton's method on that increasing concave function, which climbs from tau = 0 and ends, when the members
 //! above tau stay the same, with the exact tau.
 
-use super::{CONSTANTS, GroupPenalty, Groupwise, Shrink};
+use super::{CONSTANTS, GroupPenalty, Groupwise, Shrink, ends};
 
 /// P(y) = |y|_1^2 / 2.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Exclusive;
 
 /// The root of tau = t sum (|x| - tau)+.
-pub(super) fn threshold(t: f64, x: &[f64]) -> f64 {
+fn threshold(t: f64, x: &[f64]) -> f64 {
     let (mut tau, mut before) = (0.0, usize::MAX);
     loop {
         let above = x.iter().map(|x| x.abs() - tau).filter(|d| *d > 0.0);
@@ -46,6 +46,12 @@ impl Groupwise for Exclusive {
     }
     fn convex(&self) -> bool {
         true
+    }
+    fn range(&self, t: f64, x: &[f64], error: &[f64]) -> Vec<(f64, f64)> {
+        // tau increases with every magnitude
+        let (low, high) = ends(x, error);
+        let (least, most) = (threshold(t, &low), threshold(t, &high));
+        low.iter().zip(&high).map(|(low, high)| ((low - most).max(0.0), (high - least).max(0.0))).collect()
     }
     fn measurements(&self) -> u32 {
         // Newton's steps on a concave piecewise linear F quarter F F' each; from F F' <= (1 + t n) t |x|_1 down to

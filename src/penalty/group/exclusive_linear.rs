@@ -3,7 +3,7 @@
 //! The update of Yoon and Hwang's programs. It is no prox of |y|_1^2 / 2 (that is [`Exclusive`](super::Exclusive)) and
 //! shrinks more: ten equal members at t = 0.1 all become zero, where the prox halves them.
 
-use super::{CONSTANTS, Exclusive, GroupPenalty, Groupwise, Shrink};
+use super::{CONSTANTS, Exclusive, GroupPenalty, Groupwise, Shrink, ends};
 
 /// The published linearisation of P(y) = |y|_1^2 / 2.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -36,15 +36,10 @@ impl Groupwise for ExclusiveLinear {
         true
     }
     fn range(&self, t: f64, x: &[f64], error: &[f64]) -> Vec<(f64, f64)> {
-        let shrink = self.shrink(t, x);
-        let drift = t * error.iter().sum::<f64>();
-        let result = |(k, &x)| shrink.apply(k, x).abs();
-        x.iter()
-            .enumerate()
-            .map(result)
-            .zip(error)
-            .map(|(y, e)| ((y - e - drift).max(0.0), y + e + drift))
-            .collect()
+        // the threshold increases with every magnitude
+        let (low, high) = ends(x, error);
+        let (least, most) = (self.shrink(t, &low).threshold, self.shrink(t, &high).threshold);
+        low.iter().zip(&high).map(|(low, high)| ((low - most).max(0.0), (high - least).max(0.0))).collect()
     }
     fn wgsl(&self) -> &'static str {
         include_str!("../../../shaders/penalty/group/exclusive_linear.wgsl")

@@ -3,7 +3,7 @@
 //! With M = max |x| and z = soft(x, t): for M > t the prox is z (|z| + alpha t) / |z|; for (1 - alpha) t < M <= t only
 //! the largest member is left (the first of them at ties), less (1 - alpha) t; below, nothing is.
 
-use super::{CONSTANTS, GroupPenalty, Groupwise, Parameter, Shrink, norm};
+use super::{CONSTANTS, GroupPenalty, Groupwise, Parameter, Shrink, ends, norm};
 use crate::penalty::Domain;
 use std::ops::Bound::Included;
 
@@ -19,6 +19,9 @@ impl Default for L1L2 {
         L1L2 { alpha: 1.0 }
     }
 }
+
+/// Half the relative width of the band round a threshold in which a kernel may take either branch.
+const BAND: f64 = 4.0 * f32::EPSILON as f64;
 
 /// The largest magnitude and its first index.
 fn peak(x: &[f64]) -> (f64, usize) {
@@ -60,42 +63,42 @@ impl Groupwise for L1L2 {
         self.alpha == 0.0
     }
     fn range(&self, t: f64, x: &[f64], error: &[f64]) -> Vec<(f64, f64)> {
-        let (m, k) = peak(x);
-        let (keep, push) = ((1.0 - self.alpha) * t, self.alpha * t);
         // thresholds are rounded constants
-        let band = |e: f64| e + 4.0 * f64::from(f32::EPSILON) * t;
-        let above = |d: f64| (d - t).max(0.0);
-        let low_norm = norm(x.iter().zip(error).map(|(x, &e)| above(x.abs() - band(e))));
-        let high_norm = norm(x.iter().zip(error).map(|(x, &e)| above(x.abs() + band(e))));
-        let bounds = |i: usize| {
-            let (ax, e) = (x[i].abs(), band(error[i]));
-            let (mut low, mut high) = (f64::INFINITY, 0.0_f64);
-            let mut join = |from: f64, to: f64| (low, high) = (low.min(from), high.max(to));
-            let reach = band(error[k]).max(e);
-            if m + reach > t {
-                let most = above(ax + e);
-                let grown = if low_norm > 0.0 { (most / low_norm).min(1.0) } else { f64::from(u8::from(most > 0.0)) };
-                let least = above(ax - e);
-                let kept = if high_norm > 0.0 { least / high_norm } else { 0.0 };
-                join(least + push * kept, most + push * grown);
+        let round = |t: f64| (t * (1.0 - BAND), t * (1.0 + BAND));
+        let ((t, t_high), (push, push_high)) = (round(t), round(self.alpha * t));
+        let (keep, keep_high) = round((1.0 - self.alpha) * (t + t_high) / 2.0);
+        let (low, high) = ends(x, error);
+        let ((m, first), (m_high, _)) = (peak(&low), peak(&high));
+        // what is left above t, and the sum of its squares, in units of a common power
+        let unit = if m_high > t { m_high - t } else { 1.0 };
+        let above = |x: &f64, t: f64| (x - t).max(0.0) / unit;
+        let sum = |x: &[f64], t: f64| x.iter().map(|x| above(x, t) * above(x, t)).sum::<f64>();
+        let (sum_low, sum_high) = (sum(&low, t_high), sum(&high, t));
+        // a member's part of the norm, the others being at their other ends
+        let part = |own: f64, others: f64| if own == 0.0 { 0.0 } else { own / (own * own + others.max(0.0)).sqrt() };
+        let largest = peak(x).1;
+        let alone = (0..x.len()).all(|j| {
+            j == largest || if j < largest { high[j] < low[largest] } else { high[j] <= low[largest] }
+        });
+        let range = |i: usize| {
+            let (mut from, mut to) = (f64::INFINITY, 0.0_f64);
+            let mut join = |a: f64, b: f64| (from, to) = (from.min(a), to.max(b));
+            if m_high > t {
+                let (least, most) = (above(&low[i], t_high), above(&high[i], t));
+                let (small, large) = (part(least, sum_high - most * most), part(most, sum_low - least * least));
+                join(least * unit + push * small, most * unit + push_high * large);
             }
-            if m - reach <= t && m + reach > keep {
-                // which member is the largest may depend on the error
-                let certain = (0..x.len()).all(|j| j == i || x[j].abs() + band(error[j]) < ax - e);
-                let tied = error.iter().all(|e| *e == 0.0);
-                let may = if tied { i == k } else { ax + e >= m - reach };
-                if may {
-                    join(if certain || tied { (ax - e - keep).max(0.0) } else { 0.0 }, (ax + e - keep).max(0.0));
-                } else {
-                    join(0.0, 0.0);
-                }
+            if m <= t_high && m_high > keep {
+                let may = high[i] > m || (high[i] == m && i <= first);
+                let least = if alone && i == largest { (low[i] - keep_high).max(0.0) } else { 0.0 };
+                join(least, if may { (high[i].min(t_high) - keep).max(0.0) } else { 0.0 });
             }
-            if m - reach <= keep {
+            if m <= keep_high {
                 join(0.0, 0.0);
             }
-            (if low.is_finite() { low } else { 0.0 }, high)
+            (from, to)
         };
-        (0..x.len()).map(bounds).collect()
+        (0..x.len()).map(range).collect()
     }
     fn wgsl(&self) -> &'static str {
         include_str!("../../../shaders/penalty/group/l1_l2.wgsl")

@@ -2,9 +2,9 @@
 //!
 //! prox(x) = x (r - t w) / r with r = |x|_2, not x (1 - t w / r), which loses its digits near the threshold. After the
 //! soft threshold of l1 it is the exact prox of the sparse group lasso; after other elementwise operators the
-//! composition is an algorithm of its own (integrated TL1, SGL0, SGSCAD, ...), see `exact`.
+//! composition is an algorithm of its own (integrated TL1, SGL0, SGSCAD, ...), see [`exact`](super::exact()).
 
-use super::{CONSTANTS, GroupPenalty, Groupwise, Parameter, Shrink, norm};
+use super::{CONSTANTS, GroupPenalty, Groupwise, Parameter, Shrink, ends, norm};
 use crate::penalty::Domain;
 use std::ops::Bound::Included;
 
@@ -14,7 +14,7 @@ pub(super) const WEIGHTS: [&str; 2] = ["one", "sqrt-size"];
 /// P(y) = w |y|_2.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Lasso {
-    /// 0: w = 1 (Ma et al.). 1: w is the root of the group's size (Bui et al.).
+    /// 0: w = 1 (Ma et al.). 1: w is the root of the group's size (Bui et al.). Other values are rounded.
     pub weight: f64,
 }
 
@@ -53,8 +53,14 @@ impl Groupwise for Lasso {
     fn convex(&self) -> bool {
         true
     }
+    fn range(&self, t: f64, x: &[f64], error: &[f64]) -> Vec<(f64, f64)> {
+        // the factor increases with every magnitude
+        let (low, high) = ends(x, error);
+        let (small, large) = (self.shrink(t, &low).after, self.shrink(t, &high).after);
+        low.iter().zip(&high).map(|(low, high)| (low * small, high * large)).collect()
+    }
     fn size_weight(&self, size: u64) -> f64 {
-        if self.weight == 0.0 { 1.0 } else { (size as f64).sqrt() }
+        if self.weight.round() == 0.0 { 1.0 } else { (size as f64).sqrt() }
     }
     fn wgsl(&self) -> &'static str {
         include_str!("../../../shaders/penalty/group/lasso.wgsl")

@@ -1,10 +1,10 @@
 //! Group log: P(y) = log(1 + |y|_2^2 / scale). Smooth at zero: it shrinks groups and never makes one zero.
 //!
 //! prox(x) = x rho / r, r = |x|_2. In units of sqrt(scale), with v = rho, R = r and T = t / scale, v is a root of
-//! v - R + 2 T v / (1 + v^2) = 0. One root for T <= 4; beyond, two of them are minima, and at R = `jump` the better one
+//! v - R + 2 T v / (1 + v^2) = 0. One root for T <= 4; beyond, two of them are minima, and at one R ([`constants`](Groupwise::constants): `switch_at`) the better one
 //! changes from the small to the large one (ties: the small one).
 
-use super::{CONSTANTS, GroupPenalty, Groupwise, Parameter, Shrink, norm};
+use super::{CONSTANTS, GroupPenalty, Groupwise, Parameter, Shrink, ends, norm};
 use crate::penalty::domain::SHAPE;
 
 /// P(y) = log(1 + |y|_2^2 / scale).
@@ -13,6 +13,9 @@ pub struct GroupLog {
     /// The square of the norm at which shrinking fades.
     pub scale: f64,
 }
+
+/// How far, relatively, a kernel's norm and constants may put the jump elsewhere.
+const BAND: f64 = 16.0 * f32::EPSILON as f64;
 
 impl Default for GroupLog {
     fn default() -> Self {
@@ -27,9 +30,12 @@ fn root(ratio: f64, r: f64, from: f64) -> f64 {
     for _ in 0..200 {
         let pull = 2.0 * ratio / (1.0 + v * v);
         let slope = 1.0 + pull * (1.0 - v * v) / (1.0 + v * v);
+        if slope <= 0.0 {
+            break; // a double root
+        }
         let next = (v - (v - r + pull * v) / slope).clamp(0.0, r);
-        if (next - v).abs() <= 1e-16 * next || slope <= 0.0 {
-            return next;
+        if next == v {
+            break;
         }
         v = next;
     }
@@ -44,31 +50,32 @@ fn switch(ratio: f64) -> f64 {
         return inflection * (1.0 + ratio / 2.0);
     }
     // between the turning points v^2 = T - 1 -+ sqrt(T (T - 4)) of R(v) = v (1 + 2 T / (1 + v^2)) there are two minima
-    let turn = |sign: f64| {
-        let square = ratio - 1.0 + sign * (ratio * (ratio - 4.0)).sqrt();
-        let v = square.max(0.0).sqrt();
-        v * (1.0 + 2.0 * ratio / (1.0 + square))
-    };
+    let large = ratio - 1.0 + (ratio * (ratio - 4.0)).sqrt();
+    let small = (2.0 * ratio + 1.0) / large; // their product, without the difference of large numbers
+    let turn = |square: f64| square.sqrt() * (1.0 + 2.0 * ratio / (1.0 + square));
     let objective = |v: f64, r: f64| ratio * (v * v).ln_1p() + v * (0.5 * v - r);
-    let (mut low, mut high) = (turn(1.0), turn(-1.0));
-    for _ in 0..200 {
+    let (mut low, mut high) = (turn(large), turn(small));
+    loop {
         let r = 0.5 * (low + high);
-        let small = objective(root(ratio, r, 0.0), r);
-        let large = objective(root(ratio, r, r), r);
+        if !(r > low && r < high) {
+            return low;
+        }
+        let (small, large) = (objective(root(ratio, r, 0.0), r), objective(root(ratio, r, r), r));
         if small <= large { low = r } else { high = r }
     }
-    low
 }
 
 impl GroupLog {
-    /// rho / r.
-    fn factor(&self, t: f64, norm: f64) -> f64 {
-        if norm == 0.0 {
-            return 1.0;
-        }
+    /// rho / r, the small root taken up to the norm `switch`, in units of sqrt(scale).
+    fn factor(&self, t: f64, switch: f64, norm: f64) -> f64 {
         let (ratio, r) = (t / self.scale, norm / self.scale.sqrt());
-        let from = if r <= switch(ratio) { 0.0 } else { r };
-        root(ratio, r, from) / r
+        if r == 0.0 {
+            return 1.0 / (1.0 + 2.0 * ratio);
+        }
+        if r > 1e100 {
+            return 1.0; // the square would overflow
+        }
+        root(ratio, r, if r <= switch { 0.0 } else { r }) / r
     }
 }
 
@@ -93,21 +100,20 @@ impl Groupwise for GroupLog {
         if r > 1e100 { 2.0 * r.ln() } else { (r * r).ln_1p() }
     }
     fn shrink(&self, t: f64, x: &[f64]) -> Shrink {
-        Shrink { after: self.factor(t, norm(x.iter().copied())), ..Shrink::IDENTITY }
+        Shrink { after: self.factor(t, switch(t / self.scale), norm(x.iter().copied())), ..Shrink::IDENTITY }
     }
     fn convex(&self) -> bool {
         false
     }
     fn range(&self, t: f64, x: &[f64], error: &[f64]) -> Vec<(f64, f64)> {
-        // rho increases with r, jump included
-        let r = norm(x.iter().copied());
-        let moved = error.iter().map(|e| e * e).sum::<f64>().sqrt() + 16.0 * f64::from(f32::EPSILON) * r;
-        let (low, high) = ((r - moved).max(0.0), r + moved);
-        let (small, large) = (self.factor(t, low) * low / high, self.factor(t, high) * high / low.max(1e-300));
-        x.iter()
-            .zip(error)
-            .map(|(x, e)| ((x.abs() - e).max(0.0) * small, ((x.abs() + e) * large).min(x.abs() + e + moved)))
-            .collect()
+        // rho / r increases with r, jump included; a kernel may take either branch close to the jump
+        let (low, high) = ends(x, error);
+        let [r_low, r_high] = [&low, &high].map(|x| norm(x.iter().copied()));
+        let at = switch(t / self.scale);
+        let band = if t > 4.0 * self.scale { BAND } else { 0.0 };
+        let small = self.factor(t, at * (1.0 + band), r_low).min(self.factor(t, at, r_low));
+        let large = self.factor(t, at * (1.0 - band), r_high).max(self.factor(t, at, r_high));
+        low.iter().zip(&high).map(|(low, high)| (low * small, high * large)).collect()
     }
     fn weighable(&self) -> bool {
         false // the norm at which the minimiser jumps is the host's work, for one t

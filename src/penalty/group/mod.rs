@@ -9,16 +9,39 @@
 //! or that for one member alone and zero for the others. So a kernel measures a group (norm, sum, largest magnitude), finds
 //! the three numbers ([`Shrink`]), and applies them.
 //!
+//! In the table t is step size * lambda * the group's weight, soft(x, c) = sign(x) max(|x| - c, 0), and shrink(x, c) = x
+//! (r - c) / r with r = |x|_2, 0 for r <= c.
+//!
+//! | name | P(y) | operator | source |
+//! |---|---|---|---|
+//! | `lasso` | w \|y\|_2, w = 1 or sqrt(size) | shrink(x, t w) | Ma et al. (18); Bui et al. (2) |
+//! | `exclusive` | \|y\|_1^2 / 2 | soft(x, c), c = t \|y\|_1: c = t sum max(\|x\| - c, 0) | Bui et al. (3) |
+//! | `exclusive-linear` | the same | soft(x, t \|x\|_1); no prox | programs of Yoon and Hwang |
+//! | `cges` | (1 - mu) \|y\|_2 + (mu / 2) \|y\|_1^2 | shrink(soft(x, c), t (1 - mu)), c = t mu \|y\|_1 | Bui et al. (4), corrected |
+//! | `cges-linear` | the same | z = shrink(x, t (1 - mu)), then soft(z, t mu \|z\|_1); no prox | programs of Yoon and Hwang |
+//! | `log` | log(1 + \|y\|_2^2 / scale) | x v / r, v^3 - r v^2 + (scale + 2 t) v - r scale = 0 | MAF-SRL, 3.2.1 |
+//! | `l1-l2` | \|y\|_1 - alpha \|y\|_2 | z (1 + alpha t / \|z\|_2), z = soft(x, t); one member where z = 0 | Bui et al. (9); Lou and Yan |
+//!
+//! What holds of all seven: no member grows or changes its sign; the operator is odd in every member; t = 0 is the
+//! identity; a zero group stays zero, and zeros are +0.0; a member that is not finite makes its whole group NaN, in the
+//! kernels too. The order of the members matters for ties of `l1-l2` alone. As the proxes of convex functions `lasso`,
+//! `exclusive` and `cges` (and `l1-l2` with alpha = 0) are firmly nonexpansive. Those of `log` (t > 4 scale) and `l1-l2`
+//! jump. `exclusive` and `log` leave something of every group, as do `cges` with mu = 1 and `l1-l2` with alpha = 1.
+//!
 //! Each penalty has one file here, one WGSL file (`shaders/penalty/group/<name>.wgsl`) and one line in the register
 //! below. Some of the published operators are no prox of their penalty; they have names of their own
 //! ([`Groupwise::is_prox`]).
 
+mod exact;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use super::{CONSTANTS, Parameter};
 use crate::error::{Result, require};
 
 pub use super::groups::{Groups, Layout};
+pub use exact::exact;
 
 /// What an operator does to the magnitudes of a group: `max(before |x| - threshold, 0) after`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -81,7 +104,9 @@ pub trait Groupwise: std::fmt::Debug + Send + Sync {
     fn convex(&self) -> bool;
 
     /// How far each member of the result may move, in magnitude, where each member of x may move by `error`: the
-    /// lowest and the highest magnitude per member. The default holds for nonexpansive operators.
+    /// lowest and the highest magnitude per member. The default, y -+ |error|_2, holds for nonexpansive operators; those
+    /// here use that their thresholds and factors are monotone in the magnitudes, which is tighter in long groups.
+    /// Where an operator jumps the range holds both branches, also a few roundings (f32) beside the jump.
     fn range(&self, t: f64, x: &[f64], error: &[f64]) -> Vec<(f64, f64)> {
         let shrink = self.shrink(t, x);
         let moved = error.iter().map(|e| e * e).sum::<f64>().sqrt();
@@ -236,6 +261,11 @@ impl Group {
     pub fn weight(&self, g: u64) -> f32 {
         (self.penalty.rule().size_weight(self.groups.size(g)) * f64::from(self.groups.weight(g))) as f32
     }
+}
+
+/// The lowest and the highest magnitudes of members that may move by `error`.
+fn ends(x: &[f64], error: &[f64]) -> (Vec<f64>, Vec<f64>) {
+    x.iter().zip(error).map(|(x, e)| ((x.abs() - e).max(0.0), x.abs() + e)).unzip()
 }
 
 /// sqrt(sum x^2), safe against overflow.

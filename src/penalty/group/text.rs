@@ -16,9 +16,9 @@ fn parameters(penalty: &GroupPenalty) -> Vec<(&'static str, f64)> {
 impl fmt::Display for GroupPenalty {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            GroupPenalty::Lasso(lasso) => match lasso.weight as usize {
+            GroupPenalty::Lasso(lasso) => match lasso.weight.round() as usize {
                 0 => f.write_str(self.name()),
-                k => write!(f, "{}(weight={})", self.name(), WEIGHTS[k]),
+                _ => write!(f, "{}(weight={})", self.name(), WEIGHTS[1]),
             },
             _ => text::write(f, self.name(), &parameters(self)),
         }
@@ -40,7 +40,8 @@ impl FromStr for GroupPenalty {
         };
         let known = || GroupPenalty::all().iter().map(GroupPenalty::name).collect();
         // the one parameter whose values are words
-        let word = |value: &str| WEIGHTS.iter().position(|w| *w == value).map(|k| k as f64);
+        let words = if text.trim_start().starts_with("lasso") { &WEIGHTS[..] } else { &[] };
+        let word = |value: &str| words.iter().position(|w| *w == value).map(|k| k as f64);
         let (default, values) = text::read_with("group penalty", text, find, known, word)?;
         let penalty = default.rule().with(&values);
         penalty.check()?;

@@ -1,0 +1,94 @@
+// What is known of a group: with d = (|x| - threshold)+, the sums of squares and of d, the count of d > 0, the largest |x|
+// and its first member. Squares are summed in three ranges, two of them scaled, so that none overflows or is flushed.
+struct Partial {
+    big: f32,
+    mid: f32,
+    small: f32,
+    sum: f32,
+    peak: f32,
+    count: u32,
+    index: u32,
+    bad: u32,
+}
+
+const NOTHING = Partial(0.0, 0.0, 0.0, 0.0, -1.0, 0u, 0xffffffffu, 0u);
+const DOWN = 0x1p-80f;
+const UP = 0x1p80f;
+
+fn tally(before: Partial, ax: f32, k: u32, threshold: f32) -> Partial {
+    var p = before;
+    let d = ax - threshold;
+    if d > 0.0 {
+        p.sum += d;
+        p.count += 1u;
+        if d > 0x1p48f {
+            p.big += (d * DOWN) * (d * DOWN);
+        } else if d < 0x1p-48f {
+            p.small += (d * UP) * (d * UP);
+        } else {
+            p.mid += d * d;
+        }
+    }
+    if ax > p.peak {
+        p.peak = ax;
+        p.index = k;
+    }
+    return p;
+}
+
+fn merged(a: Partial, b: Partial) -> Partial {
+    let second = b.peak > a.peak || (b.peak == a.peak && b.index < a.index);
+    return Partial(
+        a.big + b.big,
+        a.mid + b.mid,
+        a.small + b.small,
+        a.sum + b.sum,
+        select(a.peak, b.peak, second),
+        a.count + b.count,
+        select(a.index, b.index, second),
+        a.bad + b.bad,
+    );
+}
+
+// The same in a form to compute with: the norm of d is norm / scale.
+struct Measure {
+    norm: f32,
+    scale: f32,
+    sum: f32,
+    peak: f32,
+    count: u32,
+    index: u32,
+}
+
+fn measure_of(p: Partial) -> Measure {
+    var square = p.mid + (p.small * DOWN) * DOWN;
+    var scale = 1.0;
+    if p.big > 0.0 {
+        square = p.big + (p.mid * DOWN) * DOWN;
+        scale = DOWN;
+    } else if p.mid == 0.0 {
+        square = p.small;
+        scale = UP;
+    }
+    // WGSL leaves sqrt(0) open
+    let norm = select(sqrt(square), 0.0, square == 0.0);
+    return Measure(norm, scale, p.sum, p.peak, p.count, p.index);
+}
+
+// As many as there are invocations: naga 30 cannot size an array of structs by an override.
+var<workgroup> partials: array<Partial, 256>;
+
+// The whole of each group, from its invocations, by a fixed tree; every invocation gets its group's.
+fn reduced(p: Partial, index: u32, lane: Lane, lanes: u32) -> Partial {
+    partials[index] = p;
+    workgroupBarrier();
+    for (var half = lanes / 2u; half > 0u; half /= 2u) {
+        if lane.part < half {
+            partials[index] = merged(partials[index], partials[index + half * lane.step]);
+        }
+        workgroupBarrier();
+    }
+    let whole = partials[index - lane.part * lane.step];
+    workgroupBarrier();
+    return whole;
+}

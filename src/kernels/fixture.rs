@@ -1,0 +1,105 @@
+//! Arrays of a case on the device: in one buffer or several, at any offset, with guard words around them.
+
+use super::Outcome;
+use crate::error::Result;
+use crate::gpu::{self, Readback, View};
+
+/// The word round every array: a NaN with a payload that no kernel writes.
+const GUARD: u32 = 0x7fba_dbad;
+
+/// The arrays, before and, when [`Fixture::run`] is done, after a kernel.
+pub(super) struct Fixture {
+    name: String,
+    pages: Vec<wgpu::Buffer>,
+    before: Vec<Vec<u32>>,
+    after: Vec<Vec<u32>>,
+    /// Page and first word of each array.
+    places: Vec<(usize, usize)>,
+    length: usize,
+    /// Views of the arrays.
+    pub views: Vec<View>,
+}
+
+impl Fixture {
+    /// Puts arrays of one length on the device, the k-th `leads[k]` elements past a multiple of four.
+    pub fn new(
+        device: &wgpu::Device,
+        name: &str,
+        arrays: &[Vec<f32>],
+        leads: &[u64],
+        one_buffer: bool,
+    ) -> Result<Self> {
+        let mut before: Vec<Vec<u32>> = vec![Vec::new(); if one_buffer { 1 } else { arrays.len() }];
+        let mut places = Vec::new();
+        for (k, array) in arrays.iter().enumerate() {
+            let page = if one_buffer { 0 } else { k };
+            let start = before[page].len().next_multiple_of(4) + 4 + leads[k] as usize;
+            before[page].resize(start, GUARD);
+            before[page].extend(array.iter().map(|x| x.to_bits()));
+            before[page].extend([GUARD; 5]);
+            places.push((page, start));
+        }
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
+        let mut pages = Vec::new();
+        for page in &before {
+            pages.push(gpu::buffer_with(device, "case", bytemuck::cast_slice(page), usage)?);
+        }
+        let length = arrays.first().map_or(0, Vec::len);
+        let mut views = Vec::new();
+        for &(page, start) in &places {
+            views.push(View::new(name, &pages[page], 4 * start as u64, length as u64)?);
+        }
+        Ok(Fixture { name: name.into(), pages, before, after: Vec::new(), places, length, views })
+    }
+
+    /// Runs what `record` records, and reads everything back; returns the first word of `status`.
+    pub fn run(
+        &mut self,
+        device: &wgpu::Device,
+        queue: &wgpu::Queue,
+        status: &wgpu::Buffer,
+        record: impl FnOnce(&mut wgpu::ComputePass<'_>),
+    ) -> Result<u32> {
+        let (pages, status) = gpu::guarded(device, &self.name, 0, || {
+            let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
+            let pages: Result<Vec<Readback>> = self
+                .pages
+                .iter()
+                .zip(&self.before)
+                .map(|(page, words)| Readback::record(device, &mut encoder, page, 0, 4 * words.len() as u64))
+                .collect();
+            let status = Readback::record(device, &mut encoder, status, 0, 4);
+            queue.submit([encoder.finish()]);
+            (pages, status)
+        })?;
+        for page in pages? {
+            self.after.push(page.wait(device)?);
+        }
+        let status: Vec<u32> = status?.wait(device)?;
+        Ok(status[0])
+    }
+
+    /// Element `i` of array `k` after the run.
+    pub fn value(&self, k: usize, i: usize) -> f32 {
+        let (page, start) = self.places[k];
+        f32::from_bits(self.after[page][start + i])
+    }
+
+    /// Demands that guard words, and the array `read_only`, are as they were.
+    pub fn judge_surroundings(&self, read_only: Option<usize>, outcome: &mut Outcome) {
+        if let Some(k) = read_only {
+            let (page, start) = self.places[k];
+            for i in start..start + self.length {
+                let same = self.before[page][i] == self.after[page][i];
+                outcome.demand(same, || format!("read-only word {i} changed"));
+            }
+        }
+        for (page, words) in self.before.iter().enumerate() {
+            for (i, &word) in words.iter().enumerate().filter(|(_, w)| **w == GUARD) {
+                let same = self.after[page][i] == word;
+                outcome.demand(same, || format!("guard word {i} of buffer {page} changed"));
+            }
+        }
+    }
+}

@@ -1,0 +1,585 @@
+//! Cutting grouped tensors into tiles, and tiles into dispatches.
+//!
+//! Three tiers, by the size of a group:
+//! - small groups share a workgroup, many side by side, in several rounds;
+//! - a group of up to [`HELD`] elements has all of it at most, and stays in its registers: one pass over memory;
+//! - larger ones are cut into parts of [`PART`] elements, which a second stage puts together.
+//!
+//! Members that lie side by side are worked on by neighbouring invocations; in columns, neighbouring invocations take
+//! neighbouring groups instead. How a group is cut depends on its tensor alone, so that batching changes no bit.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::Kernels;
+use super::step::{LANES, WORKGROUP, Width};
+use crate::error::{Error, Result};
+use crate::gpu::{self, Pipeline, View};
+use crate::penalty::{Group, Groups, Layout};
+
+/// The most elements of a group that one workgroup holds: sixteen per invocation.
+pub(crate) const HELD: u64 = 16 * WORKGROUP as u64;
+
+/// Elements in a part of a larger group.
+pub(crate) const PART: u64 = 4 * HELD;
+
+/// An entry or a field that is not there.
+const NONE: u32 = u32::MAX;
+
+/// Runs of members of up to this length are worked on across neighbouring groups.
+const NARROW: u64 = 4;
+
+/// Shaders address a binding by 32 bits, some backends byte by byte: no window is larger, whatever the device allows.
+const ADDRESSABLE: u64 = u32::MAX as u64;
+
+/// WGSL's `Tile`, of `shaders/shared/tile_at.wgsl`, where each field is explained. All counts are of elements.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+pub(crate) struct Tile {
+    pub w: u32,
+    pub g: u32,
+    pub m: u32,
+    pub v: u32,
+    pub extra: u32,
+    pub groups: u32,
+    pub length: u32,
+    pub inner: u32,
+    pub jump: u32,
+    pub apart: u32,
+    pub lanes: u32,
+    pub across: u32,
+    pub row: u32,
+    pub tensor: u32,
+    pub entry: u32,
+    pub weight: f32,
+    pub member: u32,
+    pub state: u32,
+    pub unused0: u32,
+    pub unused1: u32,
+}
+
+/// A group of a tile whose groups differ: start from the tile's, length, weight.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+pub(crate) struct Entry {
+    pub start: u32,
+    pub length: u32,
+    pub weight: f32,
+    pub unused: u32,
+}
+
+/// A tile of one tensor before it has a place in a buffer.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Piece {
+    /// Its first group, and their number.
+    pub group: u64,
+    pub groups: u64,
+    /// The first member of each group, and how many.
+    pub from: u64,
+    pub length: u64,
+    /// Where the first group's first member lies in the tensor, and where the last member of the last group ends.
+    pub start: u64,
+    pub end: u64,
+    pub inner: u64,
+    pub jump: u64,
+    pub apart: u64,
+    pub lanes: u64,
+    pub across: bool,
+    /// The groups' entries, where they differ.
+    pub entries: Vec<Entry>,
+    /// The weight, where they do not.
+    pub weight: f32,
+}
+
+/// A group that is cut into parts.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Split {
+    /// The group.
+    pub group: u64,
+    /// Its parts: the first one's index among all parts of the tensor, their number, the distance between two.
+    pub part: u64,
+    pub parts: u64,
+    pub apart: u64,
+    /// Its weight.
+    pub weight: f32,
+}
+
+/// A tensor's tiles.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Cut {
+    /// Those whose groups a workgroup holds.
+    pub held: Vec<Piece>,
+    /// Parts of the others; with each the index of its first group in `splits`, and that of its first group's part.
+    pub parts: Vec<(Piece, u64, u64)>,
+    /// The groups that have parts.
+    pub splits: Vec<Split>,
+    /// How many parts there are.
+    pub count: u64,
+}
+
+/// A run of groups that are alike.
+struct Alike {
+    first: u64,
+    count: u64,
+    size: u64,
+    inner: u64,
+    jump: u64,
+    apart: u64,
+    start: u64,
+}
+
+/// Elements per word that fits: four where every group of every array starts and ends at a multiple of four.
+pub(crate) fn width(groups: &Groups, views: &[View]) -> Width {
+    let fits = |n: u64| n.is_multiple_of(LANES);
+    let aligned = views.iter().all(|view| fits(view.offset / 4));
+    let even = match groups.layout() {
+        Layout::Ragged(offsets) => offsets.iter().all(|o| fits(*o)),
+        Layout::Blocks(size) => fits(*size) && fits(groups.length()),
+        _ if groups.run() > 0 => fits(groups.run()),
+        _ => fits(groups.size(0).max(groups.length().min(1))),
+    };
+    if aligned && even && groups.length() > 0 { Width::Vec4 } else { Width::Scalar }
+}
+
+/// Cuts a tensor's groups into tiles, those of more than `held` elements into parts.
+pub(crate) fn cut(group: &Group, width: Width, held: u64) -> Cut {
+    let groups = &group.groups;
+    let mut cut = Cut::default();
+    if groups.length() == 0 {
+        return cut;
+    }
+    if let Layout::Ragged(_) = groups.layout() {
+        cut_ragged(group, width, held, &mut cut);
+        return cut;
+    }
+    let run = groups.run();
+    let alike = |first: u64, count: u64| {
+        let size = groups.size(first);
+        let inner = if run > 0 { run } else { size };
+        let apart = if run > 0 || count > 1 { groups.start(1) } else { size };
+        Alike { first, count, size, inner, jump: groups.jump(), apart, start: groups.start(first) }
+    };
+    let all = groups.count();
+    let tail = u64::from(groups.size(all - 1) != groups.size(0));
+    for class in [alike(0, all - tail), alike(all - tail, tail)] {
+        if class.count == 0 || class.size == 0 {
+            continue;
+        }
+        if class.size <= held {
+            hold(group, &class, width, &mut cut);
+        } else {
+            part(group, &class, &mut cut);
+        }
+    }
+    cut
+}
+
+/// Invocations for a group of `size` members, with `each` members per invocation if possible.
+fn lanes(size: u64, each: u64) -> u64 {
+    size.div_ceil(each).next_power_of_two().min(u64::from(WORKGROUP))
+}
+
+/// Where the last of `length` members from the first one ends.
+fn reach(length: u64, inner: u64, jump: u64) -> u64 {
+    (length - 1) / inner * jump + (length - 1) % inner + 1
+}
+
+/// Tiles of groups that stay in registers.
+fn hold(group: &Group, class: &Alike, width: Width, cut: &mut Cut) {
+    let across = class.inner <= NARROW && class.inner < class.size;
+    // columns: many members each, so that more columns lie side by side
+    let lanes = lanes(class.size, if across { 16 } else { LANES });
+    let round = u64::from(WORKGROUP) / lanes;
+    // several rounds per workgroup, where that leaves workgroups enough
+    let rounds = (HELD / (round * class.size)).min(class.count.div_ceil(64 * round)).max(1);
+    let per_tile = round * rounds;
+    let mut first = 0;
+    while first < class.count {
+        let groups = per_tile.min(class.count - first);
+        let start = class.start + first * class.apart;
+        let ids = class.first + first..class.first + first + groups;
+        let entry = |g: u64| Entry {
+            start: ((g - ids.start) * class.apart) as u32,
+            length: class.size as u32,
+            weight: group.weight(g),
+            unused: 0,
+        };
+        let entries = if group.groups.weighted() { ids.clone().map(entry).collect() } else { Vec::new() };
+        cut.held.push(Piece {
+            group: ids.start,
+            groups,
+            from: 0,
+            length: class.size,
+            start,
+            end: start + (groups - 1) * class.apart + reach(class.size, class.inner, class.jump),
+            inner: class.inner,
+            jump: class.jump,
+            apart: class.apart,
+            lanes,
+            across,
+            entries,
+            weight: group.weight(ids.start),
+        });
+        first += groups;
+    }
+    debug_assert!(width == Width::Scalar || class.inner.is_multiple_of(LANES));
+}
+
+/// Parts of groups that do not.
+fn part(group: &Group, class: &Alike, cut: &mut Cut) {
+    const SIDE_BY_SIDE: u64 = 32;
+    let across = class.inner <= NARROW && class.inner < class.size;
+    let together = if across { SIDE_BY_SIDE.min(class.count) } else { 1 };
+    let lanes = if across { u64::from(WORKGROUP) / SIDE_BY_SIDE } else { u64::from(WORKGROUP) };
+    // whole runs, or parts of one
+    let each = if class.inner > PART { PART } else { (PART / together / class.inner).max(1) * class.inner };
+    let ranges: Vec<(u64, u64)> = {
+        let mut ranges = Vec::new();
+        let mut from = 0;
+        while from < class.size {
+            let rest = if class.inner > PART { class.inner - from % class.inner } else { class.size - from };
+            let length = each.min(rest);
+            ranges.push((from, length));
+            from += length;
+        }
+        ranges
+    };
+    let base = cut.count;
+    let split = cut.splits.len() as u64;
+    for k in 0..class.count {
+        cut.splits.push(Split {
+            group: class.first + k,
+            part: base + k,
+            parts: ranges.len() as u64,
+            apart: class.count,
+            weight: group.weight(class.first + k),
+        });
+    }
+    for (number, &(from, length)) in (0_u64..).zip(&ranges) {
+        let mut first = 0;
+        while first < class.count {
+            let groups = together.min(class.count - first);
+            let offset = from / class.inner * class.jump + from % class.inner;
+            let start = class.start + first * class.apart + offset;
+            let inner = class.inner.min(length);
+            let ids = class.first + first..class.first + first + groups;
+            let entry = |g: u64| Entry {
+                start: ((g - ids.start) * class.apart) as u32,
+                length: length as u32,
+                weight: group.weight(g),
+                unused: 0,
+            };
+            let entries = if group.groups.weighted() { ids.clone().map(entry).collect() } else { Vec::new() };
+            let piece = Piece {
+                group: ids.start,
+                groups,
+                from,
+                length,
+                start,
+                end: start + (groups - 1) * class.apart + reach(length, inner, class.jump),
+                inner,
+                jump: class.jump,
+                apart: class.apart,
+                lanes,
+                across,
+                entries,
+                weight: group.weight(ids.start),
+            };
+            cut.parts.push((piece, split + first, base + number * class.count + first));
+            first += groups;
+        }
+    }
+    cut.count += ranges.len() as u64 * class.count;
+}
+
+/// Groups of different sizes: those that take equally many invocations share tiles.
+fn cut_ragged(group: &Group, width: Width, held: u64, cut: &mut Cut) {
+    let groups = &group.groups;
+    let mut open: HashMap<u64, Piece> = HashMap::new();
+    let mut elements: HashMap<u64, u64> = HashMap::new();
+    for g in 0..groups.count() {
+        let (size, start) = (groups.size(g), groups.start(g));
+        if size == 0 {
+            continue;
+        }
+        if size > held {
+            part(
+                group,
+                &Alike { first: g, count: 1, size, inner: size, jump: size, apart: size, start },
+                cut,
+            );
+            continue;
+        }
+        let lanes = lanes(size, LANES);
+        let round = u64::from(WORKGROUP) / lanes;
+        let held_by = elements.entry(lanes).or_default();
+        let full = |p: &Piece| {
+            p.groups % round == 0 && *held_by + size > HELD || start - p.start > u64::from(u32::MAX >> 4)
+        };
+        if open.get(&lanes).is_some_and(full) {
+            cut.held.extend(open.remove(&lanes));
+            *held_by = 0;
+        }
+        *held_by += size;
+        let piece = open.entry(lanes).or_insert(Piece {
+            group: g,
+            groups: 0,
+            from: 0,
+            length: 0,
+            start,
+            end: start,
+            inner: 0,
+            jump: 0,
+            apart: 0,
+            lanes,
+            across: false,
+            entries: Vec::new(),
+            weight: 1.0,
+        });
+        piece.groups += 1;
+        piece.length = piece.length.max(size);
+        piece.inner = piece.length;
+        piece.end = start + size;
+        piece.entries.push(Entry {
+            start: (start - piece.start) as u32,
+            length: size as u32,
+            weight: group.weight(g),
+            unused: 0,
+        });
+    }
+    let mut rest: Vec<Piece> = open.into_values().collect();
+    rest.sort_by_key(|p| p.group);
+    cut.held.extend(rest);
+    let _ = width;
+}
+
+/// The fields of a tile that its piece knows; places and rows come later.
+pub(crate) fn tile(piece: &Piece, row: usize, tensor: usize) -> Tile {
+    Tile {
+        w: 0,
+        g: 0,
+        m: 0,
+        v: 0,
+        extra: 0,
+        groups: piece.groups as u32,
+        length: piece.length as u32,
+        inner: piece.inner.min(u64::from(u32::MAX)) as u32,
+        jump: piece.jump.min(u64::from(u32::MAX)) as u32,
+        apart: piece.apart.min(u64::from(u32::MAX)) as u32,
+        lanes: piece.lanes as u32,
+        across: u32::from(piece.across),
+        row: row as u32,
+        tensor: tensor as u32,
+        entry: NONE,
+        weight: piece.weight,
+        member: piece.from as u32,
+        state: 0,
+        unused0: 0,
+        unused1: 0,
+    }
+}
+
+/// One dispatch.
+#[derive(Debug)]
+pub(crate) struct Bucket {
+    pipeline: Arc<Pipeline>,
+    group: wgpu::BindGroup,
+    workgroups: (u32, u32),
+}
+
+impl Bucket {
+    /// Records it.
+    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
+        pass.set_pipeline(&self.pipeline.pipeline);
+        pass.set_bind_group(0, &self.group, &[]);
+        pass.dispatch_workgroups(self.workgroups.0, self.workgroups.1, 1);
+    }
+}
+
+/// Where a view's offsets go in a tile, and its binding. The order of W, G, M, V and what else there is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Slot {
+    W,
+    G,
+    M,
+    V,
+    Extra,
+}
+
+impl Slot {
+    fn binding(self) -> u32 {
+        3 + self as u32
+    }
+
+    fn place(self, tile: &mut Tile) -> &mut u32 {
+        match self {
+            Slot::W => &mut tile.w,
+            Slot::G => &mut tile.g,
+            Slot::M => &mut tile.m,
+            Slot::V => &mut tile.v,
+            Slot::Extra => &mut tile.extra,
+        }
+    }
+}
+
+/// A bucket while it is filled.
+struct Draft<K> {
+    kind: K,
+    slots: Vec<Slot>,
+    buffers: Vec<wgpu::Buffer>,
+    /// First and last byte used of each buffer.
+    ranges: Vec<(u64, u64)>,
+    /// Each tile with its absolute offsets, in elements, and its entries.
+    tiles: Vec<(Vec<u64>, Tile, Vec<Entry>)>,
+    bytes: u64,
+}
+
+/// Dispatches while they are filled: tiles of one kind and the same buffers, window by window.
+pub(crate) struct Drafts<K> {
+    limits: wgpu::Limits,
+    room: &'static str,
+    drafts: Vec<Draft<K>>,
+    open: HashMap<(String, Vec<wgpu::Buffer>), usize>,
+}
+
+#[expect(clippy::mutable_key_type, reason = "a buffer is hashed by its identity, which never changes")]
+impl<K: Kernel> Drafts<K> {
+    pub fn new(room: &'static str, limits: &wgpu::Limits) -> Self {
+        Drafts { limits: limits.clone(), room, drafts: Vec::new(), open: HashMap::new() }
+    }
+
+    /// Adds a tile; `views` are those of its tensor that the kernel uses, with their slots.
+    pub fn push(
+        &mut self,
+        kind: K,
+        views: &[(Slot, &View)],
+        tile: Tile,
+        (start, end): (u64, u64),
+        entries: &[Entry],
+    ) -> Result<()> {
+        let window = u64::from(self.limits.min_storage_buffer_offset_alignment).max(4 * LANES);
+        let largest =
+            self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size).min(ADDRESSABLE);
+        let across = u64::from(self.limits.max_compute_workgroups_per_dimension);
+        let buffers: Vec<_> = views.iter().map(|(_, v)| v.buffer.clone()).collect();
+        let ends: Vec<(u64, u64)> = views
+            .iter()
+            .map(|(_, v)| ((v.offset + 4 * start) / window * window, v.offset + 4 * end))
+            .collect();
+        let bytes = (size_of::<Tile>() + size_of_val(entries)) as u64;
+        let fits = |draft: &Draft<K>| {
+            let spans = draft.ranges.iter().zip(&ends);
+            (draft.tiles.len() as u64) < across * across
+                && draft.bytes + bytes <= largest
+                && spans.fold(true, |ok, (a, b)| ok && a.1.max(b.1) - a.0.min(b.0) <= largest)
+        };
+        let key = (kind.name(), buffers.clone());
+        let draft = match self.open.get(&key) {
+            Some(&k) if fits(&self.drafts[k]) => k,
+            _ => {
+                for (from, to) in &ends {
+                    if to - from > largest {
+                        return Err(Error::Limit {
+                            place: format!("{}/{}: the span of one tile of groups", self.room, kind.name()),
+                            name: "max_storage_buffer_binding_size",
+                            needed: to - from,
+                            limit: largest,
+                        });
+                    }
+                }
+                self.drafts.push(Draft {
+                    kind,
+                    slots: views.iter().map(|(slot, _)| *slot).collect(),
+                    buffers,
+                    ranges: ends.clone(),
+                    tiles: Vec::new(),
+                    bytes: 0,
+                });
+                self.open.insert(key, self.drafts.len() - 1);
+                self.drafts.len() - 1
+            }
+        };
+        let draft = &mut self.drafts[draft];
+        for (range, end) in draft.ranges.iter_mut().zip(&ends) {
+            *range = (range.0.min(end.0), range.1.max(end.1));
+        }
+        draft.bytes += bytes;
+        let absolute = views.iter().map(|(_, v)| v.offset / 4 + start).collect();
+        draft.tiles.push((absolute, tile, entries.to_vec()));
+        Ok(())
+    }
+
+    /// Fixes the windows, uploads the tables, compiles and binds. `fixed` are the bindings that all share.
+    pub fn close(
+        self,
+        kernels: &Kernels,
+        fixed: &[(u32, wgpu::BufferBinding<'_>)],
+    ) -> Result<Vec<(K, Bucket)>> {
+        let most = u64::from(self.limits.max_compute_workgroups_per_dimension);
+        let close = |draft: Draft<K>| {
+            let device = kernels.device();
+            let count = draft.tiles.len() as u64;
+            let down = count.div_ceil(most).max(1);
+            let across = count.div_ceil(down).max(1);
+            // tiles without groups fill the last row
+            let padded = across * down;
+            let words = size_of::<Tile>() as u64 / 16;
+            let mut tiles: Vec<Tile> = Vec::with_capacity(padded as usize);
+            let mut entries: Vec<Entry> = Vec::new();
+            for (absolute, mut tile, own) in draft.tiles {
+                for ((slot, at), range) in draft.slots.iter().zip(absolute).zip(&draft.ranges) {
+                    *slot.place(&mut tile) = (at - range.0 / 4) as u32;
+                }
+                if !own.is_empty() {
+                    tile.entry = (padded * words) as u32 + entries.len() as u32;
+                    entries.extend(own);
+                }
+                tiles.push(tile);
+            }
+            // one invocation per group of none: the kernels divide by it
+            let empty = Tile { lanes: 1, entry: NONE, ..bytemuck::Zeroable::zeroed() };
+            tiles.resize(padded as usize, empty);
+            let table = [bytemuck::cast_slice::<_, u8>(&tiles), bytemuck::cast_slice(&entries)].concat();
+            let table = gpu::buffer_with(device, "tile table", &table, wgpu::BufferUsages::STORAGE)?;
+            let pipeline = draft.kind.pipeline(kernels)?;
+            let mut entries = vec![wgpu::BindGroupEntry {
+                binding: 0,
+                resource: wgpu::BindingResource::Buffer(table.as_entire_buffer_binding()),
+            }];
+            for (binding, buffer) in fixed.iter().filter(|(k, _)| draft.kind.uses(*k)) {
+                let resource = wgpu::BindingResource::Buffer(buffer.clone());
+                entries.push(wgpu::BindGroupEntry { binding: *binding, resource });
+            }
+            for ((slot, buffer), range) in draft.slots.iter().zip(&draft.buffers).zip(&draft.ranges) {
+                let window = wgpu::BufferBinding {
+                    buffer,
+                    offset: range.0,
+                    size: std::num::NonZeroU64::new(
+                        range.1.next_multiple_of(16).min(buffer.size()) - range.0,
+                    ),
+                };
+                let resource = wgpu::BindingResource::Buffer(window);
+                entries.push(wgpu::BindGroupEntry { binding: slot.binding(), resource });
+            }
+            let group = gpu::guarded(device, self.room, 0, || {
+                device.create_bind_group(&wgpu::BindGroupDescriptor {
+                    label: Some(self.room),
+                    layout: &pipeline.layout,
+                    entries: &entries,
+                })
+            })?;
+            Ok((draft.kind, Bucket { pipeline, group, workgroups: (across as u32, down as u32) }))
+        };
+        self.drafts.into_iter().map(close).collect()
+    }
+}
+
+/// A kernel that works on tiles.
+pub(crate) trait Kernel: Clone {
+    /// Its variant's name.
+    fn name(&self) -> String;
+    /// Whether it binds what all dispatches share at `binding`.
+    fn uses(&self, binding: u32) -> bool;
+    /// The pipeline, compiled at the first call on a device.
+    fn pipeline(&self, kernels: &Kernels) -> Result<Arc<Pipeline>>;
+}
