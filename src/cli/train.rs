@@ -42,13 +42,13 @@ pub struct Train {
     /// How penalties enter the steps, several make a row each: proximal, proximal-subgradient, subgradient, splitting
     #[arg(long, value_name = "LIST", long_help = SOLVER_HELP)]
     solver: Option<String>,
-    /// The first weight of |W - V|^2 / 2 in splitting [default: 25 lambda]
+    /// The first weight of |W - V|^2 / 2 in splitting [default: 25 lambda; preset solvers: 400 lambda]
     #[arg(long, allow_negative_numbers = true)]
     beta: Option<f64>,
     /// The factor of beta every --beta-every epochs [default: 1.25]
     #[arg(long, allow_negative_numbers = true)]
     sigma: Option<f64>,
-    /// Epochs between two changes of beta [default: 40]
+    /// Epochs between two changes of beta [default: 40; preset solvers: 2]
     #[arg(long, value_name = "EPOCHS")]
     beta_every: Option<usize>,
     /// The V step of scad and mcp in splitting
@@ -142,8 +142,10 @@ proximal-subgradient and splitting take group lassos only.";
 
 const PRESET_HELP: &str = "Defaults for a whole comparison; options beside it come first:
 
-solvers  after Bui et al., tables 10 and 11: sgl by the four solvers and several lambdas, Adam, batches of 128, no
-         noise, no refit; the test part is looked at after each epoch, and solvers.md and solvers.svg are written too";
+solvers  after Bui et al., tables 10 and 11: sgl by the four solvers and several lambdas, with plain gradient steps,
+         where lambda means the same to all of them: learning rate 0.3 (Adam, as in the paper: 0.001), batches of 128, no
+         noise, no refit, every tenth step checked, beta = 400 lambda growing every 2 epochs; the test part is looked at
+         after each epoch, and solvers.md and solvers.svg are written too";
 
 /// What an option has where it is not given.
 struct Defaults {
@@ -152,9 +154,11 @@ struct Defaults {
     solver: &'static str,
     optimizer: &'static str,
     batch: usize,
+    rate: f64,
     adam_rate: f64,
     noise: f64,
     refit: f64,
+    beta_ratio: f64,
     sigma: f64,
     beta_every: usize,
     verify: Check,
@@ -169,9 +173,11 @@ impl Defaults {
             solver: "proximal",
             optimizer: "heavy-ball",
             batch: options.batch,
+            rate: options.rate,
             adam_rate: 0.005,
             noise: options.noise,
             refit: options.refit,
+            beta_ratio: method::BETA_RATIO,
             sigma: options.sigma,
             beta_every: options.beta_every,
             verify: Check::Full,
@@ -180,13 +186,16 @@ impl Defaults {
             None => plain,
             Some(Preset::Solvers) => Defaults {
                 method: "sgl",
-                lambda: Some("0.0001,0.0003,0.001,0.003"),
+                lambda: Some("0.00003,0.0001,0.0003,0.001"),
                 solver: "subgradient,proximal-subgradient,proximal,splitting",
-                optimizer: "adam",
+                optimizer: "gradient",
                 batch: 128,
+                rate: 0.3,
                 adam_rate: 0.001,
                 noise: 0.0,
                 refit: 0.0,
+                // in 10 epochs the 25 lambda of the paper, made for 200, leave V behind
+                beta_ratio: 400.0,
                 beta_every: 2,
                 verify: Check::Sample,
                 ..plain
@@ -234,6 +243,7 @@ impl Train {
             group_lambda: self.group_lambda,
             solvers: solvers.split(',').map(|s| s.trim().to_owned()).collect(),
             beta: self.beta,
+            beta_ratio: defaults.beta_ratio,
             published: self.v_step == VStep::AsPublished,
         };
         Method::parse_list(self.method.as_deref().unwrap_or(defaults.method), &choices)
@@ -260,7 +270,7 @@ impl Train {
             batch: self.batch.unwrap_or(defaults.batch),
             rate: self.lr.unwrap_or(match base {
                 Base::Adam(_) | Base::AdamMetric(_) => defaults.adam_rate,
-                _ => Options::default().rate,
+                _ => defaults.rate,
             }),
             hidden: widths.collect::<Result<_>>()?,
             base,

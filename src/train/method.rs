@@ -229,7 +229,7 @@ pub struct Method {
 }
 
 /// What the methods of a list are combined with: every lambda and every solver makes a row.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Choices {
     /// Lambdas; none means each method's default.
     pub lambdas: Vec<f64>,
@@ -237,8 +237,10 @@ pub struct Choices {
     pub group_lambda: Option<f64>,
     /// Names out of [`SOLVERS`]; none means `proximal`.
     pub solvers: Vec<String>,
-    /// The first beta of variable splitting; without it 25 lambda (Bui et al., section 3.1.1).
+    /// The first beta of variable splitting; without it `beta_ratio` times lambda.
     pub beta: Option<f64>,
+    /// beta / lambda where no beta is given.
+    pub beta_ratio: f64,
     /// SCAD's and MCP's V step as published, see [`Solver::Splitting`].
     pub published: bool,
 }
@@ -246,8 +248,21 @@ pub struct Choices {
 /// The solvers' names.
 pub const SOLVERS: [&str; 4] = ["proximal", "proximal-subgradient", "subgradient", "splitting"];
 
-/// beta / lambda where none is given.
-const BETA_RATIO: f64 = 25.0;
+/// beta / lambda of Bui et al., section 3.1, for 200 epochs of Adam. In shorter runs a beta so small leaves V behind.
+pub const BETA_RATIO: f64 = 25.0;
+
+impl Default for Choices {
+    fn default() -> Self {
+        Choices {
+            lambdas: Vec::new(),
+            group_lambda: None,
+            solvers: Vec::new(),
+            beta: None,
+            beta_ratio: BETA_RATIO,
+            published: false,
+        }
+    }
+}
 
 impl Choices {
     fn solver(&self, name: &str, lambda: f64) -> Result<Solver> {
@@ -256,7 +271,7 @@ impl Choices {
             "proximal-subgradient" => Solver::ProximalSubgradient,
             "subgradient" => Solver::Subgradient,
             "splitting" => {
-                let beta = self.beta.unwrap_or(BETA_RATIO * lambda);
+                let beta = self.beta.unwrap_or(self.beta_ratio * lambda);
                 Solver::Splitting { beta, published: self.published }
             }
             other => {
