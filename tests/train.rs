@@ -169,10 +169,10 @@ fn zeros(path: &Path) -> f64 {
 fn a_method_with_groups_takes_whole_neurons_out() {
     let out = tempfile::tempdir().unwrap();
     let list = "integrated-tl1(s=0.3),tl1(a=0.5)+lasso(weight=sqrt-size)";
-    let arguments = ["--method", list, "--lambda", "0.05", "--group-lambda", "0.2", "--json"];
+    let arguments = ["--method", list, "--lambda", "0.02", "--group-lambda", "0.03", "--json"];
     let found = document(&train(out.path(), &arguments));
     for method in found["methods"].as_array().unwrap() {
-        assert_eq!(method["group_lambda"], 0.2);
+        assert_eq!(method["group_lambda"], 0.03);
         let neurons = method["neuron_sparsity"].as_f64().unwrap();
         assert!(neurons > 0.0, "{method}");
         assert_eq!(method["neurons_alive"].as_f64().unwrap(), 128.0 * (1.0 - neurons));

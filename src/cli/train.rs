@@ -138,14 +138,14 @@ proximal-subgradient  the group lasso by its subgradient, the other by its prox;
 subgradient           both by their subgradients: no weight becomes exactly zero
 splitting             variable splitting, Bui et al., algorithm 1; its result is the sparse copy V
 
-proximal-subgradient and splitting take group lassos only.";
+All but proximal take no other group penalty than lasso.";
 
 const PRESET_HELP: &str = "Defaults for a whole comparison; options beside it come first:
 
-solvers  after Bui et al., tables 10 and 11: sgl by the four solvers and several lambdas, with plain gradient steps,
-         where lambda means the same to all of them: learning rate 0.3 (Adam, as in the paper: 0.001), batches of 128, no
-         noise, no refit, every tenth step checked, beta = 400 lambda growing every 2 epochs; the test part is looked at
-         after each epoch, and solvers.md and solvers.svg are written too";
+solvers: after Bui et al., tables 10 and 11. sgl by the four solvers and several lambdas, with plain gradient steps, where a \
+lambda means the same to all of them: learning rate 0.3 (Adam, as in the paper: 0.001), batches of 128, no noise, no refit, \
+every tenth step checked, beta = 400 lambda growing every 2 epochs. The test part is looked at after each epoch, and \
+solvers.md and solvers.svg are written too.";
 
 /// What an option has where it is not given.
 struct Defaults {
