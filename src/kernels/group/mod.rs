@@ -28,6 +28,7 @@
 //! elements. A tile of groups must lie within one binding: with wgpu's default limits that is 128 MiB of a tensor for
 //! columns, and any tensor for rows.
 
+mod bench;
 mod cases;
 mod dispatch;
 mod reference;
@@ -51,7 +52,7 @@ pub(super) const ROOM: Room = Room {
     name: "group",
     variants: || variants().iter().map(|v| (v.name(), v.source())).collect(),
     cases: cases::all,
-    benches: Vec::new,
+    benches: bench::all,
 };
 
 /// The values that change from step to step. WGSL's `Row`: `Base`, `Constants` and `GroupConstants`, eight f32 each.
