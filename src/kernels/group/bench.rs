@@ -146,12 +146,17 @@ impl Subject {
 
 impl Bench for Subject {
     fn variant(&self) -> String {
-        let (base, penalty, group) = (self.base.name(), self.penalty.name(), self.group.name());
+        let (base, penalty, group) = (self.base.kernel(), self.penalty.name(), self.group.name());
+        let width = match self.shape {
+            Shape::Rows(n) if n % 4 == 0 => "vec4",
+            Shape::Whole => "vec4",
+            _ => "strided",
+        };
         let shape = self.shape;
         if self.two_passes {
-            format!("{base}/{penalty} + prox/none/{group}, {shape}")
+            format!("{base}/{penalty}/vec4 + prox/none/{group}/{width}, {shape}")
         } else {
-            format!("{base}/{penalty}/{group}, {shape}")
+            format!("{base}/{penalty}/{group}/{width}, {shape}")
         }
     }
 

@@ -102,7 +102,7 @@ fn pairs() -> Vec<Step> {
     let l1: Penalty = L1.into();
     let pairs = bases
         .map(|base| (base, l1))
-        .chain(Penalty::all().into_iter().map(|penalty| (Base::Gradient, penalty)));
+        .chain(Penalty::all().into_iter().filter(|p| *p != l1).map(|penalty| (Base::Gradient, penalty)));
     for (base, penalty) in pairs {
         let elementwise_alone = penalty != l1;
         let searched = |g: &GroupPenalty| matches!(g, GroupPenalty::Lasso(_) | GroupPenalty::Exclusive(_));

@@ -196,6 +196,7 @@ fn variants() -> Vec<Variant> {
     let pairs: Vec<(Base, Penalty)> = bases
         .map(|base| (base, l1))
         .chain(Penalty::all().into_iter().map(|penalty| (Base::Gradient, penalty)))
+        .chain([(Base::Prox, NoPenalty.into())])
         .collect();
     let mut all = Vec::new();
     for width in [Width::Vec4, Width::Scalar] {
