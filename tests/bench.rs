@@ -14,17 +14,22 @@ fn tiny() -> Options {
 
 #[test]
 fn what_is_timed_are_variants_of_the_register() {
+    // the shape of what is timed may follow the variant's name
+    let kernel = |name: &str| name.split(", ").next().unwrap_or_default().to_owned();
+    let all: Vec<String> = ROOMS.iter().flat_map(|room| (room.variants)()).map(|(name, _)| name).collect();
     for room in ROOMS {
         let known: Vec<String> = (room.variants)().into_iter().map(|(name, _)| name).collect();
         let benches = (room.benches)();
         assert!(!benches.is_empty(), "{} is not timed", room.name);
         let mut seen = std::collections::HashSet::new();
         for bench in &benches {
-            assert!(known.contains(&bench.variant()), "{}/{}", room.name, bench.variant());
+            assert!(known.contains(&kernel(&bench.variant())), "{}/{}", room.name, bench.variant());
             assert!(seen.insert(bench.variant()), "{} twice", bench.variant());
             assert!(bench.bytes(10) >= 80, "{}: less than one read and one write", bench.variant());
             if let Some(instead) = bench.instead() {
-                assert!(instead.variant().split(" + ").all(|part| known.iter().any(|name| name == part)));
+                assert!(
+                    kernel(&instead.variant()).split(" + ").all(|part| all.iter().any(|name| name == part))
+                );
                 assert!(instead.bytes(10) > bench.bytes(10), "fusing must save bytes");
             }
         }
@@ -42,7 +47,8 @@ fn every_software_adapter_is_measured() {
         assert_eq!(report.left_out, [""; 0], "{}", one.label);
         assert_eq!(report.rows.len() as u64, steps(&options) - 1, "{}", one.label);
         for row in &report.rows {
-            assert!(row.checked >= row.elements, "{}: {row:?}", one.label);
+            // whole groups are fewer elements than were asked for, down to half
+            assert!(row.checked * 2 >= row.elements, "{}: {row:?}", one.label);
             assert!(row.time.ns > 0.0 && row.share_of_copy > 0.0, "{}: {row:?}", one.label);
         }
         let many = report.many.unwrap();

@@ -4,13 +4,14 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use rayon::prelude::*;
 use serde::Serialize;
 
 use super::{Global, penalties, printable, table};
 use crate::data::{Format, Select, Tensor, Tensors};
 use crate::error::{Error, Result};
 use crate::kernels::step::{Base, Hyper};
-use crate::penalty::Penalty;
+use crate::penalty::{self, Group, GroupPenalty, Groups, Layout, Penalty};
 use crate::schedule::{Backend, HostSchedule, Spec, TensorReport, Verify};
 
 /// How many tensors `--verify sample` checks.
@@ -19,7 +20,8 @@ const SAMPLE: usize = 8;
 /// Take one proximal step on the tensors of a file
 ///
 /// Y = prox_{lr*lambda*P}(W - lr*G), element by element, in f32, with G = 0 where no gradient is given. SCAD and MCP
-/// take the step size lr and the penalty's own lambda.
+/// take the step size lr and the penalty's own lambda. With --group the operator of a penalty of groups follows:
+/// Y = prox_{lr*group-lambda*GP}(prox_{lr*lambda*P}(W - lr*G)); a group with a member that is not finite becomes NaN.
 ///
 /// Files are told by their extension: .npy (float32 or float64) and .safetensors (F16, BF16, F32, F64). Values
 /// are computed in f32 and rounded to the file's type, to nearest even. Everything else in the file is carried
@@ -43,6 +45,19 @@ pub struct Prox {
     /// The step size (learning rate)
     #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
     lr: f64,
+    /// A penalty of groups, as in "lasso(weight=sqrt-size)"; --help lists all
+    #[arg(long, value_name = "GP", default_value = NO_GROUP, long_help = group_help())]
+    group: String,
+    /// The weight of the penalty of groups
+    #[arg(long, default_value_t = 1e-3, allow_negative_numbers = true)]
+    group_lambda: f64,
+    /// The groups: rows, columns, filters, channels, blocks:K, whole
+    #[arg(long, value_name = "LAYOUT", default_value = "rows")]
+    groups: String,
+    /// The exact prox of the sum lambda*P + group-lambda*lasso in place of one operator after the other; in float64, on
+    /// the CPU
+    #[arg(long)]
+    exact: bool,
     /// The gradient, with the names and shapes of the weights
     #[arg(long, value_name = "G")]
     grad: Option<PathBuf>,
@@ -70,11 +85,24 @@ fn help() -> String {
     format!("The penalty, with its default parameters; y is the magnitude of a weight\n\n{list}")
 }
 
+/// What `--group` says for no penalty of groups.
+const NO_GROUP: &str = "none";
+
+/// The long help of `--group`.
+fn group_help() -> String {
+    let rows: Vec<_> = GroupPenalty::all().iter().map(|p| (p.to_string(), p.rule().formula())).collect();
+    let width = rows.iter().map(|row| row.0.len()).max().unwrap_or(0);
+    let list: String = rows.iter().map(|(p, about)| format!("  {p:<width$}  P(y) = {about}\n")).collect();
+    format!("A penalty of groups, with its default parameters; lasso also takes weight=sqrt-size\n\n{list}")
+}
+
 /// What `--json` prints.
 #[derive(Serialize)]
 struct Document {
     adapter: String,
     penalty: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<String>,
     tensors: Vec<Row>,
 }
 
@@ -98,6 +126,8 @@ impl Prox {
         let penalty: Penalty = self.penalty.parse()?;
         let hyper = Hyper::new(self.lr, 1)?;
         penalty.prox(self.lr, self.lambda)?;
+        let group = self.group_penalty()?;
+        let layout: Layout = self.groups.parse()?;
         let select = self.select.as_deref().map(str::parse::<Select>).transpose()?;
         Format::of(&self.out)?;
 
@@ -107,14 +137,28 @@ impl Prox {
         let inputs: Vec<&Path> = self.grad.as_deref().into_iter().collect();
         let output = weights.output(&self.out, &inputs)?;
         let gradients = gradients.as_ref().map(|g| matched(&weights, g)).transpose()?;
-        let backend = global.backend()?;
+        let mut specs: Vec<Spec> =
+            weights.iter().map(|t| Spec::new(t.name(), penalty, self.lambda)).collect();
+        if let Some(group) = group {
+            for (spec, tensor) in specs.iter_mut().zip(weights.iter()) {
+                let groups = groups_of(tensor, &layout)?;
+                spec.group = Some(Group::new(group, self.group_lambda, groups));
+            }
+        }
+        for spec in &specs {
+            spec.check()?;
+        }
+        let backend = if self.exact { Backend::Cpu } else { global.backend()? };
 
         progress.set_message(format!("step on {}", backend.name()));
         let mut rows: Vec<Row> = weights.iter().map(Row::before).collect();
-        let specs: Vec<Spec> = weights.iter().map(|t| Spec::new(t.name(), penalty, self.lambda)).collect();
-        let found = step(&backend, &specs, &mut weights, gradients.as_deref(), hyper, self.verify)?;
-        for (row, found) in rows.iter_mut().zip(found) {
-            (row.verified, row.mismatches) = (found.checked, found.mismatches);
+        if self.exact {
+            exact(&specs, &mut weights, gradients.as_deref(), self.lr)?;
+        } else {
+            let found = step(&backend, &specs, &mut weights, gradients.as_deref(), hyper, self.verify)?;
+            for (row, found) in rows.iter_mut().zip(found) {
+                (row.verified, row.mismatches) = (found.checked, found.mismatches);
+            }
         }
         for (tensor, row) in weights.iter_mut().zip(&mut rows) {
             tensor.round();
@@ -124,9 +168,72 @@ impl Prox {
         progress.set_message("writing");
         weights.write_to(output)?;
         progress.finish_and_clear();
-        let document = Document { adapter: backend.name(), penalty: penalty.to_string(), tensors: rows };
+        let group = group.map(|g| format!("{g} on {layout}{}", if self.exact { ", exact" } else { "" }));
+        let document =
+            Document { adapter: backend.name(), penalty: penalty.to_string(), group, tensors: rows };
         global.print(&document, Document::table)
     }
+
+    /// The penalty of groups, checked against `--exact`.
+    fn group_penalty(&self) -> Result<Option<GroupPenalty>> {
+        let group: Option<GroupPenalty> = match self.group.trim() {
+            NO_GROUP => None,
+            text => Some(text.parse()?),
+        };
+        if self.exact && !matches!(group, Some(GroupPenalty::Lasso(_))) {
+            return Err(Error::Unsupported {
+                place: "--exact".into(),
+                what: format!("--group {}", self.group),
+                allowed: "--group lasso or \"lasso(weight=sqrt-size)\"; cges, exclusive and l1-l2 are exact by themselves"
+                    .into(),
+            });
+        }
+        Ok(group)
+    }
+}
+
+/// The groups of a tensor of the file.
+pub(super) fn groups_of(tensor: &Tensor, layout: &Layout) -> Result<Groups> {
+    let shape: Vec<u64> = tensor.shape().iter().map(|&n| n as u64).collect();
+    Groups::new(layout.clone(), &shape).map_err(|error| match error {
+        Error::Shape { name, got, expected, .. } => Error::Shape {
+            place: format!("tensor {:?} with --groups {layout}", tensor.name()),
+            name,
+            got,
+            expected: format!("{expected}; --select names the tensors to be taken"),
+        },
+        other => other,
+    })
+}
+
+/// The exact prox of the sum of both penalties, in place, on all cores.
+fn exact(
+    specs: &[Spec],
+    weights: &mut Tensors,
+    gradients: Option<&[Cow<'_, [f32]>]>,
+    rate: f64,
+) -> Result<()> {
+    for (k, (tensor, spec)) in weights.iter_mut().zip(specs).enumerate() {
+        let Some(group) = &spec.group else { continue };
+        let prox = spec.penalty.prox(rate, spec.lambda)?;
+        let gradient = gradients.map(|g| &*g[k]);
+        let values = tensor.values();
+        let point = |i: usize| f64::from(values[i]) - gradient.map_or(0.0, |g| rate * f64::from(g[i]));
+        let results: Result<Vec<(u64, Vec<f64>)>> = (0..group.groups.count())
+            .into_par_iter()
+            .map(|g| {
+                let x: Vec<f64> = group.groups.members(g).map(point).collect();
+                let t = rate * group.lambda * f64::from(group.weight(g));
+                Ok((g, penalty::exact(&prox, t, &x)?))
+            })
+            .collect();
+        for (g, y) in results? {
+            for (i, y) in group.groups.members(g).zip(y) {
+                tensor.values_mut()[i] = y as f32;
+            }
+        }
+    }
+    Ok(())
 }
 
 impl From<Check> for Verify {
@@ -232,6 +339,7 @@ impl Document {
         };
         let rows: Vec<_> =
             std::iter::once(head.map(String::from).to_vec()).chain(self.tensors.iter().map(row)).collect();
-        format!("{} on {}\n{}", self.penalty, self.adapter, table(&rows))
+        let group = self.group.as_ref().map(|g| format!(", then {g},")).unwrap_or_default();
+        format!("{}{group} on {}\n{}", self.penalty, self.adapter, table(&rows))
     }
 }

@@ -9,6 +9,7 @@ mod pipelines;
 pub mod solver;
 pub mod step;
 mod tiles;
+mod timed;
 
 pub use pipelines::Kernels;
 

@@ -1,5 +1,7 @@
 //! Which room takes which tensor: the rows of hyper-parameters and the dispatches of all rooms together.
 
+use std::ops::Range;
+
 use super::Spec;
 use super::plan::Bound;
 use crate::error::Result;
@@ -14,9 +16,10 @@ pub(super) struct Rows {
     step: Vec<Spec>,
     /// Tensors with groups.
     group: Vec<Spec>,
-    /// First byte of the groups' rows.
-    group_start: u64,
-    /// All of them.
+    /// Where the rows of each room lie in the buffer.
+    step_part: Range<u64>,
+    group_part: Range<u64>,
+    /// Bytes of all of them.
     pub bytes: u64,
 }
 
@@ -44,21 +47,26 @@ impl Rows {
 
     /// Gives each room its part of the buffer, from a multiple of `alignment` bytes on.
     pub fn place(&mut self, alignment: u64) {
-        let size = |rows: &[Spec], row: usize| (rows.len() * row) as u64;
-        self.group_start =
-            size(&self.step, size_of::<step::Row>()).max(16).next_multiple_of(alignment.max(16));
-        self.bytes = self.group_start + size(&self.group, size_of::<group::Row>()).max(16);
+        let mut at = 0_u64;
+        let mut part = |rows: &[Spec], row: usize| {
+            let start = at.next_multiple_of(alignment.max(16));
+            at = start + ((rows.len() * row) as u64).max(16);
+            start..at
+        };
+        self.step_part = part(&self.step, size_of::<step::Row>());
+        self.group_part = part(&self.group, size_of::<group::Row>());
+        self.bytes = at;
     }
 
     /// Writes the values of one step, each row at its offset.
     pub fn write(&self, base: Base, hyper: &Hyper, write: &mut dyn FnMut(u64, &[u8])) {
-        let mut at = 0;
+        let mut at = self.step_part.start;
         for s in &self.step {
             let row = step::Reference::of_rounded(base, s.penalty, s.lambda, s.rate_scale, hyper).row();
             write(at, bytemuck::bytes_of(&row));
             at += size_of::<step::Row>() as u64;
         }
-        at = self.group_start;
+        at = self.group_part.start;
         for s in &self.group {
             let Some(group) = &s.group else { continue };
             let twin = group::Reference::of_rounded(base, s.penalty, s.lambda, group, s.rate_scale, hyper);
@@ -96,14 +104,13 @@ impl Dispatches {
                 _ => plain.push(step::Job { penalty, views, row, tensor }),
             }
         }
-        let part = |start: u64, end: u64| wgpu::BufferBinding {
+        let part = |range: &Range<u64>| wgpu::BufferBinding {
             buffer: target,
-            offset: start,
-            size: std::num::NonZeroU64::new(end - start),
+            offset: range.start,
+            size: std::num::NonZeroU64::new(range.end - range.start),
         };
-        let step = step::Dispatches::bind(kernels, base, &plain, part(0, rows.group_start), status)?;
-        let group =
-            group::Dispatches::bind(kernels, base, &grouped, part(rows.group_start, rows.bytes), status)?;
+        let step = step::Dispatches::bind(kernels, base, &plain, part(&rows.step_part), status)?;
+        let group = group::Dispatches::bind(kernels, base, &grouped, part(&rows.group_part), status)?;
         Ok(Dispatches { step, group })
     }
 

@@ -55,9 +55,10 @@ fn case(
     let shape: Vec<_> = shape.iter().map(u64::to_string).collect();
     let offsets: Vec<_> = leads.iter().map(u64::to_string).collect();
     let name = format!(
-        "group/{what}/{}/{penalty}/{group}/{layout}/shape={}/rate={rate}/lambda={lambda}+{weight}/offsets={}",
+        "group/{what}/{}/{penalty}/{group}/{layout}/shape={}/rate={rate}/lambda={lambda}+{}/offsets={}",
         base.name(),
         shape.join("x"),
+        crate::error::short(weight),
         offsets.join("-")
     );
     let group = Group::new(group, weight, groups);
@@ -69,8 +70,16 @@ fn values() -> Vec<Step> {
     let mut all = Vec::new();
     let none: (Penalty, f64) = (NoPenalty.into(), 0.0);
     for shape in GroupPenalty::all().iter().flat_map(|p| p.rule().examples()) {
-        let mut settings =
-            vec![(1.0, 1e-6), (1.0, 0.0), (0.5, 0.02), (1.0, 0.3), (1.0, 1.0), (3.0, 4.0), (2e3, 0.5)];
+        let mut settings = vec![
+            (1.0, 1e-6),
+            (1.0, 1e-30),
+            (1.0, 0.0),
+            (0.5, 0.02),
+            (1.0, 0.3),
+            (1.0, 1.0),
+            (3.0, 4.0),
+            (2e3, 0.5),
+        ];
         for t in shape.rule().regime_switches() {
             settings.extend([1.0, 1.0 - 1e-6, 1.0 + 1e-6, 0.5, 1.5, 20.0].map(|factor| (1.0, t * factor)));
         }
@@ -93,7 +102,7 @@ fn pairs() -> Vec<Step> {
     let l1: Penalty = L1.into();
     let pairs = bases
         .map(|base| (base, l1))
-        .chain(Penalty::all().into_iter().map(|penalty| (Base::Gradient, penalty)));
+        .chain(Penalty::all().into_iter().filter(|p| *p != l1).map(|penalty| (Base::Gradient, penalty)));
     for (base, penalty) in pairs {
         let elementwise_alone = penalty != l1;
         let searched = |g: &GroupPenalty| matches!(g, GroupPenalty::Lasso(_) | GroupPenalty::Exclusive(_));
@@ -237,13 +246,8 @@ impl Step {
                         -0.0
                     }
                 }
-                3 => {
-                    if k % 2 == 0 {
-                        1.5
-                    } else {
-                        -1.5
-                    }
-                }
+                // ties, above the thresholds and between them
+                3 => (if g % 28 < 14 { 1.5 } else { 0.9 * t }) * (if k % 2 == 0 { 1.0 } else { -1.0 }),
                 // norms about t
                 4 => direction(rng) * t / spread,
                 5 => direction(rng) * (t + soft) / spread * 1.1,

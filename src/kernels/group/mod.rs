@@ -28,6 +28,7 @@
 //! elements. A tile of groups must lie within one binding: with wgpu's default limits that is 128 MiB of a tensor for
 //! columns, and any tensor for rows.
 
+mod bench;
 mod cases;
 mod dispatch;
 mod reference;
@@ -51,7 +52,7 @@ pub(super) const ROOM: Room = Room {
     name: "group",
     variants: || variants().iter().map(|v| (v.name(), v.source())).collect(),
     cases: cases::all,
-    benches: Vec::new,
+    benches: bench::all,
 };
 
 /// The values that change from step to step. WGSL's `Row`: `Base`, `Constants` and `GroupConstants`, eight f32 each.
@@ -195,6 +196,7 @@ fn variants() -> Vec<Variant> {
     let pairs: Vec<(Base, Penalty)> = bases
         .map(|base| (base, l1))
         .chain(Penalty::all().into_iter().map(|penalty| (Base::Gradient, penalty)))
+        .chain([(Base::Prox, NoPenalty.into())])
         .collect();
     let mut all = Vec::new();
     for width in [Width::Vec4, Width::Scalar] {

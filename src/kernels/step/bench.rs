@@ -7,15 +7,10 @@ use rayon::prelude::*;
 
 use super::{Base, Dispatches, Element, Hyper, Job, Reference, Row, Variant, Width};
 use crate::error::Result;
-use crate::gpu::{self, Readback, View};
-use crate::kernels::{Bench, Kernels, Loaded, Outcome, compare};
+use crate::gpu::{self, View};
+use crate::kernels::timed::{self, Recorder, Seen, Timed};
+use crate::kernels::{Bench, Kernels, Loaded, compare};
 use crate::penalty::{L1, NoPenalty, Penalty, Tl1};
-
-/// Random elements are drawn once per block and laid end to end.
-const BLOCK: u64 = 1 << 20;
-
-/// Elements per window in which large tensors are compared.
-const WINDOW: u64 = 4096;
 
 /// A rate and a lambda whose product zeroes about a tenth of the weights under l1 and leaves the others standing for
 /// the few steps that one set of buffers takes between two resets.
@@ -97,7 +92,7 @@ fn random(rng: &mut impl Rng) -> Element {
 
 fn block(elements: u64) -> Vec<Element> {
     let mut rng = ChaCha8Rng::seed_from_u64(0xbe9c);
-    (0..elements.min(BLOCK)).map(|_| random(&mut rng)).collect()
+    timed::block(elements, || random(&mut rng))
 }
 
 impl Bench for Subject {
@@ -121,9 +116,10 @@ impl Bench for Subject {
         queue: &wgpu::Queue,
         kernels: &Kernels,
         elements: u64,
-        sets: usize,
+        sets_wanted: usize,
     ) -> Result<Box<dyn Loaded>> {
         let hyper = hyper()?;
+        let states = self.base.states();
         let host = block(elements);
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
         let read: [fn(&Element) -> f32; 4] = [|e| e.w, |e| e.g, |e| e.m, |e| e.v];
@@ -131,11 +127,7 @@ impl Bench for Subject {
             true => read[..self.arrays()].to_vec(),
             false => vec![read[0]],
         };
-        let mut blocks = Vec::new();
-        for read in &read {
-            let values: Vec<f32> = host.iter().map(read).collect();
-            blocks.push(gpu::buffer_with(device, "random block", bytemuck::cast_slice(&values), usage)?);
-        }
+        let blocks = Timed::upload(device, &host, &read)?;
 
         let steps = self.steps();
         let rows: Vec<Row> =
@@ -143,39 +135,48 @@ impl Bench for Subject {
         let rows = gpu::buffer_with(device, "rows", bytemuck::cast_slice(&rows), usage)?;
         let status = gpu::buffer_with(device, "status", &[0; 16], usage)?;
         let lead = if self.width == Width::Scalar { ASKEW } else { 0 };
-        let mut loaded = OnDevice {
-            name: format!("step/{} at {elements} elements", self.variant()),
-            device: device.clone(),
-            queue: queue.clone(),
-            subject: *self,
-            reference: self.reference(&hyper),
-            host,
-            blocks,
-            status,
-            sets: Vec::new(),
-        };
-        for _ in 0..sets.max(1) {
+        let name = format!("step/{} at {elements} elements", self.variant());
+        let mut sets: Vec<(Vec<View>, Recorder)> = Vec::new();
+        for _ in 0..sets_wanted.max(1) {
             let mut views = Vec::new();
             for k in 0..self.arrays() {
                 let lead = if k == 0 { lead } else { 0 };
                 let bytes = 4 * (lead + elements);
                 let buffer = gpu::buffer(device, "timed tensor", bytes.next_multiple_of(16), usage, false)?;
-                views.push(View::new(&loaded.name, &buffer, 4 * lead, elements)?);
+                views.push(View::new(&name, &buffer, 4 * lead, elements)?);
             }
             let mut dispatches = Vec::new();
             for (row, &(base, penalty)) in steps.iter().enumerate() {
                 let views = views[..if base.has_gradient() { views.len() } else { 1 }].to_vec();
                 let job = Job { penalty, views, row, tensor: 0 };
                 let rows = rows.as_entire_buffer_binding();
-                dispatches.push(Dispatches::bind(kernels, base, &[job], rows, &loaded.status)?);
+                dispatches.push(Dispatches::bind(kernels, base, &[job], rows, &status)?);
             }
-            loaded.sets.push((views, dispatches));
+            sets.push((views, Box::new(move |pass| dispatches.iter().for_each(|d| d.record(pass)))));
         }
-        gpu::guarded(device, &loaded.name, 0, || {
-            let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            loaded.fill(&mut encoder, |_| true);
-            queue.submit([encoder.finish()]);
-        })?;
+        let reference = self.reference(&hyper);
+        let judge = move |seen: &Seen, host: &[Element]| {
+            let places = seen.places();
+            let before = |i: usize| host[(places[i] % host.len() as u64) as usize];
+            let after = |i: usize| {
+                let state = |k: usize| if states > k { seen.at(2 + k, places[i]) } else { 0.0 };
+                Element { w: seen.at(0, places[i]), m: state(0), v: state(1), ..before(i) }
+            };
+            compare(places.len(), |i| reference.judge(before(i), after(i)), |i| after(i).w)
+        };
+        let loaded = Timed {
+            name,
+            device: device.clone(),
+            queue: queue.clone(),
+            host,
+            blocks,
+            status,
+            sets,
+            read_only: self.base.has_gradient().then_some(1),
+            windows: timed::windows(elements),
+            judge: Box::new(judge),
+        };
+        loaded.fill_all()?;
         Ok(Box::new(loaded))
     }
 
@@ -201,113 +202,5 @@ impl Bench for Subject {
         let representative = matches!(self.penalty, Penalty::L1(_) | Penalty::Tl1(_));
         let timed = self.base == Base::Gradient && self.width == Width::Vec4 && !self.two_passes;
         (representative && timed).then(|| Box::new(Subject { two_passes: true, ..*self }) as Box<dyn Bench>)
-    }
-}
-
-/// A subject's buffers.
-struct OnDevice {
-    name: String,
-    device: wgpu::Device,
-    queue: wgpu::Queue,
-    subject: Subject,
-    reference: Reference,
-    /// The random block, and per array its copy on the device.
-    host: Vec<Element>,
-    blocks: Vec<wgpu::Buffer>,
-    /// Shared by all sets, so that their dispatches stand in order, as those of a schedule do.
-    status: wgpu::Buffer,
-    sets: Vec<(Vec<View>, Vec<Dispatches>)>,
-}
-
-impl OnDevice {
-    /// Which array is the gradient, the one that no step changes.
-    fn gradient(&self) -> Option<usize> {
-        self.subject.base.has_gradient().then_some(1)
-    }
-
-    /// Records copies of the random block over the arrays that `wanted` names, in every set.
-    fn fill(&self, encoder: &mut wgpu::CommandEncoder, wanted: impl Fn(usize) -> bool) {
-        let whole = 4 * self.host.len() as u64;
-        for (views, _) in &self.sets {
-            for (k, view) in views.iter().enumerate().filter(|(k, _)| wanted(*k)) {
-                let mut at = view.offset();
-                while at < view.end() {
-                    let bytes = whole.min(view.end() - at);
-                    encoder.copy_buffer_to_buffer(&self.blocks[k], 0, view.buffer(), at, bytes);
-                    at += bytes;
-                }
-            }
-        }
-    }
-
-    /// The ranges of elements that are compared.
-    fn windows(&self) -> Vec<std::ops::Range<u64>> {
-        let length = self.sets[0].0[0].length();
-        if length <= 3 * WINDOW {
-            return std::iter::once(0..length).collect();
-        }
-        // the middle one is on no boundary that a kernel knows
-        let middle = length / 2 - WINDOW / 2 + 13;
-        vec![0..WINDOW, middle..middle + WINDOW, length - WINDOW..length]
-    }
-}
-
-impl Loaded for OnDevice {
-    fn check(&self) -> Result<Outcome> {
-        let windows = self.windows();
-        let (read, status) = gpu::guarded(&self.device, &self.name, 0, || {
-            let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            encoder.clear_buffer(&self.status, 0, None);
-            self.reset(&mut encoder);
-            {
-                let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-                self.record(&mut pass, 0);
-            }
-            let mut read: Vec<Vec<Result<Readback>>> = Vec::new();
-            for view in &self.sets[0].0 {
-                let window = |w: &std::ops::Range<u64>| {
-                    let (from, bytes) = (view.offset() + 4 * w.start, 4 * (w.end - w.start));
-                    Readback::record(&self.device, &mut encoder, view.buffer(), from, bytes)
-                };
-                read.push(windows.iter().map(window).collect());
-            }
-            let status = Readback::record(&self.device, &mut encoder, &self.status, 0, 4);
-            self.queue.submit([encoder.finish()]);
-            (read, status)
-        })?;
-        // per array, the windows end to end
-        let mut arrays: Vec<Vec<f32>> = Vec::new();
-        for of_array in read {
-            let mut values = Vec::new();
-            for readback in of_array {
-                values.extend(readback?.wait::<f32>(&self.device)?);
-            }
-            arrays.push(values);
-        }
-        let status: Vec<u32> = status?.wait(&self.device)?;
-
-        let places: Vec<u64> = windows.into_iter().flatten().collect();
-        let before = |i: usize| self.host[(places[i] % self.host.len() as u64) as usize];
-        let state = |k: usize, i: usize| arrays.get(2 + k).map_or(0.0, |values| values[i]);
-        let after = |i: usize| Element { w: arrays[0][i], m: state(0, i), v: state(1, i), ..before(i) };
-        let mut outcome =
-            compare(places.len(), |i| self.reference.judge(before(i), after(i)), |i| after(i).w);
-        if let Some(k) = self.gradient() {
-            let kept = (0..places.len()).all(|i| arrays[k][i].to_bits() == before(i).g.to_bits());
-            outcome.demand(kept, || "the gradient changed".into());
-        }
-        outcome.demand(status[0] == 0, || format!("{} elements not finite", status[0]));
-        outcome.first_mismatch = outcome.first_mismatch.map(|what| format!("{}: {what}", self.name));
-        Ok(outcome)
-    }
-
-    fn reset(&self, encoder: &mut wgpu::CommandEncoder) {
-        self.fill(encoder, |k| Some(k) != self.gradient());
-    }
-
-    fn record(&self, pass: &mut wgpu::ComputePass<'_>, set: usize) {
-        for dispatches in &self.sets[set % self.sets.len()].1 {
-            dispatches.record(pass);
-        }
     }
 }

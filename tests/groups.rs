@@ -1,0 +1,175 @@
+//! Schedules that mix groups and single weights: few dispatches, equal to one plan per tensor bit for bit, verified.
+
+mod support;
+
+use maf_srl::Error;
+use maf_srl::kernels::step::{Base, Hyper};
+use maf_srl::penalty::{Group, GroupPenalty, Groups, Layout, Penalty};
+use maf_srl::schedule::{Schedule, Spec, Tensor, Verify};
+use support::work::{blank, download, submit, upload_f32, view};
+
+/// Deterministic numbers in [-1, 1).
+fn numbers(length: usize, seed: u32) -> Vec<f32> {
+    let mut x = seed;
+    let next = || {
+        x = x.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (x >> 8) as f32 / (1 << 23) as f32 - 1.0
+    };
+    std::iter::repeat_with(next).take(length).collect()
+}
+
+/// The k-th tensor's spec and length: every third one without groups, the others with every layout and penalty.
+fn spec(k: usize) -> (Spec, usize) {
+    let penalties: [Penalty; 3] = ["l1", "tl1(a=1)", "mcp(gamma=3)"].map(|p| p.parse().expect("a penalty"));
+    let groups: [GroupPenalty; 3] =
+        ["lasso(weight=sqrt-size)", "exclusive", "l1-l2(alpha=0.5)"].map(|p| p.parse().expect("one"));
+    let shapes: [(Layout, &[u64]); 6] = [
+        (Layout::Rows, &[24, 16]),
+        (Layout::Columns, &[30, 21]),
+        (Layout::Filters, &[8, 3, 3, 3]),
+        (Layout::Channels, &[8, 4, 3, 3]),
+        (Layout::Blocks(7), &[100]),
+        (Layout::Whole, &[5000]),
+    ];
+    let name = format!("tensor {k}");
+    let penalty = penalties[k % 3];
+    let lambda = 0.05 + 0.01 * (k % 5) as f64;
+    if k.is_multiple_of(3) {
+        return (Spec::new(name, penalty, lambda), 40 + k % 50);
+    }
+    let (layout, shape) = shapes[k % 6].clone();
+    let groups_of = Groups::new(layout, shape).expect("they fit");
+    let length = groups_of.length() as usize;
+    let group = Group::new(groups[k / 3 % 3], 0.02, groups_of);
+    (Spec::new(name, penalty, lambda).with_group(group), length)
+}
+
+#[test]
+fn groups_and_single_weights_mix_in_few_dispatches_and_equal_single_plans_bit_for_bit() {
+    for one in support::software_adapters() {
+        let (device, queue) = one.device();
+        let schedule = Schedule::new(&device);
+        let hyper = Hyper::new(0.5, 1).expect("in the domain");
+        let mut counts = Vec::new();
+        for tensors in [90, 360] {
+            let specs: Vec<(Spec, usize)> = (0..tensors).map(spec).collect();
+            let total: usize = specs.iter().map(|(_, length)| length.next_multiple_of(4)).sum();
+            let (w, g) = (numbers(total, 1), numbers(total, 2));
+            let gradients = upload_f32(&device, &g);
+            let bound = |weights: &wgpu::Buffer| -> Vec<Tensor> {
+                let mut at = 0;
+                specs
+                    .iter()
+                    .map(|(spec, length)| {
+                        let tensor = Tensor::new(spec.clone(), view(weights, 4 * at, *length))
+                            .with_gradient(view(&gradients, 4 * at, *length));
+                        at += length.next_multiple_of(4) as u64;
+                        tensor
+                    })
+                    .collect()
+            };
+            let batched = upload_f32(&device, &w);
+            let mut plan = schedule.bind(Base::Gradient, &bound(&batched), Verify::Full).expect("they bind");
+            submit(&device, &queue, |encoder| plan.record(encoder, &hyper));
+            let found = plan.finish().unwrap_or_else(|e| panic!("{}: {e}", one.label));
+            let elements: usize = specs.iter().map(|(_, length)| length).sum();
+            assert_eq!((found.checked, found.mismatches), (elements as u64, 0), "{}", one.label);
+            counts.push(plan.dispatches());
+
+            let looped = upload_f32(&device, &w);
+            for tensor in bound(&looped) {
+                let mut plan = schedule.bind(Base::Gradient, &[tensor], Verify::Off).expect("it binds");
+                submit(&device, &queue, |encoder| plan.record(encoder, &hyper));
+            }
+            let (batched, looped) = (download(&device, &queue, &batched), download(&device, &queue, &looped));
+            let differs = batched.iter().zip(&looped).position(|(a, b)| a != b);
+            assert_eq!(differs, None, "{}: batched is looped, bit for bit", one.label);
+            assert!(batched.iter().filter(|w| **w == 0).count() > elements / 20, "{}: zeros", one.label);
+        }
+        assert_eq!(counts[0], counts[1], "{}: four times the tensors take as many dispatches", one.label);
+    }
+}
+
+#[test]
+fn two_runs_give_the_same_bits() {
+    let group = Group::new(
+        "exclusive".parse().expect("one"),
+        1e-4,
+        Groups::new(Layout::Whole, &[300_000]).expect("they fit"),
+    );
+    for one in support::software_adapters() {
+        let (device, queue) = one.device();
+        let w = numbers(300_000, 3);
+        let run = || {
+            let weights = upload_f32(&device, &w);
+            let spec = Spec::new("w", "none".parse().expect("one"), 0.0).with_group(group.clone());
+            let tensor = Tensor::new(spec, view(&weights, 0, w.len()));
+            let mut plan =
+                Schedule::new(&device).bind(Base::Prox, &[tensor], Verify::Full).expect("it binds");
+            let hyper = Hyper::new(1.0, 1).expect("in the domain");
+            submit(&device, &queue, |encoder| plan.record(encoder, &hyper));
+            assert_eq!(plan.finish().expect("no mismatch").checked, 300_000);
+            download(&device, &queue, &weights)
+        };
+        assert_eq!(run(), run(), "{}", one.label);
+    }
+}
+
+#[test]
+fn what_does_not_fit_together_is_refused_by_name() {
+    let one = &support::software_adapters()[0];
+    let (device, _) = one.device();
+    let weights = blank(&device, 4096);
+    let l1: Penalty = "l1".parse().expect("one");
+    let lasso: GroupPenalty = "lasso".parse().expect("one");
+    let rows = Groups::new(Layout::Rows, &[10, 10]).expect("they fit");
+    let bind = |spec: Spec, length: usize, base: Base| {
+        let mut tensor = Tensor::new(spec, view(&weights, 0, length));
+        if base.has_gradient() {
+            tensor = tensor.with_gradient(view(&weights, 2048, length));
+        }
+        Schedule::new(&device).bind(base, &[tensor], Verify::Off).map(drop)
+    };
+    let spec = || Spec::new("fc1", l1, 0.1).with_group(Group::new(lasso, 0.1, rows.clone()));
+    bind(spec(), 100, Base::Prox).expect("it fits");
+    let error = bind(spec(), 99, Base::Prox).expect_err("99 weights, groups of 100");
+    assert!(matches!(&error, Error::Shape { place, .. } if place.contains("fc1")), "{error}");
+    let adam = Base::AdamMetric(Default::default());
+    let error = bind(spec(), 100, adam).expect_err("groups have no prox in Adam's metric");
+    assert!(matches!(error, Error::Unsupported { .. }), "{error}");
+    let error =
+        bind(Spec::new("fc1", l1, 0.1).with_group(Group::new(lasso, -1.0, rows.clone())), 100, Base::Prox);
+    assert!(matches!(error, Err(Error::Domain { .. })), "{error:?}");
+    let weighted = rows.clone().with_weights(&[0.5; 10]).expect("ten");
+    let log: GroupPenalty = "log".parse().expect("one");
+    let error = bind(Spec::new("fc1", l1, 0.1).with_group(Group::new(log, 0.1, weighted)), 100, Base::Prox);
+    assert!(matches!(error, Err(Error::Unsupported { .. })), "{error:?}");
+}
+
+#[test]
+fn a_member_that_is_not_finite_makes_its_group_nan_and_no_other() {
+    for one in support::software_adapters() {
+        let (device, queue) = one.device();
+        let mut w = numbers(60, 5);
+        w[25] = f32::INFINITY;
+        let weights = upload_f32(&device, &w);
+        let rows = Groups::new(Layout::Rows, &[6, 10]).expect("they fit");
+        let group = Group::new("lasso".parse().expect("one"), 0.1, rows);
+        let spec = Spec::new("w", "l1".parse().expect("one"), 0.1).with_group(group);
+        let tensor = Tensor::new(spec, view(&weights, 0, 60));
+        let mut plan = Schedule::new(&device).bind(Base::Prox, &[tensor], Verify::Full).expect("it binds");
+        let hyper = Hyper::new(1.0, 1).expect("in the domain");
+        let status = submit(&device, &queue, |encoder| {
+            plan.record(encoder, &hyper);
+            plan.status(encoder).expect("a readback")
+        });
+        plan.finish().unwrap_or_else(|e| panic!("{}: {e}", one.label));
+        let status: Vec<u32> = status.wait(&device).expect("the device answers");
+        assert_eq!(status, [10], "{}", one.label);
+        let after = download(&device, &queue, &weights);
+        for (k, word) in after.iter().enumerate() {
+            let nan = f32::from_bits(*word).is_nan();
+            assert_eq!(nan, (20..30).contains(&k), "{}: {k}", one.label);
+        }
+    }
+}
