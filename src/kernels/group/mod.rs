@@ -35,7 +35,7 @@ mod reference;
 
 pub use dispatch::{Dispatches, Job};
 pub use reference::Reference;
-pub(crate) use reference::{QUIET_NAN, rounded};
+pub(crate) use reference::{QUIET_NAN, allowed_ulps, rounded};
 
 use std::sync::Arc;
 

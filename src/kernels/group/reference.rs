@@ -126,7 +126,7 @@ impl Reference {
         } else {
             rule.range(t, &z, &error)
         };
-        let slack = if identity { 0.0 } else { (16.0 + chain(z.len()) / 32.0) * ulp(peak) };
+        let slack = if identity { 0.0 } else { allowed_ulps(z.len()) * ulp(peak) };
         let inflated: Vec<f64> = z.iter().zip(&error).map(|(z, e)| (z.abs() + e) * (1.0 + BAND)).collect();
         let gone = shrink.after == 0.0 && self.group.penalty.shrink(t, &inflated).after == 0.0;
         let certainly_zero = |k: usize| match shrink {
@@ -199,6 +199,11 @@ pub(crate) fn rounded(group: &Group) -> Group {
 
 /// What a group with a member that is not finite becomes.
 pub(crate) const QUIET_NAN: u32 = 0x7fc0_0000;
+
+/// How many ULP of the largest member the kernel's own arithmetic on a group of `members` may miss by.
+pub(crate) fn allowed_ulps(members: usize) -> f64 {
+    16.0 + chain(members) / 32.0
+}
 
 /// The longest chain of additions in a sum over `members`.
 fn chain(members: usize) -> f64 {
