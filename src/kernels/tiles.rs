@@ -174,9 +174,17 @@ pub(crate) fn cut(group: &Group, width: Width, held: u64) -> Cut {
     cut
 }
 
-/// Invocations for a group of `size` members, with `each` members per invocation if possible.
-fn lanes(size: u64, each: u64) -> u64 {
-    size.div_ceil(each).next_power_of_two().min(u64::from(WORKGROUP))
+/// Invocations for a group of `size` members that lie side by side: sixteen members each, so that few share the tree of
+/// sums, but enough of them that they read 128 bytes in one go.
+fn lanes(size: u64, width: Width) -> u64 {
+    let with = |each: u64| size.div_ceil(each).next_power_of_two();
+    let abreast = 128 / (4 * width.elements());
+    with(16).max(with(LANES).min(abreast)).min(u64::from(WORKGROUP))
+}
+
+/// Invocations for a group of `size` members that lie apart: sixteen members each, so that many groups are read abreast.
+fn lanes_across(size: u64) -> u64 {
+    size.div_ceil(16).next_power_of_two().min(u64::from(WORKGROUP))
 }
 
 /// Where the last of `length` members from the first one ends.
@@ -187,8 +195,7 @@ fn reach(length: u64, inner: u64, jump: u64) -> u64 {
 /// Tiles of groups that stay in registers.
 fn hold(group: &Group, class: &Alike, width: Width, cut: &mut Cut) {
     let across = class.inner <= NARROW && class.inner < class.size;
-    // columns: many members each, so that more columns lie side by side
-    let lanes = lanes(class.size, if across { 16 } else { LANES });
+    let lanes = if across { lanes_across(class.size) } else { lanes(class.size, width) };
     let round = u64::from(WORKGROUP) / lanes;
     // several rounds per workgroup, where that leaves workgroups enough
     let rounds = (HELD / (round * class.size)).min(class.count.div_ceil(64 * round)).max(1);
@@ -222,7 +229,6 @@ fn hold(group: &Group, class: &Alike, width: Width, cut: &mut Cut) {
         });
         first += groups;
     }
-    debug_assert!(width == Width::Scalar || class.inner.is_multiple_of(LANES));
 }
 
 /// Parts of groups that do not.
@@ -310,7 +316,7 @@ fn cut_ragged(group: &Group, width: Width, held: u64, cut: &mut Cut) {
             );
             continue;
         }
-        let lanes = lanes(size, LANES);
+        let lanes = lanes(size, width);
         let round = u64::from(WORKGROUP) / lanes;
         let held_by = elements.entry(lanes).or_default();
         let full = |p: &Piece| {
@@ -350,7 +356,6 @@ fn cut_ragged(group: &Group, width: Width, held: u64, cut: &mut Cut) {
     let mut rest: Vec<Piece> = open.into_values().collect();
     rest.sort_by_key(|p| p.group);
     cut.held.extend(rest);
-    let _ = width;
 }
 
 /// The fields of a tile that its piece knows; places and rows come later.
