@@ -215,3 +215,52 @@ fn the_preset_writes_the_comparison() {
     assert!(text.contains("after the last epoch") && text.contains("| lambda 0.1 |"), "{text}");
     assert!(std::fs::read_to_string(out.path().join("digits/solvers.svg")).unwrap().starts_with("<svg"));
 }
+
+/// The classes that a network of two layers finds, by plain loops that share nothing with the library.
+fn predictions(path: &Path, x: &ndarray::Array2<f32>) -> Vec<usize> {
+    let bytes = std::fs::read(path).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let values = |name: &str| -> Vec<f32> {
+        let data = file.tensor(name).unwrap().data().to_vec();
+        data.chunks_exact(4).map(|v| f32::from_le_bytes([v[0], v[1], v[2], v[3]])).collect()
+    };
+    let layer = |k: usize, input: &[f32]| -> Vec<f32> {
+        let (weight, bias) = (values(&format!("layers.{k}.weight")), values(&format!("layers.{k}.bias")));
+        let rows = weight.chunks_exact(input.len()).zip(bias);
+        rows.map(|(row, b)| row.iter().zip(input).map(|(w, a)| w * a).sum::<f32>() + b).collect()
+    };
+    x.outer_iter()
+        .map(|row| {
+            let hidden: Vec<f32> = layer(0, &row.to_vec()).iter().map(|z| z.max(0.0)).collect();
+            let logits = layer(1, &hidden);
+            (0..logits.len()).fold(0, |best, k| if logits[k] > logits[best] { k } else { best })
+        })
+        .collect()
+}
+
+#[test]
+fn a_trained_network_made_compact_predicts_the_same() {
+    let out = tempfile::tempdir().unwrap();
+    let method = ["--method", "integrated-tl1", "--epochs", "12", "--json"];
+    let arguments = [&["train", "--device", "cpu", "--repeats", "1"][..], &method].concat();
+    let run = |arguments: &[&str]| {
+        let mut tool = Command::new(env!("CARGO_BIN_EXE_maf-srl"));
+        document(&tool.args(arguments).current_dir(out.path()).output().expect("the program runs"))
+    };
+    let trained = run(&arguments);
+    let large = "runs/digits/integrated-tl1-seed0.safetensors";
+    let report = run(&["compact", "--in", large, "--out", "small.safetensors", "--json"]);
+    let alive = trained["methods"][0]["neurons_alive"].as_f64().unwrap();
+    assert!(alive < 100.0, "{alive}");
+    assert_eq!(report["total"]["neurons_alive"].as_f64().unwrap(), alive);
+    assert_eq!(report["proof"]["predictions_equal"], report["proof"]["inputs"]);
+    let parameters = |when: &str| report["total"][when]["parameters"].as_u64().unwrap();
+    assert!(parameters("after") < parameters("before"));
+
+    let split = maf_srl::train::prepared(maf_srl::data::Source::Digits.load(None).unwrap());
+    let before = predictions(&out.path().join(large), &split.test.features);
+    assert_eq!(before, predictions(&out.path().join("small.safetensors"), &split.test.features));
+    let right = before.iter().zip(&split.test.labels).filter(|(a, b)| a == b).count();
+    let accuracy = right as f64 / before.len() as f64;
+    assert!((accuracy - trained["methods"][0]["accuracy_mean"].as_f64().unwrap()).abs() < 1e-9, "{accuracy}");
+}
