@@ -118,7 +118,7 @@ fn wrong_requests_are_one_line() {
         ("--in w.npy", &["--groups"][..]),
         ("--groups rows", &["--in"]),
         ("--in w.npy --groups lines", &["lines", "rows, columns"]),
-        ("--in w.npy --groups blocks:0", &["blocks", "0"]),
+        ("--in w.npy --groups blocks:0", &["elements per block", "0"]),
         ("--in w.npy --groups filters", &["\"w\"", "[2, 3]", "three axes"]),
         ("--in w.npy --groups rows --norm l3", &["l3", "l1, l2, linf, l0"]),
         ("--in m.safetensors --groups rows", &["\"a.bias\"", "[2]", "two axes", "--select"]),

@@ -15,6 +15,11 @@ fn result(sum: Sum) -> u32 {
     return sum;
 }
 
+// The count of one element.
+fn single(bits: u32) -> u32 {
+    return u32((bits & 0x7fffffffu) != 0u);
+}
+
 fn packed(sum: Sum) -> vec4<u32> {
     return vec4(sum, 0u, 0u, 0u);
 }

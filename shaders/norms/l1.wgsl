@@ -40,6 +40,11 @@ fn result(sum: Sum) -> u32 {
     return select(bitcast<u32>(scaled) + DOWN, INFINITY, scaled >= 0x1p64f);
 }
 
+// The norm of one element.
+fn single(bits: u32) -> u32 {
+    return select(bits & 0x7fffffffu, QUIET_NAN, (bits & 0x7fffffffu) > INFINITY);
+}
+
 fn packed(sum: Sum) -> vec4<u32> {
     return bitcast<vec4<u32>>(sum);
 }

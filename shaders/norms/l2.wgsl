@@ -66,6 +66,11 @@ fn result(sum: Sum) -> u32 {
     return bitcast<u32>(select(root, root * 0x1p-90f, sum.y == 0.0));
 }
 
+// The norm of one element.
+fn single(bits: u32) -> u32 {
+    return select(bits & 0x7fffffffu, QUIET_NAN, (bits & 0x7fffffffu) > INFINITY);
+}
+
 fn packed(sum: Sum) -> vec4<u32> {
     return bitcast<vec4<u32>>(sum);
 }

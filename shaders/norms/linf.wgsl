@@ -18,6 +18,11 @@ fn result(sum: Sum) -> u32 {
     return select(sum, QUIET_NAN, sum > INFINITY);
 }
 
+// The norm of one element.
+fn single(bits: u32) -> u32 {
+    return select(bits & 0x7fffffffu, QUIET_NAN, (bits & 0x7fffffffu) > INFINITY);
+}
+
 fn packed(sum: Sum) -> vec4<u32> {
     return vec4(sum, 0u, 0u, 0u);
 }

@@ -85,7 +85,7 @@ impl Norms {
 
         progress.set_message(format!("norms on {}", backend.name()));
         let work: Vec<(&[f32], &Groups)> = values.iter().map(|v| &**v).zip(&groups).collect();
-        let reference = |groups| Reference::new(norm, groups);
+        let reference = |groups: &Groups| Reference::new(norm, groups);
         let (words, found): (Vec<Vec<u32>>, Vec<Outcome>) = match &backend {
             Backend::Gpu(context) => {
                 let words = norms::norms(context, norm, &work)?;

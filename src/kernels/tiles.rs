@@ -29,14 +29,23 @@ pub(crate) struct Grain {
     /// The most members of a group in one piece, and the same in columns.
     pub held: u64,
     pub column: u64,
-    /// Members per invocation, where they lie side by side.
+    /// Members per invocation, where they lie side by side; groups up to the size `alone` take one invocation.
     pub each: u64,
+    pub alone: u64,
     /// The most invocations that share a column: the fewer, the more columns lie side by side.
     pub sharing: u64,
 }
 
 /// That of kernels which hold their groups in registers.
-const IN_REGISTERS: Grain = Grain { held: HELD, column: HELD, each: LANES, sharing: WORKGROUP as u64 };
+const IN_REGISTERS: Grain =
+    Grain { held: HELD, column: HELD, each: LANES, alone: LANES, sharing: WORKGROUP as u64 };
+
+impl Grain {
+    /// Invocations for a group of `size` members side by side.
+    fn lanes(&self, size: u64) -> u64 {
+        if size <= self.alone { 1 } else { lanes(size, self.each) }
+    }
+}
 
 /// An entry or a field that is not there.
 pub(crate) const NONE: u32 = u32::MAX;
@@ -215,7 +224,7 @@ fn reach(length: u64, inner: u64, jump: u64) -> u64 {
 fn hold(group: &Group, class: &Alike, width: Width, grain: Grain, cut: &mut Cut) {
     let across = class.across();
     // columns: many members each, so that more columns lie side by side
-    let lanes = if across { lanes(class.size, 16).min(grain.sharing) } else { lanes(class.size, grain.each) };
+    let lanes = if across { lanes(class.size, 16).min(grain.sharing) } else { grain.lanes(class.size) };
     let round = u64::from(WORKGROUP) / lanes;
     // several rounds per workgroup, where that leaves workgroups enough
     let rounds = (HELD / (round * class.size)).min(class.count.div_ceil(64 * round)).max(1);
@@ -337,7 +346,7 @@ fn cut_ragged(group: &Group, grain: Grain, cut: &mut Cut) {
             );
             continue;
         }
-        let lanes = lanes(size, grain.each);
+        let lanes = grain.lanes(size);
         let round = u64::from(WORKGROUP) / lanes;
         let held_by = elements.entry(lanes).or_default();
         let full = |p: &Piece| {

@@ -41,8 +41,9 @@ pub(super) fn all() -> Vec<Box<dyn Case>> {
         }
     };
     let sizes = [
-        1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257, 511, 512, 513,
-        1023, 1024, 1025, 2047, 2048, 2049, 4095, 4096, 4097, 8191, 8192, 8193, 16383, 16384, 16385, 40000,
+        1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257, 511, 512,
+        513, 1023, 1024, 1025, 2047, 2048, 2049, 4095, 4096, 4097, 8191, 8192, 8193, 16383, 16384, 16385,
+        40000,
     ];
     for size in sizes {
         let count = (9000 / size).clamp(3, 700);
@@ -145,7 +146,8 @@ impl Case for Tensor {
         let values = self.values();
         let unwritten = vec![f32::from_bits(UNWRITTEN); self.groups.count() as usize];
         let leads = [self.leads[0], self.leads[1], 0, 0];
-        let mut fixture = Fixture::new(device, &self.name, &[values.clone(), unwritten], &leads, self.one_buffer)?;
+        let mut fixture =
+            Fixture::new(device, &self.name, &[values.clone(), unwritten], &leads, self.one_buffer)?;
         let job = Job {
             groups: self.groups.clone(),
             input: fixture.views[0].clone(),

@@ -20,14 +20,14 @@ pub struct Job {
     pub output: View,
 }
 
-/// Members that one invocation reads of a group, and invocations that share a column: so that neighbouring invocations
-/// read whole sectors of memory, and few of them wait for each other.
+/// Few invocations to a group, so that few wait for each other, none at best; as many as read whole sectors of memory at a
+/// time.
 fn grain(width: Width) -> Grain {
-    let each = match width {
-        Width::Vec4 => 4 * LANES,
-        Width::Scalar => 2 * LANES,
+    let (each, alone) = match width {
+        Width::Vec4 => (4 * LANES, 4 * LANES),
+        Width::Scalar => (LANES, 3 * LANES),
     };
-    Grain { held: PART, column: PART / 32, each, sharing: 8 }
+    Grain { held: PART, column: PART / 32, each, alone, sharing: 8 }
 }
 
 /// Groups of one element are worked on like a vector from this number on.

@@ -63,9 +63,8 @@ pub fn norms(context: &Context, norm: Norm, tensors: &[(&[f32], &Groups)]) -> Re
     })?;
     let read: Vec<Readback> = context.submit("norms", |encoder| {
         dispatches.record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
-        let read = |view: &View| {
-            Readback::record(device, encoder, view.buffer(), view.offset(), 4 * view.length())
-        };
+        let read =
+            |view: &View| Readback::record(device, encoder, view.buffer(), view.offset(), 4 * view.length());
         outputs.iter().map(read).collect()
     })?;
     let words = read.into_iter().map(|readback| readback.wait(device)).collect();

@@ -180,7 +180,7 @@ impl Variant {
         let deliver = include_str!("../../../shaders/norms/deliver.wgsl");
         let main = include_str!("../../../shaders/norms.wgsl");
         let stage = match self.stage {
-            Stage::Each => [words, deliver, include_str!("../../../shaders/norms/each.wgsl")].join("\n"),
+            Stage::Each => [words, include_str!("../../../shaders/norms/each.wgsl")].join("\n"),
             Stage::Whole => [words, members, deliver, main].join("\n"),
             Stage::Part => {
                 [words, members, include_str!("../../../shaders/norms/keep.wgsl"), main].join("\n")

@@ -160,16 +160,16 @@ impl Sums {
     }
 }
 
-/// The longest chain of roundings in the sum of a group: sixteen words of four in an invocation and the tree of a
-/// workgroup; for larger groups, the same over their parts, eight or more to an invocation.
+/// The longest chain of roundings in the sum of a group: sixteen words of four in an invocation, and two rounds of sixteen
+/// in a workgroup; for larger groups, the same over their parts, eight or more to an invocation.
 fn chain(groups: &Groups, members: u64) -> f64 {
     let columns = (1..=4).contains(&groups.run()) && groups.run() < members;
     let piece = if columns { PART / 32 } else { PART };
-    let one = 16.0 + 2.0 + 8.0;
+    let one = 16.0 + 2.0 + 30.0;
     if members <= piece {
         return one;
     }
     // runs that do not divide a piece leave parts of half its size on average
     let parts = members.div_ceil(piece / 2) as f64;
-    one + 8.0 + (parts / 256.0).ceil() + 8.0
+    one + 8.0 + (parts / 256.0).ceil() + 30.0
 }
