@@ -350,7 +350,8 @@ fn cut_ragged(group: &Group, grain: Grain, cut: &mut Cut) {
         let round = u64::from(WORKGROUP) / lanes;
         let held_by = elements.entry(lanes).or_default();
         let full = |p: &Piece| {
-            p.groups % round == 0 && *held_by + size > HELD || start - p.start > u64::from(u32::MAX >> 4)
+            p.groups.is_multiple_of(round) && *held_by + size > HELD
+                || start - p.start > u64::from(u32::MAX >> 4)
         };
         if open.get(&lanes).is_some_and(full) {
             cut.held.extend(open.remove(&lanes));
@@ -477,7 +478,6 @@ pub(crate) struct Drafts<K> {
     open: HashMap<(String, Vec<wgpu::Buffer>), usize>,
 }
 
-#[expect(clippy::mutable_key_type, reason = "a buffer is hashed by its identity, which never changes")]
 impl<K: Kernel> Drafts<K> {
     pub fn new(room: &'static str, limits: &wgpu::Limits) -> Self {
         Drafts { limits: limits.clone(), room, drafts: Vec::new(), open: HashMap::new() }

@@ -1,5 +1,7 @@
 //! The float64 twin of the norms.
 
+use std::cmp::Ordering;
+
 use rayon::prelude::*;
 
 use super::Norm;
@@ -68,11 +70,11 @@ impl Reference {
         let slack = roundings * ROUNDING * expected;
         let got = f64::from(f32::from_bits(word));
         let excess = (low - got).max(got - expected).max(0.0);
-        match word {
-            INFINITY => verdict(expected + slack >= f64::from(f32::MAX), 0.0, slack),
+        match word.cmp(&INFINITY) {
+            Ordering::Less => verdict(excess <= slack, excess / ulp(expected), slack),
+            Ordering::Equal => verdict(expected + slack >= f64::from(f32::MAX), 0.0, slack),
             // a NaN, or a number with a sign
-            INFINITY.. => verdict(false, 0.0, slack),
-            _ => verdict(excess <= slack, excess / ulp(expected), slack),
+            Ordering::Greater => verdict(false, 0.0, slack),
         }
     }
 
