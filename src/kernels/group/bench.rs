@@ -152,12 +152,15 @@ impl Bench for Subject {
             Shape::Whole => "vec4",
             _ => "strided",
         };
-        let shape = self.shape;
         if self.two_passes {
-            format!("{base}/{penalty}/vec4 + prox/none/{group}/{width}, {shape}")
+            format!("{base}/{penalty}/vec4 + prox/none/{group}/{width}")
         } else {
-            format!("{base}/{penalty}/{group}/{width}, {shape}")
+            format!("{base}/{penalty}/{group}/{width}")
         }
+    }
+
+    fn label(&self) -> String {
+        format!("{}, {}", self.variant(), self.shape)
     }
 
     fn bytes(&self, elements: u64) -> u64 {
@@ -190,7 +193,7 @@ impl Bench for Subject {
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
 
         let status = gpu::buffer_with(device, "status", &[0; 16], usage)?;
-        let name = format!("group/{} at {length} elements", self.variant());
+        let name = format!("group/{} at {length} elements", self.label());
         // the operator by itself after the step without groups, where there are two passes
         let (then_base, then_penalty, then_lambda) =
             if self.two_passes { (Base::Prox, NoPenalty.into(), 0.0) } else { (base, penalty, LAMBDA) };
