@@ -28,7 +28,7 @@ pub struct Room {
 }
 
 /// The register: one line per room.
-pub const ROOMS: &[Room] = &[step::ROOM, group::ROOM];
+pub const ROOMS: &[Room] = &[step::ROOM, group::ROOM, solver::ROOM];
 
 /// One case of a room: inputs, the kernel to run, and the reference that judges it.
 pub trait Case: Send + Sync {
