@@ -72,8 +72,9 @@ impl Approx {
         let largest = f64::from(f32::MAX);
         match () {
             () if self.peak <= largest => Some(true),
-            () if self.value.abs() - self.error <= largest => None,
-            () => Some(false),
+            () if self.value.abs() - self.error > largest => Some(false),
+            // and where the error has no bound
+            () => None,
         }
     }
 }

@@ -117,7 +117,7 @@ fn layouts() -> Vec<Step> {
         for (k, step) in steps.into_iter().enumerate() {
             let elementwise: (Penalty, f64) = (L1.into(), 0.2);
             let made = case("layout", step, elementwise, (layout.clone(), 0.4), shape, (0.1, 5), leads);
-            let one_buffer = (shape.iter().sum::<u64>() + k as u64) % 3 == 0;
+            let one_buffer = (shape.iter().sum::<u64>() + k as u64).is_multiple_of(3);
             all.extend(made.map(|one| Step { one_buffer, ..one }));
         }
     };
