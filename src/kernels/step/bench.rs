@@ -15,12 +15,12 @@ use crate::penalty::{L1, NoPenalty, Penalty, Tl1};
 const BLOCK: u64 = 1 << 20;
 
 /// Elements per window in which large tensors are compared.
-const WINDOW: u64 = 4096;
+pub(in crate::kernels) const WINDOW: u64 = 4096;
 
 /// A rate and a lambda whose product zeroes about a tenth of the weights under l1 and leaves the others standing for
 /// the few steps that one set of buffers takes between two resets.
-const RATE: f64 = 0.1;
-const LAMBDA: f64 = 2.5;
+pub(in crate::kernels) const RATE: f64 = 0.1;
+pub(in crate::kernels) const LAMBDA: f64 = 2.5;
 
 /// Where the weights start, in elements, so that their offset differs from the others' modulo one word.
 const ASKEW: u64 = 1;
@@ -95,7 +95,8 @@ fn random(rng: &mut impl Rng) -> Element {
     }
 }
 
-fn block(elements: u64) -> Vec<Element> {
+/// The random elements that tensors are filled with.
+pub(in crate::kernels) fn block(elements: u64) -> Vec<Element> {
     let mut rng = ChaCha8Rng::seed_from_u64(0xbe9c);
     (0..elements.min(BLOCK)).map(|_| random(&mut rng)).collect()
 }

@@ -25,7 +25,7 @@
 //! alternate within one page there.
 
 mod base;
-mod bench;
+pub(in crate::kernels) mod bench;
 mod cases;
 mod dispatch;
 pub(in crate::kernels) mod reference;
