@@ -30,7 +30,7 @@ pub struct Room {
 }
 
 /// The register: one line per room.
-pub const ROOMS: &[Room] = &[step::ROOM, group::ROOM, norms::ROOM];
+pub const ROOMS: &[Room] = &[step::ROOM, group::ROOM, solver::ROOM, norms::ROOM];
 
 /// One case of a room: inputs, the kernel to run, and the reference that judges it.
 pub trait Case: Send + Sync {
