@@ -322,7 +322,9 @@ impl Case for Step {
             v: if states > 1 { fixture.value(2 + gradient, i) } else { 0.0 },
             ..before[i]
         };
-        let alone = self.base == Base::Prox && self.lambda == 0.0;
+        // directions may be ill conditioned where the penalty is not convex
+        let convex = self.group.penalty.rule().convex();
+        let alone = self.base == Base::Prox && self.lambda == 0.0 && !convex;
         let judge = |g: u64| {
             let places: Vec<usize> = self.group.groups.members(g).collect();
             let (was, is): (Vec<_>, Vec<_>) = places.iter().map(|&i| (before[i], after(i))).unzip();
