@@ -36,7 +36,8 @@ pub(crate) struct Grain {
 }
 
 /// That of kernels which hold their groups in registers.
-const IN_REGISTERS: Grain = Grain { held: HELD, column: HELD, alone: 1, sharing: WORKGROUP as u64 };
+pub(crate) const IN_REGISTERS: Grain =
+    Grain { held: HELD, column: HELD, alone: 1, sharing: WORKGROUP as u64 };
 
 impl Grain {
     /// Invocations for a group of `size` members that lie side by side: sixteen members each, so that few share the tree
@@ -160,6 +161,42 @@ impl Alike {
     fn across(&self) -> bool {
         self.inner <= NARROW && self.inner < self.size
     }
+
+    /// A tile of `groups` groups from the `first` of the run on, with `length` members each from the member `from` on.
+    fn piece(
+        &self,
+        group: &Group,
+        (first, groups): (u64, u64),
+        (from, length): (u64, u64),
+        lanes: u64,
+    ) -> Piece {
+        let Alike { apart, jump, .. } = *self;
+        let start = self.start + first * apart + from / self.inner * jump + from % self.inner;
+        let inner = self.inner.min(length);
+        let ids = self.first + first..self.first + first + groups;
+        let entry = |number: u64| Entry {
+            start: (number * apart) as u32,
+            length: length as u32,
+            weight: group.weight(ids.start + number),
+            number: number as u32,
+        };
+        let entries = if group.groups.weighted() { (0..groups).map(entry).collect() } else { Vec::new() };
+        Piece {
+            group: ids.start,
+            groups,
+            from,
+            length,
+            start,
+            end: start + (groups - 1) * apart + reach(length, inner, jump),
+            inner,
+            jump,
+            apart,
+            lanes,
+            across: self.across(),
+            entries,
+            weight: group.weight(ids.start),
+        }
+    }
 }
 
 /// Elements per word that fits: four where every group of every array starts and ends at a multiple of four.
@@ -175,13 +212,8 @@ pub(crate) fn width(groups: &Groups, views: &[View]) -> Width {
     if aligned && even && groups.length() > 0 { Width::Vec4 } else { Width::Scalar }
 }
 
-/// Cuts a tensor's groups into tiles for a kernel that holds up to `held` elements of a group, larger ones into parts.
-pub(crate) fn cut(group: &Group, width: Width, held: u64) -> Cut {
-    cut_by(group, width, Grain { held, column: held, ..IN_REGISTERS })
-}
-
 /// Cuts a tensor's groups into tiles of this grain. Empty groups are in none.
-pub(crate) fn cut_by(group: &Group, width: Width, grain: Grain) -> Cut {
+pub(crate) fn cut(group: &Group, width: Width, grain: Grain) -> Cut {
     let groups = &group.groups;
     let mut cut = Cut::default();
     if groups.length() == 0 {
@@ -236,30 +268,7 @@ fn hold(group: &Group, class: &Alike, width: Width, grain: Grain, cut: &mut Cut)
     let mut first = 0;
     while first < class.count {
         let groups = per_tile.min(class.count - first);
-        let start = class.start + first * class.apart;
-        let ids = class.first + first..class.first + first + groups;
-        let entry = |g: u64| Entry {
-            start: ((g - ids.start) * class.apart) as u32,
-            length: class.size as u32,
-            weight: group.weight(g),
-            number: (g - ids.start) as u32,
-        };
-        let entries = if group.groups.weighted() { ids.clone().map(entry).collect() } else { Vec::new() };
-        cut.held.push(Piece {
-            group: ids.start,
-            groups,
-            from: 0,
-            length: class.size,
-            start,
-            end: start + (groups - 1) * class.apart + reach(class.size, class.inner, class.jump),
-            inner: class.inner,
-            jump: class.jump,
-            apart: class.apart,
-            lanes,
-            across,
-            entries,
-            weight: group.weight(ids.start),
-        });
+        cut.held.push(class.piece(group, (first, groups), (0, class.size), lanes));
         first += groups;
     }
 }
@@ -298,32 +307,7 @@ fn part(group: &Group, class: &Alike, cut: &mut Cut) {
         let mut first = 0;
         while first < class.count {
             let groups = together.min(class.count - first);
-            let offset = from / class.inner * class.jump + from % class.inner;
-            let start = class.start + first * class.apart + offset;
-            let inner = class.inner.min(length);
-            let ids = class.first + first..class.first + first + groups;
-            let entry = |g: u64| Entry {
-                start: ((g - ids.start) * class.apart) as u32,
-                length: length as u32,
-                weight: group.weight(g),
-                number: (g - ids.start) as u32,
-            };
-            let entries = if group.groups.weighted() { ids.clone().map(entry).collect() } else { Vec::new() };
-            let piece = Piece {
-                group: ids.start,
-                groups,
-                from,
-                length,
-                start,
-                end: start + (groups - 1) * class.apart + reach(length, inner, class.jump),
-                inner,
-                jump: class.jump,
-                apart: class.apart,
-                lanes,
-                across,
-                entries,
-                weight: group.weight(ids.start),
-            };
+            let piece = class.piece(group, (first, groups), (from, length), lanes);
             cut.parts.push((piece, split + first, base + number * class.count + first));
             first += groups;
         }

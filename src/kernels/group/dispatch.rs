@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{self, View};
 use crate::kernels::Kernels;
 use crate::kernels::step::{Base, Width};
-use crate::kernels::tiles::{self, Bucket, Cut, Drafts, HELD, Slot, Tile};
+use crate::kernels::tiles::{self, Bucket, Cut, Drafts, IN_REGISTERS, Slot, Tile};
 use crate::penalty::{Group, Penalty};
 
 /// One tensor's work.
@@ -64,7 +64,7 @@ impl Dispatches {
                 });
             }
             let width = tiles::width(groups, &job.views);
-            cuts.push((width, tiles::cut(&job.group, width, HELD)));
+            cuts.push((width, tiles::cut(&job.group, width, IN_REGISTERS)));
         }
         let splits: u64 = cuts.iter().map(|(_, cut)| cut.splits.len() as u64).sum();
         let parts: u64 = cuts.iter().map(|(_, cut)| cut.count).sum();

@@ -59,7 +59,7 @@ impl Dispatches {
                 let width = tiles::width(&job.groups, std::slice::from_ref(&job.input));
                 // any penalty without weights of its own: the tiles' weights are not used
                 let group = Group::new(Lasso::default().into(), 1.0, job.groups.clone());
-                (width, tiles::cut_by(&group, width, grain(width)))
+                (width, tiles::cut(&group, width, grain(width)))
             })
             .collect();
         let parts: u64 = cuts.iter().map(|(_, cut)| cut.count).sum();

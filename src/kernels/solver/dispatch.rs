@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{self, View};
 use crate::kernels::Kernels;
 use crate::kernels::step::{Base, Width};
-use crate::kernels::tiles::{self, Bucket, Cut, Drafts, HELD, Slot, Tile};
+use crate::kernels::tiles::{self, Bucket, Cut, Drafts, HELD, IN_REGISTERS, Slot, Tile};
 use crate::penalty::group::Lasso;
 use crate::penalty::{Group, GroupPenalty, Groups, Layout, Penalty};
 
@@ -166,7 +166,7 @@ fn cut(job: &Job) -> Result<(Width, Cut)> {
         });
     }
     let width = tiles::width(groups, &job.views);
-    Ok((width, tiles::cut(&group, width, HELD)))
+    Ok((width, tiles::cut(&group, width, IN_REGISTERS)))
 }
 
 /// Where a tensor's views go.
