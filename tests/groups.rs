@@ -173,3 +173,86 @@ fn a_member_that_is_not_finite_makes_its_group_nan_and_no_other() {
         }
     }
 }
+
+#[test]
+fn every_solver_works_in_one_schedule_and_splitting_gives_its_copy() {
+    use maf_srl::kernels::solver::Solver;
+    use maf_srl::kernels::step::Adam;
+    use maf_srl::schedule::{Backend, HostSchedule};
+
+    let splitting = |published| Solver::Splitting { beta: 2.0, published };
+    let solvers = [
+        Solver::Proximal,
+        Solver::Subgradient,
+        Solver::ProximalSubgradient,
+        splitting(false),
+        splitting(true),
+    ];
+    let lasso: GroupPenalty = "lasso(weight=sqrt-size)".parse().expect("one");
+    let mut specs = Vec::new();
+    for (k, solver) in solvers.into_iter().enumerate() {
+        for (layout, shape) in
+            [(Layout::Rows, [20, 30]), (Layout::Columns, [20, 30]), (Layout::Whole, [60, 100])]
+        {
+            let groups = Groups::new(layout, &shape).expect("they fit");
+            let scad: Penalty = "scad(a=3.7)".parse().expect("one");
+            let spec = Spec::new(format!("{solver} {k}"), scad, 0.1).with_solver(solver);
+            specs.push(spec.with_group(Group::new(lasso, 0.05, groups)));
+        }
+        specs.push(
+            Spec::new(format!("{solver} {k} without groups"), "l1".parse().expect("one"), 0.1)
+                .with_solver(solver),
+        );
+    }
+    let lengths: Vec<usize> =
+        specs.iter().map(|s| s.group.as_ref().map_or(333, |g| g.groups.length() as usize)).collect();
+    let tensors = |seed: u32| -> Vec<Vec<f32>> {
+        (seed..).zip(&lengths).map(|(seed, &length)| numbers(length, seed)).collect()
+    };
+    for base in [Base::Gradient, Base::Adam(Adam::default())] {
+        let mut results = Vec::new();
+        let mut backends = vec![("cpu".to_owned(), Backend::Cpu)];
+        for one in support::software_adapters() {
+            let context = maf_srl::gpu::Context::on(one.adapter).expect("a device");
+            backends.push((one.label.to_string(), Backend::Gpu(Box::new(context))));
+        }
+        for (label, backend) in &backends {
+            let mut weights = tensors(1);
+            let start: Vec<&[f32]> = weights.iter().map(Vec::as_slice).collect();
+            let mut schedule =
+                HostSchedule::new(backend, &specs, &start, base, Verify::Full).expect("they bind");
+            for step in 1..=4 {
+                let hyper = Hyper::new(0.05, step).expect("in the domain");
+                let hyper = hyper.with_beta_scale(1.25f64.powi(step as i32)).expect("in the domain");
+                let gradients = tensors(100 * step as u32);
+                let gradients: Vec<&[f32]> = gradients.iter().map(Vec::as_slice).collect();
+                let mut out: Vec<&mut [f32]> = weights.iter_mut().map(Vec::as_mut_slice).collect();
+                schedule.step(hyper, &gradients, &mut out).unwrap_or_else(|e| panic!("{label}: {e}"));
+            }
+            let found = schedule.finish().unwrap_or_else(|e| panic!("{label}: {e}"));
+            if label != "cpu" {
+                assert_eq!(found.checked, 4 * lengths.iter().sum::<usize>() as u64, "{label}");
+            }
+            let copies = schedule.copies().expect("they are read");
+            for ((spec, copy), w) in specs.iter().zip(&copies).zip(&weights) {
+                let zeros = |values: &[f32]| values.iter().filter(|v| v.to_bits() == 0).count();
+                match spec.solver {
+                    Solver::Splitting { .. } => {
+                        let copy = copy.as_ref().expect("splitting has a copy");
+                        assert!(zeros(copy) > 0 && zeros(w) < 3, "{label}: {}", spec.name);
+                    }
+                    Solver::Subgradient => assert!(copy.is_none() && zeros(w) < 3, "{label}: {}", spec.name),
+                    _ => assert!(copy.is_none() && zeros(w) > 0, "{label}: {}", spec.name),
+                }
+            }
+            results.push(copies);
+        }
+        // the GPU's copies are those of the float64 twins, up to branches at thresholds
+        for gpu in &results[1..] {
+            for (a, b) in results[0].iter().flatten().zip(gpu.iter().flatten()) {
+                let far = a.iter().zip(b).filter(|(a, b)| (**a - **b).abs() > 1e-4).count();
+                assert!(far <= a.len() / 200, "{far} of {}", a.len());
+            }
+        }
+    }
+}
