@@ -12,8 +12,10 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use maf_srl::kernels::solver::Solver;
 use maf_srl::kernels::step::{Base, Hyper, Row};
-use maf_srl::penalty::Penalty;
+use maf_srl::penalty::Layout::Rows;
+use maf_srl::penalty::{Group, GroupPenalty, Groups, Penalty};
 use maf_srl::schedule::{Plan, Schedule, Spec, Tensor, Verify};
 use support::work::{blank, upload, view};
 
@@ -56,16 +58,27 @@ fn allocations(work: impl FnOnce()) -> u64 {
     COUNT.get() - before
 }
 
-/// Every penalty in turn, each tensor with its own lambda: as many rows of hyper-parameters as tensors.
-fn plan(device: &wgpu::Device, count: usize) -> Plan {
+/// Every penalty in turn, each tensor with its own lambda: as many rows of hyper-parameters as tensors. With groups,
+/// every penalty of groups in turn, and now and then another solver.
+fn plan(device: &wgpu::Device, count: usize, grouped: bool) -> Plan {
     const LENGTH: usize = 6; // a vec4 body and a scalar tail
     let bytes = 32 * count as u64;
     let (weights, gradients) = (blank(device, bytes), blank(device, bytes));
-    let penalties = Penalty::all();
+    // with groups one penalty of single weights: every pair is a kernel to be compiled
+    let penalties = if grouped { vec!["l1".parse().expect("one")] } else { Penalty::all() };
     let tensors: Vec<Tensor> = (0..count)
         .map(|k| {
             let spec =
                 Spec::new(format!("tensor {k}"), penalties[k % penalties.len()], 1e-3 * (k + 1) as f64);
+            let spec = match (grouped, k % 5) {
+                (false, _) => spec,
+                (true, 0) => spec.with_solver(Solver::Splitting { beta: 1.0, published: false }),
+                (true, _) => {
+                    let groups = Groups::new(Rows, &[2, 3]).expect("they fit");
+                    let all = GroupPenalty::all();
+                    spec.with_group(Group::new(all[k % all.len()], 1e-3, groups))
+                }
+            };
             let at = 32 * k as u64;
             Tensor::new(spec, view(&weights, at, LENGTH)).with_gradient(view(&gradients, at, LENGTH))
         })
@@ -184,16 +197,16 @@ fn counts(
 fn recording_allocates_what_wgpu_allocates_and_nothing_more() {
     assert_eq!(allocations(|| drop(std::hint::black_box(vec![1u8; 100]))), 1, "the counter counts");
     for one in support::software_adapters() {
-        for tensors in [10, 1000] {
+        for (tensors, grouped) in [(10, false), (1000, false), (10, true), (1000, true)] {
             let (device, queue) = one.device();
-            let mut plan = plan(&device, tensors);
+            let mut plan = plan(&device, tensors, grouped);
             let by_hand = ByHand::new(&device, tensors, plan.dispatches());
             let ours = counts(&device, &queue, |encoder, step| {
                 plan.record(encoder, &Hyper::new(0.1 / step as f64, step).expect("in the domain"));
             });
             let theirs = counts(&device, &queue, |encoder, _| by_hand.record(encoder));
             println!(
-                "{}: {tensors} tensors, {} dispatches: {ours:?}, by hand {theirs:?}",
+                "{}: {tensors} tensors, groups {grouped}, {} dispatches: {ours:?}, by hand {theirs:?}",
                 one.label,
                 plan.dispatches()
             );
