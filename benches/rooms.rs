@@ -63,7 +63,7 @@ struct Rooms {
 
 impl Rooms {
     fn time(&self, group: &mut Group<'_>, subject: &dyn Bench, elements: u64) {
-        let name = format!("{}/{elements}", subject.variant());
+        let name = format!("{}/{elements}", subject.label());
         let bytes = subject.bytes(elements);
         // loaded by the first call only, and so not at all where criterion's filter leaves the subject out
         let loaded = RefCell::new(None);

@@ -10,6 +10,9 @@ use std::ops::{Add, Div, Mul, Sub};
 /// The smallest normal f32, 2^-126. A result below it may be flushed to zero.
 pub const FLUSH: f64 = 1.1754943508222875e-38;
 
+/// The largest distance between neighbouring normal f32 numbers, relative to them: 2^-23.
+pub const RELATIVE: f64 = 1.0 / 8388608.0;
+
 /// The distance between neighbouring f32 numbers at |x|, at least that of the smallest normal number.
 ///
 /// `ulp(1.0)` is 2^-23. Not finite for a NaN or an infinity.
@@ -69,8 +72,9 @@ impl Approx {
         let largest = f64::from(f32::MAX);
         match () {
             () if self.peak <= largest => Some(true),
-            () if self.value.abs() - self.error <= largest => None,
-            () => Some(false),
+            () if self.value.abs() - self.error > largest => Some(false),
+            // and where the error has no bound
+            () => None,
         }
     }
 }

@@ -35,11 +35,15 @@ fn store(source: String, by: &str) -> String {
 
 /// What the register's case finds on a device whose kernels are edited so.
 fn run(device: &wgpu::Device, queue: &wgpu::Queue, edit: fn(String) -> String) -> Outcome {
+    run_case(device, queue, CASE, edit)
+}
+
+fn run_case(device: &wgpu::Device, queue: &wgpu::Queue, name: &str, edit: fn(String) -> String) -> Outcome {
     let kernels = Kernels::edited(device, edit);
     let case = ROOMS
         .iter()
         .flat_map(|room| (room.cases)())
-        .find(|case| case.name() == CASE)
+        .find(|case| case.name() == name)
         .expect("the register has the case");
     case.run(device, queue, &kernels).expect("the device answers")
 }
@@ -264,13 +268,9 @@ const GROUP_FAULTS: [GroupFault; 14] = [
 
 #[test]
 fn every_fault_planted_in_a_kernel_of_groups_is_reported() {
-    let cases = ROOMS.iter().flat_map(|room| (room.cases)()).collect::<Vec<_>>();
     for one in support::software_adapters() {
         let (device, queue) = one.device();
-        let run = |case: &str, edit: fn(String) -> String| {
-            let case = cases.iter().find(|c| c.name() == case).unwrap_or_else(|| panic!("no case {case}"));
-            case.run(&device, &queue, &Kernels::edited(&device, edit)).expect("the device answers")
-        };
+        let run = |case: &str, edit| run_case(&device, &queue, case, edit);
         for case in [HELD, TINY, SPLIT, EXCLUSIVE, L1_L2, STRIDED] {
             let sound = run(case, |source| source);
             assert_eq!((sound.mismatches, sound.first_mismatch), (0, None), "{}: {case}", one.label);
@@ -281,6 +281,60 @@ fn every_fault_planted_in_a_kernel_of_groups_is_reported() {
             assert!(found.mismatches > 0, "{}: {fault}: {found:?}", one.label);
             let first = found.first_mismatch.expect("a mismatch has a place");
             assert!(first.contains(message), "{}: {fault}: {first}", one.label);
+        }
+    }
+}
+
+/// Cases of the other solvers: small groups by subgradients, small groups by splitting, and groups that no workgroup holds.
+const SUBGRADIENT: &str = "solver/bases/subgradient/gradient/l1/rows/shape=50x12/rate=0.05/step=7/lambda=0.3+0.2/\
+                           offsets=0-0-0-0-0";
+const SPLITTING: &str = "solver/bases/splitting/adam/l1/rows/shape=50x12/rate=0.05/step=7/lambda=0.3+0.2/\
+                         offsets=0-0-0-0-0";
+const LARGE: &str = "solver/layout/proximal-subgradient/gradient/l1/rows/shape=3x16385/rate=0.1/step=5/lambda=0.2+0.4/\
+                     offsets=0-0-0-0-0/one-buffer";
+
+/// A fault in one of several kernels.
+fn in_one(source: String, what: &str, by: &str) -> String {
+    if source.contains(what) { replace(source, what, by) } else { source }
+}
+
+#[test]
+fn every_fault_planted_in_a_solver_is_reported() {
+    type Fault = (&'static str, &'static str, fn(String) -> String);
+    let faults: [Fault; 11] = [
+        ("a pull 1 % too large", SUBGRADIENT, |s| {
+            replace(s, "= norm.strength *", "= 1.01 * norm.strength *")
+        }),
+        ("a slope without sign", SUBGRADIENT, |s| replace(s, "select(s, -s, w < vec4(0.0))", "s")),
+        ("a slope at zero", SUBGRADIENT, |s| replace(s, "vec4(0.0), w == vec4(0.0))", "vec4(0.0), w != w)")),
+        ("a group that is not spoiled", SUBGRADIENT, |s| replace(s, "whole.bad != 0u)", "false)")),
+        ("beta with the wrong sign", SPLITTING, |s| {
+            replace(s, "group + row.pull.beta", "group - row.pull.beta")
+        }),
+        ("a copy without prox", SPLITTING, |s| {
+            replace(
+                s,
+                "store_extra(tile.extra + at, settled(prox_of(point, row.prox)",
+                "store_extra(tile.extra + at, settled(point",
+            )
+        }),
+        ("NaN turned into 0", SPLITTING, |s| replace(s, "vec4(QUIET_NAN), bad)", "vec4(0u), bad)")),
+        ("a copy not written", SPLITTING, |s| {
+            replace(s, "store_extra(tile.extra + at, settled(", "_ = (settled(")
+        }),
+        ("a sum of squares in the wrong range", SPLITTING, |s| replace(s, "shifted(p.small, -160)", "0.0")),
+        ("the last part left out", LARGE, |s| in_one(s, "i < tile.length;", "i + 1u < tile.length;")),
+        ("a group's norm not used", LARGE, |s| in_one(s, "Norm(p.norm,", "Norm(1.0,")),
+    ];
+    for one in support::software_adapters() {
+        let (device, queue) = one.device();
+        for case in [SUBGRADIENT, SPLITTING, LARGE] {
+            let sound = run_case(&device, &queue, case, |source| source);
+            assert_eq!((sound.mismatches, sound.first_mismatch), (0, None), "{}: {case}", one.label);
+        }
+        for (fault, case, edit) in faults {
+            let found = run_case(&device, &queue, case, edit);
+            assert!(found.mismatches > 0, "{}: {fault}", one.label);
         }
     }
 }

@@ -32,7 +32,17 @@ fn two_epochs_give_the_document_the_weights_and_the_charts() {
     assert_eq!(methods.len(), 2);
     assert_eq!(methods[1]["method"], "tl1(a=0.5)");
     for method in methods {
-        for field in ["accuracy_mean", "accuracy_std", "density_mean", "parameter_share"] {
+        for field in [
+            "accuracy_mean",
+            "accuracy_std",
+            "density_mean",
+            "parameter_share",
+            "flop_share",
+            "weight_sparsity",
+            "neuron_sparsity",
+            "weight_sparsity_1e5",
+            "neuron_sparsity_1e5",
+        ] {
             assert!((0.0..=1.0).contains(&method[field].as_f64().unwrap()), "{field}");
         }
         assert!((0.0..=128.0).contains(&method["neurons_alive"].as_f64().unwrap()));
@@ -110,6 +120,17 @@ fn wrong_requests_are_refused_in_one_line_before_any_work() {
     let out = tempfile::tempdir().unwrap();
     for (arguments, needle) in [
         (&["--method", "lasso"][..], "there are dense, none, l1"),
+        (&["--method", "tl1+lasso"], "explicit --lambda"),
+        (&["--method", "sgl", "--groups", "filters"], "three axes"),
+        (&["--method", "sgl", "--groups", "cells"], "blocks:K"),
+        (&["--method", "cges", "--solver", "splitting"], "lasso"),
+        (&["--method", "l0", "--solver", "subgradient"], "subgradient of l0"),
+        (&["--solver", "sgd"], "there are proximal"),
+        (&["--solver", "splitting", "--beta", "0"], "beta"),
+        (&["--sigma", "0.5"], "--sigma"),
+        (&["--beta-every", "0"], "--beta-every"),
+        (&["--group-lambda", "-1"], "--group-lambda"),
+        (&["--lambda", "0.1,x"], "--lambda"),
         (&["--method", "l1,l1"], "twice"),
         (&["--method", "tl1(a=-1)"], "outside"),
         (&["--lambda", "-1"], "--lambda"),
@@ -131,4 +152,115 @@ fn wrong_requests_are_refused_in_one_line_before_any_work() {
         assert!(output.stdout.is_empty());
     }
     assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 0);
+}
+
+/// The share of zeros in the weight matrices of a file.
+fn zeros(path: &Path) -> f64 {
+    let bytes = std::fs::read(path).unwrap();
+    let weights = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let values: Vec<bool> = ["layers.0.weight", "layers.1.weight"]
+        .iter()
+        .flat_map(|name| weights.tensor(name).unwrap().data().chunks_exact(4).map(|v| v == [0; 4]))
+        .collect();
+    values.iter().filter(|zero| **zero).count() as f64 / values.len() as f64
+}
+
+#[test]
+fn a_method_with_groups_takes_whole_neurons_out() {
+    let out = tempfile::tempdir().unwrap();
+    let list = "integrated-tl1(s=0.3),tl1(a=0.5)+lasso(weight=sqrt-size)";
+    let arguments = ["--method", list, "--lambda", "0.02", "--group-lambda", "0.03", "--json"];
+    let found = document(&train(out.path(), &arguments));
+    for method in found["methods"].as_array().unwrap() {
+        assert_eq!(method["group_lambda"], 0.03);
+        let neurons = method["neuron_sparsity"].as_f64().unwrap();
+        assert!(neurons > 0.0, "{method}");
+        assert_eq!(method["neurons_alive"].as_f64().unwrap(), 128.0 * (1.0 - neurons));
+        // one hidden layer: its neurons are all that operations depend on
+        assert!((method["flop_share"].as_f64().unwrap() - (1.0 - neurons)).abs() < 1e-12);
+        assert!(method["accuracy_mean"].as_f64().unwrap() > 0.5);
+    }
+}
+
+#[test]
+fn every_solver_reports_what_it_keeps() {
+    let out = tempfile::tempdir().unwrap();
+    let solvers = "proximal,proximal-subgradient,subgradient,splitting";
+    let arguments =
+        ["--method", "sgl", "--lambda", "0.05", "--solver", solvers, "--refit", "0", "--beta", "1", "--json"];
+    let found = document(&train(out.path(), &arguments));
+    let rows = found["methods"].as_array().unwrap();
+    let names: Vec<_> = rows.iter().map(|m| m["solver"].as_str().unwrap()).collect();
+    assert_eq!(names, solvers.split(',').collect::<Vec<_>>());
+    for row in rows {
+        let sparsity = row["weight_sparsity"].as_f64().unwrap();
+        let solver = row["solver"].as_str().unwrap();
+        assert_eq!(sparsity > 0.0, solver != "subgradient", "{row}");
+        assert_eq!(row.get("accuracy_of_w").is_some(), solver == "splitting");
+        // what is said is said of the weights that are kept: with splitting, of V
+        let kept = zeros(&out.path().join(format!("digits/sgl-{solver}-seed0.safetensors")));
+        assert!((kept - sparsity).abs() < 1e-12, "{solver}: {kept} {sparsity}");
+    }
+}
+
+#[test]
+fn the_preset_writes_the_comparison() {
+    let out = tempfile::tempdir().unwrap();
+    let arguments = ["--preset", "solvers", "--lambda", "0.01,0.1", "--hidden", "16", "--json"];
+    let found = document(&train(out.path(), &arguments));
+    assert_eq!(found["methods"].as_array().unwrap().len(), 8);
+    let best = &found["methods"][0]["runs"][0]["best"];
+    assert!(best["test"].as_f64().unwrap() > 0.0 && best["epoch"].as_u64().unwrap() >= 1);
+    let text = std::fs::read_to_string(out.path().join("digits/solvers.md")).unwrap();
+    assert!(text.contains("after the last epoch") && text.contains("| lambda 0.1 |"), "{text}");
+    assert!(std::fs::read_to_string(out.path().join("digits/solvers.svg")).unwrap().starts_with("<svg"));
+}
+
+/// The classes that a network of two layers finds, by plain loops that share nothing with the library.
+fn predictions(path: &Path, x: &ndarray::Array2<f32>) -> Vec<usize> {
+    let bytes = std::fs::read(path).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let values = |name: &str| -> Vec<f32> {
+        let data = file.tensor(name).unwrap().data().to_vec();
+        data.chunks_exact(4).map(|v| f32::from_le_bytes([v[0], v[1], v[2], v[3]])).collect()
+    };
+    let layer = |k: usize, input: &[f32]| -> Vec<f32> {
+        let (weight, bias) = (values(&format!("layers.{k}.weight")), values(&format!("layers.{k}.bias")));
+        let rows = weight.chunks_exact(input.len()).zip(bias);
+        rows.map(|(row, b)| row.iter().zip(input).map(|(w, a)| w * a).sum::<f32>() + b).collect()
+    };
+    x.outer_iter()
+        .map(|row| {
+            let hidden: Vec<f32> = layer(0, &row.to_vec()).iter().map(|z| z.max(0.0)).collect();
+            let logits = layer(1, &hidden);
+            (0..logits.len()).fold(0, |best, k| if logits[k] > logits[best] { k } else { best })
+        })
+        .collect()
+}
+
+#[test]
+fn a_trained_network_made_compact_predicts_the_same() {
+    let out = tempfile::tempdir().unwrap();
+    let method = ["--method", "integrated-tl1", "--epochs", "12", "--json"];
+    let arguments = [&["train", "--device", "cpu", "--repeats", "1"][..], &method].concat();
+    let run = |arguments: &[&str]| {
+        let mut tool = Command::new(env!("CARGO_BIN_EXE_maf-srl"));
+        document(&tool.args(arguments).current_dir(out.path()).output().expect("the program runs"))
+    };
+    let trained = run(&arguments);
+    let large = "runs/digits/integrated-tl1-seed0.safetensors";
+    let report = run(&["compact", "--in", large, "--out", "small.safetensors", "--json"]);
+    let alive = trained["methods"][0]["neurons_alive"].as_f64().unwrap();
+    assert!(alive < 100.0, "{alive}");
+    assert_eq!(report["total"]["neurons_alive"].as_f64().unwrap(), alive);
+    assert_eq!(report["proof"]["predictions_equal"], report["proof"]["inputs"]);
+    let parameters = |when: &str| report["total"][when]["parameters"].as_u64().unwrap();
+    assert!(parameters("after") < parameters("before"));
+
+    let split = maf_srl::train::prepared(maf_srl::data::Source::Digits.load(None).unwrap());
+    let before = predictions(&out.path().join(large), &split.test.features);
+    assert_eq!(before, predictions(&out.path().join("small.safetensors"), &split.test.features));
+    let right = before.iter().zip(&split.test.labels).filter(|(a, b)| a == b).count();
+    let accuracy = right as f64 / before.len() as f64;
+    assert!((accuracy - trained["methods"][0]["accuracy_mean"].as_f64().unwrap()).abs() < 1e-9, "{accuracy}");
 }

@@ -1,7 +1,4 @@
-// Groups that no workgroup holds: what their parts measure, and where their searches stand. Three words of 16 bytes per
-// group, and two per part.
-@group(0) @binding(7) var<storage, read_write> scratch: array<vec4<u32>>;
-
+// Where the searches of groups stand that no workgroup holds, in the scratch buffer: three words of 16 bytes per group.
 struct State {
     search: Search,
     shrink: Shrink,
@@ -23,15 +20,4 @@ fn store_state(i: u32, s: State) {
     scratch[i] = vec4(a, s.search.count);
     scratch[i + 1u] = vec4(b, s.shrink.only);
     scratch[i + 2u] = vec4(s.search.done, s.bad, 0u, 0u);
-}
-
-fn load_partial(i: u32) -> Partial {
-    let a = bitcast<vec4<f32>>(scratch[i]);
-    let b = scratch[i + 1u];
-    return Partial(a.x, a.y, a.z, a.w, bitcast<f32>(b.x), b.y, b.z, b.w);
-}
-
-fn store_partial(i: u32, p: Partial) {
-    scratch[i] = bitcast<vec4<u32>>(vec4(p.big, p.mid, p.small, p.sum));
-    scratch[i + 1u] = vec4(bitcast<u32>(p.peak), p.count, p.index, p.bad);
 }

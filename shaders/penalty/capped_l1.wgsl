@@ -17,6 +17,11 @@ fn prox(ax: f32, k: Constants) -> f32 {
     return select(ax, max(ax - k.t, 0.0), ax <= k.end);
 }
 
+// lambda p'(ay) for ay > 0, by the constants of step size 1.
+fn slope(ay: f32, k: Constants) -> f32 {
+    return select(0.0, k.t, ay < k.a);
+}
+
 fn at_step(k: Constants, scale: f32) -> Constants {
     var scaled = k;
     let t = k.t * scale;

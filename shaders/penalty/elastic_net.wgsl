@@ -16,6 +16,11 @@ fn prox(ax: f32, k: Constants) -> f32 {
     return select(soft / (1.0 + k.decay), soft, k.decay == 0.0);
 }
 
+// lambda p'(ay) for ay > 0, by the constants of step size 1.
+fn slope(ay: f32, k: Constants) -> f32 {
+    return k.threshold + k.decay * ay;
+}
+
 fn at_step(k: Constants, scale: f32) -> Constants {
     var scaled = k;
     scaled.threshold = k.threshold * scale;

@@ -14,6 +14,11 @@ fn prox(ax: f32, k: Constants) -> f32 {
     return select(0.0, ax, ax > k.threshold);
 }
 
+// lambda p'(ay) for ay > 0: zero wherever there is one: a subgradient cannot see this penalty.
+fn slope(ay: f32, k: Constants) -> f32 {
+    return 0.0;
+}
+
 fn at_step(k: Constants, scale: f32) -> Constants {
     var scaled = k;
     // sqrt(0) is not defined on every device

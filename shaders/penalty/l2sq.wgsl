@@ -15,6 +15,11 @@ fn prox(ax: f32, k: Constants) -> f32 {
     return select(ax / (1.0 + k.t), ax, k.t == 0.0);
 }
 
+// lambda p'(ay) for ay > 0, by the constants of step size 1.
+fn slope(ay: f32, k: Constants) -> f32 {
+    return k.t * ay;
+}
+
 fn at_step(k: Constants, scale: f32) -> Constants {
     var scaled = k;
     scaled.t = k.t * scale;

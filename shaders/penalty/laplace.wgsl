@@ -16,3 +16,9 @@ fn prox(ax: f32, k: Constants) -> f32 {
     }
     return exponential_root(ax, k.jump, k.c, k.rate);
 }
+
+// lambda p'(ay) for ay > 0, by the constants of step size 1.
+fn slope(ay: f32, k: Constants) -> f32 {
+    // both bounds only act where the slope is below 1e-37 c: they keep the exponent in range
+    return k.c * exp(-min(k.rate * min(ay, 1e30), 87.0));
+}

@@ -1,5 +1,5 @@
 // lp: p(y) = |y|^p. Newton from ax on y - ax + c (y/jump)^(p-1), which is monotone; jump is the smallest
-// nonzero result, so that the power is at most 1.
+// nonzero result, so that the power is at most 1. at_one is lambda p, the slope at y = 1 for any step size.
 struct Constants {
     threshold: f32,
     jump: f32,
@@ -7,7 +7,7 @@ struct Constants {
     limit: f32,
     c: f32,
     power: f32,
-    unused6: f32,
+    at_one: f32,
     unused7: f32,
 }
 
@@ -27,4 +27,9 @@ fn prox(ax: f32, k: Constants) -> f32 {
         y = max(next, k.jump);
     }
     return y;
+}
+
+// lambda p'(ay) for ay > 0, by the constants of step size 1.
+fn slope(ay: f32, k: Constants) -> f32 {
+    return k.at_one * exp2(k.power * log2(max(ay, 1.17549435e-38)));
 }

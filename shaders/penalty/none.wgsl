@@ -14,6 +14,11 @@ fn prox(ax: f32, k: Constants) -> f32 {
     return ax;
 }
 
+// lambda p'(ay) for ay > 0, by the constants of step size 1.
+fn slope(ay: f32, k: Constants) -> f32 {
+    return 0.0;
+}
+
 fn at_step(k: Constants, scale: f32) -> Constants {
     return k;
 }

@@ -27,6 +27,12 @@ fn prox(ax: f32, k: Constants) -> f32 {
     return ax;
 }
 
+// lambda p'(ay) for ay > 0, by the constants of step size 1.
+fn slope(ay: f32, k: Constants) -> f32 {
+    // at 1e30 the slope is long 0; the bound keeps the quotient in range
+    return clamp(k.lambda - (min(ay, 1e30) - k.lambda) / k.a_less_1, 0.0, k.lambda);
+}
+
 fn at_step(k: Constants, scale: f32) -> Constants {
     var scaled = k;
     let t = k.t * scale;

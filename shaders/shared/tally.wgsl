@@ -15,6 +15,14 @@ const NOTHING = Partial(0.0, 0.0, 0.0, 0.0, -1.0, 0u, 0xffffffffu, 0u);
 const DOWN = 0x1p-80f;
 const UP = 0x1p80f;
 
+// x >= 0 times 2^by, by its exponent; 0 below the normal range. WGSL lets a compiler take the factors of a product
+// together, and 2^160, the square of a scale, has no place in f32.
+fn shifted(x: f32, by: i32) -> f32 {
+    let bits = bitcast<i32>(x);
+    let moved = bits + (by << 23u);
+    return select(0.0, bitcast<f32>(moved), bits >= 0x00800000 && moved >= 0x00800000);
+}
+
 fn tally(before: Partial, ax: f32, k: u32, threshold: f32) -> Partial {
     var p = before;
     let d = ax - threshold;
@@ -22,9 +30,11 @@ fn tally(before: Partial, ax: f32, k: u32, threshold: f32) -> Partial {
         p.sum += d;
         p.count += 1u;
         if d > 0x1p48f {
-            p.big += (d * DOWN) * (d * DOWN);
+            let e = shifted(d, -80);
+            p.big += e * e;
         } else if d < 0x1p-48f {
-            p.small += (d * UP) * (d * UP);
+            let e = shifted(d, 80);
+            p.small += e * e;
         } else {
             p.mid += d * d;
         }
@@ -61,10 +71,10 @@ struct Measure {
 }
 
 fn measure_of(p: Partial) -> Measure {
-    var square = p.mid + (p.small * DOWN) * DOWN;
+    var square = p.mid + shifted(p.small, -160);
     var scale = 1.0;
     if p.big > 0.0 {
-        square = p.big + (p.mid * DOWN) * DOWN;
+        square = p.big + shifted(p.mid, -160);
         scale = DOWN;
     } else if p.mid == 0.0 {
         square = p.small;

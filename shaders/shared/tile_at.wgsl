@@ -32,7 +32,8 @@ const NONE = 0xffffffffu;
 
 override invocations: u32 = 256u;
 
-// Five words of 16 bytes per tile; then the entries of groups that differ: start, length and weight.
+// Five words of 16 bytes per tile; then the entries of groups that differ: start, length, weight, and
+// number from the first group.
 @group(0) @binding(0) var<storage, read> table: array<vec4<u32>>;
 
 fn tile_at(group: vec3<u32>, groups: vec3<u32>) -> Tile {

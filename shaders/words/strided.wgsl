@@ -6,6 +6,7 @@
 @group(0) @binding(4) var<storage, read_write> g: array<u32>;
 @group(0) @binding(5) var<storage, read_write> m: array<u32>;
 @group(0) @binding(6) var<storage, read_write> v: array<u32>;
+@group(0) @binding(7) var<storage, read_write> extra: array<u32>;
 
 // The members of a group that make up its i-th word in this invocation.
 fn members(tile: Tile, part: u32, i: u32) -> vec4<u32> {
@@ -39,7 +40,7 @@ fn load_w(i: u32) -> vec4<u32> {
     return word;
 }
 
-fn load_g(i: u32) -> vec4<u32> {
+fn read_g(i: u32) -> vec4<u32> {
     var word = vec4(0u);
     if live.x {
         word.x = g[i + spread.x];
@@ -90,6 +91,23 @@ fn load_v(i: u32) -> vec4<u32> {
     return word;
 }
 
+fn load_extra(i: u32) -> vec4<u32> {
+    var word = vec4(0u);
+    if live.x {
+        word.x = extra[i + spread.x];
+    }
+    if live.y {
+        word.y = extra[i + spread.y];
+    }
+    if live.z {
+        word.z = extra[i + spread.z];
+    }
+    if live.w {
+        word.w = extra[i + spread.w];
+    }
+    return word;
+}
+
 fn store_w(i: u32, word: vec4<u32>) {
     if live.x {
         w[i + spread.x] = word.x;
@@ -132,5 +150,20 @@ fn store_v(i: u32, word: vec4<u32>) {
     }
     if live.w {
         v[i + spread.w] = word.w;
+    }
+}
+
+fn store_extra(i: u32, word: vec4<u32>) {
+    if live.x {
+        extra[i + spread.x] = word.x;
+    }
+    if live.y {
+        extra[i + spread.y] = word.y;
+    }
+    if live.z {
+        extra[i + spread.z] = word.z;
+    }
+    if live.w {
+        extra[i + spread.w] = word.w;
     }
 }

@@ -5,6 +5,7 @@
 @group(0) @binding(4) var<storage, read_write> g: array<vec4<u32>>;
 @group(0) @binding(5) var<storage, read_write> m: array<vec4<u32>>;
 @group(0) @binding(6) var<storage, read_write> v: array<vec4<u32>>;
+@group(0) @binding(7) var<storage, read_write> extra: array<vec4<u32>>;
 
 // The members of a group that make up its i-th word in this invocation.
 fn members(tile: Tile, part: u32, i: u32) -> vec4<u32> {
@@ -23,7 +24,7 @@ fn load_w(i: u32) -> vec4<u32> {
     return w[i >> 2u];
 }
 
-fn load_g(i: u32) -> vec4<u32> {
+fn read_g(i: u32) -> vec4<u32> {
     return g[i >> 2u];
 }
 
@@ -33,6 +34,10 @@ fn load_m(i: u32) -> vec4<u32> {
 
 fn load_v(i: u32) -> vec4<u32> {
     return v[i >> 2u];
+}
+
+fn load_extra(i: u32) -> vec4<u32> {
+    return extra[i >> 2u];
 }
 
 fn store_w(i: u32, word: vec4<u32>) {
@@ -45,4 +50,8 @@ fn store_m(i: u32, word: vec4<u32>) {
 
 fn store_v(i: u32, word: vec4<u32>) {
     v[i >> 2u] = word;
+}
+
+fn store_extra(i: u32, word: vec4<u32>) {
+    extra[i >> 2u] = word;
 }

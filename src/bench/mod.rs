@@ -60,7 +60,7 @@ impl Options {
 pub struct Row {
     /// The room.
     pub room: &'static str,
-    /// The variant.
+    /// The variant, and its form where it is timed in several.
     pub variant: String,
     /// The type of an element.
     pub dtype: &'static str,
@@ -207,7 +207,7 @@ pub fn run(context: &Context, options: &Options, mut progress: impl FnMut(&str))
     for room in ROOMS {
         for bench in (room.benches)() {
             for &elements in &options.sizes {
-                let name = format!("{}/{}/{elements}", room.name, bench.variant());
+                let name = format!("{}/{}/{elements}", room.name, bench.label());
                 progress(&name);
                 let subject = (room.name, &*bench, elements);
                 match one(context, &stopwatch, &kernels, options, subject, &mut copies) {
@@ -294,7 +294,7 @@ impl Row {
         let gb_s = time.gb_s(bytes);
         Row {
             room,
-            variant: bench.variant(),
+            variant: bench.label(),
             dtype: bench.dtype(),
             elements,
             bytes,
@@ -315,7 +315,7 @@ fn time_instead(
     Ok(time()?.map(|time| Instead {
         room: row.room,
         variant: row.variant.clone(),
-        instead: other.variant(),
+        instead: other.label(),
         elements: row.elements,
         bytes: row.bytes,
         instead_bytes: other.bytes(row.elements),
@@ -335,7 +335,7 @@ pub fn run_twins(options: &Options, mut progress: impl FnMut(&str)) -> Report {
     for room in ROOMS {
         for bench in (room.benches)() {
             for &elements in &options.sizes {
-                progress(&format!("{}/{}/{elements}", room.name, bench.variant()));
+                progress(&format!("{}/{}/{elements}", room.name, bench.label()));
                 let Some(twin) = bench.twin(elements) else { continue };
                 let bytes = bench.bytes(elements);
                 if !copies.contains_key(&bytes) {

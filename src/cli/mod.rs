@@ -7,6 +7,7 @@
 mod bench;
 mod compact;
 mod devices;
+mod norms;
 mod prox;
 mod train;
 mod validate;
@@ -43,8 +44,9 @@ struct Tool {
 enum Command {
     Devices(devices::Devices),
     Prox(prox::Prox),
+    Norms(norms::Norms),
     Compact(compact::Compact),
-    Train(Train),
+    Train(Box<Train>),
     Validate(validate::Validate),
     Bench(bench::Bench),
 }
@@ -180,6 +182,7 @@ fn run(tool: &Tool) -> Result<()> {
     match &tool.command {
         Some(Command::Devices(command)) => command.run(global),
         Some(Command::Prox(command)) => command.run(global),
+        Some(Command::Norms(command)) => command.run(global),
         Some(Command::Compact(command)) => command.run(global),
         Some(Command::Train(command)) => command.run(global),
         Some(Command::Validate(command)) => command.run(global),

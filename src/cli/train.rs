@@ -11,7 +11,7 @@ use crate::data::Source;
 use crate::error::{Error, Result};
 use crate::kernels::step::Base;
 use crate::schedule::Verify;
-use crate::train::{self, Folder, Method, Options, Summary, file_stem, method};
+use crate::train::{self, Choices, Folder, Method, Options, Summary, file_stem, method};
 
 /// Train a classifier with each method and compare accuracy and sparsity
 ///
@@ -26,18 +26,43 @@ pub struct Train {
     /// The folder with the data set's files
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Methods separated by commas: "dense", or a penalty as in "l1,tl1(a=0.5)"; --help lists all
-    #[arg(long, value_name = "LIST", default_value = method::DEFAULT_METHODS, long_help = help())]
-    method: String,
-    /// The weight of the penalty, for all methods [default: one per method, see --help of --method]
+    /// Methods separated by commas: "dense", a penalty, or one with groups, as in "tl1(a=0.5),sgl"; --help lists all
+    #[arg(long, value_name = "LIST", long_help = help())]
+    method: Option<String>,
+    /// The weight of the penalty, for all methods; several make a row each [default: one per method, see --help of
+    /// --method]
+    #[arg(long, value_name = "LIST", allow_hyphen_values = true)]
+    lambda: Option<String>,
+    /// The weight of the group penalty [default: lambda]
     #[arg(long, allow_negative_numbers = true)]
-    lambda: Option<f64>,
+    group_lambda: Option<f64>,
+    /// How weight matrices are divided into groups: auto, rows, columns, blocks:K, whole
+    #[arg(long, default_value = AUTO, long_help = GROUPS_HELP)]
+    groups: String,
+    /// How penalties enter the steps, several make a row each: proximal, proximal-subgradient, subgradient, splitting
+    #[arg(long, value_name = "LIST", long_help = SOLVER_HELP)]
+    solver: Option<String>,
+    /// The first weight of |W - V|^2 / 2 in splitting [default: 25 lambda; preset solvers: 400 lambda]
+    #[arg(long, allow_negative_numbers = true)]
+    beta: Option<f64>,
+    /// The factor of beta every --beta-every epochs [default: 1.25]
+    #[arg(long, allow_negative_numbers = true)]
+    sigma: Option<f64>,
+    /// Epochs between two changes of beta [default: 40; preset solvers: 2]
+    #[arg(long, value_name = "EPOCHS")]
+    beta_every: Option<usize>,
+    /// The V step of scad and mcp in splitting
+    #[arg(long, value_enum, default_value_t = VStep::Minimiser)]
+    v_step: VStep,
+    /// Defaults for a whole comparison; options beside it come first
+    #[arg(long, value_enum, long_help = PRESET_HELP)]
+    preset: Option<Preset>,
     /// Passes over the training part [default: 100 for digits, 30 for pendigits, else 10]
     #[arg(long, allow_negative_numbers = true)]
     epochs: Option<u64>,
-    /// Rows per step
-    #[arg(long, default_value_t = 64)]
-    batch: usize,
+    /// Rows per step [default: 64]
+    #[arg(long)]
+    batch: Option<usize>,
     /// The first learning rate; a cosine takes it towards 0 [default: 0.1; adam, adamw, adam-metric: 0.005]
     #[arg(long, allow_negative_numbers = true)]
     lr: Option<f64>,
@@ -45,18 +70,18 @@ pub struct Train {
     #[arg(long, value_name = "LIST", default_value = "128")]
     hidden: String,
     /// The step before the prox: gradient, heavy-ball, nesterov, adam, adamw, adam-metric; parameters as in
-    /// "heavy-ball(momentum=0.9)"
-    #[arg(long, default_value = "heavy-ball")]
-    optimizer: String,
-    /// Standard deviation of the noise on training inputs (features span 2)
-    #[arg(long, default_value_t = Options::default().noise, allow_negative_numbers = true)]
-    noise: f64,
+    /// "heavy-ball(momentum=0.9)" [default: heavy-ball]
+    #[arg(long)]
+    optimizer: Option<String>,
+    /// Standard deviation of the noise on training inputs (features span 2) [default: 0.3]
+    #[arg(long, allow_negative_numbers = true)]
+    noise: Option<f64>,
     /// The share of the run over which lambda rises from 0
     #[arg(long, default_value_t = Options::default().warm_up, allow_negative_numbers = true)]
     warm_up: f64,
-    /// The share of the epochs, at the end, that refit the weights left: lambda 0, zeros kept
-    #[arg(long, default_value_t = Options::default().refit, allow_negative_numbers = true)]
-    refit: f64,
+    /// The share of the epochs, at the end, that refit the weights left: lambda 0, zeros kept [default: 0.3]
+    #[arg(long, allow_negative_numbers = true)]
+    refit: Option<f64>,
     /// Runs per method, with consecutive seeds
     #[arg(long, default_value_t = 3)]
     repeats: usize,
@@ -69,9 +94,9 @@ pub struct Train {
     /// Where runs are kept
     #[arg(long, value_name = "DIR", default_value = "runs")]
     out_dir: PathBuf,
-    /// Which steps are compared with the float64 reference
-    #[arg(long, value_enum, default_value_t = Check::Full)]
-    verify: Check,
+    /// Which steps are compared with the float64 reference [default: full]
+    #[arg(long, value_enum)]
+    verify: Option<Check>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -84,22 +109,150 @@ enum Check {
     Off,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum VStep {
+    /// The minimiser of the subproblem
+    Minimiser,
+    /// With lambda / beta in place of lambda, as printed by Bui et al.
+    AsPublished,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Preset {
+    /// Solvers against each other
+    Solvers,
+}
+
+/// The word for the layout that each method chooses.
+const AUTO: &str = "auto";
+
+const GROUPS_HELP: &str = "How weight matrices [outputs, inputs] are divided into groups: auto, rows, columns, blocks:K, \
+whole. A row holds the weights into one neuron, a column those out of one (the groups of Bui et al.). auto: what makes \
+hidden neurons superfluous, that is rows, and columns in the last layer; for l1-l2 the whole matrix.";
+
+const SOLVER_HELP: &str =
+    "How penalties enter the steps; several, separated by commas, make a row each [default: proximal]:
+
+proximal              both by their operators, after the base step
+proximal-subgradient  the group lasso by its subgradient, the other by its prox; Bui et al. (20)
+subgradient           both by their subgradients: no weight becomes exactly zero
+splitting             variable splitting, Bui et al., algorithm 1; its result is the sparse copy V
+
+All but proximal take no other group penalty than lasso.";
+
+const PRESET_HELP: &str = "Defaults for a whole comparison; options beside it come first:
+
+solvers: after Bui et al., tables 10 and 11. sgl by the four solvers and several lambdas, with plain gradient steps, where a \
+lambda means the same to all of them: learning rate 0.3 (Adam, as in the paper: 0.001), batches of 128, no noise, no refit, \
+every tenth step checked, beta = 400 lambda growing every 2 epochs. The test part is looked at after each epoch, and \
+solvers.md and solvers.svg are written too.";
+
+/// What an option has where it is not given.
+struct Defaults {
+    method: &'static str,
+    lambda: Option<&'static str>,
+    solver: &'static str,
+    optimizer: &'static str,
+    batch: usize,
+    rate: f64,
+    adam_rate: f64,
+    noise: f64,
+    refit: f64,
+    beta_ratio: f64,
+    sigma: f64,
+    beta_every: usize,
+    verify: Check,
+}
+
+impl Defaults {
+    fn of(preset: Option<Preset>) -> Self {
+        let options = Options::default();
+        let plain = Defaults {
+            method: method::DEFAULT_METHODS,
+            lambda: None,
+            solver: "proximal",
+            optimizer: "heavy-ball",
+            batch: options.batch,
+            rate: options.rate,
+            adam_rate: 0.005,
+            noise: options.noise,
+            refit: options.refit,
+            beta_ratio: method::BETA_RATIO,
+            sigma: options.sigma,
+            beta_every: options.beta_every,
+            verify: Check::Full,
+        };
+        match preset {
+            None => plain,
+            Some(Preset::Solvers) => Defaults {
+                method: "sgl",
+                lambda: Some("0.00003,0.0001,0.0003,0.001"),
+                solver: "subgradient,proximal-subgradient,proximal,splitting",
+                optimizer: "gradient",
+                batch: 128,
+                rate: 0.3,
+                adam_rate: 0.001,
+                noise: 0.0,
+                refit: 0.0,
+                // in 10 epochs the 25 lambda of the paper, made for 200, leave V behind
+                beta_ratio: 400.0,
+                beta_every: 2,
+                verify: Check::Sample,
+                ..plain
+            },
+        }
+    }
+}
+
 /// The long help of `--method`.
 fn help() -> String {
     let list = penalties(|penalty| match method::default_lambda(penalty) {
         Some(lambda) => format!("lambda {lambda}"),
         None => "no default lambda".into(),
     });
+    let named = |n: &method::Named| format!("  {}  lambda {}\n      {}\n", n.text(), n.lambda, n.about);
+    let named: String = method::NAMED.iter().map(named).collect();
     format!(
         "Methods separated by commas: \"dense\" (no penalty), or penalties, with their default lambdas (for heavy-ball \
-         and nesterov on DIGITS):\n\n{list}"
+         and nesterov on DIGITS):\n\n{list}\nWith penalties of groups:\n\n{named}\nOther pairs of an elementwise and \
+         a group penalty are written with a plus, as in \"tl1(a=0.5)+lasso(weight=sqrt-size)\", and need --lambda. [default: {}]",
+        method::DEFAULT_METHODS
     )
 }
 
+/// Numbers separated by commas.
+fn numbers(place: &str, text: &str) -> Result<Vec<f64>> {
+    let number = |part: &str| {
+        part.trim().parse().map_err(|_| Error::Text {
+            place: place.into(),
+            text: text.into(),
+            reason: "numbers separated by commas, as in 0.01 or 0.01,0.02".into(),
+        })
+    };
+    text.split(',').map(number).collect()
+}
+
 impl Train {
+    /// The rows of the comparison.
+    fn methods(&self) -> Result<Vec<Method>> {
+        let defaults = Defaults::of(self.preset);
+        let lambdas = self.lambda.as_deref().or(defaults.lambda);
+        let solvers = self.solver.as_deref().unwrap_or(defaults.solver);
+        let choices = Choices {
+            lambdas: lambdas.map_or(Ok(Vec::new()), |text| numbers("--lambda", text))?,
+            group_lambda: self.group_lambda,
+            solvers: solvers.split(',').map(|s| s.trim().to_owned()).collect(),
+            beta: self.beta,
+            beta_ratio: defaults.beta_ratio,
+            published: self.v_step == VStep::AsPublished,
+        };
+        Method::parse_list(self.method.as_deref().unwrap_or(defaults.method), &choices)
+    }
+
     /// Everything that can be told wrong before any work.
     fn options(&self, source: Source) -> Result<Options> {
-        let base: Base = self.optimizer.parse()?;
+        let defaults = Defaults::of(self.preset);
+        let base: Base = self.optimizer.as_deref().unwrap_or(defaults.optimizer).parse()?;
         let epochs = self.epochs.unwrap_or(match source {
             Source::Digits => Options::default().epochs as u64,
             Source::Pendigits => 30,
@@ -114,21 +267,28 @@ impl Train {
         });
         let options = Options {
             epochs: usize::try_from(epochs).unwrap_or(usize::MAX),
-            batch: self.batch,
+            batch: self.batch.unwrap_or(defaults.batch),
             rate: self.lr.unwrap_or(match base {
-                Base::Adam(_) | Base::AdamMetric(_) => 0.005,
-                _ => Options::default().rate,
+                Base::Adam(_) | Base::AdamMetric(_) => defaults.adam_rate,
+                _ => defaults.rate,
             }),
             hidden: widths.collect::<Result<_>>()?,
             base,
-            verify: match self.verify {
+            verify: match self.verify.unwrap_or(defaults.verify) {
                 Check::Full => Verify::Full,
                 Check::Sample => Verify::Sample { every: 10, tensors: 1, seed: self.seed },
                 Check::Off => Verify::Off,
             },
-            noise: self.noise,
+            noise: self.noise.unwrap_or(defaults.noise),
             warm_up: self.warm_up,
-            refit: self.refit,
+            refit: self.refit.unwrap_or(defaults.refit),
+            groups: match self.groups.trim() {
+                AUTO => None,
+                text => Some(text.parse()?),
+            },
+            sigma: self.sigma.unwrap_or(defaults.sigma),
+            beta_every: self.beta_every.unwrap_or(defaults.beta_every),
+            test_each_epoch: self.preset == Some(Preset::Solvers),
             repeats: self.repeats,
             seed: self.seed,
         };
@@ -138,13 +298,18 @@ impl Train {
 
     pub(super) fn run(&self, global: &Global) -> Result<()> {
         let source: Source = self.data.parse()?;
-        let methods = Method::parse_list(&self.method, self.lambda)?;
+        let methods = self.methods()?;
         let options = self.options(source)?;
+        methods.iter().try_for_each(|m| m.check(options.base, options.groups.as_ref()))?;
         let split = source.load(self.data_dir.as_deref())?;
         let folder = Folder::new(&self.out_dir, self.name.as_deref().unwrap_or(source.name()))?;
         let backend = global.backend()?;
         let momentum = matches!(options.base, Base::HeavyBall { .. } | Base::Nesterov { .. });
-        if self.lambda.is_none() && !momentum && methods.iter().any(|m| m.lambda > 0.0) {
+        if self.lambda.is_none()
+            && self.preset.is_none()
+            && !momentum
+            && methods.iter().any(|m| m.lambda > 0.0)
+        {
             let base = options.base.name();
             let _ = writeln!(
                 io::stderr(),
@@ -156,7 +321,7 @@ impl Train {
         let bar = global.progress(Some(total), "training");
         let plain = !io::stderr().is_terminal();
         let seen = |p: train::Progress<'_>| {
-            let (e, name) = (p.epoch, &p.method.name);
+            let (e, name) = (p.epoch, &p.method.label);
             let live: Vec<_> = e.live.iter().map(usize::to_string).collect();
             let line = format!(
                 "{name} seed {} epoch {:3}: loss {:.4}, validation {:.4}, density {:.4}, live neurons {}",
@@ -178,11 +343,13 @@ impl Train {
         let done = |method: &Method, fitted: &train::Fitted| {
             let about = HashMap::from([
                 ("dataset".to_owned(), source.name().to_owned()),
-                ("penalty".to_owned(), method.penalty.to_string()),
+                ("penalty".to_owned(), method.penalties()),
                 ("lambda".to_owned(), method.lambda.to_string()),
+                ("group_lambda".to_owned(), method.group_lambda.to_string()),
+                ("solver".to_owned(), method.solver.to_string()),
                 ("seed".to_owned(), fitted.seed.to_string()),
             ]);
-            let file = format!("{}-seed{}.safetensors", file_stem(&method.name), fitted.seed);
+            let file = format!("{}-seed{}.safetensors", file_stem(&method.label), fitted.seed);
             folder.write_network(&file, &fitted.network, about)
         };
         let summary = train::run(split, &methods, &options, &backend, seen, done)?;
@@ -197,6 +364,10 @@ impl Train {
         folder.write("results.json", text.as_bytes())?;
         folder.write("accuracy-density.svg", train::tradeoff(&summary)?.as_bytes())?;
         folder.write("epochs.svg", train::course(&summary)?.as_bytes())?;
+        if options.test_each_epoch {
+            folder.write("solvers.md", train::comparison(&summary).as_bytes())?;
+            folder.write("solvers.svg", train::solvers(&summary)?.as_bytes())?;
+        }
         let place = folder.path().display().to_string();
         global.print(&summary.brief(), |s: &Summary| {
             format!("{}\nresults, charts and weights: {place}", s.table())

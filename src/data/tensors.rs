@@ -200,6 +200,22 @@ impl Tensor {
         Ok(wanted.iter().copied().collect::<Vec<_>>().into())
     }
 
+    /// The values in row-major (C) order, whatever the file's.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where the values do not fill the shape, which no tensor of a file does.
+    pub fn row_major(&self) -> Result<std::borrow::Cow<'_, [f32]>> {
+        let order = Tensor {
+            name: self.name.clone(),
+            shape: self.shape.clone(),
+            dtype: self.dtype,
+            fortran: false,
+            big_endian: false,
+            values: Vec::new(),
+        };
+        self.values_like(&order)
+    }
+
     fn wrong_shape(&self, other: &Tensor) -> Error {
         Error::Shape {
             place: format!("tensor {:?}", self.name),

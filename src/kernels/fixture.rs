@@ -15,13 +15,12 @@ pub(super) struct Fixture {
     after: Vec<Vec<u32>>,
     /// Page and first word of each array.
     places: Vec<(usize, usize)>,
-    length: usize,
     /// Views of the arrays.
     pub views: Vec<View>,
 }
 
 impl Fixture {
-    /// Puts arrays of one length on the device, the k-th `leads[k]` elements past a multiple of four.
+    /// Puts arrays on the device, the k-th `leads[k]` elements past a multiple of four.
     pub fn new(
         device: &wgpu::Device,
         name: &str,
@@ -44,12 +43,11 @@ impl Fixture {
         for page in &before {
             pages.push(gpu::buffer_with(device, "case", bytemuck::cast_slice(page), usage)?);
         }
-        let length = arrays.first().map_or(0, Vec::len);
         let mut views = Vec::new();
-        for &(page, start) in &places {
-            views.push(View::new(name, &pages[page], 4 * start as u64, length as u64)?);
+        for (&(page, start), array) in places.iter().zip(arrays) {
+            views.push(View::new(name, &pages[page], 4 * start as u64, array.len() as u64)?);
         }
-        Ok(Fixture { name: name.into(), pages, before, after: Vec::new(), places, length, views })
+        Ok(Fixture { name: name.into(), pages, before, after: Vec::new(), places, views })
     }
 
     /// Runs what `record` records, and reads everything back; returns the first word of `status`.
@@ -90,7 +88,7 @@ impl Fixture {
     pub fn judge_surroundings(&self, read_only: Option<usize>, outcome: &mut Outcome) {
         if let Some(k) = read_only {
             let (page, start) = self.places[k];
-            for i in start..start + self.length {
+            for i in start..start + self.views[k].length as usize {
                 let same = self.before[page][i] == self.after[page][i];
                 outcome.demand(same, || format!("read-only word {i} changed"));
             }

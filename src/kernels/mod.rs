@@ -5,6 +5,7 @@
 
 mod fixture;
 pub mod group;
+pub mod norms;
 mod pipelines;
 pub mod solver;
 pub mod step;
@@ -29,7 +30,7 @@ pub struct Room {
 }
 
 /// The register: one line per room.
-pub const ROOMS: &[Room] = &[step::ROOM, group::ROOM];
+pub const ROOMS: &[Room] = &[step::ROOM, group::ROOM, solver::ROOM, norms::ROOM];
 
 /// One case of a room: inputs, the kernel to run, and the reference that judges it.
 pub trait Case: Send + Sync {
@@ -50,6 +51,11 @@ pub trait Case: Send + Sync {
 pub trait Bench: Send + Sync {
     /// The kernel's variant, as the register names it.
     fn variant(&self) -> String;
+
+    /// Its name in reports, where one variant is timed in several forms.
+    fn label(&self) -> String {
+        self.variant()
+    }
 
     /// The type of an element.
     fn dtype(&self) -> &'static str {

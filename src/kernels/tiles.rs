@@ -2,7 +2,7 @@
 //!
 //! Three tiers, by the size of a group:
 //! - small groups share a workgroup, many side by side, in several rounds;
-//! - a group of up to [`HELD`] elements has all of it at most, and stays in its registers: one pass over memory;
+//! - a group of up to [`Grain::held`] elements has all of it at most, so that one pass over memory is enough;
 //! - larger ones are cut into parts of [`PART`] elements, which a second stage puts together.
 //!
 //! Members that lie side by side are worked on by neighbouring invocations; in columns, neighbouring invocations take
@@ -23,8 +23,35 @@ pub(crate) const HELD: u64 = 16 * WORKGROUP as u64;
 /// Elements in a part of a larger group.
 pub(crate) const PART: u64 = 4 * HELD;
 
+/// How finely groups are cut: what suits a kernel.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Grain {
+    /// The most members of a group in one piece, and the same in columns.
+    pub held: u64,
+    pub column: u64,
+    /// Groups of up to this size take one invocation each.
+    pub alone: u64,
+    /// The most invocations that share a column: the fewer, the more columns lie side by side.
+    pub sharing: u64,
+}
+
+/// That of kernels which hold their groups in registers.
+const IN_REGISTERS: Grain = Grain { held: HELD, column: HELD, alone: 1, sharing: WORKGROUP as u64 };
+
+impl Grain {
+    /// Invocations for a group of `size` members that lie side by side: sixteen members each, so that few share the tree
+    /// of sums, but enough of them that they read 128 bytes in one go.
+    fn lanes(&self, size: u64, width: Width) -> u64 {
+        if size <= self.alone {
+            return 1;
+        }
+        let abreast = 128 / (4 * width.elements());
+        lanes(size, 16).max(lanes(size, LANES).min(abreast))
+    }
+}
+
 /// An entry or a field that is not there.
-const NONE: u32 = u32::MAX;
+pub(crate) const NONE: u32 = u32::MAX;
 
 /// Runs of members of up to this length are worked on across neighbouring groups.
 const NARROW: u64 = 4;
@@ -58,14 +85,14 @@ pub(crate) struct Tile {
     pub unused1: u32,
 }
 
-/// A group of a tile whose groups differ: start from the tile's, length, weight.
+/// A group of a tile whose groups differ: start from the tile's, length, weight, number from the tile's first group.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
 pub(crate) struct Entry {
     pub start: u32,
     pub length: u32,
     pub weight: f32,
-    pub unused: u32,
+    pub number: u32,
 }
 
 /// A tile of one tensor before it has a place in a buffer.
@@ -128,6 +155,13 @@ struct Alike {
     start: u64,
 }
 
+impl Alike {
+    /// Whether neighbouring invocations take neighbouring groups.
+    fn across(&self) -> bool {
+        self.inner <= NARROW && self.inner < self.size
+    }
+}
+
 /// Elements per word that fits: four where every group of every array starts and ends at a multiple of four.
 pub(crate) fn width(groups: &Groups, views: &[View]) -> Width {
     let fits = |n: u64| n.is_multiple_of(LANES);
@@ -141,15 +175,20 @@ pub(crate) fn width(groups: &Groups, views: &[View]) -> Width {
     if aligned && even && groups.length() > 0 { Width::Vec4 } else { Width::Scalar }
 }
 
-/// Cuts a tensor's groups into tiles, those of more than `held` elements into parts.
+/// Cuts a tensor's groups into tiles for a kernel that holds up to `held` elements of a group, larger ones into parts.
 pub(crate) fn cut(group: &Group, width: Width, held: u64) -> Cut {
+    cut_by(group, width, Grain { held, column: held, ..IN_REGISTERS })
+}
+
+/// Cuts a tensor's groups into tiles of this grain. Empty groups are in none.
+pub(crate) fn cut_by(group: &Group, width: Width, grain: Grain) -> Cut {
     let groups = &group.groups;
     let mut cut = Cut::default();
     if groups.length() == 0 {
         return cut;
     }
     if let Layout::Ragged(_) = groups.layout() {
-        cut_ragged(group, width, held, &mut cut);
+        cut_ragged(group, width, grain, &mut cut);
         return cut;
     }
     let run = groups.run();
@@ -165,8 +204,8 @@ pub(crate) fn cut(group: &Group, width: Width, held: u64) -> Cut {
         if class.count == 0 || class.size == 0 {
             continue;
         }
-        if class.size <= held {
-            hold(group, &class, width, &mut cut);
+        if class.size <= if class.across() { grain.column } else { grain.held } {
+            hold(group, &class, width, grain, &mut cut);
         } else {
             part(group, &class, &mut cut);
         }
@@ -174,7 +213,7 @@ pub(crate) fn cut(group: &Group, width: Width, held: u64) -> Cut {
     cut
 }
 
-/// Invocations for a group of `size` members, with `each` members per invocation if possible.
+/// Invocations for `size` members, `each` of them per invocation if possible.
 fn lanes(size: u64, each: u64) -> u64 {
     size.div_ceil(each).next_power_of_two().min(u64::from(WORKGROUP))
 }
@@ -184,11 +223,12 @@ fn reach(length: u64, inner: u64, jump: u64) -> u64 {
     (length - 1) / inner * jump + (length - 1) % inner + 1
 }
 
-/// Tiles of groups that stay in registers.
-fn hold(group: &Group, class: &Alike, width: Width, cut: &mut Cut) {
-    let across = class.inner <= NARROW && class.inner < class.size;
+/// Tiles of groups that stay in one piece.
+fn hold(group: &Group, class: &Alike, width: Width, grain: Grain, cut: &mut Cut) {
+    let across = class.across();
     // columns: many members each, so that more columns lie side by side
-    let lanes = lanes(class.size, if across { 16 } else { LANES });
+    let lanes =
+        if across { lanes(class.size, 16).min(grain.sharing) } else { grain.lanes(class.size, width) };
     let round = u64::from(WORKGROUP) / lanes;
     // several rounds per workgroup, where that leaves workgroups enough
     let rounds = (HELD / (round * class.size)).min(class.count.div_ceil(64 * round)).max(1);
@@ -202,7 +242,7 @@ fn hold(group: &Group, class: &Alike, width: Width, cut: &mut Cut) {
             start: ((g - ids.start) * class.apart) as u32,
             length: class.size as u32,
             weight: group.weight(g),
-            unused: 0,
+            number: (g - ids.start) as u32,
         };
         let entries = if group.groups.weighted() { ids.clone().map(entry).collect() } else { Vec::new() };
         cut.held.push(Piece {
@@ -222,13 +262,12 @@ fn hold(group: &Group, class: &Alike, width: Width, cut: &mut Cut) {
         });
         first += groups;
     }
-    debug_assert!(width == Width::Scalar || class.inner.is_multiple_of(LANES));
 }
 
 /// Parts of groups that do not.
 fn part(group: &Group, class: &Alike, cut: &mut Cut) {
     const SIDE_BY_SIDE: u64 = 32;
-    let across = class.inner <= NARROW && class.inner < class.size;
+    let across = class.across();
     let together = if across { SIDE_BY_SIDE.min(class.count) } else { 1 };
     let lanes = if across { u64::from(WORKGROUP) / SIDE_BY_SIDE } else { u64::from(WORKGROUP) };
     // whole runs, or parts of one
@@ -267,7 +306,7 @@ fn part(group: &Group, class: &Alike, cut: &mut Cut) {
                 start: ((g - ids.start) * class.apart) as u32,
                 length: length as u32,
                 weight: group.weight(g),
-                unused: 0,
+                number: (g - ids.start) as u32,
             };
             let entries = if group.groups.weighted() { ids.clone().map(entry).collect() } else { Vec::new() };
             let piece = Piece {
@@ -293,7 +332,7 @@ fn part(group: &Group, class: &Alike, cut: &mut Cut) {
 }
 
 /// Groups of different sizes: those that take equally many invocations share tiles.
-fn cut_ragged(group: &Group, width: Width, held: u64, cut: &mut Cut) {
+fn cut_ragged(group: &Group, width: Width, grain: Grain, cut: &mut Cut) {
     let groups = &group.groups;
     let mut open: HashMap<u64, Piece> = HashMap::new();
     let mut elements: HashMap<u64, u64> = HashMap::new();
@@ -302,7 +341,7 @@ fn cut_ragged(group: &Group, width: Width, held: u64, cut: &mut Cut) {
         if size == 0 {
             continue;
         }
-        if size > held {
+        if size > grain.held {
             part(
                 group,
                 &Alike { first: g, count: 1, size, inner: size, jump: size, apart: size, start },
@@ -310,11 +349,12 @@ fn cut_ragged(group: &Group, width: Width, held: u64, cut: &mut Cut) {
             );
             continue;
         }
-        let lanes = lanes(size, LANES);
+        let lanes = grain.lanes(size, width);
         let round = u64::from(WORKGROUP) / lanes;
         let held_by = elements.entry(lanes).or_default();
         let full = |p: &Piece| {
-            p.groups % round == 0 && *held_by + size > HELD || start - p.start > u64::from(u32::MAX >> 4)
+            p.groups.is_multiple_of(round) && *held_by + size > HELD
+                || start - p.start > u64::from(u32::MAX >> 4)
         };
         if open.get(&lanes).is_some_and(full) {
             cut.held.extend(open.remove(&lanes));
@@ -344,13 +384,12 @@ fn cut_ragged(group: &Group, width: Width, held: u64, cut: &mut Cut) {
             start: (start - piece.start) as u32,
             length: size as u32,
             weight: group.weight(g),
-            unused: 0,
+            number: (g - piece.group) as u32,
         });
     }
     let mut rest: Vec<Piece> = open.into_values().collect();
     rest.sort_by_key(|p| p.group);
     cut.held.extend(rest);
-    let _ = width;
 }
 
 /// The fields of a tile that its piece knows; places and rows come later.
@@ -442,7 +481,6 @@ pub(crate) struct Drafts<K> {
     open: HashMap<(String, Vec<wgpu::Buffer>), usize>,
 }
 
-#[expect(clippy::mutable_key_type, reason = "a buffer is hashed by its identity, which never changes")]
 impl<K: Kernel> Drafts<K> {
     pub fn new(room: &'static str, limits: &wgpu::Limits) -> Self {
         Drafts { limits: limits.clone(), room, drafts: Vec::new(), open: HashMap::new() }
@@ -454,17 +492,29 @@ impl<K: Kernel> Drafts<K> {
         kind: K,
         views: &[(Slot, &View)],
         tile: Tile,
-        (start, end): (u64, u64),
+        span: (u64, u64),
+        entries: &[Entry],
+    ) -> Result<()> {
+        let views: Vec<_> = views.iter().map(|&(slot, view)| (slot, view, span)).collect();
+        self.push_spans(kind, &views, tile, entries)
+    }
+
+    /// The same, where the tile has a span of its own in each view: its first element and where it ends.
+    pub fn push_spans(
+        &mut self,
+        kind: K,
+        views: &[(Slot, &View, (u64, u64))],
+        tile: Tile,
         entries: &[Entry],
     ) -> Result<()> {
         let window = u64::from(self.limits.min_storage_buffer_offset_alignment).max(4 * LANES);
         let largest =
             self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size).min(ADDRESSABLE);
         let across = u64::from(self.limits.max_compute_workgroups_per_dimension);
-        let buffers: Vec<_> = views.iter().map(|(_, v)| v.buffer.clone()).collect();
+        let buffers: Vec<_> = views.iter().map(|(_, v, _)| v.buffer.clone()).collect();
         let ends: Vec<(u64, u64)> = views
             .iter()
-            .map(|(_, v)| ((v.offset + 4 * start) / window * window, v.offset + 4 * end))
+            .map(|(_, v, (start, end))| ((v.offset + 4 * start) / window * window, v.offset + 4 * end))
             .collect();
         let bytes = (size_of::<Tile>() + size_of_val(entries)) as u64;
         let fits = |draft: &Draft<K>| {
@@ -489,7 +539,7 @@ impl<K: Kernel> Drafts<K> {
                 }
                 self.drafts.push(Draft {
                     kind,
-                    slots: views.iter().map(|(slot, _)| *slot).collect(),
+                    slots: views.iter().map(|(slot, ..)| *slot).collect(),
                     buffers,
                     ranges: ends.clone(),
                     tiles: Vec::new(),
@@ -504,7 +554,7 @@ impl<K: Kernel> Drafts<K> {
             *range = (range.0.min(end.0), range.1.max(end.1));
         }
         draft.bytes += bytes;
-        let absolute = views.iter().map(|(_, v)| v.offset / 4 + start).collect();
+        let absolute = views.iter().map(|(_, v, (start, _))| v.offset / 4 + start).collect();
         draft.tiles.push((absolute, tile, entries.to_vec()));
         Ok(())
     }

@@ -2,6 +2,9 @@
 
 use std::ops::Range;
 
+use rand::{Rng, RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
 use super::step::Element;
 use super::{Loaded, Outcome};
 use crate::error::Result;
@@ -13,9 +16,33 @@ const BLOCK: u64 = 1 << 20;
 /// Elements per window in which large tensors are compared.
 pub(super) const WINDOW: u64 = 4096;
 
+/// The learning rate of everything that is timed.
+pub(super) const RATE: f64 = 0.1;
+
+/// Weights and gradients of ordinary size and either sign, states as training leaves them; no zeros.
+fn random(rng: &mut impl Rng) -> Element {
+    let signed = |rng: &mut _, largest: f32| {
+        let magnitude = RngExt::random_range(rng, 1e-3 * largest..largest);
+        if RngExt::random::<bool>(rng) { magnitude } else { -magnitude }
+    };
+    Element {
+        w: signed(rng, 3.0),
+        g: signed(rng, 1.0),
+        m: signed(rng, 0.5),
+        v: rng.random_range(0.1f32..1.0),
+        copy: signed(rng, 3.0),
+    }
+}
+
 /// The block for tensors of `elements`.
-pub(super) fn block(elements: u64, draw: impl FnMut() -> Element) -> Vec<Element> {
-    std::iter::repeat_with(draw).take(elements.min(BLOCK) as usize).collect()
+pub(super) fn block(elements: u64) -> Vec<Element> {
+    let mut rng = ChaCha8Rng::seed_from_u64(0xbe9c);
+    (0..elements.min(BLOCK)).map(|_| random(&mut rng)).collect()
+}
+
+/// Contents for a tensor of `elements`: the block, again and again.
+pub(super) fn contents(elements: u64) -> Vec<Element> {
+    block(elements).into_iter().cycle().take(elements as usize).collect()
 }
 
 /// What a check reads back: each array at the windows.

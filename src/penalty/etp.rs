@@ -9,6 +9,7 @@
 //!
 //! Source: MAF-SRL, table 1.
 
+use crate::accuracy::{FLUSH, RELATIVE};
 use super::domain::{Parameter, SHAPE};
 use super::{CONSTANTS, Elementwise, Penalty, Threshold, jump};
 
@@ -68,6 +69,12 @@ impl Elementwise for Etp {
     }
     fn backward_ulps(&self) -> f64 {
         16.0 // as laplace: worst WGSL arithmetic 6.6; nearest rounding 1.4
+    }
+    fn slope_error(&self, lambda: f64, y: f64) -> f64 {
+        // exp within 3 + 2 x ULP of x = self.gamma * y, which has 1.5 roundings itself; c, the product, and half an ULP for
+        // each; below 1e-37 of c the kernel stops
+        let x = (self.gamma * y).min(87.0);
+        (6.0 + 3.5 * x) * RELATIVE * self.slope(lambda, y) + 2e-37 * self.slope(lambda, 0.0) + FLUSH
     }
     fn wgsl(&self) -> &'static str {
         concat!(

@@ -13,7 +13,7 @@
 
 use std::ops::Bound::Included;
 
-use crate::accuracy::FLUSH;
+use crate::accuracy::{FLUSH, RELATIVE};
 use super::domain::{Domain, Parameter};
 use super::{CONSTANTS, Elementwise, Penalty, Threshold};
 
@@ -66,20 +66,27 @@ impl Elementwise for Lp {
     fn backward_ulps(&self) -> f64 {
         16.0 // worst WGSL arithmetic 5; nearest rounding 1.5
     }
+    fn slope_error(&self, lambda: f64, y: f64) -> f64 {
+        // e = (p - 1) log2(y): the logarithm within 3 ULP, or 2^-21 between 0.5 and 2, p - 1 and the product 1.5; then exp2
+        // within 3 + 2 |e| ULP, and lambda p and its product 1.5
+        let e = (self.p - 1.0).abs() * y.log2().abs();
+        let exponent = std::f64::consts::LN_2 * (4.5 * e + 4.0);
+        (5.0 + 2.0 * e + exponent) * RELATIVE * self.slope(lambda, y) + FLUSH
+    }
     fn wgsl(&self) -> &'static str {
         include_str!("../../shaders/penalty/lp.wgsl")
     }
     fn constant_names(&self) -> [&'static str; CONSTANTS] {
-        ["threshold", "jump", "inverse", "limit", "c", "power", "unused6", "unused7"]
+        ["threshold", "jump", "inverse", "limit", "c", "power", "at_one", "unused7"]
     }
-    fn constants(&self, _: f64, _: f64, threshold: Threshold) -> [f64; CONSTANTS] {
+    fn constants(&self, _: f64, lambda: f64, threshold: Threshold) -> [f64; CONSTANTS] {
         let (p, jump) = (self.p, threshold.jump);
         // t p y^(p-1) = c (y/jump)^(p-1), from t = jump^(2-p) / (2(1-p))
         let c = jump * p / (2.0 * (1.0 - p));
         if jump < FLUSH {
             // t = 0, or as good as: the identity
-            return [threshold.at, 0.0, 0.0, f64::MAX, 0.0, p - 1.0, 0.0, 0.0];
+            return [threshold.at, 0.0, 0.0, f64::MAX, 0.0, p - 1.0, lambda * p, 0.0];
         }
-        [threshold.at, jump, 1.0 / jump, 1e20 * jump, c, p - 1.0, 0.0, 0.0]
+        [threshold.at, jump, 1.0 / jump, 1e20 * jump, c, p - 1.0, lambda * p, 0.0]
     }
 }

@@ -11,6 +11,7 @@
 //!
 //! Source: Zhang 2010; Ma et al., transformed l1, eq. (2).
 
+use crate::accuracy::{FLUSH, RELATIVE};
 use super::domain::{Parameter, SHAPE};
 use super::{CONSTANTS, Elementwise, Penalty, Threshold};
 
@@ -82,6 +83,10 @@ impl Elementwise for Mcp {
     }
     fn backward_ulps(&self) -> f64 {
         8.0 // worst WGSL arithmetic 3.2, with at_step, whose division is inexact, 4.2; nearest rounding 2
+    }
+    fn slope_error(&self, lambda: f64, _: f64) -> f64 {
+        // the quotient and the difference, of numbers up to lambda where the slope is not 0
+        4.0 * RELATIVE * lambda + 2.0 * FLUSH
     }
     fn wgsl(&self) -> &'static str {
         include_str!("../../shaders/penalty/mcp.wgsl")

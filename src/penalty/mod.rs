@@ -28,6 +28,7 @@ pub use group::{Group, GroupPenalty, Shrink, exact};
 pub use groups::{Groups, Layout};
 pub use prox::{Derivative, Prox};
 
+use crate::accuracy::{FLUSH, RELATIVE};
 use crate::error::{Result, require};
 
 /// How many f32 constants the host hands to a penalty's WGSL function.
@@ -99,12 +100,14 @@ pub trait Elementwise: std::fmt::Debug + Send + Sync {
     /// where x'(y) > 1.
     fn backward_ulps(&self) -> f64;
 
-    /// How far a kernel's value of [`Elementwise::slope`] may lie from it: few roundings for rational slopes.
+    /// How far a kernel's value of [`Elementwise::slope`] may lie from it, for a normal f32 number y and a lambda of 0 or
+    /// at least 1e-24, so that no constant is flushed: few roundings for rational slopes without differences.
     fn slope_error(&self, lambda: f64, y: f64) -> f64 {
-        16.0 * crate::accuracy::ulp(self.slope(lambda, y))
+        16.0 * RELATIVE * self.slope(lambda, y).abs() + 2.0 * FLUSH
     }
 
-    /// The WGSL file, defining `struct Constants` and `fn prox(ax: f32, k: Constants) -> f32`.
+    /// The WGSL file, defining `struct Constants`, `fn prox(ax: f32, k: Constants) -> f32`, and for the constants of step
+    /// size 1 `fn slope(ay: f32, k: Constants) -> f32`, lambda p'(ay) for ay > 0.
     fn wgsl(&self) -> &'static str;
 
     /// The names of the fields of WGSL's `struct Constants`, in order.

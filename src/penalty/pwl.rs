@@ -26,6 +26,7 @@ use std::ops::Bound::Included;
 
 use super::domain::{Domain, Parameter, SHAPE};
 use super::{CONSTANTS, Elementwise, Penalty, Threshold};
+use crate::accuracy::{FLUSH, RELATIVE};
 use crate::error::{Result, require};
 
 /// The penalty of the learned piecewise linear activation.
@@ -197,17 +198,24 @@ impl Elementwise for Pwl {
     fn backward_ulps(&self) -> f64 {
         8.0 // flat piece: product 3, offset 1, subtraction 1; steep piece: subtraction 1.5, product 3
     }
+    fn slope_error(&self, lambda: f64, y: f64) -> f64 {
+        // rounded constants, a quotient, products and sums of terms that may cancel
+        let p = self.pieces();
+        let inner = if y < 1.000001 * p.c { (1.0 / self.eta1 - 1.0).abs() * p.c } else { 0.0 };
+        8.0 * RELATIVE * lambda * (self.slope_at_zero().abs() + p.bend * y.max(p.c) + inner) + 4.0 * FLUSH
+    }
     fn wgsl(&self) -> &'static str {
         include_str!("../../shaders/penalty/pwl.wgsl")
     }
     fn constant_names(&self) -> [&'static str; CONSTANTS] {
-        ["threshold", "knee", "c", "steep", "flat", "offset", "unused6", "unused7"]
+        ["threshold", "knee", "c", "steep", "flat", "offset", "inner", "outer"]
     }
     fn constants(&self, step: f64, lambda: f64, threshold: Threshold) -> [f64; CONSTANTS] {
         let (t, p) = (step * lambda, self.pieces());
         let (steep, flat) = self.stiffness(t);
         let knee = self.knee(steep, p.c, threshold);
         let steep = if steep > 0.0 { 1.0 / steep } else { 0.0 };
-        [threshold.at, knee, p.c, steep, 1.0 / flat, t * self.slope_at_zero() / flat, 0.0, 0.0]
+        let [inner, outer] = [1.0 / self.eta1 - 1.0, p.bend].map(|bend| lambda * bend);
+        [threshold.at, knee, p.c, steep, 1.0 / flat, t * self.slope_at_zero() / flat, inner, outer]
     }
 }

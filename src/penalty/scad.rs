@@ -22,6 +22,7 @@
 
 use std::ops::Bound::{Excluded, Included};
 
+use crate::accuracy::{FLUSH, RELATIVE};
 use super::domain::{Domain, Parameter};
 use super::{CONSTANTS, Elementwise, Penalty, Threshold};
 
@@ -131,6 +132,10 @@ impl Elementwise for Scad {
     }
     fn backward_ulps(&self) -> f64 {
         8.0 // worst WGSL arithmetic 1.7, with at_step, whose division is inexact, 2.4; nearest rounding 0.7
+    }
+    fn slope_error(&self, lambda: f64, y: f64) -> f64 {
+        // the difference, a - 1, the quotient and the second difference, of numbers up to lambda where the slope is not 0
+        if y <= lambda { 0.0 } else { 6.0 * RELATIVE * lambda + FLUSH * (2.0 + 1.0 / (self.a - 1.0)) }
     }
     fn wgsl(&self) -> &'static str {
         include_str!("../../shaders/penalty/scad.wgsl")

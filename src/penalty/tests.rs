@@ -416,7 +416,7 @@ fn wgsl_is_valid_and_names_its_constants() {
             assert!(!name.starts_with("unused") || name == format!("unused{k}"), "{penalty}: {name}");
         }
         assert_eq!(members.len(), CONSTANTS);
-        assert!(program.has("prox"), "{penalty}");
+        assert!(program.has("prox") && program.has("slope"), "{penalty}");
         assert_eq!(program.has("at_step"), rule.per_element_step(), "{penalty}");
         assert!(rule.backward_ulps() <= if program.has("at_step") { 16.0 } else { 32.0 }, "{penalty}");
     }
@@ -466,6 +466,35 @@ fn wgsl_holds_its_bound() {
     }
     for (name, [nearest, wgsl, scaled, scaled_wgsl]) in worst {
         println!("{name:12} nearest {nearest:6.2} wgsl {wgsl:6.2} | at_step {scaled:6.2} {scaled_wgsl:6.2}");
+    }
+}
+
+/// The slopes of the WGSL, in both roundings, against the bound that each penalty states.
+#[test]
+fn wgsl_slopes_hold_their_bound() {
+    for (n, penalty) in shapes().into_iter().map(crate::kernels::step::rounded).enumerate() {
+        let (rule, mut worst) = (penalty.rule(), 0.0_f64);
+        for lambda in [1.0f32, 0.03, 1e-6, 1e3, 1e-24, 0.0].map(f64::from) {
+            let prox = Prox::new(penalty, 1.0, lambda);
+            for noise in [None, Some(n as u64)] {
+                let program = Interpreter::new(rule.wgsl(), noise);
+                for y in inputs(&prox, 150, 6000 + n as u64) {
+                    let wide = f64::from(y);
+                    let slope = rule.slope(lambda, wide);
+                    if wide < FLUSH || slope.abs() > 1e30 {
+                        continue;
+                    }
+                    let got = f64::from(program.slope(y, prox.constants()));
+                    let error = rule.slope_error(lambda, wide);
+                    assert!(
+                        (got - slope).abs() <= error,
+                        "{prox:?} at {y:e}: {got:e} for {slope:e}, allowed {error:e}"
+                    );
+                    worst = worst.max((got - slope).abs() / error.max(f64::MIN_POSITIVE));
+                }
+            }
+        }
+        println!("{penalty}: {worst:.2} of its bound");
     }
 }
 

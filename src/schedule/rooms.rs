@@ -1,5 +1,6 @@
 //! Which room takes which tensor: the rows of hyper-parameters and the dispatches of all rooms together.
 
+use std::mem::discriminant;
 use std::ops::Range;
 
 use super::Spec;
@@ -7,7 +8,7 @@ use super::plan::Bound;
 use crate::error::Result;
 use crate::kernels::solver::Solver;
 use crate::kernels::step::{Base, Hyper};
-use crate::kernels::{Kernels, group, step};
+use crate::kernels::{Kernels, group, solver, step};
 
 /// The rows of hyper-parameters: one per distinct setting, room by room in one buffer.
 #[derive(Debug, Default)]
@@ -16,9 +17,12 @@ pub(super) struct Rows {
     step: Vec<Spec>,
     /// Tensors with groups.
     group: Vec<Spec>,
+    /// Tensors with another solver.
+    solver: Vec<Spec>,
     /// Where the rows of each room lie in the buffer.
     step_part: Range<u64>,
     group_part: Range<u64>,
+    solver_part: Range<u64>,
     /// Bytes of all of them.
     pub bytes: u64,
 }
@@ -38,7 +42,11 @@ impl Rows {
             group: spec.group.as_ref().map(group::rounded),
             ..spec.clone()
         };
-        let rows = if spec.group.is_some() { &mut self.group } else { &mut self.step };
+        let rows = match (&spec.group, spec.solver) {
+            (None, Solver::Proximal) => &mut self.step,
+            (Some(_), Solver::Proximal) => &mut self.group,
+            _ => &mut self.solver,
+        };
         rows.iter().position(|row| alike(row, &rounded)).unwrap_or_else(|| {
             rows.push(rounded);
             rows.len() - 1
@@ -55,6 +63,7 @@ impl Rows {
         };
         self.step_part = part(&self.step, size_of::<step::Row>());
         self.group_part = part(&self.group, size_of::<group::Row>());
+        self.solver_part = part(&self.solver, size_of::<solver::Row>());
         self.bytes = at;
     }
 
@@ -73,6 +82,14 @@ impl Rows {
             write(at, bytemuck::bytes_of(&twin.row()));
             at += size_of::<group::Row>() as u64;
         }
+        at = self.solver_part.start;
+        for s in &self.solver {
+            let (group, rate_scale) = (s.group.as_ref(), s.rate_scale);
+            let twin =
+                solver::Reference::of_rounded(s.solver, base, s.penalty, s.lambda, group, rate_scale, hyper);
+            write(at, bytemuck::bytes_of(&twin.row()));
+            at += size_of::<solver::Row>() as u64;
+        }
     }
 }
 
@@ -81,6 +98,8 @@ impl Rows {
 pub(super) struct Dispatches {
     step: step::Dispatches,
     group: group::Dispatches,
+    /// One per solver: what a solver is changes the code.
+    solvers: Vec<solver::Dispatches>,
 }
 
 impl Dispatches {
@@ -94,14 +113,21 @@ impl Dispatches {
         status: &wgpu::Buffer,
     ) -> Result<Self> {
         let (mut plain, mut grouped) = (Vec::new(), Vec::new());
+        let mut others: Vec<(Solver, Vec<solver::Job>)> = Vec::new();
         for (tensor, Bound { spec, views, row }) in tensors.iter().enumerate() {
-            let (penalty, views, row) = (spec.penalty, views.clone(), *row);
-            match (&spec.group, spec.solver) {
+            let (penalty, group, views, row) = (spec.penalty, spec.group.clone(), views.clone(), *row);
+            match (group, spec.solver) {
+                (None, Solver::Proximal) => plain.push(step::Job { penalty, views, row, tensor }),
                 (Some(group), Solver::Proximal) => {
-                    let group = group.clone();
                     grouped.push(group::Job { penalty, group, views, row, tensor });
                 }
-                _ => plain.push(step::Job { penalty, views, row, tensor }),
+                (group, solver) => {
+                    let job = solver::Job { penalty, group, views, row, tensor };
+                    match others.iter_mut().find(|(s, _)| discriminant(s) == discriminant(&solver)) {
+                        Some((_, jobs)) => jobs.push(job),
+                        None => others.push((solver, vec![job])),
+                    }
+                }
             }
         }
         let part = |range: &Range<u64>| wgpu::BufferBinding {
@@ -111,17 +137,24 @@ impl Dispatches {
         };
         let step = step::Dispatches::bind(kernels, base, &plain, part(&rows.step_part), status)?;
         let group = group::Dispatches::bind(kernels, base, &grouped, part(&rows.group_part), status)?;
-        Ok(Dispatches { step, group })
+        let mut solvers = Vec::new();
+        for (solver, jobs) in others {
+            let rows = part(&rows.solver_part);
+            solvers.push(solver::Dispatches::bind(kernels, base, solver, &jobs, rows, status)?);
+        }
+        Ok(Dispatches { step, group, solvers })
     }
 
     /// How many there are.
     pub fn count(&self) -> usize {
-        self.step.count() + self.group.count()
+        let others: usize = self.solvers.iter().map(solver::Dispatches::count).sum();
+        self.step.count() + self.group.count() + others
     }
 
     /// Records them.
     pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
         self.step.record(pass);
         self.group.record(pass);
+        self.solvers.iter().for_each(|solver| solver.record(pass));
     }
 }

@@ -11,6 +11,8 @@ use super::plan::Bound;
 use super::twin::Twin;
 use crate::error::{Error, Result};
 use crate::gpu;
+use crate::kernels::group;
+use crate::kernels::solver::Solver;
 use crate::kernels::step::{Base, Element, Hyper};
 use rand::SeedableRng;
 use rand::seq::index::sample;
@@ -89,9 +91,9 @@ pub struct TensorReport {
     pub mismatches: u64,
     /// Elements in a threshold band, where either branch is right.
     pub in_band: u64,
-    /// Largest backward error in ULP of |x|.
+    /// Largest backward error in ULP of |x|; with groups, of their largest member.
     pub max_ulps: f64,
-    /// The largest backward error that the penalty's bound allows, in the same unit.
+    /// The largest backward error that the bound allows, in the same unit.
     pub allowed_ulps: f64,
     /// The first mismatch.
     pub first_mismatch: Option<FirstMismatch>,
@@ -138,7 +140,7 @@ impl Verification {
     pub(super) fn new<'a>(specs: impl Iterator<Item = &'a Spec>) -> Self {
         let report = |spec: &Spec| TensorReport {
             name: spec.name.clone(),
-            allowed_ulps: spec.penalty.rule().backward_ulps(),
+            allowed_ulps: allowed_ulps(spec),
             ..TensorReport::default()
         };
         let tensors = specs.map(report).collect();
@@ -167,6 +169,17 @@ impl Verification {
                 self.mismatches, self.checked, t.name, m.step, m.index, m.got, m.expected, m.bound
             ))),
         }
+    }
+}
+
+/// What the bound of a tensor's penalty allows.
+fn allowed_ulps(spec: &Spec) -> f64 {
+    match &spec.group {
+        Some(group) if spec.solver == Solver::Proximal => {
+            let sizes = (0..group.groups.count()).map(|g| group.groups.size(g));
+            group::allowed_ulps(sizes.max().unwrap_or(0) as usize)
+        }
+        _ => spec.penalty.rule().backward_ulps(),
     }
 }
 

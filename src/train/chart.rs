@@ -96,19 +96,95 @@ fn title(area: &Canvas<'_>, summary: &Summary, first: &str) -> Result<()> {
 }
 
 /// The names with their marks, in a column of its own at the right.
-fn legend(area: &Canvas<'_>, methods: &[MethodSummary], left: i32, pitch: i32) -> Result<()> {
-    for (k, method) in methods.iter().enumerate() {
+fn legend(area: &Canvas<'_>, labels: &[String], left: i32, pitch: i32) -> Result<()> {
+    for (k, label) in labels.iter().enumerate() {
         let y = 100 + pitch * k as i32;
         mark(area, (left, y), k, 7.0)?;
         let style = font(15).pos(Pos::new(HPos::Left, VPos::Center));
-        area.draw(&Text::new(method.method.clone(), (left + 16, y), style)).map_err(failed)?;
+        area.draw(&Text::new(label.clone(), (left + 16, y), style)).map_err(failed)?;
     }
     Ok(())
 }
 
+fn labels(methods: &[MethodSummary]) -> Vec<String> {
+    methods.iter().map(|m| m.label.clone()).collect()
+}
+
 /// The width of the legend's column in pixels.
-fn column(methods: &[MethodSummary]) -> i32 {
-    60 + 9 * methods.iter().map(|m| m.method.chars().count()).max().unwrap_or(0).min(30) as i32
+fn column(labels: &[String]) -> i32 {
+    60 + 9 * labels.iter().map(|l| l.chars().count()).max().unwrap_or(0).min(40) as i32
+}
+
+/// The test error after the last epoch against the weights below 1e-5: a line per method and solver through its lambdas,
+/// each with a bar of one standard deviation either way.
+///
+/// # Errors
+/// [`Error::File`] where drawing fails.
+pub fn solvers(summary: &Summary) -> Result<String> {
+    let name = |m: &MethodSummary| format!("{} {}", m.method, m.solver);
+    let mut labels = Vec::new();
+    for label in summary.methods.iter().map(name) {
+        if !labels.contains(&label) {
+            labels.push(label);
+        }
+    }
+    let point = |m: &MethodSummary| {
+        (100.0 * m.sparsity.weight_sparsity_1e5, 100.0 * (1.0 - m.accuracy_mean), 100.0 * m.accuracy_std)
+    };
+    let points: Vec<_> = summary.methods.iter().map(point).collect();
+    let spread = |values: &dyn Fn() -> Vec<f64>, high: f64| {
+        let values = values();
+        let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+        range(values.into_iter(), unit(most - least), 0.0, high)
+    };
+    let (left, right) = spread(&|| points.iter().map(|p| p.0).collect(), 101.0);
+    let (low, high) = spread(&|| points.iter().flat_map(|p| [p.1 - p.2, p.1 + p.2]).collect(), 100.0);
+    let mut svg = String::new();
+    {
+        let (width, height) = (780 + column(&labels), 540.max(130 + 26 * labels.len()));
+        let area = SVGBackend::with_string(&mut svg, (width as u32, height as u32)).into_drawing_area();
+        area.fill(&WHITE).map_err(failed)?;
+        title(&area, summary, "Test error against sparsity, by solver")?;
+        let mut chart = ChartBuilder::on(&area)
+            .margin_top(78)
+            .margin_right(column(&labels))
+            .margin_bottom(14)
+            .margin_left(8)
+            .x_label_area_size(56)
+            .y_label_area_size(70)
+            .build_cartesian_2d(left..right, low..high)
+            .map_err(failed)?;
+        chart
+            .configure_mesh()
+            .x_desc("weights below 1e-5, %")
+            .y_desc("test error, %")
+            .axis_desc_style(font(16))
+            .label_style(font(14))
+            .light_line_style(RGBColor(245, 245, 245))
+            .bold_line_style(RGBColor(225, 225, 225))
+            .max_light_lines(1)
+            .x_label_formatter(&|x| plain(*x))
+            .y_label_formatter(&|y| plain(*y))
+            .draw()
+            .map_err(failed)?;
+        for (k, label) in labels.iter().enumerate() {
+            let mut line: Vec<_> = summary.methods.iter().filter(|m| name(m) == *label).collect();
+            line.sort_by(|a, b| a.lambda.total_cmp(&b.lambda));
+            let line: Vec<_> = line.into_iter().map(point).collect();
+            let style = colour(k).stroke_width(2);
+            chart.draw_series(LineSeries::new(line.iter().map(|p| (p.0, p.1)), style)).map_err(failed)?;
+            for (x, y, deviation) in line {
+                let at = |y: f64| chart.backend_coord(&(x, y.clamp(low, high)));
+                let bar = PathElement::new([at(y - deviation), at(y + deviation)], style);
+                area.draw(&bar).map_err(failed)?;
+                mark(&area, at(y), k, 7.0)?;
+            }
+        }
+        legend(&area, &labels, width - column(&labels) + 26, 26)?;
+        area.present().map_err(failed)?;
+    }
+    Ok(svg)
 }
 
 /// Test accuracy against density: per method the mean with a bar of one standard deviation either way, and a
@@ -120,7 +196,7 @@ pub fn tradeoff(summary: &Summary) -> Result<String> {
     let methods = &summary.methods;
     let mut svg = String::new();
     {
-        let (width, height) = (780 + column(methods), 540);
+        let (width, height) = (780 + column(&labels(methods)), 540.max(130 + 26 * methods.len()));
         let area = SVGBackend::with_string(&mut svg, (width as u32, height as u32)).into_drawing_area();
         area.fill(&WHITE).map_err(failed)?;
         title(&area, summary, "Test accuracy against density")?;
@@ -140,7 +216,7 @@ pub fn tradeoff(summary: &Summary) -> Result<String> {
         let (low, high) = range(ys(), unit(spread), 0.0, 100.0);
         let mut chart = ChartBuilder::on(&area)
             .margin_top(78)
-            .margin_right(column(methods))
+            .margin_right(column(&labels(methods)))
             .margin_bottom(14)
             .margin_left(8)
             .x_label_area_size(56)
@@ -185,7 +261,7 @@ pub fn tradeoff(summary: &Summary) -> Result<String> {
             }
             mark(&area, at, k, 8.0)?;
         }
-        legend(&area, methods, width - column(methods) + 26, 26)?;
+        legend(&area, &labels(methods), width - column(&labels(methods)) + 26, 26)?;
         area.present().map_err(failed)?;
     }
     Ok(svg)
@@ -222,13 +298,13 @@ pub fn course(summary: &Summary) -> Result<String> {
     };
     let mut svg = String::new();
     {
-        let (width, height) = (780 + column(methods), 760);
+        let (width, height) = (780 + column(&labels(methods)), 760.max(130 + 26 * methods.len()));
         let area = SVGBackend::with_string(&mut svg, (width as u32, height as u32)).into_drawing_area();
         area.fill(&WHITE).map_err(failed)?;
         title(&area, summary, "Validation accuracy and density over the epochs")?;
         let (head, rest) = area.split_vertically(70);
         drop(head);
-        let (above, below) = rest.split_vertically(335);
+        let (above, below) = rest.split_vertically((height as i32 - 90) / 2);
         for (panel, (name, lines)) in [above, below].iter().zip([
             ("validation accuracy, %", means(&|e| e.validation)),
             ("nonzero weights, %", means(&|e| e.density)),
@@ -245,7 +321,7 @@ pub fn course(summary: &Summary) -> Result<String> {
             };
             let mut chart = ChartBuilder::on(panel)
                 .margin_top(10)
-                .margin_right(column(methods))
+                .margin_right(column(&labels(methods)))
                 .margin_left(8)
                 .margin_bottom(6)
                 .x_label_area_size(50)
@@ -275,7 +351,7 @@ pub fn course(summary: &Summary) -> Result<String> {
                 }
             }
         }
-        legend(&area, methods, width - column(methods) + 26, 26)?;
+        legend(&area, &labels(methods), width - column(&labels(methods)) + 26, 26)?;
         area.present().map_err(failed)?;
     }
     Ok(svg)
@@ -304,7 +380,9 @@ mod tests {
         let mut summary = example(&[("dense", 1.0, 1.0), ("l1", 0.0, 0.0)]);
         tradeoff(&summary).unwrap();
         course(&summary).unwrap();
+        solvers(&summary).unwrap();
         summary.methods.clear();
+        solvers(&summary).unwrap();
         tradeoff(&summary).unwrap();
         course(&summary).unwrap();
     }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use ndarray::{Array2, ArrayView2, Axis, s};
+use ndarray::{Array2, s};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -12,12 +12,11 @@ use serde::Serialize;
 use super::Options;
 use super::method::Method;
 use super::mlp::Mlp;
-use crate::Penalty;
+use super::sparsity::{Sparsity, density, live_neurons};
 use crate::data::Split;
 use crate::error::{Error, Result};
 use crate::kernels::step::Hyper;
-use crate::penalty::NoPenalty;
-use crate::schedule::{Backend, HostSchedule, Spec, Verification};
+use crate::schedule::{Backend, HostSchedule, Verification};
 
 /// The state after one epoch.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -32,6 +31,12 @@ pub struct Epoch {
     pub density: f64,
     /// See [`live_neurons`].
     pub live: Vec<usize>,
+    /// How sparse the network is.
+    #[serde(flatten)]
+    pub sparsity: Sparsity,
+    /// The share of test rows that are classified rightly, where [`Options::test_each_epoch`] asks for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test: Option<f64>,
 }
 
 /// What one run came to.
@@ -41,8 +46,10 @@ pub struct Fitted {
     pub seed: u64,
     /// Every epoch.
     pub history: Vec<Epoch>,
-    /// The trained network.
+    /// The trained network; with variable splitting that of the sparse copies V.
     pub network: Mlp,
+    /// With variable splitting, the weights W that V is a copy of, at the end of the phase with the penalty.
+    pub dense: Option<Mlp>,
     /// What the checks found.
     pub verification: Verification,
     /// How many steps were taken.
@@ -51,37 +58,6 @@ pub struct Fitted {
     pub seconds: f64,
     /// Wall time spent in the proximal steps, verification included.
     pub step_seconds: f64,
-}
-
-/// The share of exactly nonzero entries over all weight matrices; biases do not count.
-#[must_use]
-pub fn density(weights: &[ArrayView2<'_, f32>]) -> f64 {
-    let nonzeros: usize = weights.iter().map(|w| w.iter().filter(|v| **v != 0.0).count()).sum();
-    nonzeros as f64 / weights.iter().map(|w| w.len()).sum::<usize>().max(1) as f64
-}
-
-/// The share of exactly nonzero parameters over all parameters, biases included.
-#[must_use]
-pub fn parameter_share(tensors: &[&[f32]]) -> f64 {
-    let nonzeros: usize = tensors.iter().map(|t| t.iter().filter(|v| **v != 0.0).count()).sum();
-    nonzeros as f64 / tensors.iter().map(|t| t.len()).sum::<usize>().max(1) as f64
-}
-
-/// The live neurons of each hidden layer. Neuron j of hidden layer k is live if at least one weight into it
-/// (row j of the k-th matrix) and at least one weight out of it (column j of the next matrix) is nonzero. A
-/// neuron that is not live contributes nothing, or a constant that its bias alone decides: it can be removed.
-#[must_use]
-pub fn live_neurons(weights: &[ArrayView2<'_, f32>]) -> Vec<usize> {
-    weights
-        .windows(2)
-        .map(|pair| {
-            pair[0]
-                .axis_iter(Axis(0))
-                .zip(pair[1].axis_iter(Axis(1)))
-                .filter(|(into, out)| into.iter().any(|v| *v != 0.0) && out.iter().any(|v| *v != 0.0))
-                .count()
-        })
-        .collect()
 }
 
 /// Half a cosine from `rate` at step 0 towards 0 at step `total`.
@@ -98,15 +74,19 @@ pub(super) fn add(sum: &mut Verification, found: &Verification) {
     sum.max_ulps = sum.max_ulps.max(found.max_ulps);
 }
 
-/// The tensors of a network as a schedule wants them: `layers.K.weight` with the method's penalty,
-/// `layers.K.bias` with none.
-fn specs(depth: usize, method: &Method) -> Vec<Spec> {
-    (0..depth)
-        .flat_map(|k| {
-            [("weight", method.penalty, method.lambda), ("bias", Penalty::from(NoPenalty), 0.0)]
-                .map(|(part, penalty, lambda)| Spec::new(format!("layers.{k}.{part}"), penalty, lambda))
-        })
-        .collect()
+/// The network with the sparse copies of variable splitting in place of the weights; none with other solvers.
+fn copy(schedule: &HostSchedule, network: &Mlp) -> Result<Option<Mlp>> {
+    let copies = schedule.copies()?;
+    if copies.iter().all(Option::is_none) {
+        return Ok(None);
+    }
+    let mut sparse = network.clone();
+    for (to, from) in sparse.gradients_and_tensors().1.into_iter().zip(&copies) {
+        if let Some(from) = from {
+            to.copy_from_slice(from);
+        }
+    }
+    Ok(Some(sparse))
 }
 
 /// Trains one network with one method and one seed. `seen` is called after each epoch.
@@ -131,7 +111,7 @@ pub fn fit(
         .chain(std::iter::once(split.train.classes))
         .collect();
     let mut network = Mlp::new(&widths, batch, &mut rng);
-    let specs = specs(network.depth(), method);
+    let specs = method.specs(&widths, options.groups.as_ref())?;
     let mut schedule = HostSchedule::new(backend, &specs, &network.tensors(), options.base, options.verify)?;
 
     // Two phases: with the penalty, then without it on the weights that are left.
@@ -143,20 +123,23 @@ pub fn fit(
     let mut x = Array2::<f32>::zeros((batch, widths[0]));
     let mut labels = Vec::with_capacity(batch);
     let mut history = Vec::with_capacity(options.epochs);
+    let mut dense = None;
     let (mut step, mut step_seconds, mut steps) = (0, 0.0, 0);
     for epoch in 1..=options.epochs {
         let refitting = epoch > sparse;
         if epoch == sparse + 1 {
             // A new schedule: momentum must not carry a zero away.
             add(&mut verification, &schedule.finish()?);
-            let specs = self::specs(
-                network.depth(),
-                &Method { lambda: 0.0, penalty: NoPenalty.into(), ..method.clone() },
-            );
+            if let Some(copy) = copy(&schedule, &network)? {
+                dense = Some(std::mem::replace(&mut network, copy));
+            }
+            let specs = method.bare().specs(&widths, None)?;
             schedule = HostSchedule::new(backend, &specs, &network.tensors(), options.base, options.verify)?;
             step = 0;
         }
         let total = per_epoch * if refitting { refit } else { sparse } as u64;
+        // capped, as beta only has to be large in the end
+        let growth = options.sigma.powf(((epoch - 1) / options.beta_every) as f64).min(1e6);
         order.shuffle(&mut rng);
         let mut loss = 0.0;
         for chosen in order.chunks(batch) {
@@ -174,7 +157,9 @@ pub fn fit(
             loss += network.backward(x.slice(s![..chosen.len(), ..]), &labels) * chosen.len() as f64;
             let warm = (options.warm_up * total as f64).max(1.0);
             let scale = if refitting { 1.0 } else { ((step + 1) as f64 / warm).min(1.0) };
-            let hyper = Hyper::new(cosine(options.rate, step, total), step + 1)?.with_lambda_scale(scale)?;
+            let hyper = Hyper::new(cosine(options.rate, step, total), step + 1)?
+                .with_lambda_scale(scale)?
+                .with_beta_scale(growth)?;
             if refitting {
                 network.freeze_zeros();
             }
@@ -196,46 +181,33 @@ pub fn fit(
                 });
             }
         }
-        let validation = network.accuracy(split.validation.features.view(), &split.validation.labels);
-        let weights = network.weights();
+        let mut copy = copy(&schedule, &network)?;
+        let shown = copy.as_mut().unwrap_or(&mut network);
         let state = Epoch {
             epoch,
             loss: loss / rows as f64,
-            validation,
-            density: density(&weights),
-            live: live_neurons(&weights),
+            validation: shown.accuracy(split.validation.features.view(), &split.validation.labels),
+            density: density(&shown.weights()),
+            live: live_neurons(&shown.weights()),
+            sparsity: Sparsity::of(shown),
+            test: options
+                .test_each_epoch
+                .then(|| shown.accuracy(split.test.features.view(), &split.test.labels)),
         };
         seen(&state);
         history.push(state);
     }
+    if let Some(copy) = copy(&schedule, &network)? {
+        dense = Some(std::mem::replace(&mut network, copy));
+    }
     add(&mut verification, &schedule.finish()?);
     let seconds = start.elapsed().as_secs_f64();
-    Ok(Fitted { seed, history, network, verification, steps, seconds, step_seconds })
+    Ok(Fitted { seed, history, network, dense, verification, steps, seconds, step_seconds })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ndarray::arr2;
-
-    #[test]
-    fn live_neurons_need_a_way_in_and_a_way_out() {
-        // Neuron 0: in and out. 1: in only. 2: out only. 3: neither. 4: in and out.
-        let first = arr2(&[[1.0, 0.0], [0.0, -1e-30], [0.0, 0.0], [0.0, 0.0], [2.0, 2.0]]);
-        let second = arr2(&[[0.0, 0.0, 1.0, 0.0, 0.0], [3.0, 0.0, 0.0, 0.0, -1.0]]);
-        let third = arr2(&[[0.0, 1.0]]);
-        assert_eq!(live_neurons(&[first.view(), second.view(), third.view()]), [2, 1]);
-        assert_eq!(live_neurons(&[first.view()]), Vec::<usize>::new());
-    }
-
-    #[test]
-    fn density_leaves_the_biases_out_and_the_share_takes_them_in() {
-        let w = arr2(&[[1.0_f32, 0.0], [0.0, 0.0]]);
-        let v = arr2(&[[0.5_f32, -0.0]]);
-        assert_eq!(density(&[w.view(), v.view()]), 2.0 / 6.0);
-        assert_eq!(parameter_share(&[&[1.0, 0.0, 0.0, 0.0], &[1.0, 1.0], &[0.5, -0.0]]), 4.0 / 8.0);
-        assert_eq!(density(&[]), 0.0);
-    }
 
     #[test]
     fn the_rate_falls_from_the_first_step_and_stays_positive() {
@@ -261,15 +233,5 @@ mod tests {
             );
             assert_eq!(fitted.history.len(), 4);
         }
-    }
-
-    #[test]
-    fn biases_carry_no_penalty() {
-        let method = Method::parse("l1", Some(0.5)).unwrap();
-        let specs = specs(2, &method);
-        let names: Vec<_> = specs.iter().map(|s| s.name.as_str()).collect();
-        assert_eq!(names, ["layers.0.weight", "layers.0.bias", "layers.1.weight", "layers.1.bias"]);
-        assert_eq!(specs.iter().map(|s| s.lambda).collect::<Vec<_>>(), [0.5, 0.0, 0.5, 0.0]);
-        assert_eq!(specs[1].penalty.name(), "none");
     }
 }

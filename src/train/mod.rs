@@ -8,30 +8,40 @@
 //! - *density*: the share of exactly nonzero entries over all weight matrices, biases left out;
 //! - *parameter share*: the share of exactly nonzero parameters over all, biases taken in;
 //! - *live neurons*: hidden neurons with a nonzero weight in and a nonzero weight out ([`live_neurons`]);
+//! - *FLOP share*: the operations that are left once the other neurons are taken out ([`flop_share`]);
+//! - *sparsity*: of weights and of neurons, exactly and by the papers' threshold ([`Sparsity`]);
 //! - *accuracy*: on the test part, of the last epoch's weights, evaluated once per run. No run chooses
 //!   anything by it: lambdas come from a table ([`method`]) that was made on data outside the test part.
+//!   [`Options::test_each_epoch`] is for comparisons that report the best epoch, as the papers do.
+//!
+//! With variable splitting all of it is said of the sparse copies V.
 //!
 //! Inputs are each feature less its mean over the training part, times 2, so that a feature spans 2; training
 //! adds Gaussian noise to them ([`Options::noise`]). The same seed and adapter give the same figures.
 
 mod chart;
+mod comparison;
 mod fit;
 pub mod method;
 pub mod mlp;
 mod report;
 mod save;
+mod sparsity;
 
 use ndarray::Axis;
 
-pub use chart::{course, tradeoff};
-pub use fit::{Epoch, Fitted, density, fit, live_neurons, parameter_share};
-pub use method::Method;
+pub use chart::{course, solvers, tradeoff};
+pub use comparison::comparison;
+pub use fit::{Epoch, Fitted, fit};
+pub use method::{Choices, Method};
 pub use report::{MethodSummary, RunSummary, Settings, Summary};
 pub use save::{Folder, file_stem};
+pub use sparsity::{Sparsity, density, flop_share, live_neurons, parameter_share};
 
 use crate::data::Split;
 use crate::error::{Error, Result, require};
 use crate::kernels::step::Base;
+use crate::penalty::Layout;
 use crate::schedule::{Backend, Verify};
 
 /// Everything that decides a run, data and methods apart.
@@ -56,6 +66,14 @@ pub struct Options {
     /// The share of the epochs, at the end, that refit what is left: without the penalty, every zero kept, and the
     /// base step and the cosine begun anew.
     pub refit: f64,
+    /// How each weight matrix is divided into groups; none for [`Method::layout`].
+    pub groups: Option<Layout>,
+    /// The factor of variable splitting's beta every `beta_every` epochs.
+    pub sigma: f64,
+    /// See `sigma`.
+    pub beta_every: usize,
+    /// Whether the test part is looked at after each epoch.
+    pub test_each_epoch: bool,
     /// How many runs per method.
     pub repeats: usize,
     /// The seed of the first run; the others count up from it.
@@ -74,6 +92,10 @@ impl Default for Options {
             noise: 0.3,
             warm_up: 0.0,
             refit: 0.3,
+            groups: None,
+            sigma: 1.25,
+            beta_every: 40,
+            test_each_epoch: false,
             repeats: 3,
             seed: 0,
         }
@@ -110,6 +132,8 @@ impl Options {
         real("--noise", "standard deviation", self.noise, 0.0, 1e3)?;
         real("--warm-up", "share of the run", self.warm_up, 0.0, 1.0)?;
         real("--refit", "share of the epochs", self.refit, 0.0, 0.9)?;
+        real("--sigma", "factor of beta", self.sigma, 1.0, 1e3)?;
+        count("--beta-every", "epochs", self.beta_every, 1_000_000)?;
         if let Verify::Sample { every, .. } = self.verify {
             require(every >= 1, "--verify", "every", every as f64, "[1, inf)")?;
         }
@@ -175,6 +199,9 @@ pub fn run(
     mut done: impl FnMut(&Method, &Fitted) -> Result<()>,
 ) -> Result<Summary> {
     options.check()?;
+    for method in methods {
+        method.check(options.base, options.groups.as_ref())?;
+    }
     for (name, part) in [("training", &split.train), ("validation", &split.validation), ("test", &split.test)]
     {
         if part.is_empty() {
@@ -193,9 +220,12 @@ pub fn run(
         for seed in (options.seed..).take(options.repeats) {
             let mut fitted =
                 fit(&split, method, options, seed, backend, |epoch| seen(Progress { method, seed, epoch }))?;
-            let accuracy = fitted.network.accuracy(split.test.features.view(), &split.test.labels);
+            let test =
+                |network: &mut mlp::Mlp| network.accuracy(split.test.features.view(), &split.test.labels);
+            let accuracy = test(&mut fitted.network);
+            let dense_accuracy = fitted.dense.as_mut().map(test);
             done(method, &fitted)?;
-            runs.push(RunSummary::new(&fitted, accuracy));
+            runs.push(RunSummary::new(&fitted, accuracy, dense_accuracy));
         }
         summaries.push(MethodSummary::new(method, runs));
     }

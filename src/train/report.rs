@@ -3,10 +3,12 @@
 use serde::Serialize;
 
 use super::Options;
-use super::fit::{Epoch, Fitted, add, density, live_neurons, parameter_share};
+use super::fit::{Epoch, Fitted, add};
 use super::method::Method;
+use super::sparsity::{Sparsity, density, flop_share, live_neurons, parameter_share};
 use crate::cli::table;
 use crate::data::Split;
+use crate::kernels::solver::Solver;
 use crate::schedule::{Verification, Verify};
 
 /// One run: a method with a seed.
@@ -16,6 +18,9 @@ pub struct RunSummary {
     pub seed: u64,
     /// On the test part.
     pub accuracy: f64,
+    /// With variable splitting, that of the weights W in place of V.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accuracy_of_w: Option<f64>,
     /// On the validation part, after the last epoch.
     pub validation: f64,
     /// The share of nonzero weights, biases left out.
@@ -24,6 +29,11 @@ pub struct RunSummary {
     pub parameter_share: f64,
     /// Live neurons per hidden layer.
     pub neurons_alive: Vec<usize>,
+    /// See [`flop_share`].
+    pub flop_share: f64,
+    /// How sparse the network is.
+    #[serde(flatten)]
+    pub sparsity: Sparsity,
     /// Steps taken.
     pub steps: u64,
     /// Wall time, and how much of it was spent in the steps with their checks.
@@ -32,28 +42,42 @@ pub struct RunSummary {
     pub step_seconds: f64,
     /// What the checks found.
     pub verification: Verification,
+    /// The first epoch of the highest test accuracy, where it was looked at after each: chosen by the test part, so
+    /// better than what new data would show.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub best: Option<Epoch>,
     /// Every epoch; left out of what `--json` prints.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<Epoch>,
 }
 
 impl RunSummary {
-    pub(super) fn new(fitted: &Fitted, accuracy: f64) -> Self {
+    pub(super) fn new(fitted: &Fitted, accuracy: f64, accuracy_of_w: Option<f64>) -> Self {
         let weights = fitted.network.weights();
         RunSummary {
             seed: fitted.seed,
             accuracy,
+            accuracy_of_w,
             validation: fitted.history.last().map_or(0.0, |e| e.validation),
             density: density(&weights),
             parameter_share: parameter_share(&fitted.network.tensors()),
             neurons_alive: live_neurons(&weights),
+            flop_share: flop_share(&weights),
+            sparsity: Sparsity::of(&fitted.network),
             steps: fitted.steps,
             seconds: fitted.seconds,
             step_seconds: fitted.step_seconds,
             verification: fitted.verification.clone(),
+            best: best(&fitted.history),
             history: fitted.history.clone(),
         }
     }
+}
+
+/// The first epoch of the highest test accuracy.
+fn best(history: &[Epoch]) -> Option<Epoch> {
+    let tested = history.iter().filter(|e| e.test.is_some());
+    tested.reduce(|best, e| if e.test > best.test { e } else { best }).cloned()
 }
 
 /// One method over all its seeds.
@@ -61,14 +85,26 @@ impl RunSummary {
 pub struct MethodSummary {
     /// The name, as it was given.
     pub method: String,
-    /// The penalty with all its parameters.
+    /// The name, and what sets this row apart from others of that name.
+    pub label: String,
+    /// The penalties with all their parameters, `P` or `P+GP`.
     pub penalty: String,
-    /// Its weight.
+    /// The weight of the elementwise penalty; of the group penalty where that is alone.
     pub lambda: f64,
+    /// The weight of the group penalty, 0 without one.
+    pub group_lambda: f64,
+    /// How the penalties entered the steps.
+    pub solver: String,
+    /// The first beta of variable splitting.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub beta: Option<f64>,
     /// The mean test accuracy.
     pub accuracy_mean: f64,
     /// Its standard deviation over the seeds (n - 1 below the line; 0 for one seed).
     pub accuracy_std: f64,
+    /// With variable splitting, the mean test accuracy of the weights W; all else is said of the copies V.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accuracy_of_w: Option<f64>,
     /// The mean validation accuracy.
     pub validation_mean: f64,
     /// The mean share of nonzero weights, biases left out.
@@ -81,6 +117,11 @@ pub struct MethodSummary {
     pub neurons_alive: f64,
     /// The same per hidden layer.
     pub neurons_alive_per_layer: Vec<f64>,
+    /// The mean share of operations left, see [`flop_share`].
+    pub flop_share: f64,
+    /// How sparse the networks are in the mean.
+    #[serde(flatten)]
+    pub sparsity: Sparsity,
     /// Elements compared with float64, and those outside the bound.
     pub checked: u64,
     /// See `checked`.
@@ -89,12 +130,12 @@ pub struct MethodSummary {
     pub runs: Vec<RunSummary>,
 }
 
-fn mean(values: impl Iterator<Item = f64>) -> f64 {
+pub(super) fn mean(values: impl Iterator<Item = f64>) -> f64 {
     let (sum, count) = values.fold((0.0, 0.0), |(s, n), v| (s + v, n + 1.0));
     if count == 0.0 { 0.0 } else { sum / count }
 }
 
-fn deviation(values: impl Iterator<Item = f64> + Clone) -> f64 {
+pub(super) fn deviation(values: impl Iterator<Item = f64> + Clone) -> f64 {
     let centre = mean(values.clone());
     let (sum, count) = values.fold((0.0, 0.0), |(s, n), v| (s + (v - centre) * (v - centre), n + 1.0));
     if count < 2.0 { 0.0 } else { (sum / (count - 1.0)).sqrt() }
@@ -105,23 +146,44 @@ impl MethodSummary {
         let layers = runs.first().map_or(0, |r| r.neurons_alive.len());
         let live = |layer: usize| mean(runs.iter().map(|r| r.neurons_alive[layer] as f64));
         let neurons_alive_per_layer: Vec<f64> = (0..layers).map(live).collect();
+        let of_w: Option<Vec<f64>> = runs.iter().map(|r| r.accuracy_of_w).collect();
+        let of_w = of_w.filter(|values| !values.is_empty()).map(|values| mean(values.into_iter()));
+        let sparsity = |of: fn(&Sparsity) -> f64| mean(runs.iter().map(|r| of(&r.sparsity)));
         MethodSummary {
             method: method.name.clone(),
-            penalty: method.penalty.to_string(),
+            label: method.label.clone(),
+            penalty: method.penalties(),
             lambda: method.lambda,
+            group_lambda: method.group_lambda,
+            solver: method.solver.to_string(),
+            beta: method.solver.has_copy().then(|| method.solver.beta()),
             accuracy_mean: mean(runs.iter().map(|r| r.accuracy)),
             accuracy_std: deviation(runs.iter().map(|r| r.accuracy)),
+            accuracy_of_w: of_w,
             validation_mean: mean(runs.iter().map(|r| r.validation)),
             density_mean: mean(runs.iter().map(|r| r.density)),
             density_std: deviation(runs.iter().map(|r| r.density)),
             parameter_share: mean(runs.iter().map(|r| r.parameter_share)),
             neurons_alive: neurons_alive_per_layer.iter().sum(),
             neurons_alive_per_layer,
+            flop_share: mean(runs.iter().map(|r| r.flop_share)),
+            sparsity: Sparsity {
+                weight_sparsity: sparsity(|s| s.weight_sparsity),
+                neuron_sparsity: sparsity(|s| s.neuron_sparsity),
+                weight_sparsity_1e5: sparsity(|s| s.weight_sparsity_1e5),
+                neuron_sparsity_1e5: sparsity(|s| s.neuron_sparsity_1e5),
+            },
             checked: runs.iter().map(|r| r.verification.checked).sum(),
             mismatches: runs.iter().map(|r| r.verification.mismatches).sum(),
             runs,
         }
     }
+}
+
+/// A lambda in few digits.
+pub(super) fn short(value: f64) -> String {
+    let rounded: f64 = format!("{value:.2e}").parse().unwrap_or(value);
+    if rounded != 0.0 && rounded.abs() < 1e-3 { format!("{rounded:e}") } else { rounded.to_string() }
 }
 
 /// How the runs were made.
@@ -145,6 +207,12 @@ pub struct Settings {
     pub warm_up: f64,
     /// The share of the epochs that refit what is left.
     pub refit: f64,
+    /// How the weight matrices are divided into groups.
+    pub groups: String,
+    /// The factor of variable splitting's beta every `beta_every` epochs.
+    pub sigma: f64,
+    /// See `sigma`.
+    pub beta_every: usize,
     /// Runs per method.
     pub repeats: usize,
     /// The first seed.
@@ -199,6 +267,9 @@ impl Summary {
                 noise: options.noise,
                 warm_up: options.warm_up,
                 refit: options.refit,
+                groups: options.groups.as_ref().map_or_else(|| "auto".into(), ToString::to_string),
+                sigma: options.sigma,
+                beta_every: options.beta_every,
                 repeats: options.repeats,
                 seed: options.seed,
                 rows: [split.train.len(), split.validation.len(), split.test.len()],
@@ -219,34 +290,43 @@ impl Summary {
     /// One line per method.
     #[must_use]
     pub fn table(&self) -> String {
-        let head = [
-            "method",
-            "lambda",
-            "accuracy %",
-            "density %",
-            "parameters %",
-            "neurons",
-            "checked",
-            "mismatches",
-        ];
-        let mut rows = vec![head.map(String::from).to_vec()];
+        let solvers = self.methods.iter().any(|m| m.solver != Solver::Proximal.to_string());
+        let groups = self.methods.iter().any(|m| m.group_lambda > 0.0);
         let neurons: usize = self.settings.widths.iter().rev().skip(1).rev().skip(1).sum();
-        rows.extend(self.methods.iter().map(|m| {
-            vec![
-                m.method.clone(),
-                format!("{}", m.lambda),
-                // one run has no spread
-                match m.runs.len() {
-                    1 => format!("{:.2}", 100.0 * m.accuracy_mean),
-                    _ => format!("{:.2} ± {:.2}", 100.0 * m.accuracy_mean, 100.0 * m.accuracy_std),
-                },
-                format!("{:.2}", 100.0 * m.density_mean),
-                format!("{:.2}", 100.0 * m.parameter_share),
-                format!("{:.1}/{neurons}", m.neurons_alive),
-                m.checked.to_string(),
-                m.mismatches.to_string(),
-            ]
-        }));
+        let percent = |share: f64| format!("{:.2}", 100.0 * share);
+        // the columns that this run needs: heading, whether, cell
+        type Cell<'a> = Box<dyn Fn(&MethodSummary) -> String + 'a>;
+        let columns: [(&str, bool, Cell<'_>); 11] = [
+            ("method", true, Box::new(|m| m.method.clone())),
+            (
+                "solver",
+                solvers,
+                Box::new(|m| {
+                    // what is reported of splitting is its copy
+                    if m.beta.is_some() { format!("{}: V", m.solver) } else { m.solver.clone() }
+                }),
+            ),
+            ("lambda", true, Box::new(|m| short(m.lambda))),
+            ("group", groups, Box::new(|m| short(m.group_lambda))),
+            (
+                "accuracy %",
+                true,
+                Box::new(|m| match m.runs.len() {
+                    // one run has no spread
+                    1 => percent(m.accuracy_mean),
+                    _ => format!("{} ± {}", percent(m.accuracy_mean), percent(m.accuracy_std)),
+                }),
+            ),
+            ("density %", true, Box::new(|m| percent(m.density_mean))),
+            ("< 1e-5 %", solvers, Box::new(|m| percent(m.sparsity.weight_sparsity_1e5))),
+            ("FLOPs %", true, Box::new(|m| percent(m.flop_share))),
+            ("neurons", true, Box::new(|m| format!("{:.1}/{neurons}", m.neurons_alive))),
+            ("checked", true, Box::new(|m| m.checked.to_string())),
+            ("mismatches", true, Box::new(|m| m.mismatches.to_string())),
+        ];
+        let columns: Vec<_> = columns.iter().filter(|c| c.1).collect();
+        let mut rows = vec![columns.iter().map(|c| c.0.to_owned()).collect::<Vec<_>>()];
+        rows.extend(self.methods.iter().map(|m| columns.iter().map(|c| c.2(m)).collect()));
         let widths: Vec<_> = self.settings.widths.iter().map(usize::to_string).collect();
         format!(
             "{} on {}: {}, {} epochs, {} seed{}\n\n{}",
@@ -278,10 +358,13 @@ pub(super) mod tests {
                         RunSummary {
                             seed,
                             accuracy: accuracy + shift,
+                            accuracy_of_w: None,
                             validation: accuracy,
                             density: density * (1.0 - shift),
                             parameter_share: density,
                             neurons_alive: vec![30 + seed as usize],
+                            flop_share: density,
+                            sparsity: Sparsity { weight_sparsity: 1.0 - density, ..Sparsity::default() },
                             steps: 10,
                             seconds: 1.0,
                             step_seconds: 0.5,
@@ -290,6 +373,7 @@ pub(super) mod tests {
                                 max_ulps: 0.5,
                                 ..Verification::default()
                             },
+                            best: None,
                             history: (1..=20)
                                 .map(|epoch| Epoch {
                                     epoch,
@@ -297,6 +381,8 @@ pub(super) mod tests {
                                     validation: accuracy - 0.3 / epoch as f64,
                                     density: density + (1.0 - density) / epoch as f64,
                                     live: vec![30],
+                                    sparsity: Sparsity::default(),
+                                    test: None,
                                 })
                                 .collect(),
                         }

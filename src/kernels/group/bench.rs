@@ -1,8 +1,6 @@
 //! What is timed of the step with groups: every group penalty, every tier and every kind of layout; and the same work in
 //! two passes, the step and then the operator of the groups, which is what a user would run without a fused kernel.
 
-use rand::{Rng, RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::{Dispatches, Job, Reference};
@@ -10,13 +8,12 @@ use crate::error::Result;
 use crate::gpu::{self, View};
 use crate::kernels::step::{self, Adam, Base, Element, Hyper};
 use crate::kernels::tiles::HELD;
-use crate::kernels::timed::{self, Recorder, Seen, Timed, WINDOW};
+use crate::kernels::timed::{self, RATE, Recorder, Seen, Timed, WINDOW};
 use crate::kernels::{Bench, Kernels, Loaded, Outcome};
 use crate::penalty::group::{Exclusive, Lasso};
 use crate::penalty::{Group, GroupPenalty, Groups, L1, Layout, NoPenalty, Penalty, Tl1};
 
-/// A rate and lambdas that leave most groups standing for the few steps between two resets.
-const RATE: f64 = 0.1;
+/// Lambdas that leave most groups standing for the few steps between two resets.
 const LAMBDA: f64 = 0.5;
 const GROUP_LAMBDA: f64 = 0.05;
 
@@ -101,25 +98,6 @@ pub(super) fn all() -> Vec<Box<dyn Bench>> {
     all.into_iter().map(|parts| Box::new(subject(parts)) as Box<dyn Bench>).collect()
 }
 
-fn random(rng: &mut impl Rng) -> Element {
-    let signed = |rng: &mut _, largest: f32| {
-        let magnitude = RngExt::random_range(rng, 1e-3 * largest..largest);
-        if RngExt::random::<bool>(rng) { magnitude } else { -magnitude }
-    };
-    Element {
-        w: signed(rng, 3.0),
-        g: signed(rng, 1.0),
-        m: signed(rng, 0.5),
-        v: rng.random_range(0.1f32..1.0),
-        ..Element::default()
-    }
-}
-
-fn block(elements: u64) -> Vec<Element> {
-    let mut rng = ChaCha8Rng::seed_from_u64(0xbe9c);
-    timed::block(elements, || random(&mut rng))
-}
-
 fn hyper() -> Result<Hyper> {
     Hyper::new(RATE, 10)
 }
@@ -152,12 +130,15 @@ impl Bench for Subject {
             Shape::Whole => "vec4",
             _ => "strided",
         };
-        let shape = self.shape;
         if self.two_passes {
-            format!("{base}/{penalty}/vec4 + prox/none/{group}/{width}, {shape}")
+            format!("{base}/{penalty}/vec4 + prox/none/{group}/{width}")
         } else {
-            format!("{base}/{penalty}/{group}/{width}, {shape}")
+            format!("{base}/{penalty}/{group}/{width}")
         }
+    }
+
+    fn label(&self) -> String {
+        format!("{}, {}", self.variant(), self.shape)
     }
 
     fn bytes(&self, elements: u64) -> u64 {
@@ -184,13 +165,13 @@ impl Bench for Subject {
         let length = group.groups.length();
         let (base, penalty) = (self.base, self.penalty);
         let reference = self.reference(elements)?;
-        let host = block(length);
+        let host = timed::block(length);
         let read: [fn(&Element) -> f32; 4] = [|e| e.w, |e| e.g, |e| e.m, |e| e.v];
         let blocks = Timed::upload(device, &host, &read[..self.arrays()])?;
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
 
         let status = gpu::buffer_with(device, "status", &[0; 16], usage)?;
-        let name = format!("group/{} at {length} elements", self.variant());
+        let name = format!("group/{} at {length} elements", self.label());
         // the operator by itself after the step without groups, where there are two passes
         let (then_base, then_penalty, then_lambda) =
             if self.two_passes { (Base::Prox, NoPenalty.into(), 0.0) } else { (base, penalty, LAMBDA) };
@@ -279,8 +260,8 @@ impl Bench for Subject {
         if self.shape != Shape::Rows(512) {
             return None;
         }
-        let (twin, length) = (self.reference(elements).ok()?, self.length(elements) as usize);
-        let before: Vec<Element> = block(elements).into_iter().cycle().take(length).collect();
+        let (twin, length) = (self.reference(elements).ok()?, self.length(elements));
+        let before = timed::contents(length);
         let mut after = before.clone();
         Some(Box::new(move || {
             after.copy_from_slice(&before);

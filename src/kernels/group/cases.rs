@@ -73,6 +73,8 @@ fn values() -> Vec<Step> {
         let mut settings = vec![
             (1.0, 1e-6),
             (1.0, 1e-30),
+            (1.0, 3e-15),
+            (1e6, 1e6),
             (1.0, 0.0),
             (0.5, 0.02),
             (1.0, 0.3),
@@ -234,7 +236,7 @@ impl Step {
             let n = groups.size(g) as f64;
             let t = rate * self.group.lambda * f64::from(self.group.weight(g));
             let soft = rate * self.lambda;
-            let kind = if groups.count() < 3 { rng.random_range(0..2) * 9 } else { g % 14 };
+            let kind = if groups.count() < 3 { rng.random_range(0..2) * 9 } else { g % 16 };
             let direction = |rng: &mut ChaCha8Rng| ordinary(rng);
             let spread = (n / 3.0).sqrt().max(0.5);
             let value = |rng: &mut ChaCha8Rng, k: usize| match kind {
@@ -247,7 +249,7 @@ impl Step {
                     }
                 }
                 // ties, above the thresholds and between them
-                3 => (if g % 28 < 14 { 1.5 } else { 0.9 * t }) * (if k % 2 == 0 { 1.0 } else { -1.0 }),
+                3 => (if g % 32 < 16 { 1.5 } else { 0.9 * t }) * (if k % 2 == 0 { 1.0 } else { -1.0 }),
                 // norms about t
                 4 => direction(rng) * t / spread,
                 5 => direction(rng) * (t + soft) / spread * 1.1,
@@ -256,11 +258,14 @@ impl Step {
                 7 => (t + soft) * ordinary(rng) * 0.7,
                 8 => 1e30 * ordinary(rng) / n,
                 10 => 1e-30 * ordinary(rng),
+                // members on both sides of the borders between the ranges of squares
+                14 => 2f64.powi(48) * ordinary(rng),
+                15 => 2f64.powi(-48) * ordinary(rng),
                 11 => 10f64.powf(rng.random_range(-12.0..3.0)),
                 12 => soft + 1e-4 * ordinary(rng),
                 _ => ordinary(rng),
             };
-            let tiny = matches!(kind, 1 | 2 | 3 | 10);
+            let tiny = matches!(kind, 1 | 2 | 3 | 10 | 15);
             for (k, i) in groups.members(g).enumerate() {
                 let w = value(&mut rng, k) as f32;
                 let g = if tiny { 0.0 } else { 0.1 * ordinary(&mut rng) as f32 };
@@ -271,7 +276,7 @@ impl Step {
             if self.nonfinite && kind == 13 {
                 let last = groups.members(g).last();
                 if let Some(i) = last {
-                    all[i].w = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY][(g / 14 % 3) as usize];
+                    all[i].w = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY][(g / 16 % 3) as usize];
                 }
             }
         }
@@ -317,7 +322,9 @@ impl Case for Step {
             v: if states > 1 { fixture.value(2 + gradient, i) } else { 0.0 },
             ..before[i]
         };
-        let alone = self.base == Base::Prox && self.lambda == 0.0;
+        // directions may be ill conditioned where the penalty is not convex
+        let convex = self.group.penalty.rule().convex();
+        let alone = self.base == Base::Prox && self.lambda == 0.0 && !convex;
         let judge = |g: u64| {
             let places: Vec<usize> = self.group.groups.members(g).collect();
             let (was, is): (Vec<_>, Vec<_>) = places.iter().map(|&i| (before[i], after(i))).unzip();

@@ -35,7 +35,7 @@ mod reference;
 
 pub use dispatch::{Dispatches, Job};
 pub use reference::Reference;
-pub(crate) use reference::{QUIET_NAN, rounded};
+pub(crate) use reference::{QUIET_NAN, allowed_ulps, rounded};
 
 use std::sync::Arc;
 
@@ -117,7 +117,10 @@ impl Variant {
         };
         let scratch = match self.stage {
             Stage::Held => "",
-            _ => include_str!("../../../shaders/group/scratch.wgsl"),
+            _ => concat!(
+                include_str!("../../../shaders/shared/load_partial.wgsl"),
+                include_str!("../../../shaders/group/scratch.wgsl")
+            ),
         };
         let measurements = format!("const MEASUREMENTS = {}u;", self.group.rule().measurements());
         [
@@ -128,6 +131,7 @@ impl Variant {
             self.base.wgsl(),
             include_str!("../../../shaders/shared/tile_at.wgsl"),
             words(self.width),
+            include_str!("../../../shaders/words/gradient.wgsl"),
             include_str!("../../../shaders/shared/tally.wgsl"),
             include_str!("../../../shaders/shared/tally_word.wgsl"),
             include_str!("../../../shaders/shared/shrunk.wgsl"),

@@ -128,7 +128,7 @@ impl Reference {
         };
         let (rounding, flush) = match identity {
             true => (0.0, 0.0),
-            false => ((16.0 + chain(z.len()) / 32.0) * ulp(peak), flushed(z.len())),
+            false => (allowed_ulps(z.len()) * ulp(peak), flushed(z.len())),
         };
         let slack = rounding + flush;
         let inflated: Vec<f64> = z.iter().zip(&error).map(|(z, e)| (z.abs() + e) * (1.0 + BAND)).collect();
@@ -209,6 +209,11 @@ fn flushed(size: usize) -> f64 {
 
 /// What a group with a member that is not finite becomes.
 pub(crate) const QUIET_NAN: u32 = 0x7fc0_0000;
+
+/// How many ULP of the largest member the kernel's own arithmetic on a group of `members` may miss by.
+pub(crate) fn allowed_ulps(members: usize) -> f64 {
+    16.0 + chain(members) / 32.0
+}
 
 /// The longest chain of additions in a sum over `members`.
 fn chain(members: usize) -> f64 {

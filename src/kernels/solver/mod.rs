@@ -1,14 +1,64 @@
 //! The other ways to minimise loss + penalty: by subgradients, and by variable splitting.
+//!
+//! **Formula.** What the [`Solver`] says is added to the gradient G that a [`Base`] step sees:
+//!
+//! ```text
+//! subgradient           G + pull + lambda p'(|w|) sign(w)   W <- point
+//! proximal-subgradient  G + pull                            W <- prox(point)
+//! splitting             G + pull + beta (W - V)             W <- point, V <- prox of step size 1 / beta (W)
+//! ```
+//!
+//! with the group lasso's pull lambda weight w / |w_g|, 0 for a group of zeros and for a tensor without groups; the slope at
+//! w = 0 is taken as 0. Bui et al., section 2.4.
+//!
+//! **Memory.** Groups of up to 4,096 elements stay in a workgroup's registers: 12 bytes per element, 20 with momentum, 28
+//! with Adam, and 8 more for the copy of variable splitting. Larger groups are read once more for their norm, 4 bytes per
+//! element. Words are `vec4` where every group of every array starts and ends at a multiple of four elements; without groups,
+//! where every array does.
+//!
+//! **Dispatches.** One for tensors of equal variant and buffers. Larger groups take three: the parts' sums, one row of
+//! hyper-parameters per group with its norm, and the step.
+//!
+//! **Determinism.** Sums follow a fixed tree that depends on the tensor's layout alone: the same adapter gives the same bits
+//! each run, batched or not.
+//!
+//! **NaN and infinities.** Found by their bits. A weight that is not finite makes its whole group NaN (0x7fc00000), states
+//! and copies included; any other input that is not finite, and an update that overflows, its own element. All are counted in
+//! the tensor's status word. The slope of `lp` has no bound near 0: weights that come close to it overflow.
+//!
+//! **Accuracy.** [`Reference::judge`]: the pull within (D/2 + 11) 2^-23 of itself, D being the longest chain of additions of
+//! the norm's sum, the slope within what its penalty states, and from there as in the room `step`.
+//!
+//! **Limits.** 256 invocations and 8 KiB of workgroup memory; 8 storage buffers with Adam and splitting: wgpu's default. Groups
+//! of fewer than 2^32 elements. A tile of groups must lie within one binding, as in the room `group`.
 
+mod bench;
+mod cases;
+mod dispatch;
 mod reference;
 
+pub use dispatch::{Dispatches, Job};
 pub use reference::Reference;
 
 use std::fmt;
+use std::sync::Arc;
 
-use crate::error::{Result, require};
-use crate::penalty::{CONSTANTS, Domain};
+use super::group::words;
+use super::step::{Base, WORKGROUP, Width};
+use super::tiles::Kernel;
+use super::{Kernels, Room};
+use crate::error::{Error, Result, require};
+use crate::gpu::Pipeline;
+use crate::penalty::{CONSTANTS, Domain, NoPenalty, Penalty};
 use std::ops::Bound::{Excluded, Included};
+
+/// The register's line.
+pub(super) const ROOM: Room = Room {
+    name: "solver",
+    variants: || variants().iter().map(|v| (v.name(), v.source())).collect(),
+    cases: cases::all,
+    benches: bench::all,
+};
 
 /// How the penalties of a tensor enter its step.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -91,6 +141,204 @@ pub struct Row {
     pub base: [f32; CONSTANTS],
     /// WGSL's `Constants`, the elementwise penalty's.
     pub prox: [f32; CONSTANTS],
-    /// WGSL's `Pull`: the group penalty's lambda and beta.
+    /// WGSL's `Pull`: the group penalty's lambda and beta; the rest is 0.
     pub pull: [f32; CONSTANTS],
+}
+
+/// What a kernel does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Everything, for groups that a workgroup holds.
+    Held,
+    /// Everything, for tensors without groups; the step, for larger groups.
+    Elements,
+    /// Larger groups: the norm of each part.
+    Measure,
+    /// The parts put together.
+    Combine,
+}
+
+/// One kernel: what changes the code.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Variant {
+    stage: Stage,
+    solver: Solver,
+    base: Base,
+    penalty: Penalty,
+    width: Width,
+}
+
+impl Variant {
+    /// The kernel of a stage; what it does not depend on is left out of its name and its code.
+    fn new(stage: Stage, solver: Solver, base: Base, penalty: Penalty, width: Width) -> Result<Self> {
+        let refused = |what: String, allowed: &str| {
+            Err(Error::Unsupported { place: ROOM.name.into(), what, allowed: allowed.into() })
+        };
+        if matches!(solver, Solver::Proximal) {
+            return refused(solver.to_string(), "subgradient, proximal-subgradient, splitting");
+        }
+        if matches!(base, Base::Prox | Base::AdamMetric(_)) {
+            return refused(format!("{solver} with {}", base.name()), BASES);
+        }
+        if matches!((solver, penalty), (Solver::Subgradient, Penalty::L0(_))) {
+            return refused("subgradient with l0, whose slope is 0".into(), "any other penalty");
+        }
+        let whole = Variant { stage, solver, base, penalty, width };
+        let shared = Variant {
+            solver: Solver::ProximalSubgradient,
+            base: Base::Prox,
+            penalty: NoPenalty.into(),
+            ..whole
+        };
+        Ok(match stage {
+            Stage::Held | Stage::Elements => whole,
+            Stage::Measure => shared,
+            Stage::Combine => Variant { width: Width::Vec4, ..shared },
+        })
+    }
+
+    fn source(&self) -> String {
+        let solver = match self.solver {
+            Solver::Subgradient => include_str!("../../../shaders/solver/subgradient.wgsl"),
+            Solver::Splitting { .. } => include_str!("../../../shaders/solver/splitting.wgsl"),
+            _ => include_str!("../../../shaders/solver/proximal.wgsl"),
+        };
+        let step = [
+            self.penalty.rule().wgsl(),
+            self.base.wgsl(),
+            include_str!("../../../shaders/solver/row.wgsl"),
+            solver,
+            include_str!("../../../shaders/solver/update.wgsl"),
+        ];
+        let scratch = [include_str!("../../../shaders/shared/load_partial.wgsl")];
+        let (own, stage): (&[&str], _) = match self.stage {
+            Stage::Held => (&step, include_str!("../../../shaders/solver.wgsl")),
+            Stage::Elements => (&step, include_str!("../../../shaders/solver/elements.wgsl")),
+            Stage::Measure => (&scratch, include_str!("../../../shaders/solver/measure.wgsl")),
+            Stage::Combine => (&scratch, include_str!("../../../shaders/solver/combine.wgsl")),
+        };
+        let shared = [
+            include_str!("../../../shaders/shared/poisoned.wgsl"),
+            include_str!("../../../shaders/shared/tile_at.wgsl"),
+            words(self.width),
+            include_str!("../../../shaders/shared/tally.wgsl"),
+            include_str!("../../../shaders/shared/tally_word.wgsl"),
+            include_str!("../../../shaders/shared/tally_finite.wgsl"),
+        ];
+        [&shared, own, &[stage]].concat().join("\n")
+    }
+
+    /// Bindings with whether they are read only.
+    fn bindings(&self) -> Vec<(u32, bool)> {
+        let table = (0, true);
+        match self.stage {
+            Stage::Held | Stage::Elements => {
+                let states = self.base.states();
+                let tensors = [true, true, states > 0, states > 1, self.solver.has_copy()];
+                let tensors = (0u32..5).filter(|&k| tensors[k as usize]).map(|k| (3 + k, false));
+                [table, (1, true), (2, false)].into_iter().chain(tensors).collect()
+            }
+            Stage::Measure => vec![table, (3, false), (7, false)],
+            Stage::Combine => vec![table, (1, true), (7, false)],
+        }
+    }
+}
+
+/// The base steps that read a gradient and leave the prox its plain step size.
+const BASES: &str = "gradient, heavy-ball, nesterov, adam, adamw";
+
+impl Kernel for Variant {
+    fn name(&self) -> String {
+        let width = match self.width {
+            Width::Scalar => "strided",
+            Width::Vec4 => "vec4",
+        };
+        let solver = match self.solver {
+            Solver::Splitting { .. } => "splitting".into(),
+            other => other.to_string(),
+        };
+        let step = format!("{solver}/{}/{}/{width}", self.base.kernel(), self.penalty.name());
+        match self.stage {
+            Stage::Held => step,
+            Stage::Elements => format!("elements/{step}"),
+            Stage::Measure => format!("measure/{width}"),
+            Stage::Combine => "combine".into(),
+        }
+    }
+
+    fn uses(&self, binding: u32) -> bool {
+        // a copy has binding 7 as well, but is no binding that all dispatches share
+        let scratch = matches!(self.stage, Stage::Measure | Stage::Combine);
+        (binding != 7 || scratch) && self.bindings().iter().any(|(k, _)| *k == binding)
+    }
+
+    fn pipeline(&self, kernels: &Kernels) -> Result<Arc<Pipeline>> {
+        kernels.pipeline(ROOM.name, &self.name(), WORKGROUP, &self.bindings(), || self.source())
+    }
+}
+
+/// The kernels: every solver with every base step, and with every penalty. A kernel is put together from independent files,
+/// so that any other triple is made of the same pairs.
+fn variants() -> Vec<Variant> {
+    let splitting = Solver::Splitting { beta: 1.0, published: false };
+    let mut all = Vec::new();
+    for solver in [Solver::Subgradient, Solver::ProximalSubgradient, splitting] {
+        for width in [Width::Vec4, Width::Scalar] {
+            for base in Base::all() {
+                for stage in [Stage::Held, Stage::Elements, Stage::Measure, Stage::Combine] {
+                    all.extend(Variant::new(stage, solver, base, crate::penalty::L1.into(), width));
+                }
+            }
+        }
+        for penalty in Penalty::all() {
+            all.extend(Variant::new(Stage::Held, solver, Base::Gradient, penalty, Width::Vec4));
+        }
+    }
+    let mut seen = std::collections::HashSet::new();
+    all.retain(|v| seen.insert(v.name()));
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wgpu::naga;
+
+    #[test]
+    fn every_variant_is_valid_and_its_structs_match_the_host() {
+        for variant in variants() {
+            let source = variant.source();
+            let module = naga::front::wgsl::parse_str(&source)
+                .unwrap_or_else(|e| panic!("{}: {}", variant.name(), e.emit_to_string(&source)));
+            naga::valid::Validator::new(
+                naga::valid::ValidationFlags::all(),
+                naga::valid::Capabilities::default(),
+            )
+            .validate(&module)
+            .unwrap_or_else(|e| panic!("{}: {e:?}", variant.name()));
+            assert_eq!(module.entry_points[0].name, ROOM.name);
+            let Some((_, ty)) = module.types.iter().find(|(_, t)| t.name.as_deref() == Some("Row")) else {
+                assert!(matches!(variant.stage, Stage::Measure | Stage::Combine), "{}", variant.name());
+                continue;
+            };
+            let naga::TypeInner::Struct { members, span } = &ty.inner else { panic!("Row is a struct") };
+            let members: Vec<_> = members.iter().map(|m| (m.name.clone().unwrap(), m.offset)).collect();
+            assert_eq!(members, [("base", 0), ("prox", 32), ("pull", 64)].map(|(n, k)| (n.to_owned(), k)));
+            assert_eq!((*span, 96), (size_of::<Row>() as u32, size_of::<Row>()));
+        }
+    }
+
+    #[test]
+    fn what_has_no_kernel_is_refused() {
+        let l1: Penalty = crate::penalty::L1.into();
+        let variant = |solver, base, penalty| Variant::new(Stage::Held, solver, base, penalty, Width::Vec4);
+        for (variant, needle) in [
+            (variant(Solver::Proximal, Base::Gradient, l1), "proximal"),
+            (variant(Solver::Subgradient, Base::Prox, l1), "subgradient with prox"),
+            (variant(Solver::Subgradient, Base::Gradient, crate::penalty::L0.into()), "l0"),
+        ] {
+            let error = variant.unwrap_err().to_string();
+            assert!(error.contains(needle), "{error}");
+        }
+    }
 }

@@ -1,10 +1,12 @@
 //! The float64 twin of the solvers.
 
 use super::{Row, Solver};
-use crate::accuracy::{Approx, ulp};
+use crate::accuracy::{Approx, FLUSH, RELATIVE};
 use crate::kernels::Judgement;
+use crate::kernels::group::QUIET_NAN;
 use crate::kernels::step::reference::{f32_of, rounded};
 use crate::kernels::step::{self, Base, Element, Hyper};
+use crate::penalty::group::norm;
 use crate::penalty::{Group, NoPenalty, Penalty, Prox, accept};
 
 /// One step of a solver in float64 on whole groups, with the f32 constants that the kernel sees.
@@ -35,11 +37,23 @@ impl Reference {
         rate_scale: f64,
         hyper: &Hyper,
     ) -> Self {
+        Self::of_rounded(solver, base, rounded(penalty), lambda, group, rate_scale, hyper)
+    }
+
+    /// The same for a penalty whose parameters are rounded already. Allocates nothing.
+    pub(crate) fn of_rounded(
+        solver: Solver,
+        base: Base,
+        penalty: Penalty,
+        lambda: f64,
+        group: Option<&Group>,
+        rate_scale: f64,
+        hyper: &Hyper,
+    ) -> Self {
         let inner = if solver.has_prox_of_point() { penalty } else { NoPenalty.into() };
-        let step = step::Reference::new(base, inner, lambda, rate_scale, hyper);
+        let step = step::Reference::of_rounded(base, inner, lambda, rate_scale, hyper);
         let weight = f32_of(lambda * hyper.lambda_scale());
         let beta = f32_of(solver.beta() * hyper.beta_scale());
-        let penalty = rounded(penalty);
         let prox = match solver {
             Solver::Splitting { published: true, .. } => Prox::new(penalty, 1.0, weight / beta),
             Solver::Splitting { .. } => Prox::new(penalty, 1.0 / beta, weight),
@@ -59,26 +73,45 @@ impl Reference {
         Row { base, prox, pull }
     }
 
-    /// What is added to the gradient of each member of group `g`, or of each element where there are no groups.
+    /// What is added to the gradient of each member of group `g`, or of each element where there are no groups; every
+    /// weight is finite where there are.
+    ///
+    /// The norm's sum of squares is D additions long, each within 2^-23 of itself, as are the squares and the one addition of
+    /// two ranges: half of that in the root, whose own error is 5 ULP. Weights below the normal range may count as 0.
     fn pull(&self, g: u64, members: &[Element]) -> Vec<Approx> {
         let exact = |x: f32| Approx::exact(f64::from(x));
-        let norm = crate::penalty::group::norm(members.iter().map(|e| f64::from(e.w)));
-        // the norm's own sum: its chain of additions is at most 24 long, and the root and the quotient follow
-        let scale = match &self.group {
-            Some(group) if norm > 0.0 => {
-                let value = self.lambda * f64::from(group.weight(g)) / norm;
-                Approx { value, error: 24.0 * ulp(value), peak: value }
-            }
-            _ => Approx::exact(0.0),
-        };
+        let weights = || members.iter().map(|e| f64::from(e.w));
+        let group = self.group.as_ref().map(|group| {
+            let strength = Approx::exact(self.lambda) * exact(group.weight(g));
+            let peak = weights().fold(0.0, |m: f64, w| m.max(w.abs()));
+            // the range of the squares that the kernel keeps
+            let scale = match peak {
+                _ if peak > 2f64.powi(48) => 2f64.powi(-80),
+                _ if peak < 2f64.powi(-48) => 2f64.powi(80),
+                _ => 1.0,
+            };
+            let flushed = weights().filter(|w| w.abs() < FLUSH);
+            let value = norm(weights()) * scale;
+            let error = (0.5 * chain(members.len()) + 6.0) * RELATIVE * value + norm(flushed) * scale;
+            (strength, scale, Approx { value, error, peak: value })
+        });
         let of = |e: &Element| {
-            let mut pull = scale * exact(e.w);
+            let w = exact(e.w);
+            let mut pull = match group {
+                None => Approx::exact(0.0),
+                Some((_, _, norm)) if norm.value == 0.0 => Approx::exact(0.0),
+                // what is left of the norm may be any part of it, or nothing: a quotient of at most one, and none
+                Some((strength, scale, norm)) if norm.error > 0.5 * norm.value => {
+                    let value = strength.value * f64::from(e.w) * scale / norm.value;
+                    Approx { value, error: 2.0 * strength.value + FLUSH, peak: 2.0 * strength.value }
+                }
+                Some((strength, scale, norm)) => strength * ((w * Approx::exact(scale)) / norm),
+            };
             if self.solver == Solver::Subgradient && e.w != 0.0 {
-                let slope = self.slope(f64::from(e.w));
-                pull = pull + slope;
+                pull = pull + self.slope(f64::from(e.w));
             }
             if self.solver.has_copy() {
-                pull = pull + Approx::exact(self.pull_beta) * (exact(e.w) - exact(e.copy));
+                pull = pull + Approx::exact(self.pull_beta) * (w - exact(e.copy));
             }
             pull
         };
@@ -87,14 +120,16 @@ impl Reference {
 
     /// lambda p'(|w|) sign(w), with what the kernel may miss it by.
     fn slope(&self, w: f64) -> Approx {
-        if self.prox.lambda == 0.0 {
+        let Prox { penalty, lambda, .. } = self.prox;
+        if lambda == 0.0 {
             return Approx::exact(0.0);
         }
-        let rule = self.prox.penalty.rule();
-        let value = rule.slope(self.prox.lambda, w.abs()).copysign(w)
-            * rule.slope(self.prox.lambda, w.abs()).signum();
-        let error = rule.slope_error(self.prox.lambda, w.abs());
-        Approx { value, error, peak: value.abs() + error }
+        let rule = penalty.rule();
+        let slope = rule.slope(lambda, w.abs());
+        // a weight below the normal range may count as 0, and so may constants made of a tiny lambda
+        let vanishing = w.abs() < FLUSH || lambda < 1e-24;
+        let error = rule.slope_error(lambda, w.abs()) + if vanishing { slope.abs() } else { 0.0 };
+        Approx { value: slope * w.signum(), error, peak: slope.abs() + error }
     }
 
     /// A member with its pulled gradient, in float64 rounded to f32.
@@ -128,36 +163,40 @@ impl Reference {
     }
 
     fn poison(&self, e: &mut Element) {
-        let nan = f32::from_bits(crate::kernels::group::QUIET_NAN);
+        let nan = f32::from_bits(QUIET_NAN);
         *e = Element { w: nan, m: nan, v: nan, copy: nan, ..*e };
     }
 
     /// Judges what a kernel made of group `g`: its members before and after the step, in order. One verdict per member.
     #[must_use]
     pub fn judge(&self, g: u64, before: &[Element], after: &[Element]) -> Vec<Judgement> {
-        let verdict = |ok, expected| Judgement { ok, in_band: false, ulps: 0.0, expected, bound: 0.0 };
-        let grouped = self.group.is_some();
-        let spoiled = grouped && before.iter().any(|e| !e.w.is_finite());
+        let verdict = |ok| Judgement { ok, in_band: false, ulps: 0.0, expected: f64::NAN, bound: 0.0 };
+        let spoiled = self.group.is_some() && before.iter().any(|e| !e.w.is_finite());
         let pulls = if spoiled { Vec::new() } else { self.pull(g, before) };
         let states = self.base.states();
+        let is_nan = |x: f32| x.to_bits() == QUIET_NAN;
         let one = |k: usize| {
             let (e, got) = (before[k], after[k]);
-            let poisoned = got.w.is_nan() && (!self.solver.has_copy() || got.copy.is_nan());
+            let poisoned = is_nan(got.w) && (!self.solver.has_copy() || is_nan(got.copy));
+            let states_poisoned = [got.m, got.v][..states].iter().all(|x| is_nan(*x));
             let copy_ok = !self.solver.has_copy() || e.copy.is_finite();
             if spoiled || !copy_ok || !self.step.readable(e) {
-                return verdict(poisoned, f64::NAN);
+                return verdict(poisoned && states_poisoned);
             }
             let pulled = Approx::exact(f64::from(e.g)) + pulls[k];
             let moved = self.step.advance_with(e, pulled);
-            let mut fits = self.step.fits(&moved);
+            // a point that overflows leaves finite states behind, a pulled gradient or states that overflow do not
+            let mut fits = self.step.fits(&moved).chain([pulled.finite()]);
             if fits.clone().any(|fit| fit == Some(false)) {
-                return verdict(poisoned, f64::NAN);
+                return verdict(poisoned);
             }
-            if (fits.any(|fit| fit.is_none()) || pulled.finite() != Some(true)) && poisoned {
-                return verdict(true, f64::NAN);
+            if fits.any(|fit| fit.is_none()) && poisoned {
+                return verdict(true);
             }
             let v = accept(self.step.prox(), 0.0, moved.point, got.w);
-            let mut ok = v.ok && moved.states_hold(states, got);
+            // Adam's denominator may be anything where most of a gradient is an error, among weights below the normal range
+            let open = !moved.point.error.is_finite() && got.w.is_finite();
+            let mut ok = (v.ok || open) && moved.states_hold(states, got);
             let mut in_band = v.in_band;
             if self.solver.has_copy() {
                 // of the f32 weight that the kernel itself stored
@@ -169,4 +208,11 @@ impl Reference {
         };
         (0..before.len()).map(one).collect()
     }
+}
+
+/// The longest chain of additions in a sum over `members`.
+fn chain(members: usize) -> f64 {
+    // sixteen of an invocation and the tree of a workgroup; beyond, 64 of an invocation, the tree, and the same for the parts,
+    // which have 512 members at least
+    if members <= 4096 { 24.0 } else { 80.0 + (members as f64 / 131_072.0).ceil() }
 }

@@ -1,20 +1,17 @@
 //! What is timed of the step: every penalty after a gradient step, every base step, aligned and not; and the same work
 //! in two passes, which is what a user would run without a fused kernel.
 
-use rand::{Rng, RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::{Base, Dispatches, Element, Hyper, Job, Reference, Row, Variant, Width};
 use crate::error::Result;
 use crate::gpu::{self, View};
-use crate::kernels::timed::{self, Recorder, Seen, Timed};
+use crate::kernels::timed::{self, RATE, Recorder, Seen, Timed};
 use crate::kernels::{Bench, Kernels, Loaded, compare};
 use crate::penalty::{L1, NoPenalty, Penalty, Tl1};
 
-/// A rate and a lambda whose product zeroes about a tenth of the weights under l1 and leaves the others standing for
+/// With the rate of all benchmarks a lambda that zeroes about a tenth of the weights under l1 and leaves the others standing for
 /// the few steps that one set of buffers takes between two resets.
-const RATE: f64 = 0.1;
 const LAMBDA: f64 = 2.5;
 
 /// Where the weights start, in elements, so that their offset differs from the others' modulo one word.
@@ -75,26 +72,6 @@ fn hyper() -> Result<Hyper> {
     Hyper::new(RATE, 10)
 }
 
-/// Weights and gradients of ordinary size and either sign, states as training leaves them; no zeros.
-fn random(rng: &mut impl Rng) -> Element {
-    let signed = |rng: &mut _, largest: f32| {
-        let magnitude = RngExt::random_range(rng, 1e-3 * largest..largest);
-        if RngExt::random::<bool>(rng) { magnitude } else { -magnitude }
-    };
-    Element {
-        w: signed(rng, 3.0),
-        g: signed(rng, 1.0),
-        m: signed(rng, 0.5),
-        v: rng.random_range(0.1f32..1.0),
-        ..Element::default()
-    }
-}
-
-fn block(elements: u64) -> Vec<Element> {
-    let mut rng = ChaCha8Rng::seed_from_u64(0xbe9c);
-    timed::block(elements, || random(&mut rng))
-}
-
 impl Bench for Subject {
     fn variant(&self) -> String {
         let width = self.width;
@@ -120,7 +97,7 @@ impl Bench for Subject {
     ) -> Result<Box<dyn Loaded>> {
         let hyper = hyper()?;
         let states = self.base.states();
-        let host = block(elements);
+        let host = timed::block(elements);
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
         let read: [fn(&Element) -> f32; 4] = [|e| e.w, |e| e.g, |e| e.m, |e| e.v];
         let read: Vec<_> = match self.base.has_gradient() {
@@ -185,8 +162,7 @@ impl Bench for Subject {
             return None;
         }
         let twin = self.reference(&hyper().ok()?);
-        let mut before = block(elements);
-        before = before.iter().copied().cycle().take(elements as usize).collect();
+        let before = timed::contents(elements);
         let mut after = before.clone();
         Some(Box::new(move || {
             after

@@ -55,7 +55,15 @@ impl Interpreter {
     }
 
     pub fn prox(&self, ax: f32, k: [f32; 8]) -> f32 {
-        match self.call(self.named("prox"), &[Value::Float(ax), Value::Struct(k)]) {
+        self.float("prox", ax, k)
+    }
+
+    pub fn slope(&self, ay: f32, k: [f32; 8]) -> f32 {
+        self.float("slope", ay, k)
+    }
+
+    fn float(&self, function: &str, ax: f32, k: [f32; 8]) -> f32 {
+        match self.call(self.named(function), &[Value::Float(ax), Value::Struct(k)]) {
             Value::Float(y) => y,
             other => panic!("{other:?}"),
         }

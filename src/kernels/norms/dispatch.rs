@@ -1,0 +1,229 @@
+//! The dispatches of the norms of many grouped tensors.
+
+use super::{Norm, Stage, Variant};
+use crate::error::{Error, Result};
+use crate::gpu::{self, View};
+use crate::kernels::Kernels;
+use crate::kernels::step::{LANES, WORKGROUP, Width};
+use crate::kernels::tiles::{self, Bucket, Cut, Drafts, Grain, PART, Slot, Tile};
+use crate::penalty::group::Lasso;
+use crate::penalty::{Group, Groups};
+
+/// One tensor's work.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// The groups; their weights are not used.
+    pub groups: Groups,
+    /// The tensor.
+    pub input: View,
+    /// One word per group: f32, or u32 for [`Norm::L0`].
+    pub output: View,
+}
+
+/// Few invocations to a group, so that few wait for each other, none at best; as many as read whole sectors of memory at a
+/// time.
+fn grain(width: Width) -> Grain {
+    let alone = match width {
+        Width::Vec4 => 4 * LANES,
+        Width::Scalar => 3 * LANES,
+    };
+    Grain { held: PART, column: PART / 32, alone, sharing: 8 }
+}
+
+/// Groups of one element are worked on like a vector from this number on.
+const VECTOR: u64 = 32;
+
+/// The most empty groups of a tile.
+const EMPTY: u64 = 4096;
+
+/// The dispatches, ready to be recorded.
+#[derive(Debug, Default)]
+pub struct Dispatches {
+    /// In order: those that read the tensors, then those that put parts together.
+    order: Vec<Bucket>,
+}
+
+impl Dispatches {
+    /// Cuts, compiles what is missing, and binds.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where a view's length is not that of its groups; [`Error::Overlap`] where an output shares memory
+    /// with another view; [`Error::Limit`], [`Error::OutOfMemory`] and [`Error::Gpu`] for what the device cannot give.
+    pub fn bind(kernels: &Kernels, norm: Norm, jobs: &[Job]) -> Result<Self> {
+        jobs.iter().enumerate().try_for_each(|(k, job)| job.check(k))?;
+        refuse_overlap(jobs)?;
+        let limits = kernels.device().limits();
+        let cuts: Vec<(Width, Cut)> = jobs
+            .iter()
+            .map(|job| {
+                let width = tiles::width(&job.groups, std::slice::from_ref(&job.input));
+                // any penalty without weights of its own: the tiles' weights are not used
+                let group = Group::new(Lasso::default().into(), 1.0, job.groups.clone());
+                (width, tiles::cut_by(&group, width, grain(width)))
+            })
+            .collect();
+        let parts: u64 = cuts.iter().map(|(_, cut)| cut.count).sum();
+        let bytes = 16 * parts.max(1);
+        if bytes > limits.max_storage_buffer_binding_size {
+            return Err(Error::Limit {
+                place: "sums of parts of groups".into(),
+                name: "max_storage_buffer_binding_size",
+                needed: bytes,
+                limit: limits.max_storage_buffer_binding_size,
+            });
+        }
+        let usage = wgpu::BufferUsages::STORAGE;
+        let scratch = gpu::buffer(kernels.device(), "sums of parts of groups", bytes, usage, false)?;
+
+        let mut drafts = Drafts::new(super::ROOM.name, &limits);
+        let mut base = 0;
+        for (job, (width, cut)) in jobs.iter().zip(&cuts) {
+            let variant = |stage| Variant::new(stage, norm, *width);
+            for piece in &cut.held {
+                let vector = piece.length == 1
+                    && piece.entries.is_empty()
+                    && piece.groups >= VECTOR
+                    && piece.apart == 1;
+                let stage = if vector { Stage::Each } else { Stage::Whole };
+                let last = piece.entries.last().map_or(piece.groups, |entry| u64::from(entry.number) + 1);
+                let views = [
+                    (Slot::W, &job.input, (piece.start, piece.end)),
+                    (Slot::Extra, &job.output, (piece.group, piece.group + last)),
+                ];
+                drafts.push_spans(variant(stage), &views, tiles::tile(piece, 0, 0), &piece.entries)?;
+            }
+            for (piece, _, part) in &cut.parts {
+                let tile = Tile { state: (base + part) as u32, ..tiles::tile(piece, 0, 0) };
+                let views = [(Slot::W, &job.input, (piece.start, piece.end))];
+                drafts.push_spans(variant(Stage::Part), &views, tile, &piece.entries)?;
+            }
+            for (first, groups, tile) in combined(cut, base).into_iter().chain(empty(&job.groups)) {
+                let views = [(Slot::Extra, &job.output, (first, first + groups))];
+                drafts.push_spans(variant(Stage::Combine), &views, tile, &[])?;
+            }
+            base += cut.count;
+        }
+        let mut closed = drafts.close(kernels, &[(1, scratch.as_entire_buffer_binding())])?;
+        closed.sort_by_key(|(variant, _)| variant.stage == Stage::Combine);
+        Ok(Dispatches { order: closed.into_iter().map(|(_, bucket)| bucket).collect() })
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Records them.
+    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
+        self.order.iter().for_each(|bucket| bucket.record(pass));
+    }
+}
+
+impl Job {
+    fn check(&self, number: usize) -> Result<()> {
+        let place = || format!("norms of tensor {number}, groups {}", self.groups.layout());
+        for (name, got, expected) in [
+            ("length of the tensor", self.input.length(), self.groups.length()),
+            ("length of the output", self.output.length(), self.groups.count()),
+        ] {
+            if got != expected {
+                return Err(Error::Shape {
+                    place: place(),
+                    name: name.into(),
+                    got: got.to_string(),
+                    expected: expected.to_string(),
+                });
+            }
+        }
+        let count = self.groups.count();
+        let largest = (0..count).map(|g| self.groups.size(g)).max().unwrap_or(0);
+        for (name, needed) in [("number of groups", count), ("elements of one group", largest)] {
+            let limit = u64::from(u32::MAX);
+            if needed > limit {
+                return Err(Error::Limit { place: place(), name, needed, limit });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Outputs share memory with nothing.
+#[expect(clippy::mutable_key_type, reason = "a buffer is hashed by its identity, which never changes")]
+fn refuse_overlap(jobs: &[Job]) -> Result<()> {
+    let mut by_buffer = std::collections::HashMap::<&wgpu::Buffer, Vec<(usize, &View, bool)>>::new();
+    for (k, job) in jobs.iter().enumerate() {
+        for (view, written) in [(&job.input, false), (&job.output, true)] {
+            if view.length() > 0 {
+                by_buffer.entry(view.buffer()).or_default().push((k, view, written));
+            }
+        }
+    }
+    let name = |(k, _, written): (usize, &View, bool)| match written {
+        true => format!("the norms of tensor {k}"),
+        false => format!("tensor {k}"),
+    };
+    for views in by_buffer.values_mut() {
+        views.sort_by_key(|(_, view, _)| view.offset());
+        // the input and the output that reach furthest, of those that start before
+        let mut furthest: [Option<(usize, &View, bool)>; 2] = [None; 2];
+        for &this in views.iter() {
+            for other in furthest.into_iter().flatten().filter(|other| this.2 || other.2) {
+                if let Some(shared) = other.1.overlap(this.1) {
+                    let (first, second) = (name(other), name(this));
+                    return Err(Error::Overlap { first, second, start: shared.start, end: shared.end });
+                }
+            }
+            let slot = &mut furthest[usize::from(this.2)];
+            if slot.is_none_or(|other| other.1.end() < this.1.end()) {
+                *slot = Some(this);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Tiles that put parts together: neighbouring groups of equally many parts, with the first group and their number.
+fn combined(cut: &Cut, base: u64) -> Vec<(u64, u64, Tile)> {
+    let alike = |a: &tiles::Split, b: &tiles::Split| {
+        (b.group, b.part, b.parts, b.apart) == (a.group + 1, a.part + 1, a.parts, a.apart)
+    };
+    let mut tiles = Vec::new();
+    for run in cut.splits.chunk_by(alike) {
+        let lanes = run[0].parts.div_ceil(8).next_power_of_two().min(u64::from(WORKGROUP));
+        for side_by_side in run.chunks((u64::from(WORKGROUP) / lanes) as usize) {
+            let first = &side_by_side[0];
+            let tile = Tile {
+                groups: side_by_side.len() as u32,
+                length: first.parts as u32,
+                jump: first.apart as u32,
+                apart: 1,
+                lanes: lanes as u32,
+                across: 1,
+                entry: tiles::NONE,
+                state: (base + first.part) as u32,
+                ..bytemuck::Zeroable::zeroed()
+            };
+            tiles.push((first.group, side_by_side.len() as u64, tile));
+        }
+    }
+    tiles
+}
+
+/// Tiles of empty groups: there are no parts to be put together, which gives 0.
+fn empty(groups: &Groups) -> Vec<(u64, u64, Tile)> {
+    let mut tiles: Vec<(u64, u64, Tile)> = Vec::new();
+    for g in (0..groups.count()).filter(|&g| groups.size(g) == 0) {
+        match tiles.last_mut() {
+            Some((first, count, tile)) if *first + *count == g && *count < EMPTY => {
+                *count += 1;
+                tile.groups += 1;
+            }
+            _ => {
+                let tile = Tile { groups: 1, lanes: 1, entry: tiles::NONE, ..bytemuck::Zeroable::zeroed() };
+                tiles.push((g, 1, tile));
+            }
+        }
+    }
+    tiles
+}

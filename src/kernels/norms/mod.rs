@@ -1,0 +1,273 @@
+//! Norms of groups of weights: one number per group, one pass over memory.
+//!
+//! **Formula.** For each group of a tensor ([`Groups`]) the sum of magnitudes, the root of the sum of squares, the largest
+//! magnitude, or the count of members that are not zero ([`Norm`]).
+//!
+//! **Memory.** 4 bytes read per element and 4 written per group; groups of more than 16,384 elements, or 512 in columns, take
+//! 32 bytes more per part of that size.
+//!
+//! **Tiers and dispatches.** See `kernels/tiles.rs`: groups of one element are worked on like a vector; small groups share a
+//! workgroup; larger ones have one, reading as they go; the largest are cut into parts, which a second stage puts
+//! together. In columns, neighbouring invocations take neighbouring columns. Tensors of equal variant and buffers share a
+//! dispatch.
+//!
+//! **Determinism.** Sums follow a fixed tree that depends on the tensor's layout and alignment alone: the same adapter gives
+//! the same bits each run, batched or not.
+//!
+//! **NaN and infinities.** Found by their bits. A group with a NaN has the norm 0x7fc00000, a group with an infinity and no
+//! NaN the norm infinity; both count as not zero. Norms beyond the range of f32 are infinity.
+//!
+//! **Accuracy.** `linf` and `l0` are exact. `l1` is within D ULP, D being the longest chain of roundings, `l2` within D / 2 + 6
+//! ([`Reference::judge`]). Neither overflows nor vanishes on the way; what is below 2^-126 may count as zero, as WGSL allows.
+//!
+//! **Limits.** 256 invocations and 4 KiB of workgroup memory; 3 storage buffers. Fewer than 2^32 groups in a tensor, and
+//! elements in a group. A tile of groups must lie within one binding: with wgpu's default limits that is 128 MiB of a tensor
+//! for columns, and any tensor for rows.
+
+mod bench;
+mod cases;
+mod dispatch;
+mod host;
+mod reference;
+
+pub use dispatch::{Dispatches, Job};
+pub use host::norms;
+pub use reference::Reference;
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use super::step::{WORKGROUP, Width};
+use super::tiles::Kernel;
+use super::{Kernels, Room};
+use crate::error::{Error, Result};
+use crate::gpu::Pipeline;
+#[cfg(doc)]
+use crate::penalty::Groups;
+
+/// The register's line.
+pub(super) const ROOM: Room = Room {
+    name: "norms",
+    variants: || variants().iter().map(|v| (v.name(), v.source())).collect(),
+    cases: cases::all,
+    benches: bench::all,
+};
+
+/// What is computed of each group.
+///
+/// ```
+/// use maf_srl::kernels::norms::Norm;
+/// assert_eq!("linf".parse::<Norm>()?, Norm::Linf);
+/// assert_eq!(Norm::L2.to_string(), "l2");
+/// # Ok::<(), maf_srl::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Norm {
+    /// `l1`: the sum of magnitudes.
+    L1,
+    /// `l2`: the root of the sum of squares.
+    L2,
+    /// `linf`: the largest magnitude.
+    Linf,
+    /// `l0`: how many members are not zero, a u32. NaN and infinities are not.
+    L0,
+}
+
+impl Norm {
+    /// All of them.
+    pub const ALL: [Norm; 4] = [Norm::L1, Norm::L2, Norm::Linf, Norm::L0];
+
+    /// The name in text form.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Norm::L1 => "l1",
+            Norm::L2 => "l2",
+            Norm::Linf => "linf",
+            Norm::L0 => "l0",
+        }
+    }
+
+    /// The number that a word of the output stands for: f32, or u32 for [`Norm::L0`].
+    #[must_use]
+    pub fn value(self, word: u32) -> f64 {
+        match self {
+            Norm::L0 => f64::from(word),
+            _ => f64::from(f32::from_bits(word)),
+        }
+    }
+
+    /// The word for a value in float64, rounded.
+    #[must_use]
+    pub fn word(self, value: f64) -> u32 {
+        match self {
+            Norm::L0 => value as u32,
+            _ if value.is_nan() => QUIET_NAN,
+            _ => (value as f32).to_bits(),
+        }
+    }
+
+    fn wgsl(self) -> &'static str {
+        match self {
+            Norm::L1 => include_str!("../../../shaders/norms/l1.wgsl"),
+            Norm::L2 => include_str!("../../../shaders/norms/l2.wgsl"),
+            Norm::Linf => include_str!("../../../shaders/norms/linf.wgsl"),
+            Norm::L0 => include_str!("../../../shaders/norms/l0.wgsl"),
+        }
+    }
+}
+
+impl fmt::Display for Norm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Norm {
+    type Err = Error;
+
+    /// Reads `l1`, `l2`, `linf` or `l0`.
+    ///
+    /// # Errors
+    /// [`Error::Text`] for anything else.
+    fn from_str(text: &str) -> Result<Self> {
+        Norm::ALL.into_iter().find(|norm| norm.name() == text.trim()).ok_or_else(|| Error::Text {
+            place: "norm".into(),
+            text: text.into(),
+            reason: "there are l1, l2, linf, l0".into(),
+        })
+    }
+}
+
+/// The norm of a group with a NaN.
+const QUIET_NAN: u32 = 0x7fc0_0000;
+
+/// What a kernel does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Groups of one element.
+    Each,
+    /// Groups in one piece.
+    Whole,
+    /// A part of each of some larger groups.
+    Part,
+    /// The parts put together.
+    Combine,
+}
+
+/// One kernel: what changes the code.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Variant {
+    stage: Stage,
+    norm: Norm,
+    width: Width,
+}
+
+impl Variant {
+    /// The kernel of a stage; a width that does not matter is left out of its name and its code.
+    fn new(stage: Stage, norm: Norm, width: Width) -> Self {
+        let width = match stage {
+            Stage::Each | Stage::Combine => Width::Scalar,
+            Stage::Whole | Stage::Part => width,
+        };
+        Variant { stage, norm, width }
+    }
+
+    fn source(&self) -> String {
+        let words = super::group::words(self.width);
+        let members = include_str!("../../../shaders/norms/members.wgsl");
+        let deliver = include_str!("../../../shaders/norms/deliver.wgsl");
+        let main = include_str!("../../../shaders/norms.wgsl");
+        let stage = match self.stage {
+            Stage::Each => [words, include_str!("../../../shaders/norms/each.wgsl")].join("\n"),
+            Stage::Whole => [words, members, deliver, main].join("\n"),
+            Stage::Part => {
+                [words, members, include_str!("../../../shaders/norms/keep.wgsl"), main].join("\n")
+            }
+            Stage::Combine => [include_str!("../../../shaders/norms/parts.wgsl"), deliver, main].join("\n"),
+        };
+        [include_str!("../../../shaders/shared/tile_at.wgsl"), self.norm.wgsl(), &stage].join("\n")
+    }
+
+    /// Bindings with whether they are read only: the table, the scratch words, the weights, the results.
+    fn bindings(&self) -> &'static [(u32, bool)] {
+        match self.stage {
+            Stage::Each | Stage::Whole => &[(0, true), (3, false), (7, false)],
+            Stage::Part => &[(0, true), (1, false), (3, false)],
+            Stage::Combine => &[(0, true), (1, false), (7, false)],
+        }
+    }
+}
+
+impl Kernel for Variant {
+    fn name(&self) -> String {
+        let width = match self.width {
+            Width::Scalar => "strided",
+            Width::Vec4 => "vec4",
+        };
+        match self.stage {
+            Stage::Each => format!("{}/each", self.norm),
+            Stage::Whole => format!("{}/{width}", self.norm),
+            Stage::Part => format!("{}/part/{width}", self.norm),
+            Stage::Combine => format!("{}/combine", self.norm),
+        }
+    }
+
+    fn uses(&self, binding: u32) -> bool {
+        self.bindings().iter().any(|(k, _)| *k == binding)
+    }
+
+    fn pipeline(&self, kernels: &Kernels) -> Result<Arc<Pipeline>> {
+        kernels.pipeline(ROOM.name, &self.name(), WORKGROUP, self.bindings(), || self.source())
+    }
+}
+
+/// Every kernel.
+fn variants() -> Vec<Variant> {
+    let mut all = Vec::new();
+    for norm in Norm::ALL {
+        for stage in [Stage::Each, Stage::Whole, Stage::Part, Stage::Combine] {
+            for width in [Width::Vec4, Width::Scalar] {
+                let variant = Variant::new(stage, norm, width);
+                if !all.contains(&variant) {
+                    all.push(variant);
+                }
+            }
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wgpu::naga;
+
+    #[test]
+    fn every_variant_is_valid() {
+        for variant in variants() {
+            let source = variant.source();
+            let module = naga::front::wgsl::parse_str(&source)
+                .unwrap_or_else(|e| panic!("{}: {}", variant.name(), e.emit_to_string(&source)));
+            naga::valid::Validator::new(
+                naga::valid::ValidationFlags::all(),
+                naga::valid::Capabilities::default(),
+            )
+            .validate(&module)
+            .unwrap_or_else(|e| panic!("{}: {e:?}", variant.name()));
+            assert_eq!(module.entry_points[0].name, ROOM.name);
+        }
+    }
+
+    #[test]
+    fn words_and_values_agree() {
+        for norm in Norm::ALL {
+            assert_eq!(norm.to_string().parse::<Norm>(), Ok(norm));
+            assert_eq!(norm.value(norm.word(17.0)), 17.0);
+        }
+        assert_eq!(Norm::L1.word(1e39), 0x7f80_0000);
+        assert_eq!(Norm::L2.word(f64::NAN), QUIET_NAN);
+        assert!("l3".parse::<Norm>().is_err());
+    }
+}
