@@ -50,7 +50,7 @@ fn norms(
 ) {
     let tile = tile_at(id, ids);
     let lane = lane_of(tile, index);
-    for (var first = 0u; first < tile.groups; first += lane.round) {
+    for (var first = 0u; first < tile.groups; first += round_of(tile)) {
         let q = first + lane.slot;
         let sum = reduced(gathered(tile, q, lane), index, lane, tile.lanes);
         if lane.part == 0u && q < tile.groups {

@@ -47,7 +47,7 @@ fn solver(
     let tile = tile_at(id, ids);
     let row = rows[tile.row];
     let lane = lane_of(tile, index);
-    for (var first = 0u; first < tile.groups; first += lane.round) {
+    for (var first = 0u; first < tile.groups; first += round_of(tile)) {
         let site = site_of(tile, first + lane.slot);
         let a = hold(tile, site, lane, 0u, NOTHING);
         let b = hold(tile, site, lane, 1u, a.total);

@@ -14,10 +14,10 @@ pub(crate) fn read<T>(
     find: impl Fn(&str) -> Option<(T, Vec<(&'static str, f64)>)>,
     known: impl Fn() -> Vec<&'static str>,
 ) -> Result<(T, Vec<f64>)> {
-    read_with(place, text, find, known, |_| None)
+    read_with(place, text, find, known, &[])
 }
 
-/// The same where values may be words as well, which `word` turns into numbers.
+/// The same where values may be words as well, which stand for their places in `words`.
 ///
 /// # Errors
 /// As [`read`].
@@ -26,7 +26,7 @@ pub(crate) fn read_with<T>(
     text: &str,
     find: impl Fn(&str) -> Option<(T, Vec<(&'static str, f64)>)>,
     known: impl Fn() -> Vec<&'static str>,
-    word: impl Fn(&str) -> Option<f64>,
+    words: &[&str],
 ) -> Result<(T, Vec<f64>)> {
     let wrong = |reason: String| Error::Text { place: place.into(), text: text.into(), reason };
     let (name, arguments) = match text.trim().split_once('(') {
@@ -49,8 +49,11 @@ pub(crate) fn read_with<T>(
             wrong(format!("{name} has no parameter {:?}; it has: {known}", key.trim()))
         })?;
         let value = value.trim();
-        let number = word(value).or_else(|| value.parse().ok());
-        values[index] = number.ok_or_else(|| wrong(format!("{value:?} is not a number")))?;
+        let word = words.iter().position(|word| *word == value).map(|place| place as f64);
+        values[index] = word.or_else(|| value.parse().ok()).ok_or_else(|| {
+            let or: String = words.iter().map(|word| format!(" or {word}")).collect();
+            wrong(format!("{value:?} is not a number{or}"))
+        })?;
     }
     Ok((found, values))
 }

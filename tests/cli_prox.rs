@@ -112,7 +112,7 @@ fn wrong_command_lines_are_one_line() {
     place.refuses("prox --in w.npy --out y.npy --penalty l1 --lamda 1", &["--lamda"]);
     place.refuses("prox --in w.npy --out y.npy --penalty l1 --lambda much", &["much", "--lambda"]);
     place.refuses("prox --in w.npy --out y.npy --penalty l1 --verify maybe", &["maybe", "full, sample, off"]);
-    place.refuses("prox --in w.npy --out y.npy --penalty l1 --group lasso", &["--group"]);
+    place.refuses("prox --in w.npy --out y.npy --penalty l1 --groop lasso", &["--groop"]);
     place.refuses("proximal", &["proximal"]);
     place.refuses("--verbose", &["--verbose"]);
 }

@@ -9,7 +9,7 @@ fn group(
     let tile = tile_at(id, ids);
     let row = rows[tile.row];
     let lane = lane_of(tile, index);
-    for (var first = 0u; first < tile.groups; first += lane.round) {
+    for (var first = 0u; first < tile.groups; first += round_of(tile)) {
         let q = first + lane.slot;
         let site = site_of(tile, q);
         let threshold = row.group.first * site.weight;

@@ -12,7 +12,7 @@ fn group(
     for (var i = index; i < tile.length; i += invocations) {
         p = merged(p, load_partial(tile.extra + i * tile.apart));
     }
-    let whole = reduced(p, index, Lane(index, 0u, 1u, 1u), invocations);
+    let whole = reduced(p, index, Lane(index, 0u, 1u), invocations);
     if index == 0u && tile.groups > 0u {
         var state = load_state(tile.state);
         if whole.bad != 0u || (bitcast<u32>(whole.sum) & 0x7fffffffu) >= 0x7f800000u {

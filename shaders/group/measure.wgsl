@@ -7,7 +7,7 @@ fn group(
 ) {
     let tile = tile_at(id, ids);
     let lane = lane_of(tile, index);
-    for (var first = 0u; first < tile.groups; first += lane.round) {
+    for (var first = 0u; first < tile.groups; first += round_of(tile)) {
         let q = first + lane.slot;
         let site = site_of(tile, q);
         let inside = q < tile.groups;

@@ -48,21 +48,26 @@ fn tile_at(group: vec3<u32>, groups: vec3<u32>) -> Tile {
     );
 }
 
-// What one invocation does: its place among the invocations of a group, the group's place among those worked on at a time
-// (`round` of them), and the distance to the group's next invocation.
+// How many groups are worked on at a time. The same for all invocations, also to a compiler that proves it: loops with
+// barriers count by it.
+fn round_of(tile: Tile) -> u32 {
+    return invocations / tile.lanes;
+}
+
+// What one invocation does: its place among the invocations of a group, the group's place among those worked on at a
+// time, and the distance to the group's next invocation.
 struct Lane {
     part: u32,
     slot: u32,
-    round: u32,
     step: u32,
 }
 
 fn lane_of(tile: Tile, lane: u32) -> Lane {
-    let round = invocations / tile.lanes;
+    let round = round_of(tile);
     if tile.across == 0u {
-        return Lane(lane % tile.lanes, lane / tile.lanes, round, 1u);
+        return Lane(lane % tile.lanes, lane / tile.lanes, 1u);
     }
-    return Lane(lane / round, lane % round, round, round);
+    return Lane(lane / round, lane % round, round);
 }
 
 // One group of a tile, from the tile's first element. No members where there is no such group.

@@ -16,7 +16,7 @@ fn solver(
     for (var i = index; i < tile.length; i += invocations) {
         p = merged(p, load_partial(tile.extra + i * tile.apart));
     }
-    let whole = reduced(p, index, Lane(index, 0u, 1u, 1u), invocations);
+    let whole = reduced(p, index, Lane(index, 0u, 1u), invocations);
     if index == 0u && tile.groups > 0u {
         let m = measure_of(whole);
         for (var i = 0u; i < 4u; i++) {

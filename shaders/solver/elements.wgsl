@@ -9,7 +9,7 @@ fn solver(
     let tile = tile_at(id, ids);
     let lane = lane_of(tile, index);
     var bad = 0u;
-    for (var q = lane.slot; q < tile.groups; q += lane.round) {
+    for (var q = lane.slot; q < tile.groups; q += round_of(tile)) {
         let site = site_of(tile, q);
         let row = rows[tile.row + q];
         let p = row.pull;

@@ -41,8 +41,7 @@ impl FromStr for GroupPenalty {
         let known = || GroupPenalty::all().iter().map(GroupPenalty::name).collect();
         // the one parameter whose values are words
         let words = if text.trim_start().starts_with("lasso") { &WEIGHTS[..] } else { &[] };
-        let word = |value: &str| words.iter().position(|w| *w == value).map(|k| k as f64);
-        let (default, values) = text::read_with("group penalty", text, find, known, word)?;
+        let (default, values) = text::read_with("group penalty", text, find, known, words)?;
         let penalty = default.rule().with(&values);
         penalty.check()?;
         Ok(penalty)
