@@ -17,7 +17,7 @@ pub(crate) fn read<T>(
     read_with(place, text, find, known, &[])
 }
 
-/// The same where values may be words as well, which stand for their places in `words`.
+/// The same where values are words, if there are any in `words`; they stand for their places there.
 ///
 /// # Errors
 /// As [`read`].
@@ -49,10 +49,13 @@ pub(crate) fn read_with<T>(
             wrong(format!("{name} has no parameter {:?}; it has: {known}", key.trim()))
         })?;
         let value = value.trim();
-        let word = words.iter().position(|word| *word == value).map(|place| place as f64);
-        values[index] = word.or_else(|| value.parse().ok()).ok_or_else(|| {
-            let or: String = words.iter().map(|word| format!(" or {word}")).collect();
-            wrong(format!("{value:?} is not a number{or}"))
+        let read = match words {
+            [] => value.parse().ok(),
+            _ => words.iter().position(|word| *word == value).map(|place| place as f64),
+        };
+        values[index] = read.ok_or_else(|| match words {
+            [] => wrong(format!("{value:?} is not a number")),
+            _ => wrong(format!("{value:?} is none of {}", words.join(", "))),
         })?;
     }
     Ok((found, values))

@@ -192,18 +192,8 @@ const GROUP_FAULTS: [GroupFault; 14] = [
         |s| replace(s, "var half = lanes / 2u;", "var half = lanes / 4u;"),
         "index ",
     ),
-    (
-        "small squares lost",
-        TINY,
-        |s| replace(s, "p.small += (d * UP) * (d * UP);", "p.small += d * d;"),
-        "index ",
-    ),
-    (
-        "large squares lost",
-        HELD,
-        |s| replace(s, "p.big += (d * DOWN) * (d * DOWN);", "p.big += 0.0;"),
-        "index ",
-    ),
+    ("small squares lost", TINY, |s| replace(s, "p.small += e * e;", "p.small += d * d;"), "index "),
+    ("large squares lost", HELD, |s| replace(s, "p.big += e * e;", "p.big += 0.0;"), "index "),
     (
         "a group that is not poisoned",
         HELD,

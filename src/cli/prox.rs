@@ -9,9 +9,9 @@ use serde::Serialize;
 
 use super::{Global, penalties, printable, table};
 use crate::data::{Format, Select, Tensor, Tensors};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, require};
 use crate::kernels::step::{Base, Hyper};
-use crate::penalty::{self, Group, GroupPenalty, Groups, Layout, Penalty};
+use crate::penalty::{self, Group, GroupPenalty, Groups, Layout, Penalty, WEIGHT};
 use crate::schedule::{Backend, HostSchedule, Spec, TensorReport, Verify};
 
 /// How many tensors `--verify sample` checks.
@@ -126,6 +126,7 @@ impl Prox {
         let penalty: Penalty = self.penalty.parse()?;
         let hyper = Hyper::new(self.lr, 1)?;
         penalty.prox(self.lr, self.lambda)?;
+        require(WEIGHT.contains(self.group_lambda), "--group-lambda", "lambda", self.group_lambda, WEIGHT)?;
         let group = self.group_penalty()?;
         let layout: Layout = self.groups.parse()?;
         let select = self.select.as_deref().map(str::parse::<Select>).transpose()?;
@@ -184,7 +185,7 @@ impl Prox {
             return Err(Error::Unsupported {
                 place: "--exact".into(),
                 what: format!("--group {}", self.group),
-                allowed: "--group lasso or \"lasso(weight=sqrt-size)\"; cges, exclusive and l1-l2 are exact by themselves"
+                allowed: "--group lasso or \"lasso(weight=sqrt-size)\"; the others by themselves (cges, exclusive, log, l1-l2) are exact"
                     .into(),
             });
         }

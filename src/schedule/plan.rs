@@ -211,15 +211,14 @@ fn check(base: Base, tensor: &Tensor, verify: Verify) -> Result<()> {
             expected: states.to_string(),
         });
     }
-    if let Some(group) = &tensor.spec.group {
-        if group.groups.length() != tensor.weights.length {
-            return Err(Error::Shape {
-                place: format!("{name}: W"),
-                name: "length".into(),
-                got: tensor.weights.length.to_string(),
-                expected: format!("{}, as its groups have", group.groups.length()),
-            });
-        }
+    let grouped = tensor.spec.group.as_ref().map(|group| group.groups.length());
+    if let Some(expected) = grouped.filter(|length| *length != tensor.weights.length) {
+        return Err(Error::Shape {
+            place: format!("{name}: W"),
+            name: "length".into(),
+            got: tensor.weights.length.to_string(),
+            expected: format!("{expected}, as its groups have"),
+        });
     }
     for (place, view) in tensor.views() {
         if view.length != tensor.weights.length {

@@ -249,12 +249,14 @@ impl Step {
                     }
                 }
                 // ties, above the thresholds and between them
-                3 => (if g % 32 < 16 { 1.5 } else { 0.9 * t }) * (if k % 2 == 0 { 1.0 } else { -1.0 }),
+                3 => {
+                    (if g % 32 < 16 { 1.5 } else { 0.9 * t }) * (if k.is_multiple_of(2) { 1.0 } else { -1.0 })
+                }
                 // norms about t
                 4 => direction(rng) * t / spread,
                 5 => direction(rng) * (t + soft) / spread * 1.1,
                 // largest members about t, and a little above
-                6 => t * (1.0 + 1e-3 * ordinary(rng)) * f64::from(u8::from(k % 3 == 0)),
+                6 => t * (1.0 + 1e-3 * ordinary(rng)) * f64::from(u8::from(k.is_multiple_of(3))),
                 7 => (t + soft) * ordinary(rng) * 0.7,
                 8 => 1e30 * ordinary(rng) / n,
                 10 => 1e-30 * ordinary(rng),

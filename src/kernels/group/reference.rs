@@ -111,7 +111,7 @@ impl Reference {
         let sum: f64 = ranges.iter().map(|r| r.0.abs().max(r.1.abs())).sum();
         // sums beyond the range of f32 make the group NaN
         undecided |= sum > 0.25 * f64::from(f32::MAX);
-        if undecided && after.iter().all(|e| poisoned(e)) {
+        if undecided && after.iter().all(poisoned) {
             return all(&poisoned);
         }
         let z: Vec<f64> = ranges.iter().map(|r| 0.5 * (r.0 + r.1)).collect();

@@ -8,19 +8,29 @@ use super::{CONSTANTS, GroupPenalty, Groupwise, Parameter, Shrink, ends, norm};
 use crate::penalty::Domain;
 use std::ops::Bound::Included;
 
-/// The words of the text form's `weight`.
+/// The words of the text form's `weight`, in the order of [`Weight`].
 pub(super) const WEIGHTS: [&str; 2] = ["one", "sqrt-size"];
+
+/// What a group's size does to its penalty.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Weight {
+    /// Nothing: w = 1 (Ma et al.).
+    #[default]
+    One,
+    /// w is the root of the group's size (Bui et al.).
+    SqrtSize,
+}
 
 /// P(y) = w |y|_2.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Lasso {
-    /// 0: w = 1 (Ma et al.). 1: w is the root of the group's size (Bui et al.). Other values are rounded.
-    pub weight: f64,
+    /// w.
+    pub weight: Weight,
 }
 
 impl Lasso {
     /// w = sqrt(size).
-    pub const SQRT_SIZE: Lasso = Lasso { weight: 1.0 };
+    pub const SQRT_SIZE: Lasso = Lasso { weight: Weight::SqrtSize };
 }
 
 impl Groupwise for Lasso {
@@ -36,12 +46,12 @@ impl Groupwise for Lasso {
     fn parameters(&self) -> Vec<Parameter> {
         vec![Parameter {
             name: "weight",
-            value: self.weight.round(),
+            value: f64::from(self.weight as u8),
             domain: Domain(Included(0.0), Included(1.0)),
         }]
     }
     fn with(&self, values: &[f64]) -> GroupPenalty {
-        Lasso { weight: values[0] }.into()
+        Lasso { weight: if values[0] == 0.0 { Weight::One } else { Weight::SqrtSize } }.into()
     }
     fn value(&self, y: &[f64]) -> f64 {
         self.size_weight(y.len() as u64) * norm(y.iter().copied())
@@ -60,7 +70,10 @@ impl Groupwise for Lasso {
         low.iter().zip(&high).map(|(low, high)| (low * small, high * large)).collect()
     }
     fn size_weight(&self, size: u64) -> f64 {
-        if self.weight.round() == 0.0 { 1.0 } else { (size as f64).sqrt() }
+        match self.weight {
+            Weight::One => 1.0,
+            Weight::SqrtSize => (size as f64).sqrt(),
+        }
     }
     fn wgsl(&self) -> &'static str {
         include_str!("../../../shaders/penalty/group/lasso.wgsl")

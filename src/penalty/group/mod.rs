@@ -203,6 +203,8 @@ register! {
     l1_l2::L1L2,
 }
 
+pub use lasso::Weight;
+
 impl GroupPenalty {
     /// The name in text form, without parameters.
     #[must_use]

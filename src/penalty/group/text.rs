@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::GroupPenalty;
 use super::lasso::WEIGHTS;
+use super::{GroupPenalty, Lasso};
 use crate::error::{Error, Result};
 use crate::text;
 
@@ -16,10 +16,10 @@ fn parameters(penalty: &GroupPenalty) -> Vec<(&'static str, f64)> {
 impl fmt::Display for GroupPenalty {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            GroupPenalty::Lasso(lasso) => match lasso.weight.round() as usize {
-                0 => f.write_str(self.name()),
-                _ => write!(f, "{}(weight={})", self.name(), WEIGHTS[1]),
-            },
+            GroupPenalty::Lasso(lasso) if *lasso == Lasso::default() => f.write_str(self.name()),
+            GroupPenalty::Lasso(lasso) => {
+                write!(f, "{}(weight={})", self.name(), WEIGHTS[lasso.weight as usize])
+            }
             _ => text::write(f, self.name(), &parameters(self)),
         }
     }
