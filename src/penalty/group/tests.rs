@@ -430,7 +430,7 @@ fn text_goes_both_ways() {
     {
         assert!(text.parse::<GroupPenalty>().is_err(), "{text}");
     }
-    assert_eq!("lasso(weight=1)".parse::<GroupPenalty>().unwrap(), Lasso::SQRT_SIZE.into());
+    assert_eq!("lasso(weight=sqrt-size)".parse::<GroupPenalty>().unwrap(), Lasso::SQRT_SIZE.into());
 }
 
 #[derive(serde::Deserialize)]
