@@ -1,9 +1,9 @@
 // solver: one step by subgradients or by variable splitting for groups that one workgroup holds in its registers, one pass
 // over memory.
 //
-// Composed as: penalty/<name>.wgsl (Constants, prox, slope), shared/poisoned.wgsl, shared/tile_at.wgsl, words/<width>.wgsl,
-// shared/{tally,tally_word}.wgsl, step/<base>.wgsl (Base, advance), solver/row.wgsl, solver/<solver>.wgsl (pulled, settle),
-// solver/update.wgsl, this file. Larger groups: solver/{measure,combine,elements}.wgsl in place of this file. Tensors
+// Composed as: shared/{poisoned,tile_at}.wgsl, words/<width>.wgsl, shared/{tally,tally_word,tally_finite}.wgsl,
+// penalty/<name>.wgsl (Constants, prox, slope), step/<base>.wgsl (Base, advance), solver/row.wgsl, solver/<solver>.wgsl
+// (pulled, settle), solver/update.wgsl, this file. Larger groups: solver/{measure,combine,elements}.wgsl in place of this file. Tensors
 // without groups: solver/elements.wgsl alone.
 //
 // An invocation holds up to four words of a group; up to 256 invocations share one.

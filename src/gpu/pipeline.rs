@@ -12,8 +12,9 @@ pub struct Pipeline {
     pub layout: wgpu::BindGroupLayout,
 }
 
-/// Builds `entry` of `source` with the override constant `invocations` (the name of the address space would hide another) and storage buffers `(binding, read only)` in
-/// bind group 0. wgpu does not check workgroup sizes that come from override constants, so this does.
+/// Builds `entry` of `source` with the override constant `invocations` (`workgroup` would hide the address space of that
+/// name) and storage buffers `(binding, read only)` in bind group 0. wgpu does not check workgroup sizes that come from
+/// override constants, so this does.
 ///
 /// # Errors
 /// [`Error::Limit`] naming the limit; [`Error::Gpu`] where the shader is refused.

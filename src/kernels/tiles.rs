@@ -6,7 +6,8 @@
 //! - larger ones are cut into parts of [`PART`] elements, which a second stage puts together.
 //!
 //! Members that lie side by side are worked on by neighbouring invocations; in columns, neighbouring invocations take
-//! neighbouring groups instead. How a group is cut depends on its tensor alone, so that batching changes no bit.
+//! neighbouring groups instead. How a group is cut depends on the layout of its
+//! tensor and the alignment of its arrays alone, so that batching changes no bit.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -56,6 +57,9 @@ pub(crate) const NONE: u32 = u32::MAX;
 
 /// Runs of members of up to this length are worked on across neighbouring groups.
 const NARROW: u64 = 4;
+
+/// The elements that the groups of one tile lie within where their sizes differ: small beside any binding.
+const REACH: u64 = 1 << 20;
 
 /// Shaders address a binding by 32 bits, some backends byte by byte: no window is larger, whatever the device allows.
 const ADDRESSABLE: u64 = u32::MAX as u64;
@@ -199,6 +203,29 @@ impl Alike {
     }
 }
 
+/// Checks a tensor's views against its groups: `wanted` of them, all as long as the groups are.
+pub(crate) fn check(tensor: usize, groups: Option<&Groups>, views: &[View], wanted: usize) -> Result<()> {
+    let wrong = |name: String, got: u64, expected: u64| {
+        let place = format!("tensor {tensor}");
+        Err(Error::Shape { place, name, got: got.to_string(), expected: expected.to_string() })
+    };
+    if views.len() != wanted {
+        return wrong("number of views".into(), views.len() as u64, wanted as u64);
+    }
+    let length = groups.map_or(views[0].length, Groups::length);
+    if let Some((k, view)) = views.iter().enumerate().find(|(_, view)| view.length != length) {
+        return wrong(format!("length of view {k}"), view.length, length);
+    }
+    let Some(groups) = groups else { return Ok(()) };
+    let needed = (0..groups.count()).map(|g| groups.size(g)).max().unwrap_or(0);
+    let limit = u64::from(u32::MAX);
+    if needed > limit {
+        let place = format!("tensor {tensor}, groups {}", groups.layout());
+        return Err(Error::Limit { place, name: "elements of one group", needed, limit });
+    }
+    Ok(())
+}
+
 /// Elements per word that fits: four where every group of every array starts and ends at a multiple of four.
 pub(crate) fn width(groups: &Groups, views: &[View]) -> Width {
     let fits = |n: u64| n.is_multiple_of(LANES);
@@ -207,7 +234,7 @@ pub(crate) fn width(groups: &Groups, views: &[View]) -> Width {
         Layout::Ragged(offsets) => offsets.iter().all(|o| fits(*o)),
         Layout::Blocks(size) => fits(*size) && fits(groups.length()),
         _ if groups.run() > 0 => fits(groups.run()),
-        _ => fits(groups.size(0).max(groups.length().min(1))),
+        _ => fits(groups.size(0)),
     };
     if aligned && even && groups.length() > 0 { Width::Vec4 } else { Width::Scalar }
 }
@@ -338,7 +365,8 @@ fn cut_ragged(group: &Group, width: Width, grain: Grain, cut: &mut Cut) {
         let held_by = elements.entry(lanes).or_default();
         let full = |p: &Piece| {
             p.groups.is_multiple_of(round) && *held_by + size > HELD
-                || start - p.start > u64::from(u32::MAX >> 4)
+                || start + size - p.start > REACH
+                || g - p.group > REACH
         };
         if open.get(&lanes).is_some_and(full) {
             cut.held.extend(open.remove(&lanes));
@@ -514,7 +542,12 @@ impl<K: Kernel> Drafts<K> {
                 for (from, to) in &ends {
                     if to - from > largest {
                         return Err(Error::Limit {
-                            place: format!("{}/{}: the span of one tile of groups", self.room, kind.name()),
+                            place: format!(
+                                "tensor {}, {}/{}: the span of one tile of groups",
+                                tile.tensor,
+                                self.room,
+                                kind.name()
+                            ),
                             name: "max_storage_buffer_binding_size",
                             needed: to - from,
                             limit: largest,
@@ -588,9 +621,7 @@ impl<K: Kernel> Drafts<K> {
                 let window = wgpu::BufferBinding {
                     buffer,
                     offset: range.0,
-                    size: std::num::NonZeroU64::new(
-                        range.1.next_multiple_of(16).min(buffer.size()) - range.0,
-                    ),
+                    size: std::num::NonZeroU64::new(range.1 - range.0),
                 };
                 let resource = wgpu::BindingResource::Buffer(window);
                 entries.push(wgpu::BindGroupEntry { binding: slot.binding(), resource });

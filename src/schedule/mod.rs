@@ -118,8 +118,8 @@ impl Spec {
     /// Checks the parameters of the penalties and of the solver, the lambdas and the rate's scale.
     ///
     /// # Errors
-    /// [`crate::Error::Domain`] naming tensor, parameter, value and range; [`crate::Error::Unsupported`] for group weights
-    /// that the penalty does not take.
+    /// [`crate::Error::Domain`] naming tensor or penalty, parameter, value and range; [`crate::Error::Unsupported`] for group
+    /// weights that the penalty does not take.
     pub fn check(&self) -> Result<()> {
         self.solver.check()?;
         if let Some(group) = &self.group {

@@ -329,7 +329,8 @@ impl Plan {
     /// Reads the gradients from other views from the next recorded step on, one per tensor in the order of binding: for
     /// pipelines whose backward pass puts them into new memory each time. States, status words, checks and steps recorded
     /// already stay as they are. Costs new tables of offsets; a kernel is compiled only where the offsets of a tensor agree
-    /// modulo four elements and did not before, or the other way round. On an error the plan is as it was.
+    /// modulo four elements and did not before, or the other way round; groups are then summed in another
+    /// order. On an error the plan is as it was.
     ///
     /// # Errors
     /// Those of [`Schedule::bind`] for the views.

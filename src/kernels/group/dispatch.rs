@@ -42,7 +42,8 @@ impl Dispatches {
     /// Cuts, compiles what is missing, and binds. `rows` holds the jobs' [`Row`](super::Row)s, `status` the status words.
     ///
     /// # Errors
-    /// [`Error::Limit`], [`Error::OutOfMemory`] and [`Error::Gpu`] for what the device cannot give.
+    /// [`Error::Unsupported`] for Adam's metric, in which groups have no closed form; [`Error::Shape`] naming the tensor whose
+    /// views do not fit its groups; [`Error::Limit`], [`Error::OutOfMemory`] and [`Error::Gpu`] for what the device cannot give.
     pub fn bind(
         kernels: &Kernels,
         base: Base,
@@ -50,19 +51,18 @@ impl Dispatches {
         rows: wgpu::BufferBinding<'_>,
         status: &wgpu::Buffer,
     ) -> Result<Self> {
+        if matches!(base, Base::AdamMetric(_)) {
+            return Err(Error::Unsupported {
+                place: super::ROOM.name.into(),
+                what: format!("groups after {}", base.name()),
+                allowed: "adam, or another base step".into(),
+            });
+        }
         let limits = kernels.device().limits();
         let mut cuts: Vec<(Width, Cut)> = Vec::with_capacity(jobs.len());
         for job in jobs {
             let groups = &job.group.groups;
-            let largest = (0..groups.count()).map(|g| groups.size(g)).max().unwrap_or(0);
-            if largest > u64::from(u32::MAX) {
-                return Err(Error::Limit {
-                    place: format!("groups {}", groups.layout()),
-                    name: "elements of one group",
-                    needed: largest,
-                    limit: u64::from(u32::MAX),
-                });
-            }
+            tiles::check(job.tensor, Some(groups), &job.views, slots(base).len())?;
             let width = tiles::width(groups, &job.views);
             cuts.push((width, tiles::cut(&job.group, width, IN_REGISTERS)));
         }

@@ -13,8 +13,8 @@
 //! **Tiers and dispatches.** See `kernels/tiles.rs`. Tensors of equal variant and buffers share a dispatch; larger groups
 //! take one dispatch per stage.
 //!
-//! **Determinism.** Sums follow a fixed tree that depends on the tensor's layout alone: the same adapter gives the same bits
-//! each run, batched or not.
+//! **Determinism.** Sums follow a fixed tree that depends on the tensor's layout and the alignment of its arrays alone: the
+//! same adapter gives the same bits each run, batched or not.
 //!
 //! **NaN and infinities.** Found by their bits. One member that is not finite, or an update that overflows, makes the whole
 //! group NaN (0x7fc00000), and all its elements are counted in the tensor's status word; so does a sum of magnitudes
@@ -24,7 +24,7 @@
 //! within what its penalty says of that interval, plus (16 + D/32) ULP of the group's largest member, D being the
 //! longest chain of additions. Norms neither overflow nor vanish: squares are summed in three ranges.
 //!
-//! **Limits.** 256 invocations and 8 KiB of workgroup memory; 8 storage buffers with Adam. Groups of fewer than 2^32
+//! **Limits.** 256 invocations and 8 KiB of workgroup memory; 7 storage buffers with Adam. Groups of fewer than 2^32
 //! elements. A tile of groups must lie within one binding: with wgpu's default limits that is 128 MiB of a tensor for
 //! columns, and any tensor for rows.
 

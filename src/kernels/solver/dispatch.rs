@@ -43,7 +43,7 @@ impl Dispatches {
     ///
     /// # Errors
     /// [`Error::Unsupported`] for a solver, base step or penalty that do not go together, and for groups with another
-    /// penalty than the group lasso; [`Error::Limit`], [`Error::OutOfMemory`] and [`Error::Gpu`] for what the device cannot
+    /// penalty than the group lasso; [`Error::Shape`] naming the tensor whose views do not fit; [`Error::Limit`], [`Error::OutOfMemory`] and [`Error::Gpu`] for what the device cannot
     /// give.
     pub fn bind(
         kernels: &Kernels,
@@ -56,6 +56,8 @@ impl Dispatches {
         let limits = kernels.device().limits();
         let mut cuts: Vec<(Width, Cut)> = Vec::with_capacity(jobs.len());
         for job in jobs {
+            let groups = job.group.as_ref().map(|group| &group.groups);
+            tiles::check(job.tensor, groups, &job.views, slots(base, solver).len())?;
             cuts.push(cut(job)?);
         }
         let splits: u64 = cuts.iter().map(|(_, cut)| cut.splits.len() as u64).sum();
@@ -154,15 +156,6 @@ fn cut(job: &Job) -> Result<(Width, Cut)> {
             place: super::ROOM.name.into(),
             what: format!("the group penalty {}", group.penalty.name()),
             allowed: "lasso".into(),
-        });
-    }
-    let largest = (0..groups.count()).map(|g| groups.size(g)).max().unwrap_or(0);
-    if largest > u64::from(u32::MAX) {
-        return Err(Error::Limit {
-            place: format!("groups {}", groups.layout()),
-            name: "elements of one group",
-            needed: largest,
-            limit: u64::from(u32::MAX),
         });
     }
     let width = tiles::width(groups, &job.views);

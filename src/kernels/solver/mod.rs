@@ -19,8 +19,8 @@
 //! **Dispatches.** One for tensors of equal variant and buffers. Larger groups take three: the parts' sums, one row of
 //! hyper-parameters per group with its norm, and the step.
 //!
-//! **Determinism.** Sums follow a fixed tree that depends on the tensor's layout alone: the same adapter gives the same bits
-//! each run, batched or not.
+//! **Determinism.** Sums follow a fixed tree that depends on the tensor's layout and the alignment of its arrays alone: the
+//! same adapter gives the same bits each run, batched or not.
 //!
 //! **NaN and infinities.** Found by their bits. A weight that is not finite makes its whole group NaN (0x7fc00000), states
 //! and copies included; any other input that is not finite, and an update that overflows, its own element. All are counted in

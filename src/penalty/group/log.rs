@@ -1,8 +1,8 @@
 //! Group log: P(y) = log(1 + |y|_2^2 / scale). Smooth at zero: it shrinks groups and never makes one zero.
 //!
 //! prox(x) = x rho / r, r = |x|_2. In units of sqrt(scale), with v = rho, R = r and T = t / scale, v is a root of
-//! v - R + 2 T v / (1 + v^2) = 0. One root for T <= 4; beyond, two of them are minima, and at one R ([`constants`](Groupwise::constants): `switch_at`) the better one
-//! changes from the small to the large one (ties: the small one).
+//! v - R + 2 T v / (1 + v^2) = 0. One root for T <= 4; beyond, two of them are minima, and at one R (`switch_at` among the
+//! constants) the better one changes from the small to the large one (ties: the small one).
 
 use super::{CONSTANTS, GroupPenalty, Groupwise, Parameter, Shrink, ends, norm};
 use crate::penalty::domain::SHAPE;
