@@ -382,8 +382,9 @@ impl Plan {
         self.base
     }
 
-    /// The states of a tensor (by its position at binding), the copy of variable splitting last: for checkpoints, and for [`Tensor::with_states`] where the
-    /// tensors are bound anew. None for a base step without states, and where there are not so many tensors.
+    /// The states of a tensor (by its position at binding), the copy of variable splitting last: for checkpoints, and for
+    /// [`Tensor::with_states`] where the tensors are bound anew. None for a base step without states, and where there are
+    /// not so many tensors.
     #[must_use]
     pub fn states(&self, tensor: usize) -> &[View] {
         let first = 1 + usize::from(self.base.has_gradient());
