@@ -195,6 +195,54 @@ fn exact_is_not_the_composition() {
     assert!(document["adapter"].as_str().is_some_and(|text| text.contains("cpu")), "{document}");
 }
 
+/// Rows are rows and columns columns, whatever the order of weights and gradients in their files.
+#[test]
+fn the_order_of_the_file_changes_nothing() {
+    let place = Place::new();
+    let (w, g) = ([3.0, -4.0, 0.5, 0.25, -1.0, 2.0], [1.0, 0.5, -1.0, 0.25, 0.0, -2.0]);
+    for (name, values) in [("w", w), ("g", g)] {
+        place.npy(&format!("{name}-c.npy"), &[2, 3], &values);
+        let rows = ndarray::Array2::from_shape_vec((2, 3), values.to_vec()).expect("a shape");
+        let columns: Vec<f32> = rows.t().iter().copied().collect();
+        let shape = ndarray::ShapeBuilder::f((2, 3));
+        let array = ndarray::Array2::from_shape_vec(shape, columns).expect("a shape");
+        ndarray_npy::write_npy(place.at(&format!("{name}-f.npy")), &array).expect("written");
+    }
+    let fortran = |name: &str| {
+        let bytes = fs::read(place.at(name)).expect("read");
+        String::from_utf8_lossy(&bytes[..100]).contains("'fortran_order': True")
+    };
+    assert!(fortran("w-f.npy") && fortran("g-f.npy") && !fortran("w-c.npy"));
+    // w - lr g = (2.5, -4.25, 1; 0.125, -1, 3)
+    let row = |k: f32| 1.0 - 1.0 / k.sqrt();
+    let (a, b) = (row(25.3125), row(10.015_625));
+    let rows = [2.5 * a, -4.25 * a, a, 0.125 * b, -b, 3.0 * b];
+    let (a, b, c) = (row(6.265_625), row(19.0625), row(10.0));
+    let columns = [2.5 * a, -4.25 * b, c, 0.125 * a, -b, 3.0 * c];
+    for (device, more) in [("cpu", ""), ("llvmpipe", ""), ("cpu", "--exact")] {
+        for (groups, expected) in [("rows", rows), ("columns", columns)] {
+            for (w, g) in [("c", "c"), ("f", "f"), ("f", "c"), ("c", "f")] {
+                place.json(&format!(
+                    "--device {device} --in w-{w}.npy --grad g-{g}.npy --out y.npy --lr 0.5 --penalty none \
+                     --group lasso --group-lambda 2 --groups {groups} {more}"
+                ));
+                close(&place.read("y.npy"), &expected);
+                assert_eq!(fortran("y.npy"), w == "f", "{device} {more} {groups} {w} {g}");
+            }
+        }
+    }
+}
+
+#[test]
+fn exact_zeros_are_positive() {
+    let place = Place::new();
+    let tiny = f32::from_bits(1);
+    let both = "--penalty none --group lasso --group-lambda 0.75 --groups whole --exact";
+    let got = place.result(&[3], &[1.0, -tiny, tiny], both);
+    close(&got[..1], &[0.25]);
+    assert_eq!(got[1..].iter().map(|v| v.to_bits()).collect::<Vec<_>>(), [0, 0]);
+}
+
 #[test]
 fn wrong_groups_are_named() {
     let place = Place::new();

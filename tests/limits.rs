@@ -8,8 +8,10 @@ mod support;
 use maf_srl::Error;
 use maf_srl::gpu::{self, View};
 use maf_srl::kernels::Kernels;
+use maf_srl::kernels::norms::{self, Norm};
+use maf_srl::kernels::solver::Solver;
 use maf_srl::kernels::step::{Adam, Base, Element, Hyper, Reference, Variant, Width};
-use maf_srl::penalty::Penalty;
+use maf_srl::penalty::{Group, GroupPenalty, Groups, Layout, Penalty};
 use maf_srl::schedule::{Plan, Schedule, Spec, Tensor, Verify};
 use support::work::{USAGE, blank, download, submit, upload, upload_f32, view};
 
@@ -91,6 +93,181 @@ fn a_tensor_larger_than_a_binding_is_windowed_and_folded() {
                 assert_eq!(edges(&before), edges(&after), "{}: nothing outside the tensor moves", one.label);
             }
         }
+    }
+}
+
+/// The same bindings with buffers that hold what is compared of a grouped tensor, which is copied in one piece.
+fn lowered_bindings() -> wgpu::Limits {
+    wgpu::Limits { max_buffer_size: 16 * KIB * KIB, ..lowered() }
+}
+
+/// Borders of groups of the given sizes.
+fn borders(sizes: impl IntoIterator<Item = u64>) -> Layout {
+    let sum = |end: &mut u64, size: u64| {
+        *end += size;
+        Some(*end)
+    };
+    Layout::Ragged(std::iter::once(0).chain(sizes.into_iter().scan(0, sum)).collect())
+}
+
+/// Groups of tensors that are larger than a binding of 64 KiB, or fill most of it, each with the word its tensor starts at.
+/// Where a part of a group fills a binding, the tensor starts where a binding may.
+fn wide() -> Vec<(&'static str, Groups, u64)> {
+    let ragged: Vec<u64> = std::iter::once(20_000)
+        .chain((0..400).map(|k| if k % 9 == 4 { 0 } else { 70 + k % 50 }))
+        .chain([5000])
+        .chain((0..400).map(|k| 70 + k % 50))
+        .collect();
+    let length = ragged.iter().sum();
+    [
+        ("rows of 64", Layout::Rows, vec![3000, 64], 64),
+        ("rows of 64, unaligned", Layout::Rows, vec![3000, 64], 3),
+        ("rows of 5000", Layout::Rows, vec![41, 5000], 3),
+        ("rows of 20000", Layout::Rows, vec![8, 20_032], 64),
+        ("blocks", Layout::Blocks(1000), vec![99_999], 3),
+        ("whole of 40000", Layout::Whole, vec![40_000], 64),
+        ("whole of 200000", Layout::Whole, vec![200_000], 0),
+        ("ragged", borders(ragged), vec![length], 64),
+        ("channels in a binding", Layout::Channels, vec![4, 1000, 2, 2], 3),
+        ("channels in parts", Layout::Channels, vec![2, 2, 160, 160], 64),
+        ("columns in a binding", Layout::Columns, vec![100, 160], 3),
+        ("columns in parts", Layout::Columns, vec![10_000, 16], 64),
+    ]
+    .map(|(name, layout, shape, lead)| (name, Groups::new(layout, &shape).expect("they fit"), lead))
+    .into()
+}
+
+#[test]
+fn grouped_tensors_larger_than_a_binding_are_windowed() {
+    let lasso: GroupPenalty = "lasso(weight=sqrt-size)".parse().expect("one");
+    // it measures its groups several times
+    let exclusive: GroupPenalty = "exclusive".parse().expect("one");
+    let splitting = Solver::Splitting { beta: 2.0, published: false };
+    let adam = Base::Adam(Adam::default());
+    for one in support::software_adapters() {
+        let descriptor = wgpu::DeviceDescriptor { required_limits: lowered_bindings(), ..Default::default() };
+        let devices = [one.device_with(&descriptor), one.device()];
+        let schedules = devices.each_ref().map(|(device, _)| Schedule::new(device));
+        for (base, penalty_of_groups, lambda, solver) in [
+            (Base::Gradient, lasso, 0.02, Solver::Proximal),
+            (Base::Gradient, exclusive, 1e-5, Solver::Proximal),
+            (adam, lasso, 0.02, Solver::Proximal),
+            (Base::Gradient, lasso, 0.02, splitting),
+        ] {
+            for (name, groups, lead) in wide() {
+                let place = format!("{}: {base} {} {solver}: {name}", one.label, penalty_of_groups.name());
+                let (length, lead) = (groups.length() as usize, lead as usize);
+                let (w, g) = (values(length + lead + 5, 1), values(length + lead + 5, 2));
+                let spec = Spec::new(name, penalty("l1"), 0.1).with_solver(solver);
+                let spec = spec.with_group(Group::new(penalty_of_groups, lambda, groups));
+                let mut results = Vec::new();
+                let mut dispatches = Vec::new();
+                let steps = if spec.states(base) > 0 { 2 } else { 1 };
+                // on the device with the default limits there are no windows, and nothing to be checked
+                let verify = [Verify::Full, Verify::Off];
+                for (((device, queue), schedule), verify) in devices.iter().zip(&schedules).zip(verify) {
+                    let (weights, gradients) = (upload_f32(device, &w), upload_f32(device, &g));
+                    let tensor = Tensor::new(spec.clone(), view(&weights, 4 * lead as u64, length))
+                        .with_gradient(view(&gradients, 4 * lead as u64, length));
+                    let mut plan =
+                        schedule.bind(base, &[tensor], verify).unwrap_or_else(|e| panic!("{place}: {e}"));
+                    for step in 1..=steps {
+                        let hyper = Hyper::new(0.25, step).expect("in the domain");
+                        submit(device, queue, |encoder| plan.record(encoder, &hyper));
+                    }
+                    dispatches.push(plan.dispatches());
+                    let copy = plan.copy(0).map(|copy| {
+                        let from = copy.offset() as usize / 4;
+                        download(device, queue, copy.buffer())[from..from + length].to_vec()
+                    });
+                    let found = plan.finish().unwrap_or_else(|e| panic!("{place}: {e}"));
+                    let checked = if verify == Verify::Full { steps * length as u64 } else { 0 };
+                    assert_eq!((found.checked, found.mismatches), (checked, 0), "{place}");
+                    results.push((download(device, queue, &weights), copy));
+                }
+                let tensor_bytes = 4 * length as u64;
+                let windows = tensor_bytes.div_ceil(lowered().max_storage_buffer_binding_size);
+                assert!(dispatches[0] as u64 >= windows, "{place}: {dispatches:?}");
+                // windows change no bit
+                let differs = results[0].0.iter().zip(&results[1].0).position(|(a, b)| a != b);
+                assert_eq!(differs, None, "{place}");
+                assert!(results[0].1 == results[1].1, "{place}: the copy");
+                let after = &results[0].0;
+                let moved = |k: &usize| after[*k] != w[*k].to_bits();
+                let inside = (lead..lead + length).filter(moved).count();
+                assert!(inside > length * 9 / 10, "{place}: {inside} of {length}");
+                let outside = (0..lead).chain(lead + length..w.len()).filter(moved).count();
+                assert_eq!(outside, 0, "{place}: nothing outside the tensor moves");
+            }
+        }
+    }
+}
+
+#[test]
+fn norms_of_tensors_larger_than_a_binding_are_windowed() {
+    for one in support::software_adapters() {
+        let descriptor = wgpu::DeviceDescriptor { required_limits: lowered_bindings(), ..Default::default() };
+        let (device, queue) = one.device_with(&descriptor);
+        let kernels = Kernels::new(&device);
+        for (name, groups, lead) in wide() {
+            let (length, count) = (groups.length() as usize, groups.count() as usize);
+            let w = values(length + lead as usize, 1);
+            let input = upload_f32(&device, &w);
+            for norm in Norm::ALL {
+                let place = format!("{}: {norm}: {name}", one.label);
+                // one word before the norms and two after them
+                let output = upload(&device, &vec![7; count + 3]);
+                let job = norms::Job {
+                    groups: groups.clone(),
+                    input: view(&input, 4 * lead, length),
+                    output: view(&output, 4, count),
+                };
+                let dispatches = norms::Dispatches::bind(&kernels, norm, &[job])
+                    .unwrap_or_else(|e| panic!("{place}: {e}"));
+                let windows = (4 * length as u64).div_ceil(lowered().max_storage_buffer_binding_size);
+                assert!(dispatches.count() as u64 >= windows, "{place}: {}", dispatches.count());
+                submit(&device, &queue, |encoder| {
+                    dispatches
+                        .record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
+                });
+                let words = download(&device, &queue, &output);
+                assert_eq!((words[0], &words[count + 1..]), (7, &[7, 7][..]), "{place}");
+                let reference = norms::Reference::new(norm, &groups);
+                let found = reference.compare(&w[lead as usize..], &words[1..=count]);
+                assert_eq!((found.mismatches, found.first_mismatch), (0, None), "{place}");
+            }
+        }
+    }
+}
+
+#[test]
+fn columns_whose_tile_no_binding_holds_are_refused_by_their_span() {
+    let device = noop(lowered_bindings());
+    let lasso: GroupPenalty = "lasso".parse().expect("one");
+    let page = blank(&device, 400_000);
+    let limit = lowered().max_storage_buffer_binding_size;
+    let refused = |place: &str, error: Error| match error {
+        Error::Limit { place: p, name, needed, limit: l } => {
+            assert!(p.starts_with(place) && p.contains("span of one tile of groups"), "{p}");
+            assert_eq!((name, l), ("max_storage_buffer_binding_size", limit));
+            assert!(needed > limit && needed <= 4 * 80_000, "{needed}");
+        }
+        other => panic!("{other:?}"),
+    };
+    for (layout, shape) in [(Layout::Columns, vec![200, 400]), (Layout::Channels, vec![50, 400, 2, 2])] {
+        let groups = Groups::new(layout, &shape).expect("they fit");
+        for solver in [Solver::Proximal, Solver::Splitting { beta: 2.0, published: false }] {
+            let spec = spec(0.1).with_solver(solver).with_group(Group::new(lasso, 0.1, groups.clone()));
+            let other = blank(&device, 400_000);
+            let tensor = Tensor::new(spec, view(&page, 0, 80_000)).with_gradient(view(&other, 0, 80_000));
+            let bound = bind(&device, Base::Gradient, &[tensor], Verify::Full);
+            let place = if solver == Solver::Proximal { "group/" } else { "solver/" };
+            refused(place, bound.map(drop).expect_err("no binding holds it"));
+        }
+        let output = blank(&device, 4 * 400);
+        let job = norms::Job { groups, input: view(&page, 0, 80_000), output: view(&output, 0, 400) };
+        let bound = norms::Dispatches::bind(&Kernels::new(&device), Norm::L2, &[job]);
+        refused("norms/", bound.map(drop).expect_err("no binding holds it"));
     }
 }
 

@@ -22,8 +22,9 @@ use clap::{Args, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use serde::Serialize;
 
+use crate::data::Tensor;
 use crate::error::{Error, Result};
-use crate::penalty::Penalty;
+use crate::penalty::{Groups, Layout, Penalty};
 use crate::schedule::Backend;
 
 use train::Train;
@@ -150,6 +151,21 @@ fn penalties(about: impl Fn(&Penalty) -> String) -> String {
     let rows: Vec<_> = Penalty::all().iter().map(|p| (format!("  {p}"), about(p))).collect();
     let width = rows.iter().map(|row| row.0.chars().count()).max().unwrap_or(0);
     rows.iter().map(|(penalty, about)| format!("{penalty:<width$}  {about}\n")).collect()
+}
+
+/// The groups of a tensor of a file, whose values are in row-major order; where its shape has none such, the error says how
+/// to leave it out.
+fn grouped(tensor: &Tensor, layout: &Layout) -> Result<Groups> {
+    let shape: Vec<u64> = tensor.shape().iter().map(|&axis| axis as u64).collect();
+    Groups::new(layout.clone(), &shape).map_err(|error| match error {
+        Error::Shape { name, got, expected, .. } => Error::Shape {
+            place: format!("tensor {:?} with --groups {layout}", tensor.name()),
+            name,
+            got,
+            expected: format!("{expected}; --select names the tensors to be taken"),
+        },
+        other => other,
+    })
 }
 
 /// A name from a file, fit for one cell of a table: control characters escaped.

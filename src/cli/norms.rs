@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use super::{Global, printable, table};
+use super::{Global, grouped, printable, table};
 use crate::data::{Select, Tensor, Tensors};
 use crate::error::{Error, Result};
 use crate::kernels::Outcome;
@@ -114,20 +114,6 @@ impl Norms {
         };
         global.print(&document, Document::table)
     }
-}
-
-/// The groups of a tensor; where its shape has none such, the error says how to leave it out.
-fn grouped(tensor: &Tensor, layout: &Layout) -> Result<Groups> {
-    let shape: Vec<u64> = tensor.shape().iter().map(|&axis| axis as u64).collect();
-    Groups::new(layout.clone(), &shape).map_err(|error| match error {
-        Error::Shape { name, got, expected, .. } => Error::Shape {
-            place: format!("tensor {:?}, groups {layout}", tensor.name()),
-            name,
-            got,
-            expected: format!("{expected}; leave it out by --select"),
-        },
-        other => other,
-    })
 }
 
 impl Row {

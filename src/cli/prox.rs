@@ -7,11 +7,11 @@ use clap::{Args, ValueEnum};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::{Global, penalties, printable, table};
+use super::{Global, grouped, penalties, printable, table};
 use crate::data::{Format, Select, Tensor, Tensors};
 use crate::error::{Error, Result, require};
 use crate::kernels::step::{Base, Hyper};
-use crate::penalty::{self, Group, GroupPenalty, Groups, Layout, Penalty, WEIGHT};
+use crate::penalty::{self, Group, GroupPenalty, Layout, Penalty, WEIGHT};
 use crate::schedule::{Backend, HostSchedule, Spec, TensorReport, Verify};
 
 /// How many tensors `--verify sample` checks.
@@ -54,8 +54,8 @@ pub struct Prox {
     /// The groups: rows, columns, filters, channels, blocks:K, whole
     #[arg(long, value_name = "LAYOUT", default_value = "rows")]
     groups: String,
-    /// The exact prox of the sum lambda*P + group-lambda*lasso in place of one operator after the other; in float64, on
-    /// the CPU
+    /// The exact prox of the sum lambda*P + group-lambda*lasso in place of one operator after the other; computed in
+    /// float64 on the CPU, whatever --device says, and checked against nothing, whatever --verify says
     #[arg(long)]
     exact: bool,
     /// The gradient, with the names and shapes of the weights
@@ -137,12 +137,12 @@ impl Prox {
         let gradients = self.grad.as_deref().map(|path| Tensors::read(path, select.as_ref())).transpose()?;
         let inputs: Vec<&Path> = self.grad.as_deref().into_iter().collect();
         let output = weights.output(&self.out, &inputs)?;
-        let gradients = gradients.as_ref().map(|g| matched(&weights, g)).transpose()?;
+        let gradients = gradients.as_ref().map(|g| matched(&weights, g, group.is_some())).transpose()?;
         let mut specs: Vec<Spec> =
             weights.iter().map(|t| Spec::new(t.name(), penalty, self.lambda)).collect();
         if let Some(group) = group {
             for (spec, tensor) in specs.iter_mut().zip(weights.iter()) {
-                let groups = groups_of(tensor, &layout)?;
+                let groups = grouped(tensor, &layout)?;
                 spec.group = Some(Group::new(group, self.group_lambda, groups));
             }
         }
@@ -153,13 +153,25 @@ impl Prox {
 
         progress.set_message(format!("step on {}", backend.name()));
         let mut rows: Vec<Row> = weights.iter().map(Row::before).collect();
+        let mut turned = weights
+            .iter()
+            .map(|tensor| if group.is_some() { turned(tensor) } else { Ok(None) })
+            .collect::<Result<Vec<_>>>()?;
+        let mut values: Vec<&mut [f32]> = weights
+            .iter_mut()
+            .zip(&mut turned)
+            .map(|(tensor, turned)| turned.as_deref_mut().unwrap_or(tensor.values_mut()))
+            .collect();
         if self.exact {
-            exact(&specs, &mut weights, gradients.as_deref(), self.lr)?;
+            exact(&specs, &mut values, gradients.as_deref(), self.lr)?;
         } else {
-            let found = step(&backend, &specs, &mut weights, gradients.as_deref(), hyper, self.verify)?;
+            let found = step(&backend, &specs, &mut values, gradients.as_deref(), hyper, self.verify)?;
             for (row, found) in rows.iter_mut().zip(found) {
                 (row.verified, row.mismatches) = (found.checked, found.mismatches);
             }
+        }
+        for (tensor, turned) in weights.iter_mut().zip(turned) {
+            turned.map_or(Ok(()), |values| tensor.set_row_major(&values))?;
         }
         for (tensor, row) in weights.iter_mut().zip(&mut rows) {
             tensor.round();
@@ -193,32 +205,25 @@ impl Prox {
     }
 }
 
-/// The groups of a tensor of the file.
-pub(super) fn groups_of(tensor: &Tensor, layout: &Layout) -> Result<Groups> {
-    let shape: Vec<u64> = tensor.shape().iter().map(|&n| n as u64).collect();
-    Groups::new(layout.clone(), &shape).map_err(|error| match error {
-        Error::Shape { name, got, expected, .. } => Error::Shape {
-            place: format!("tensor {:?} with --groups {layout}", tensor.name()),
-            name,
-            got,
-            expected: format!("{expected}; --select names the tensors to be taken"),
-        },
-        other => other,
+/// The values in row-major order, which groups are counted in, where the file has them in another.
+fn turned(tensor: &Tensor) -> Result<Option<Vec<f32>>> {
+    Ok(match tensor.row_major()? {
+        Cow::Owned(values) => Some(values),
+        Cow::Borrowed(_) => None,
     })
 }
 
 /// The exact prox of the sum of both penalties, in place, on all cores.
 fn exact(
     specs: &[Spec],
-    weights: &mut Tensors,
+    weights: &mut [&mut [f32]],
     gradients: Option<&[Cow<'_, [f32]>]>,
     rate: f64,
 ) -> Result<()> {
-    for (k, (tensor, spec)) in weights.iter_mut().zip(specs).enumerate() {
+    for (k, (values, spec)) in weights.iter_mut().zip(specs).enumerate() {
         let Some(group) = &spec.group else { continue };
         let prox = spec.penalty.prox(rate, spec.lambda)?;
         let gradient = gradients.map(|g| &*g[k]);
-        let values = tensor.values();
         let point = |i: usize| f64::from(values[i]) - gradient.map_or(0.0, |g| rate * f64::from(g[i]));
         let results: Result<Vec<(u64, Vec<f64>)>> = (0..group.groups.count())
             .into_par_iter()
@@ -230,7 +235,11 @@ fn exact(
             .collect();
         for (g, y) in results? {
             for (i, y) in group.groups.members(g).zip(y) {
-                tensor.values_mut()[i] = y as f32;
+                // what is too small for f32 is +0.0 as well
+                values[i] = match y as f32 {
+                    0.0 => 0.0,
+                    y => y,
+                };
             }
         }
     }
@@ -251,22 +260,21 @@ impl From<Check> for Verify {
 fn step(
     backend: &Backend,
     specs: &[Spec],
-    weights: &mut Tensors,
+    weights: &mut [&mut [f32]],
     gradients: Option<&[Cow<'_, [f32]>]>,
     hyper: Hyper,
     check: Check,
 ) -> Result<Vec<TensorReport>> {
     let base = if gradients.is_some() { Base::Gradient } else { Base::Prox };
-    let before: Vec<&[f32]> = weights.iter().map(Tensor::values).collect();
+    let before: Vec<&[f32]> = weights.iter().map(|values| &**values).collect();
     let mut schedule = HostSchedule::new(backend, specs, &before, base, check.into())?;
     let gradients: Vec<&[f32]> = gradients.unwrap_or_default().iter().map(|g| &**g).collect();
-    let mut after: Vec<&mut [f32]> = weights.iter_mut().map(Tensor::values_mut).collect();
-    schedule.step(hyper, &gradients, &mut after)?;
+    schedule.step(hyper, &gradients, weights)?;
     Ok(schedule.finish()?.tensors)
 }
 
-/// The gradient of each weight tensor, in the weights' order.
-fn matched<'a>(weights: &Tensors, gradients: &'a Tensors) -> Result<Vec<Cow<'a, [f32]>>> {
+/// The gradient of each weight tensor, its values in the order of the weights' file, or in row-major order.
+fn matched<'a>(weights: &Tensors, gradients: &'a Tensors, row_major: bool) -> Result<Vec<Cow<'a, [f32]>>> {
     let wrong = |name: &str, got: String, expected: &str| Error::Shape {
         place: format!("tensor {name:?}"),
         name: "gradient".into(),
@@ -296,7 +304,8 @@ fn matched<'a>(weights: &Tensors, gradients: &'a Tensors) -> Result<Vec<Cow<'a, 
             let gradient = of(weight).ok_or_else(|| {
                 wrong(weight.name(), "missing".into(), &format!("a tensor of shape {:?}", weight.shape()))
             })?;
-            gradient.values_like(weight)
+            let alike = gradient.values_like(weight)?;
+            if row_major { gradient.row_major() } else { Ok(alike) }
         })
         .collect()
 }

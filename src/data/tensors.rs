@@ -216,6 +216,25 @@ impl Tensor {
         self.values_like(&order)
     }
 
+    /// Takes values in row-major (C) order and keeps them in the file's.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where there are more or fewer than before.
+    pub fn set_row_major(&mut self, values: &[f32]) -> Result<()> {
+        use ndarray::{ArrayView, IxDyn};
+        let view = ArrayView::from_shape(IxDyn(&self.shape), values).map_err(|_| Error::Shape {
+            place: format!("tensor {:?}", self.name),
+            name: "number of values".into(),
+            got: values.len().to_string(),
+            expected: self.values.len().to_string(),
+        })?;
+        self.values = match self.fortran {
+            true => view.reversed_axes().iter().copied().collect(),
+            false => values.to_vec(),
+        };
+        Ok(())
+    }
+
     fn wrong_shape(&self, other: &Tensor) -> Error {
         Error::Shape {
             place: format!("tensor {:?}", self.name),
