@@ -161,7 +161,56 @@ const L1_L2: &str =
     "group/values/prox/none/l1-l2(alpha=0.6)/columns/shape=33x50/rate=1/lambda=0+1/offsets=0-0-0-0";
 const STRIDED: &str = "group/values/prox/none/lasso/columns/shape=33x50/rate=1/lambda=0+0.3/offsets=0-0-0-0";
 
-const GROUP_FAULTS: [GroupFault; 14] = [
+const BROKEN: &str =
+    "group/extremes/adam/l1/lasso/rows/shape=3x4097/rate=0.5/lambda=0.2+0.4/offsets=0-0-0-0/broken-weight";
+const SUMMED: &str =
+    "group/extremes/adam/l1/lasso/rows/shape=3x4097/rate=0.5/lambda=0.2+0.4/offsets=0-0-0-0/sum-overflows";
+const STATES: &str =
+    "group/extremes/adam/l1/lasso/rows/shape=3x4097/rate=0.5/lambda=0.2+0.4/offsets=0-0-0-0/broken-moment";
+
+const GROUP_FAULTS: [GroupFault; 19] = [
+    (
+        "a larger group that is not poisoned",
+        BROKEN,
+        |s| s.replace("state.bad = 1u;", "state.bad = 0u;"),
+        "index ",
+    ),
+    (
+        "a sum that overflows, in a larger group",
+        SUMMED,
+        |s| {
+            s.replace(
+                "whole.bad != 0u || (bitcast<u32>(whole.sum)",
+                "whole.bad != 0u || (0u * bitcast<u32>(whole.sum)",
+            )
+        },
+        "index ",
+    ),
+    (
+        "a sum that overflows",
+        HELD,
+        |s| {
+            replace(
+                s,
+                "whole.bad != 0u || (bitcast<u32>(whole.sum)",
+                "whole.bad != 0u || (0u * bitcast<u32>(whole.sum)",
+            )
+        },
+        "index ",
+    ),
+    (
+        "a state that is not poisoned",
+        STATES,
+        |s| s.replace("poisoned(second, bad)", "bitcast<vec4<u32>>(second)"),
+        "index ",
+    ),
+    (
+        // beside a large one, where they are far below its last digit
+        "small members lost",
+        HELD,
+        |s| replace(s, "let zero = (m == vec4(0.0))", "let zero = (m < vec4(1e-9))"),
+        "index ",
+    ),
     (
         "a group threshold 0.1 % too large",
         HELD,
@@ -261,7 +310,7 @@ fn every_fault_planted_in_a_kernel_of_groups_is_reported() {
     for one in support::software_adapters() {
         let (device, queue) = one.device();
         let run = |case: &str, edit| run_case(&device, &queue, case, edit);
-        for case in [HELD, TINY, SPLIT, EXCLUSIVE, L1_L2, STRIDED] {
+        for case in [HELD, TINY, SPLIT, EXCLUSIVE, L1_L2, STRIDED, BROKEN, SUMMED, STATES] {
             let sound = run(case, |source| source);
             assert_eq!((sound.mismatches, sound.first_mismatch), (0, None), "{}: {case}", one.label);
         }

@@ -25,15 +25,40 @@ struct Step {
     hyper: Hyper,
     leads: [u64; 4],
     one_buffer: bool,
-    /// Whether some groups hold a NaN or an infinity.
-    nonfinite: bool,
+    content: Content,
 }
+
+/// What the groups hold.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Content {
+    /// Every kind in turn, from another one on in each case of few groups; ordinary members where there are fewer than three.
+    Kinds,
+    /// Finite kinds alone.
+    Finite,
+    /// One kind in every other group, ordinary members in the rest.
+    Only(u64),
+}
+
+/// How many kinds of groups there are; see [`Step::elements`].
+const KINDS: u64 = 22;
+
+/// The kinds that are not finite, or close to that, and their names.
+const EXTREMES: [(u64, &str); 7] = [
+    (13, "broken-weight"),
+    (16, "broken-gradient"),
+    (17, "broken-momentum"),
+    (18, "broken-moment"),
+    (19, "update-overflows"),
+    (20, "sum-overflows"),
+    (21, "sum-fits"),
+];
 
 /// Every case.
 pub(super) fn all() -> Vec<Box<dyn Case>> {
     let mut all = values();
     all.extend(pairs());
     all.extend(layouts());
+    all.extend(extremes());
     all.extend(millions());
     all.into_iter().map(|case| Box::new(case) as Box<dyn Case>).collect()
 }
@@ -62,7 +87,17 @@ fn case(
         offsets.join("-")
     );
     let group = Group::new(group, weight, groups);
-    Some(Step { name, base, penalty, lambda, group, hyper, leads, one_buffer: false, nonfinite: true })
+    Some(Step {
+        name,
+        base,
+        penalty,
+        lambda,
+        group,
+        hyper,
+        leads,
+        one_buffer: false,
+        content: Content::Kinds,
+    })
 }
 
 /// The group penalties by themselves over the range of t.
@@ -202,6 +237,41 @@ fn layouts() -> Vec<Step> {
     all
 }
 
+/// Members that are not finite, and sums that are not, in the last part of groups that no workgroup holds, beside groups
+/// that are sound; for every stage: measured once and searched for, with every state and without.
+fn extremes() -> Vec<Step> {
+    let adam = Base::all().into_iter().find(|b| b.states() == 2).unwrap_or(Base::Gradient);
+    let steps: [(Base, GroupPenalty); 4] = [
+        (adam, Lasso::default().into()),
+        (Base::Gradient, crate::penalty::group::Exclusive.into()),
+        (Base::HeavyBall { momentum: 0.9 }, crate::penalty::group::Cges::default().into()),
+        (Base::Prox, crate::penalty::group::L1L2 { alpha: 0.6 }.into()),
+    ];
+    let shapes = [
+        (Layout::Rows, vec![3, 4097]),
+        (Layout::Rows, vec![4, 40_000]),
+        (Layout::Columns, vec![4100, 3]),
+        (Layout::Columns, vec![9000, 33]),
+        (Layout::Channels, vec![41, 3, 11, 11]),
+        (Layout::Whole, vec![40_000]),
+    ];
+    let mut all = Vec::new();
+    for (base, group) in steps {
+        for (layout, shape) in &shapes {
+            for (kind, name) in EXTREMES {
+                let l1: (Penalty, f64) = (L1.into(), 0.2);
+                let made = case("extremes", base, l1, (group, 0.4), 0.5, layout.clone(), shape, [0; 4]);
+                all.extend(made.map(|one| Step {
+                    name: format!("{}/{name}", one.name),
+                    content: Content::Only(kind),
+                    ..one
+                }));
+            }
+        }
+    }
+    all
+}
+
 /// Ten million groups of one element, and one group of ten million.
 fn millions() -> Vec<Step> {
     const MANY: u64 = 10_000_000;
@@ -210,12 +280,17 @@ fn millions() -> Vec<Step> {
     let lasso: GroupPenalty = Lasso::default().into();
     for (layout, shape, weight) in [(Layout::Blocks(1), [MANY], 0.8), (Layout::Whole, [MANY], 900.0)] {
         let one = case("millions", Base::Prox, none, (lasso, weight), 1.0, layout, &shape, [0; 4]);
-        all.extend(one.map(|one| Step { nonfinite: false, ..one }));
+        all.extend(one.map(|one| Step { content: Content::Finite, ..one }));
     }
     let exclusive: GroupPenalty = crate::penalty::group::Exclusive.into();
     let one = case("millions", Base::Prox, none, (exclusive, 1e-6), 1.0, Layout::Whole, &[MANY], [0; 4]);
-    all.extend(one.map(|one| Step { nonfinite: false, ..one }));
+    all.extend(one.map(|one| Step { content: Content::Finite, ..one }));
     all
+}
+
+/// What is not finite.
+fn broken(k: u64) -> f32 {
+    [f32::NAN, f32::INFINITY, f32::NEG_INFINITY][(k % 3) as usize]
 }
 
 /// A magnitude of ordinary size, of either sign.
@@ -226,7 +301,8 @@ fn ordinary(rng: &mut impl Rng) -> f64 {
 
 impl Step {
     /// Weights, gradients and states. Groups are of all kinds in turn: ordinary ones, zeros, one member that is not zero,
-    /// ties, norms and largest members round the thresholds, huge and tiny members, and such that are not finite.
+    /// ties, norms and largest members round the thresholds, huge and tiny members, members, gradients and states that are
+    /// not finite, updates that overflow, and members whose sum does or nearly does.
     fn elements(&self) -> Vec<Element> {
         let mut rng = ChaCha8Rng::seed_from_u64(0x9409);
         let groups = &self.group.groups;
@@ -236,7 +312,15 @@ impl Step {
             let n = groups.size(g) as f64;
             let t = rate * self.group.lambda * f64::from(self.group.weight(g));
             let soft = rate * self.lambda;
-            let kind = if groups.count() < 3 { rng.random_range(0..2) * 9 } else { g % 16 };
+            let kind = match self.content {
+                Content::Only(kind) if g.is_multiple_of(2) => kind,
+                Content::Only(_) => 0,
+                _ if groups.count() < 3 => 0,
+                // a few groups see a few kinds: others in each case
+                _ if groups.count() < KINDS => (g + groups.size(g)) % KINDS,
+                _ => g % KINDS,
+            };
+            let turn = g / KINDS;
             let direction = |rng: &mut ChaCha8Rng| ordinary(rng);
             let spread = (n / 3.0).sqrt().max(0.5);
             let value = |rng: &mut ChaCha8Rng, k: usize| match kind {
@@ -250,7 +334,8 @@ impl Step {
                 }
                 // ties, above the thresholds and between them
                 3 => {
-                    (if g % 32 < 16 { 1.5 } else { 0.9 * t }) * (if k.is_multiple_of(2) { 1.0 } else { -1.0 })
+                    (if turn.is_multiple_of(2) { 1.5 } else { 0.9 * t })
+                        * (if k.is_multiple_of(2) { 1.0 } else { -1.0 })
                 }
                 // norms about t
                 4 => direction(rng) * t / spread,
@@ -265,6 +350,9 @@ impl Step {
                 15 => 2f64.powi(-48) * ordinary(rng),
                 11 => 10f64.powf(rng.random_range(-12.0..3.0)),
                 12 => soft + 1e-4 * ordinary(rng),
+                // four of them are beyond f32, three are not
+                20 if k < 4 => 1e38,
+                21 if k < 3 => -1e38,
                 _ => ordinary(rng),
             };
             let tiny = matches!(kind, 1 | 2 | 3 | 10 | 15);
@@ -275,11 +363,15 @@ impl Step {
                 let v = rng.random_range(1e-4f32..1.0);
                 all[i] = Element { w, g, m, v, ..Element::default() };
             }
-            if self.nonfinite && kind == 13 {
-                let last = groups.members(g).last();
-                if let Some(i) = last {
-                    all[i].w = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY][(g / 16 % 3) as usize];
-                }
+            let last = groups.members(g).last().filter(|_| self.content != Content::Finite);
+            let Some(e) = last.map(|i| &mut all[i]) else { continue };
+            match kind {
+                13 => e.w = broken(turn),
+                16 => e.g = broken(turn),
+                17 => e.m = broken(turn),
+                18 => e.v = [-1.0, f32::NAN][(turn % 2) as usize],
+                19 => *e = Element { w: 3e38, g: -3e38, ..*e },
+                _ => {}
             }
         }
         all
@@ -346,7 +438,7 @@ impl Case for Step {
                     )
                 });
             }
-            if alone && was.iter().all(|e| e.w.is_finite()) {
+            if alone && was.iter().chain(&is).all(|e| e.w.is_finite()) {
                 outcome.demand(reference.optimal(g, &was, &is), || {
                     format!("group {g}: the objective is above its minimum")
                 });

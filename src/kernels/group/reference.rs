@@ -1,9 +1,9 @@
 //! The float64 twin of the step with groups.
 
 use super::Row;
-use crate::accuracy::{FLUSH, ulp};
+use crate::accuracy::{FLUSH, RELATIVE, ulp};
 use crate::kernels::Judgement;
-use crate::kernels::step::reference::f32_of;
+use crate::kernels::step::reference::{Moved, f32_of};
 use crate::kernels::step::{self, Base, Element, Hyper};
 use crate::penalty::{Group, Penalty, Shrink, interval};
 
@@ -63,8 +63,17 @@ impl Reference {
         self.t * f64::from(self.group.weight(g))
     }
 
-    /// The step on the CPU of group `g`, whose members `before` holds in order. Returns how many of them are not finite
+    /// The threshold of the kernel's first measurement of group `g`.
+    fn first_of(&self, g: u64) -> f64 {
+        let [_, first, ..] = self.group.penalty.rule().constants(self.t);
+        f32_of(first.min(f64::from(f32::MAX))) * f64::from(self.group.weight(g))
+    }
+
+    /// The step on the CPU of group `g`, whose members it is given in order. Returns how many of them are not finite
     /// afterwards: all or none.
+    ///
+    /// A member that is not finite makes the group NaN, and so does, for every t, a sum of magnitudes (for l1-l2 of what they
+    /// are above t) beyond the range of f32: the kernel takes it whether the operator needs it or not.
     pub fn step(&self, g: u64, members: &mut [Element]) -> u32 {
         let mut points = Vec::with_capacity(members.len());
         let mut finite = true;
@@ -74,7 +83,9 @@ impl Reference {
             points.push(f64::from(after.w));
             *e = after;
         }
-        if !finite {
+        let first = self.first_of(g);
+        let sum: f64 = points.iter().map(|x| (x.abs() - first).max(0.0)).sum();
+        if !finite || sum > f64::from(f32::MAX) {
             members.iter_mut().for_each(|e| e.w = f32::from_bits(QUIET_NAN));
             return members.len() as u32;
         }
@@ -90,29 +101,45 @@ impl Reference {
     ///
     /// Each member's point and elementwise prox are known to within an interval; the group penalty says how far its
     /// operator may move the result then; and its own arithmetic may miss by (16 + D/32) ULP of the largest member, D
-    /// being the longest chain of additions, and by what a device loses that flushes subnormal numbers.
+    /// being the longest chain of additions, and by what a device loses that flushes subnormal numbers. Where the operator
+    /// is a factor alone, it is as many ULP of each member itself. States are those of the base step, whatever the group
+    /// becomes.
     #[must_use]
     pub fn judge(&self, g: u64, before: &[Element], after: &[Element]) -> Vec<Judgement> {
         let verdict = |ok, expected| Judgement { ok, in_band: false, ulps: 0.0, expected, bound: 0.0 };
-        let all = |ok: &dyn Fn(&Element) -> bool| {
-            after.iter().map(|e| verdict(ok(e), f64::NAN)).collect::<Vec<_>>()
-        };
-        let poisoned = |e: &Element| e.w.to_bits() == QUIET_NAN;
-        if before.iter().any(|e| !self.step.readable(*e)) {
-            return all(&poisoned);
-        }
         let moved: Vec<_> = before.iter().map(|e| self.step.advance(*e)).collect();
+        let poisoned = |e: &Element| e.w.to_bits() == QUIET_NAN;
+        let all_poisoned = || {
+            let of = |k: usize| {
+                verdict(poisoned(&after[k]) && self.states_hold(before[k], &moved[k], after[k]), f64::NAN)
+            };
+            (0..after.len()).map(of).collect::<Vec<_>>()
+        };
+        if before.iter().any(|e| !self.step.readable(*e)) {
+            return all_poisoned();
+        }
         let mut fits = moved.iter().flat_map(|m| self.step.fits(m));
         if fits.clone().any(|fit| fit == Some(false)) {
-            return all(&poisoned);
+            return all_poisoned();
         }
         let mut undecided = fits.any(|fit| fit.is_none());
         let ranges: Vec<(f64, f64)> = moved.iter().map(|m| interval(self.step.prox(), m.point)).collect();
-        let sum: f64 = ranges.iter().map(|r| r.0.abs().max(r.1.abs())).sum();
-        // sums beyond the range of f32 make the group NaN
-        undecided |= sum > 0.25 * f64::from(f32::MAX);
+        // each addition, the threshold and its distance from a member may miss by 2^-23
+        let rounding = (chain(before.len()) + 4.0) * RELATIVE;
+        let first = self.first_of(g);
+        let sum = |factor: f64, magnitude: &dyn Fn(&(f64, f64)) -> f64| {
+            let above = ranges.iter().map(|r| (magnitude(r) - first * factor).max(0.0));
+            above.sum::<f64>() / factor
+        };
+        let least = |r: &(f64, f64)| if r.0 * r.1 <= 0.0 { 0.0 } else { r.0.abs().min(r.1.abs()) };
+        let most = |r: &(f64, f64)| r.0.abs().max(r.1.abs());
+        let largest = f64::from(f32::MAX);
+        if sum(1.0 + rounding, &least) > largest {
+            return all_poisoned();
+        }
+        undecided |= sum(1.0 - rounding, &most) > largest;
         if undecided && after.iter().all(poisoned) {
-            return all(&poisoned);
+            return all_poisoned();
         }
         let z: Vec<f64> = ranges.iter().map(|r| 0.5 * (r.0 + r.1)).collect();
         let error: Vec<f64> = ranges.iter().map(|r| 0.5 * (r.1 - r.0)).collect();
@@ -126,11 +153,17 @@ impl Reference {
         } else {
             rule.range(t, &z, &error)
         };
-        let (rounding, flush) = match identity {
-            true => (0.0, 0.0),
-            false => (allowed_ulps(z.len()) * ulp(peak), flushed(z.len())),
+        let pure =
+            matches!(shrink, Shrink { before: 1.0, threshold: 0.0, only: None, .. }) && shrink.after != 0.0;
+        // the scale of a member's rounding, and what flushing may change; a factor hands on its norm's flush in proportion
+        let scale = |k: usize| if pure { z[k].abs() + error[k] } else { peak };
+        let flush = |k: usize| match identity {
+            true => 0.0,
+            false if pure && peak > 0.0 => 2.0 * FLUSH + flushed(z.len()) * scale(k) / peak,
+            false => flushed(z.len()),
         };
-        let slack = rounding + flush;
+        let rounding = |k: usize| if identity { 0.0 } else { allowed_ulps(z.len()) * ulp(scale(k)) };
+        let slack = |k: usize| rounding(k) + flush(k);
         let inflated: Vec<f64> = z.iter().zip(&error).map(|(z, e)| (z.abs() + e) * (1.0 + BAND)).collect();
         let gone = shrink.after == 0.0 && self.group.penalty.shrink(t, &inflated).after == 0.0;
         let certainly_zero = |k: usize| match shrink {
@@ -138,13 +171,13 @@ impl Reference {
             Shrink { only: Some(only), .. } => k != only && around[k].1 == 0.0,
             Shrink { before, threshold, .. } => {
                 let most = before * (z[k].abs() + error[k]);
-                around[k].1 == 0.0 && (most + 8.0 * slack < threshold || most == 0.0)
+                around[k].1 == 0.0 && (most + 8.0 * slack(k) < threshold || most == 0.0)
             }
         };
-        let states = self.base.states();
         (0..z.len())
             .map(|k| {
                 let got = after[k].w;
+                let (flush, slack) = (flush(k), slack(k));
                 let expected = shrink.apply(k, z[k]);
                 let (low, high) = around[k];
                 let magnitude = f64::from(got.abs());
@@ -157,16 +190,32 @@ impl Reference {
                     && zero_ok
                     && small_ok
                     && excess <= slack
-                    && moved[k].states_hold(states, after[k]);
+                    && self.states_hold(before[k], &moved[k], after[k]);
                 Judgement {
                     ok,
                     in_band: low <= slack && high > slack && (low == 0.0),
-                    ulps: (excess - flush).max(0.0) / ulp(peak),
+                    ulps: (excess - flush).max(0.0) / ulp(scale(k)),
                     expected,
                     bound: slack + 0.5 * (high - low),
                 }
             })
             .collect()
+    }
+
+    /// Whether a member's states are those of the base step: NaN where one of its own inputs or of these states is not
+    /// finite. A point that overflows leaves finite states behind in a kernel; they are NaN in [`Reference::step`].
+    fn states_hold(&self, before: Element, moved: &Moved, after: Element) -> bool {
+        let states = self.base.states();
+        let lost = [after.m, after.v][..states].iter().all(|x| x.to_bits() == QUIET_NAN);
+        if states == 0 || !self.step.readable(before) {
+            return lost;
+        }
+        let mut fits = self.step.fits(moved);
+        let point = fits.next().flatten();
+        match (fits.clone().any(|fit| fit == Some(false)), fits.any(|fit| fit.is_none())) {
+            (true, _) => lost,
+            (false, open) => moved.states_hold(states, after) || (lost && (open || point != Some(true))),
+        }
     }
 
     /// Whether the objective at what the kernel returned is the least one, to within 1e-6 |x|^2 / 2: for steps without a
@@ -217,6 +266,7 @@ pub(crate) fn allowed_ulps(members: usize) -> f64 {
 
 /// The longest chain of additions in a sum over `members`.
 fn chain(members: usize) -> f64 {
-    // sixteen words of an invocation and the tree of a workgroup; beyond, chunks of 64 words and their sum
-    if members <= 4096 { 24.0 } else { 72.0 + (members as f64 / 16384.0 / 256.0).ceil() + 8.0 }
+    // sixteen of an invocation and the tree of a workgroup; beyond, 64 of an invocation, the tree, and the same for the parts,
+    // which have 512 members or a little less in columns and more elsewhere
+    if members <= 4096 { 24.0 } else { 80.0 + (members as f64 / 500.0 / 256.0).ceil() }
 }
