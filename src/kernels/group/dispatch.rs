@@ -51,7 +51,7 @@ impl Dispatches {
         rows: wgpu::BufferBinding<'_>,
         status: &wgpu::Buffer,
     ) -> Result<Self> {
-        if matches!(base, Base::AdamMetric(_)) {
+        if matches!(base, Base::AdamMetric(_)) && !jobs.is_empty() {
             return Err(Error::Unsupported {
                 place: super::ROOM.name.into(),
                 what: format!("groups after {}", base.name()),
