@@ -32,8 +32,8 @@ fn next(k: GroupConstants, weight: f32, m: Measure, s: Search) -> Search {
     let slope = f32(m.count) * after + pull * spread * spread;
     var threshold = s.threshold - residual / (1.0 + exclusive * slope);
     if !(threshold > low && threshold < high) {
-        // halves first: the sum of two thresholds may overflow
-        threshold = 0.5 * low + 0.5 * high;
+        // not half the sum, which may overflow
+        threshold = low + 0.5 * (high - low);
     }
     let done = abs(threshold - s.threshold) <= 2.4e-7 * threshold || high - low <= 2.4e-7 * high;
     // what was measured last is used: so the threshold stays where it was measured
