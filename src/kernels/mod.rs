@@ -11,6 +11,8 @@ pub mod solver;
 pub mod step;
 mod tiles;
 mod timed;
+#[cfg(test)]
+mod wgsl;
 
 pub use pipelines::Kernels;
 

@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Kernels;
-use super::step::{LANES, WORKGROUP, Width};
+use super::step::{LANES, WORKGROUP, Width, within_binding};
 use crate::error::{Error, Result};
 use crate::gpu::{self, Pipeline, View};
 use crate::penalty::{Group, Groups, Layout};
@@ -217,7 +217,7 @@ pub(crate) fn check(tensor: usize, groups: Option<&Groups>, views: &[View], want
         return wrong(format!("length of view {k}"), view.length, length);
     }
     let Some(groups) = groups else { return Ok(()) };
-    let needed = (0..groups.count()).map(|g| groups.size(g)).max().unwrap_or(0);
+    let needed = groups.largest();
     let limit = u64::from(u32::MAX);
     if needed > limit {
         let place = format!("tensor {tensor}, groups {}", groups.layout());
@@ -428,6 +428,12 @@ pub(crate) fn tile(piece: &Piece, row: usize, tensor: usize) -> Tile {
         unused0: 0,
         unused1: 0,
     }
+}
+
+/// What large groups are measured into.
+pub(crate) fn scratch(device: &wgpu::Device, place: &str, bytes: u64) -> Result<wgpu::Buffer> {
+    within_binding(place, bytes, &device.limits())?;
+    gpu::buffer(device, place, bytes, wgpu::BufferUsages::STORAGE, false)
 }
 
 /// One dispatch.

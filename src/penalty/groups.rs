@@ -186,6 +186,16 @@ impl Groups {
         }
     }
 
+    /// Elements of the largest group; 0 without groups.
+    #[must_use]
+    pub fn largest(&self) -> u64 {
+        match &self.layout {
+            Layout::Ragged(offsets) => offsets.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0),
+            // only the last block may be shorter
+            _ => self.size(0),
+        }
+    }
+
     /// The user's weight of group `g`; 1 without weights or group.
     #[must_use]
     pub fn weight(&self, g: u64) -> f32 {
@@ -247,9 +257,11 @@ mod tests {
             let mut seen = [0; 120];
             for g in 0..groups.count() {
                 assert_eq!(groups.members(g).count() as u64, groups.size(g));
+                assert!(groups.size(g) <= groups.largest());
                 groups.members(g).for_each(|k| seen[k] += 1);
             }
             assert_eq!(seen, [1; 120], "{layout}");
+            assert!((0..groups.count()).any(|g| groups.size(g) == groups.largest()), "{layout}");
         }
         for layout in [Layout::Rows, Layout::Whole, Layout::Blocks(3)] {
             assert_eq!(Groups::new(layout, &[0, 5]).unwrap().length(), 0);

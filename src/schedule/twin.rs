@@ -20,7 +20,7 @@ pub(super) enum Twin {
     /// Groups, by their operator.
     Group(group::Reference),
     /// By one of the other solvers, with groups or without.
-    Solver(solver::Reference, Option<Group>),
+    Solver(solver::Reference),
 }
 
 impl Twin {
@@ -35,10 +35,8 @@ impl Twin {
                 Twin::Group(group::Reference::new(base, penalty, lambda, group, rate_scale, hyper))
             }
             (group, solver) => {
-                let group = group.clone();
-                let twin =
-                    solver::Reference::new(solver, base, penalty, lambda, group.as_ref(), rate_scale, hyper);
-                Twin::Solver(twin, group)
+                let group = group.as_ref();
+                Twin::Solver(solver::Reference::new(solver, base, penalty, lambda, group, rate_scale, hyper))
             }
         }
     }
@@ -48,7 +46,7 @@ impl Twin {
         match self {
             Twin::Step(_) => None,
             Twin::Group(twin) => Some(twin.group()),
-            Twin::Solver(_, group) => group.as_ref(),
+            Twin::Solver(twin) => twin.group(),
         }
     }
 
@@ -64,7 +62,7 @@ impl Twin {
                     u32::from(!finite)
                 })
                 .sum(),
-            (Twin::Solver(twin, None), _) => {
+            (Twin::Solver(twin), None) => {
                 tensor.par_chunks_mut(CHUNK as usize).map(|members| twin.step(0, members)).sum()
             }
             (_, None) => 0,
@@ -77,7 +75,7 @@ impl Twin {
                                 group.groups.members(g).map(|k| tensor[k]).collect();
                             let bad = match self {
                                 Twin::Group(twin) => twin.step(g, &mut members),
-                                Twin::Solver(twin, _) => twin.step(g, &mut members),
+                                Twin::Solver(twin) => twin.step(g, &mut members),
                                 Twin::Step(_) => 0,
                             };
                             (g, members, bad)
@@ -127,7 +125,7 @@ impl Twin {
             let (before, after): (Vec<_>, Vec<_>) = places.iter().map(|&k| element(k)).unzip();
             let verdicts = match self {
                 Twin::Group(twin) => twin.judge(g, &before, &after),
-                Twin::Solver(twin, _) => twin.judge(g, &before, &after),
+                Twin::Solver(twin) => twin.judge(g, &before, &after),
                 Twin::Step(twin) => before.iter().zip(&after).map(|(b, a)| twin.judge(*b, *a)).collect(),
             };
             let got = after.iter().map(|e| e.w);

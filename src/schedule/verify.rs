@@ -176,8 +176,7 @@ impl Verification {
 fn allowed_ulps(spec: &Spec) -> f64 {
     match &spec.group {
         Some(group) if spec.solver == Solver::Proximal => {
-            let sizes = (0..group.groups.count()).map(|g| group.groups.size(g));
-            group::allowed_ulps(sizes.max().unwrap_or(0) as usize)
+            group::allowed_ulps(group.groups.largest() as usize)
         }
         _ => spec.penalty.rule().backward_ulps(),
     }

@@ -2,7 +2,7 @@
 
 use super::{Stage, Variant};
 use crate::error::{Error, Result};
-use crate::gpu::{self, View};
+use crate::gpu::View;
 use crate::kernels::Kernels;
 use crate::kernels::step::{Base, Width};
 use crate::kernels::tiles::{self, Bucket, Cut, Drafts, IN_REGISTERS, Slot, Tile};
@@ -69,21 +69,7 @@ impl Dispatches {
         let splits: u64 = cuts.iter().map(|(_, cut)| cut.splits.len() as u64).sum();
         let parts: u64 = cuts.iter().map(|(_, cut)| cut.count).sum();
         let bytes = 16 * (STATE * splits + PARTIAL * parts).max(1);
-        if bytes > limits.max_storage_buffer_binding_size {
-            return Err(Error::Limit {
-                place: "scratch of large groups".into(),
-                name: "max_storage_buffer_binding_size",
-                needed: bytes,
-                limit: limits.max_storage_buffer_binding_size,
-            });
-        }
-        let scratch = gpu::buffer(
-            kernels.device(),
-            "scratch of large groups",
-            bytes,
-            wgpu::BufferUsages::STORAGE,
-            false,
-        )?;
+        let scratch = tiles::scratch(kernels.device(), "scratch of large groups", bytes)?;
 
         let mut drafts = Drafts::new(super::ROOM.name, &limits);
         let (mut state, mut part) = (0, STATE * splits);

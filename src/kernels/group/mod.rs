@@ -222,41 +222,24 @@ fn variants() -> Vec<Variant> {
 mod tests {
     use super::*;
     use crate::kernels::tiles::Tile;
-    use wgpu::naga;
+    use crate::kernels::wgsl;
 
     #[test]
     fn every_variant_is_valid_and_its_structs_match_the_host() {
         for variant in variants() {
-            let source = variant.source();
-            let module = naga::front::wgsl::parse_str(&source)
-                .unwrap_or_else(|e| panic!("{}: {}", variant.name(), e.emit_to_string(&source)));
-            naga::valid::Validator::new(
-                naga::valid::ValidationFlags::all(),
-                naga::valid::Capabilities::default(),
-            )
-            .validate(&module)
-            .unwrap_or_else(|e| panic!("{}: {e:?}", variant.name()));
-            assert_eq!(module.entry_points[0].name, ROOM.name);
+            let module = wgsl::module(&variant.name(), &variant.source(), ROOM.name);
 
-            let members = |name: &str| {
-                let (_, ty) = module.types.iter().find(|(_, t)| t.name.as_deref() == Some(name)).unwrap();
-                let naga::TypeInner::Struct { members, span } = &ty.inner else { panic!("{name}") };
-                let names: Vec<_> = members.iter().map(|m| (m.name.clone().unwrap(), m.offset)).collect();
-                (names, *span)
-            };
-            let spaced = |names: &[&str]| -> Vec<(String, u32)> {
-                names.iter().zip(0..).map(|(n, k)| (n.to_string(), 4 * k)).collect()
-            };
+            let members = |name| wgsl::members(&module, name).unwrap();
             let constants = variant.group.rule().constant_names();
             assert_eq!(constants[..2], ["t", "first"]);
-            assert_eq!(members("GroupConstants"), (spaced(&constants), 32));
-            let row = [("base", 0), ("prox", 32), ("group", 64)].map(|(n, k)| (n.to_owned(), k)).to_vec();
+            assert_eq!(members("GroupConstants"), (wgsl::spaced(&constants, 4), 32));
+            let row = wgsl::spaced(&["base", "prox", "group"], 32);
             assert_eq!(members("Row"), (row, size_of::<Row>() as u32));
             let tile = [
                 "w", "g", "m", "v", "extra", "groups", "length", "inner", "jump", "apart", "lanes", "across",
                 "row", "tensor", "entry", "weight", "member", "state", "unused0", "unused1",
             ];
-            assert_eq!(members("Tile"), (spaced(&tile), size_of::<Tile>() as u32));
+            assert_eq!(members("Tile"), (wgsl::spaced(&tile, 4), size_of::<Tile>() as u32));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Norm, Stage, Variant};
 use crate::error::{Error, Result};
-use crate::gpu::{self, View};
+use crate::gpu::View;
 use crate::kernels::Kernels;
 use crate::kernels::step::{LANES, WORKGROUP, Width};
 use crate::kernels::tiles::{self, Bucket, Cut, Drafts, Grain, PART, Slot, Tile};
@@ -64,16 +64,7 @@ impl Dispatches {
             .collect();
         let parts: u64 = cuts.iter().map(|(_, cut)| cut.count).sum();
         let bytes = 16 * parts.max(1);
-        if bytes > limits.max_storage_buffer_binding_size {
-            return Err(Error::Limit {
-                place: "sums of parts of groups".into(),
-                name: "max_storage_buffer_binding_size",
-                needed: bytes,
-                limit: limits.max_storage_buffer_binding_size,
-            });
-        }
-        let usage = wgpu::BufferUsages::STORAGE;
-        let scratch = gpu::buffer(kernels.device(), "sums of parts of groups", bytes, usage, false)?;
+        let scratch = tiles::scratch(kernels.device(), "sums of parts of groups", bytes)?;
 
         let mut drafts = Drafts::new(super::ROOM.name, &limits);
         let mut base = 0;
@@ -137,7 +128,7 @@ impl Job {
             }
         }
         let count = self.groups.count();
-        let largest = (0..count).map(|g| self.groups.size(g)).max().unwrap_or(0);
+        let largest = self.groups.largest();
         for (name, needed) in [("number of groups", count), ("elements of one group", largest)] {
             let limit = u64::from(u32::MAX);
             if needed > limit {

@@ -38,6 +38,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use super::group::QUIET_NAN;
 use super::step::{WORKGROUP, Width};
 use super::tiles::Kernel;
 use super::{Kernels, Room};
@@ -140,9 +141,6 @@ impl FromStr for Norm {
     }
 }
 
-/// The norm of a group with a NaN.
-const QUIET_NAN: u32 = 0x7fc0_0000;
-
 /// What a kernel does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
@@ -242,21 +240,12 @@ fn variants() -> Vec<Variant> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wgpu::naga;
+    use crate::kernels::wgsl;
 
     #[test]
     fn every_variant_is_valid() {
         for variant in variants() {
-            let source = variant.source();
-            let module = naga::front::wgsl::parse_str(&source)
-                .unwrap_or_else(|e| panic!("{}: {}", variant.name(), e.emit_to_string(&source)));
-            naga::valid::Validator::new(
-                naga::valid::ValidationFlags::all(),
-                naga::valid::Capabilities::default(),
-            )
-            .validate(&module)
-            .unwrap_or_else(|e| panic!("{}: {e:?}", variant.name()));
-            assert_eq!(module.entry_points[0].name, ROOM.name);
+            wgsl::module(&variant.name(), &variant.source(), ROOM.name);
         }
     }
 

@@ -5,13 +5,10 @@ use std::cmp::Ordering;
 use rayon::prelude::*;
 
 use super::Norm;
-use crate::accuracy::{FLUSH, ulp};
+use crate::accuracy::{FLUSH, RELATIVE, ulp};
 use crate::kernels::tiles::PART;
 use crate::kernels::{Judgement, Outcome};
 use crate::penalty::Groups;
-
-/// Relative error of one f32 operation: WGSL lets it return either neighbour of the exact result.
-const ROUNDING: f64 = 1.0 / 8388608.0;
 
 /// The bits of infinity.
 const INFINITY: u32 = 0x7f80_0000;
@@ -29,7 +26,7 @@ impl Reference {
     /// The twin.
     #[must_use]
     pub fn new(norm: Norm, groups: &Groups) -> Self {
-        let largest = (0..groups.count()).map(|g| groups.size(g)).max().unwrap_or(0);
+        let largest = groups.largest();
         Reference { norm, groups: groups.clone(), chain: chain(groups, largest) }
     }
 
@@ -67,7 +64,7 @@ impl Reference {
             _ => self.chain + 2.0,
         };
         let low = if expected < FLUSH { 0.0 } else { flushed };
-        let slack = roundings * ROUNDING * expected;
+        let slack = roundings * RELATIVE * expected;
         let got = f64::from(f32::from_bits(word));
         let excess = (low - got).max(got - expected).max(0.0);
         match word.cmp(&INFINITY) {

@@ -2,7 +2,7 @@
 
 use super::{Row, Solver, Stage, Variant};
 use crate::error::{Error, Result};
-use crate::gpu::{self, View};
+use crate::gpu::View;
 use crate::kernels::Kernels;
 use crate::kernels::step::{Base, Width};
 use crate::kernels::tiles::{self, Bucket, Cut, Drafts, HELD, IN_REGISTERS, Slot, Tile};
@@ -63,17 +63,7 @@ impl Dispatches {
         let splits: u64 = cuts.iter().map(|(_, cut)| cut.splits.len() as u64).sum();
         let parts: u64 = cuts.iter().map(|(_, cut)| cut.count).sum();
         let bytes = 16 * (ROW * splits + PARTIAL * parts).max(ROW);
-        let largest = limits.max_storage_buffer_binding_size;
-        if bytes > largest {
-            return Err(Error::Limit {
-                place: "scratch of large groups".into(),
-                name: "max_storage_buffer_binding_size",
-                needed: bytes,
-                limit: largest,
-            });
-        }
-        let usage = wgpu::BufferUsages::STORAGE;
-        let scratch = gpu::buffer(kernels.device(), "scratch of large groups", bytes, usage, false)?;
+        let scratch = tiles::scratch(kernels.device(), "scratch of large groups", bytes)?;
 
         // what reads the tensors' rows, and what reads those of large groups
         let mut first = Drafts::new(super::ROOM.name, &limits);

@@ -302,29 +302,18 @@ fn variants() -> Vec<Variant> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wgpu::naga;
+    use crate::kernels::wgsl;
 
     #[test]
     fn every_variant_is_valid_and_its_structs_match_the_host() {
         for variant in variants() {
-            let source = variant.source();
-            let module = naga::front::wgsl::parse_str(&source)
-                .unwrap_or_else(|e| panic!("{}: {}", variant.name(), e.emit_to_string(&source)));
-            naga::valid::Validator::new(
-                naga::valid::ValidationFlags::all(),
-                naga::valid::Capabilities::default(),
-            )
-            .validate(&module)
-            .unwrap_or_else(|e| panic!("{}: {e:?}", variant.name()));
-            assert_eq!(module.entry_points[0].name, ROOM.name);
-            let Some((_, ty)) = module.types.iter().find(|(_, t)| t.name.as_deref() == Some("Row")) else {
+            let module = wgsl::module(&variant.name(), &variant.source(), ROOM.name);
+            let Some(row) = wgsl::members(&module, "Row") else {
                 assert!(matches!(variant.stage, Stage::Measure | Stage::Combine), "{}", variant.name());
                 continue;
             };
-            let naga::TypeInner::Struct { members, span } = &ty.inner else { panic!("Row is a struct") };
-            let members: Vec<_> = members.iter().map(|m| (m.name.clone().unwrap(), m.offset)).collect();
-            assert_eq!(members, [("base", 0), ("prox", 32), ("pull", 64)].map(|(n, k)| (n.to_owned(), k)));
-            assert_eq!((*span, 96), (size_of::<Row>() as u32, size_of::<Row>()));
+            assert_eq!(row, (wgsl::spaced(&["base", "prox", "pull"], 32), size_of::<Row>() as u32));
+            assert_eq!(row.1, 96);
         }
     }
 

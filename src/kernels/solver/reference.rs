@@ -64,6 +64,12 @@ impl Reference {
         Reference { solver, base, step, prox, group: group.cloned(), lambda, pull_beta }
     }
 
+    /// The twin's group, if there is one.
+    #[must_use]
+    pub fn group(&self) -> Option<&Group> {
+        self.group.as_ref()
+    }
+
     /// The constants for the kernel.
     #[must_use]
     pub fn row(&self) -> Row {

@@ -97,7 +97,7 @@ impl Dispatches {
 }
 
 /// Refuses what one binding cannot hold.
-fn within_binding(place: &str, needed: u64, limits: &wgpu::Limits) -> Result<()> {
+pub(in crate::kernels) fn within_binding(place: &str, needed: u64, limits: &wgpu::Limits) -> Result<()> {
     let limit = limits.max_storage_buffer_binding_size;
     if needed <= limit {
         return Ok(());

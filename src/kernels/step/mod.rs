@@ -31,6 +31,7 @@ mod dispatch;
 pub(in crate::kernels) mod reference;
 
 pub use base::{Adam, Base, Hyper};
+pub(in crate::kernels) use dispatch::within_binding;
 pub use dispatch::{Dispatches, Job};
 pub(crate) use reference::rounded;
 pub use reference::{Element, Reference};
@@ -211,37 +212,21 @@ pub fn variants() -> Vec<Variant> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wgpu::naga;
-
-    fn members(module: &naga::Module, name: &str) -> (Vec<(String, u32)>, u32) {
-        let (_, ty) = module.types.iter().find(|(_, t)| t.name.as_deref() == Some(name)).unwrap();
-        let naga::TypeInner::Struct { members, span } = &ty.inner else { panic!("{name} is a struct") };
-        (members.iter().map(|m| (m.name.clone().unwrap(), m.offset)).collect(), *span)
-    }
+    use crate::kernels::wgsl;
 
     #[test]
     fn every_variant_is_valid_and_its_structs_match_the_host() {
         for variant in variants() {
-            let source = variant.source();
-            let module = naga::front::wgsl::parse_str(&source)
-                .unwrap_or_else(|e| panic!("{}: {}", variant.name(), e.emit_to_string(&source)));
-            naga::valid::Validator::new(
-                naga::valid::ValidationFlags::all(),
-                naga::valid::Capabilities::default(),
-            )
-            .validate(&module)
-            .unwrap_or_else(|e| panic!("{}: {e:?}", variant.name()));
-            assert_eq!(module.entry_points[0].name, ROOM.name);
+            let module = wgsl::module(&variant.name(), &variant.source(), ROOM.name);
 
-            let spaced = |names: [&str; CONSTANTS]| {
-                names.iter().zip(0..).map(|(n, k)| (n.to_string(), 4 * k)).collect()
-            };
-            assert_eq!(members(&module, "Constants"), (spaced(variant.penalty.rule().constant_names()), 32));
-            assert_eq!(members(&module, "Base"), (spaced(variant.base.constant_names()), 32));
-            let tile = spaced(["w", "g", "m", "v", "length", "row", "tensor", "unused"]);
-            assert_eq!(members(&module, "Tile"), (tile, size_of::<Tile>() as u32));
-            let row = vec![("base".into(), 0), ("prox".into(), 32)];
-            assert_eq!(members(&module, "Row"), (row, size_of::<Row>() as u32));
+            let members = |name| wgsl::members(&module, name).unwrap();
+            let constants = wgsl::spaced(&variant.penalty.rule().constant_names(), 4);
+            assert_eq!(members("Constants"), (constants, 32));
+            assert_eq!(members("Base"), (wgsl::spaced(&variant.base.constant_names(), 4), 32));
+            let tile = wgsl::spaced(&["w", "g", "m", "v", "length", "row", "tensor", "unused"], 4);
+            assert_eq!(members("Tile"), (tile, size_of::<Tile>() as u32));
+            let row = wgsl::spaced(&["base", "prox"], 32);
+            assert_eq!(members("Row"), (row, size_of::<Row>() as u32));
         }
     }
 }
