@@ -22,6 +22,8 @@
 //! | [`penalty`] | the vocabulary: penalties, domains, text form, float64 prox. No GPU |
 //! | [`gpu`] | adapters, devices, pipelines, views, readback, timing. No penalties |
 //! | [`kernels`] | one room per kernel: WGSL, host structs, float64 reference, cases |
+//! | [`matrix`] | sparsity patterns. No GPU |
+//! | [`network`] | MAF-SRL: learned regularisers, unfolded into networks and trained |
 //! | [`schedule`] | many tensors in few dispatches; verification while training goes on |
 //! | [`validate`] | every case of every room, on one adapter |
 //! | [`compact`] | smaller networks: what exact zeros have cut off is removed |
@@ -46,6 +48,8 @@ pub mod data;
 mod error;
 pub mod gpu;
 pub mod kernels;
+pub mod matrix;
+pub mod network;
 pub mod penalty;
 pub mod schedule;
 mod text;

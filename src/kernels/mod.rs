@@ -3,10 +3,13 @@
 //! A room `<name>` is the folder `kernels/<name>/` (`mod.rs`, `reference.rs`, `cases.rs`, `bench.rs`) and the
 //! shader `shaders/<name>.wgsl`, whose entry point is `<name>`.
 
+mod batch;
 mod fixture;
 pub mod group;
+mod matrix;
 pub mod norms;
 mod pipelines;
+mod places;
 pub mod solver;
 pub mod step;
 mod tiles;
@@ -14,7 +17,10 @@ mod timed;
 #[cfg(test)]
 mod wgsl;
 
+pub use batch::{Batch, Order};
+pub use matrix::{Format, Matrix};
 pub use pipelines::Kernels;
+pub use places::{HEAD, Learned, Places};
 
 use crate::error::Result;
 

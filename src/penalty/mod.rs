@@ -14,6 +14,7 @@
 //! (`shaders/penalty/<name>.wgsl`: the kernel's `prox`) and one line in the register below.
 
 mod accept;
+mod activation;
 mod domain;
 pub mod group;
 mod groups;
@@ -23,6 +24,7 @@ mod text;
 
 pub(crate) use accept::interval;
 pub use accept::{Verdict, accept};
+pub use activation::{Activation, Partials};
 pub use domain::{Domain, Parameter, WEIGHT};
 pub use group::{Group, GroupPenalty, Shrink, exact};
 pub use groups::{Groups, Layout};

@@ -1,0 +1,55 @@
+//! Batches: m vectors of n components each, in a view, in either order.
+
+use crate::error::{Error, Result};
+use crate::gpu::View;
+
+/// Which numbers of a batch are neighbours in memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Order {
+    /// The m first components, then the m second ones: an n x m matrix, row by row.
+    #[default]
+    Components,
+    /// The n components of the first vector, then those of the second: a batch of samples, as frameworks keep it.
+    Samples,
+}
+
+/// `vectors` vectors of `components` components each in a view of exactly as many elements.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch {
+    /// The numbers.
+    pub view: View,
+    /// n: components of a vector.
+    pub components: u32,
+    /// m: how many vectors.
+    pub vectors: u32,
+    /// How they lie in memory.
+    pub order: Order,
+}
+
+impl Batch {
+    /// Components of `view`, whose length is that of the batch; `name` is used in messages.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where the view's length is not components * vectors.
+    pub fn new(name: &str, view: View, components: u32, vectors: u32, order: Order) -> Result<Self> {
+        let expected = u64::from(components) * u64::from(vectors);
+        if view.length() != expected {
+            return Err(Error::Shape {
+                place: name.into(),
+                name: "length".into(),
+                got: view.length().to_string(),
+                expected: format!("{components} components times {vectors} vectors = {expected}"),
+            });
+        }
+        Ok(Batch { view, components, vectors, order })
+    }
+
+    /// The distance between neighbouring components of a vector, in elements, and between neighbouring vectors.
+    #[must_use]
+    pub fn strides(&self) -> (u32, u32) {
+        match self.order {
+            Order::Components => (self.vectors, 1),
+            Order::Samples => (1, self.components),
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Where the learned numbers of a layer lie in a vector of f32, on the device as on the host.
+
+use std::ops::Range;
+
+use crate::error::{Error, Result};
+use crate::gpu::View;
+
+/// Numbers before the components: L, eta1, eta2, delta1, delta2, and three that stay 0.
+pub const HEAD: u32 = 8;
+
+/// The places of the parameters of a layer with n components and `nonzeros` entries of Â: head, q, b, then the values of Â
+/// row by row in the pattern's order. A gradient has the same places, and so have the moments of an optimiser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Places {
+    /// n.
+    pub components: u32,
+    /// Entries of Â.
+    pub nonzeros: u32,
+}
+
+impl Places {
+    /// L: the step size of a layer is 1/L.
+    pub const L: usize = 0;
+    /// The activation's inner slope.
+    pub const ETA1: usize = 1;
+    /// The activation's outer slope.
+    pub const ETA2: usize = 2;
+    /// The activation's first knee.
+    pub const DELTA1: usize = 3;
+    /// The activation's second knee.
+    pub const DELTA2: usize = 4;
+
+    /// The scales q.
+    #[must_use]
+    pub fn q(self) -> Range<usize> {
+        let start = HEAD as usize;
+        start..start + self.components as usize
+    }
+
+    /// The offsets b.
+    #[must_use]
+    pub fn b(self) -> Range<usize> {
+        let start = self.q().end;
+        start..start + self.components as usize
+    }
+
+    /// The values of Â.
+    #[must_use]
+    pub fn values(self) -> Range<usize> {
+        let start = self.b().end;
+        start..start + self.nonzeros as usize
+    }
+
+    /// Numbers from one layer to the next: a multiple of four.
+    #[must_use]
+    pub fn length(self) -> u32 {
+        (self.values().end as u32).next_multiple_of(4)
+    }
+}
+
+/// The learned numbers of one layer or several on the device: layer k starts k * [`Places::length`] elements in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Learned {
+    /// The numbers.
+    pub view: View,
+    /// Where they lie within a layer.
+    pub places: Places,
+    /// How many layers.
+    pub layers: u32,
+}
+
+impl Learned {
+    /// `layers` layers in `view`; `name` is used in messages.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where the view's length is not that of the layers.
+    pub fn new(name: &str, view: View, places: Places, layers: u32) -> Result<Self> {
+        let expected = u64::from(places.length()) * u64::from(layers);
+        if view.length() != expected {
+            return Err(Error::Shape {
+                place: name.into(),
+                name: "length".into(),
+                got: view.length().to_string(),
+                expected: format!("{layers} layers of {} numbers = {expected}", places.length()),
+            });
+        }
+        Ok(Learned { view, places, layers })
+    }
+}

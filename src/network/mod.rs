@@ -1,0 +1,15 @@
+//! MAF-SRL: a learned, nonseparable sparse regulariser as a layer, unfolded into a network and trained.
+//!
+//! A layer takes a gradient step on a data term phi and then the proximal operator of a learned regulariser:
+//!
+//! ```text
+//! y = Âᵀ [ xi(diag(q) Â (x - grad phi(x) / L)) - b ]
+//! ```
+//!
+//! Â is square with a fixed sparsity pattern, xi the piecewise linear [`Activation`](crate::penalty::Activation).
+//! Source: MAF-SRL, eq. (17) and (27), as corrected in this documentation.
+
+mod parameters;
+pub mod reference;
+
+pub use parameters::{Floors, Parameters};

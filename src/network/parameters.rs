@@ -1,0 +1,218 @@
+//! The learned numbers of one layer, in float64.
+
+use std::sync::Arc;
+
+use crate::error::{Error, Result, require};
+use crate::kernels::Places;
+use crate::matrix::Pattern;
+use crate::penalty::Activation;
+
+/// The parameters of a layer: Â on its pattern, the scales q, the offsets b, the activation, and L.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameters {
+    /// Which entries of Â may be nonzero; square.
+    pub pattern: Arc<Pattern>,
+    /// The entries of Â in the pattern's order.
+    pub values: Vec<f64>,
+    /// q, positive: the component i of Âx is multiplied by q_i before the activation.
+    pub q: Vec<f64>,
+    /// b, subtracted after the activation. Zero by default: with any other b the layer maps 0 to -Âᵀb, no output is
+    /// exactly zero, and G is negative somewhere.
+    pub b: Vec<f64>,
+    /// The activation.
+    pub activation: Activation,
+    /// L: the layer's step size is 1/L. Positive.
+    pub l: f64,
+}
+
+/// The smallest values that slopes, scales and L may take: what projections keep to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Floors {
+    /// For eta1, eta2 and q.
+    pub epsilon: f64,
+    /// For L.
+    pub l: f64,
+}
+
+impl Default for Floors {
+    fn default() -> Self {
+        Floors { epsilon: 1e-3, l: 0.6 }
+    }
+}
+
+impl Parameters {
+    /// Â = I on the pattern, q = 1, b = 0.
+    ///
+    /// # Errors
+    /// As [`Parameters::check`].
+    pub fn identity(pattern: Arc<Pattern>, activation: Activation, l: f64) -> Result<Self> {
+        let n = pattern.rows() as usize;
+        let values = pattern.entries().map(|(i, j)| f64::from(u8::from(i == j))).collect();
+        let made = Parameters { pattern, values, q: vec![1.0; n], b: vec![0.0; n], activation, l };
+        made.check("parameters")?;
+        Ok(made)
+    }
+
+    /// n.
+    #[must_use]
+    pub fn components(&self) -> u32 {
+        self.pattern.rows()
+    }
+
+    /// Where the numbers lie in a vector of f32.
+    #[must_use]
+    pub fn places(&self) -> Places {
+        Places { components: self.components(), nonzeros: self.pattern.nonzeros() }
+    }
+
+    /// Checks shapes and domains: a square pattern with its diagonal, finite values and b, q and L in [1e-6, 1e6], the
+    /// activation as [`Activation::check`].
+    ///
+    /// # Errors
+    /// [`Error::Shape`], [`Error::Domain`] or [`Error::Unsupported`], naming `place`.
+    pub fn check(&self, place: &str) -> Result<()> {
+        let n = self.components() as usize;
+        let lengths = [
+            ("columns of the pattern", self.pattern.columns() as usize, n),
+            ("number of values", self.values.len(), self.pattern.nonzeros() as usize),
+            ("length of q", self.q.len(), n),
+            ("length of b", self.b.len(), n),
+        ];
+        for (name, got, expected) in lengths {
+            if got != expected {
+                return Err(Error::Shape {
+                    place: place.into(),
+                    name: name.into(),
+                    got: got.to_string(),
+                    expected: expected.to_string(),
+                });
+            }
+        }
+        if !self.pattern.has_diagonal() {
+            return Err(Error::Unsupported {
+                place: place.into(),
+                what: "a pattern of Â without its whole diagonal".into(),
+                allowed: "patterns that hold the diagonal; others are often singular".into(),
+            });
+        }
+        let (largest, positive) = (f64::from(f32::MAX), "[1e-6, 1e6]");
+        for (name, numbers) in [("Â", &self.values), ("b", &self.b)] {
+            for (k, &x) in numbers.iter().enumerate() {
+                let allowed = x.abs() <= largest;
+                require(allowed, place, &format!("{name}[{k}]"), x, "the finite numbers of f32")?;
+            }
+        }
+        for (k, &q) in self.q.iter().enumerate() {
+            require((1e-6..=1e6).contains(&q), place, &format!("q[{k}]"), q, positive)?;
+        }
+        require((1e-6..=1e6).contains(&self.l), place, "L", self.l, positive)?;
+        self.activation.check(place)
+    }
+
+    /// The numbers as f32, at their [`Places`].
+    #[must_use]
+    pub fn packed(&self) -> Vec<f32> {
+        let places = self.places();
+        let mut all = vec![0.0; places.length() as usize];
+        let Activation { eta1, eta2, delta1, delta2 } = self.activation;
+        for (at, x) in [self.l, eta1, eta2, delta1, delta2].into_iter().enumerate() {
+            all[at] = x as f32;
+        }
+        for (range, numbers) in
+            [(places.q(), &self.q), (places.b(), &self.b), (places.values(), &self.values)]
+        {
+            all[range].iter_mut().zip(numbers).for_each(|(to, &x)| *to = x as f32);
+        }
+        all
+    }
+
+    /// What [`Parameters::packed`] has written, or a device; nothing is checked but the length.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for another length.
+    pub fn unpacked(pattern: Arc<Pattern>, packed: &[f32]) -> Result<Self> {
+        let places = Places { components: pattern.rows(), nonzeros: pattern.nonzeros() };
+        if packed.len() != places.length() as usize {
+            return Err(Error::Shape {
+                place: "parameters".into(),
+                name: "length".into(),
+                got: packed.len().to_string(),
+                expected: places.length().to_string(),
+            });
+        }
+        let numbers = |range: std::ops::Range<usize>| packed[range].iter().map(|&x| f64::from(x)).collect();
+        let number = |at: usize| f64::from(packed[at]);
+        Ok(Parameters {
+            values: numbers(places.values()),
+            q: numbers(places.q()),
+            b: numbers(places.b()),
+            activation: Activation {
+                eta1: number(Places::ETA1),
+                eta2: number(Places::ETA2),
+                delta1: number(Places::DELTA1),
+                delta2: number(Places::DELTA2),
+            },
+            l: number(Places::L),
+            pattern,
+        })
+    }
+
+    /// Every number rounded to f32: what a kernel computes with.
+    #[must_use]
+    pub fn rounded(&self) -> Self {
+        let round = |x: f64| f64::from(x as f32);
+        let all = |numbers: &[f64]| numbers.iter().map(|&x| round(x)).collect();
+        let a = self.activation;
+        Parameters {
+            pattern: self.pattern.clone(),
+            values: all(&self.values),
+            q: all(&self.q),
+            b: all(&self.b),
+            activation: Activation {
+                eta1: round(a.eta1),
+                eta2: round(a.eta2),
+                delta1: round(a.delta1),
+                delta2: round(a.delta2),
+            },
+            l: round(self.l),
+        }
+    }
+
+    /// Projects slopes, knees, scales and L: MAF-SRL, eq. (28) to (31), corrected, and L, which the paper leaves out.
+    pub fn project(&mut self, floors: Floors) {
+        self.activation = self.activation.projected(floors.epsilon);
+        self.q.iter_mut().for_each(|q| *q = q.max(floors.epsilon));
+        self.l = self.l.max(floors.l);
+    }
+
+    /// ||diag(sqrt q) Â||_2 by `rounds` power iterations from `start`, which is left as the latest vector: a lower
+    /// bound that grows with each round.
+    pub fn norm(&self, start: &mut [f64], rounds: usize) -> f64 {
+        let mut sigma = 0.0;
+        for _ in 0..rounds {
+            let mut next = vec![0.0; start.len()];
+            let mut before = 0.0;
+            for (i, &q) in self.q.iter().enumerate() {
+                let row = self.pattern.row(i as u32);
+                let columns = &self.pattern.indices()[row.clone()];
+                let values = &self.values[row];
+                let u: f64 = columns.iter().zip(values).map(|(&j, &a)| a * start[j as usize]).sum();
+                before += q * u * u;
+                for (&j, &a) in columns.iter().zip(values) {
+                    next[j as usize] += a * q * u;
+                }
+            }
+            let length = start.iter().map(|x| x * x).sum::<f64>().sqrt();
+            if length == 0.0 {
+                return 0.0;
+            }
+            sigma = before.sqrt() / length;
+            let grown = next.iter().map(|x| x * x).sum::<f64>().sqrt();
+            if grown == 0.0 || !grown.is_finite() {
+                return sigma;
+            }
+            start.iter_mut().zip(&next).for_each(|(to, x)| *to = x / grown);
+        }
+        sigma
+    }
+}

@@ -1,0 +1,209 @@
+//! The float64 twin of the layer, of the unfolded network and of their gradients, written to be read.
+//!
+//! One layer, on the columns of x (n x m), with phi's gradient g:
+//!
+//! ```text
+//! r = x - g / L,   u = Â r,   v = diag(q) u,   e = xi(v) - b,   y = Âᵀ e          MAF-SRL, eq. (17) and (27)
+//! ```
+//!
+//! and backward, from ȳ, the derivative of a loss by y:
+//!
+//! ```text
+//! w̄ = Â ȳ,   b̄ = -w̄ 1,   v̄ = xi'(v) w̄,   q̄_i = sum_c v̄_ic u_ic,   ū = diag(q) v̄
+//! Â̄ = e ȳᵀ + ū rᵀ on the pattern,   r̄ = Âᵀ ū,   L̄ = <r̄, g> / L²,   x̄ = r̄ - (1/L) H r̄
+//! ```
+//!
+//! with H the Hessian of phi.
+
+use ndarray::{Array2, ArrayView2, Axis, Zip};
+
+use super::Parameters;
+use crate::matrix::Pattern;
+
+/// The data term, whose gradient step each layer takes first.
+#[derive(Clone, Copy, Debug)]
+pub enum Phi<'a> {
+    /// 1/2 ||x - c||^2.
+    Near(ArrayView2<'a, f64>),
+    /// 1/2 ||D x - y||^2.
+    Linear {
+        /// D, k x n.
+        d: ArrayView2<'a, f64>,
+        /// y, k x m.
+        y: ArrayView2<'a, f64>,
+    },
+}
+
+impl Phi<'_> {
+    /// The gradient at x: x - c, or Dᵀ(Dx - y).
+    #[must_use]
+    pub fn gradient(&self, x: &Array2<f64>) -> Array2<f64> {
+        match self {
+            Phi::Near(c) => x - c,
+            Phi::Linear { d, y } => d.t().dot(&(d.dot(x) - y)),
+        }
+    }
+
+    /// The Hessian times r: r, or DᵀDr.
+    #[must_use]
+    pub fn hessian_times(&self, r: &Array2<f64>) -> Array2<f64> {
+        match self {
+            Phi::Near(_) => r.clone(),
+            Phi::Linear { d, .. } => d.t().dot(&d.dot(r)),
+        }
+    }
+}
+
+/// The derivatives of a loss by the parameters of a layer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gradient {
+    /// By the entries of Â, in the pattern's order.
+    pub values: Vec<f64>,
+    /// By q.
+    pub q: Vec<f64>,
+    /// By b.
+    pub b: Vec<f64>,
+    /// By eta1, eta2, delta1 and delta2.
+    pub activation: [f64; 4],
+    /// By L.
+    pub l: f64,
+}
+
+impl Gradient {
+    /// No gradient.
+    #[must_use]
+    pub fn zeros(p: &Parameters) -> Self {
+        let n = p.components() as usize;
+        Gradient {
+            values: vec![0.0; p.values.len()],
+            q: vec![0.0; n],
+            b: vec![0.0; n],
+            activation: [0.0; 4],
+            l: 0.0,
+        }
+    }
+
+    /// Adds another layer's gradient: that of shared parameters is the sum over layers.
+    pub fn add(&mut self, other: &Gradient) {
+        let pairs = [(&mut self.values, &other.values), (&mut self.q, &other.q), (&mut self.b, &other.b)];
+        for (to, from) in pairs {
+            to.iter_mut().zip(from).for_each(|(a, b)| *a += b);
+        }
+        self.activation.iter_mut().zip(other.activation).for_each(|(a, b)| *a += b);
+        self.l += other.l;
+    }
+}
+
+/// A x for a matrix of values on a pattern.
+#[must_use]
+pub fn times(pattern: &Pattern, values: &[f64], x: &Array2<f64>) -> Array2<f64> {
+    let mut y = Array2::zeros((pattern.rows() as usize, x.ncols()));
+    Zip::indexed(y.axis_iter_mut(Axis(0))).par_for_each(|i, mut row| {
+        for k in pattern.row(i as u32) {
+            row.scaled_add(values[k], &x.row(pattern.indices()[k] as usize));
+        }
+    });
+    y
+}
+
+/// Aᵀ x for the same.
+#[must_use]
+pub fn transposed_times(pattern: &Pattern, values: &[f64], x: &Array2<f64>) -> Array2<f64> {
+    let (transposed, from) = pattern.transposed();
+    let values: Vec<f64> = from.iter().map(|&k| values[k as usize]).collect();
+    times(&transposed, &values, x)
+}
+
+/// What a layer computes on the way.
+#[derive(Clone, Debug)]
+pub struct Passed {
+    /// phi's gradient at the layer's input.
+    pub g: Array2<f64>,
+    /// x - g / L.
+    pub r: Array2<f64>,
+    /// Â r.
+    pub u: Array2<f64>,
+    /// xi(q u) - b.
+    pub e: Array2<f64>,
+    /// The output, Âᵀ e.
+    pub y: Array2<f64>,
+}
+
+/// One layer.
+#[must_use]
+pub fn layer(p: &Parameters, phi: &Phi<'_>, x: &Array2<f64>) -> Passed {
+    let g = phi.gradient(x);
+    let r = x - &(&g / p.l);
+    let u = times(&p.pattern, &p.values, &r);
+    let mut e = u.clone();
+    for (i, mut row) in e.axis_iter_mut(Axis(0)).enumerate() {
+        row.mapv_inplace(|u| p.activation.value(p.q[i] * u) - p.b[i]);
+    }
+    let y = transposed_times(&p.pattern, &p.values, &e);
+    Passed { g, r, u, e, y }
+}
+
+/// The derivatives of a loss by x and by the parameters of a layer, from those by its output, `bar`.
+#[must_use]
+pub fn layer_back(
+    p: &Parameters,
+    phi: &Phi<'_>,
+    passed: &Passed,
+    bar: &Array2<f64>,
+) -> (Array2<f64>, Gradient) {
+    let w_bar = times(&p.pattern, &p.values, bar);
+    let mut u_bar = w_bar.clone();
+    let mut gradient = Gradient::zeros(p);
+    for i in 0..p.q.len() {
+        for c in 0..bar.ncols() {
+            let (w, u) = (w_bar[[i, c]], passed.u[[i, c]]);
+            let partials = p.activation.partials(p.q[i] * u);
+            let by = [partials.eta1, partials.eta2, partials.delta1, partials.delta2];
+            gradient.activation.iter_mut().zip(by).for_each(|(sum, d)| *sum += w * d);
+            gradient.b[i] -= w;
+            gradient.q[i] += w * partials.v * u;
+            u_bar[[i, c]] = w * partials.v * p.q[i];
+        }
+    }
+    for (k, (i, j)) in p.pattern.entries().enumerate() {
+        let (i, j) = (i as usize, j as usize);
+        gradient.values[k] = passed.e.row(i).dot(&bar.row(j)) + u_bar.row(i).dot(&passed.r.row(j));
+    }
+    let r_bar = transposed_times(&p.pattern, &p.values, &u_bar);
+    gradient.l = (&r_bar * &passed.g).sum() / (p.l * p.l);
+    let x_bar = &r_bar - &(phi.hessian_times(&r_bar) / p.l);
+    (x_bar, gradient)
+}
+
+/// The outputs of the layers in turn; `layers[i]` has the parameters of layer i.
+#[must_use]
+pub fn unfolded(layers: &[&Parameters], phi: &Phi<'_>, x: &Array2<f64>) -> Vec<Passed> {
+    let mut all: Vec<Passed> = Vec::new();
+    for p in layers {
+        let passed = layer(p, phi, all.last().map_or(x, |before| &before.y));
+        all.push(passed);
+    }
+    all
+}
+
+/// The loss 1/2 ||x_N - target||^2, its derivatives by each layer's parameters, and that by x_0. For parameters that
+/// layers share the gradient is the sum of theirs.
+#[must_use]
+pub fn loss_gradient(
+    layers: &[&Parameters],
+    phi: &Phi<'_>,
+    x: &Array2<f64>,
+    target: ArrayView2<'_, f64>,
+) -> (f64, Vec<Gradient>, Array2<f64>) {
+    let passed = unfolded(layers, phi, x);
+    let mut bar = passed.last().map_or(x, |last| &last.y) - &target;
+    let loss = 0.5 * bar.iter().map(|d| d * d).sum::<f64>();
+    let mut gradients = Vec::new();
+    for (p, passed) in layers.iter().zip(&passed).rev() {
+        let (before, gradient) = layer_back(p, phi, passed, &bar);
+        bar = before;
+        gradients.push(gradient);
+    }
+    gradients.reverse();
+    (loss, gradients, bar)
+}

@@ -1,0 +1,133 @@
+//! The learned activation: the prox, at step size 1, of the piecewise quadratic penalty [`Pwl`].
+//!
+//! ```text
+//! xi(v) = sign(v) (eta1 max(min(|v|, delta2) - delta1, 0) + eta2 max(|v| - delta2, 0))
+//! ```
+//!
+//! 0 up to delta1, slope eta1 up to delta2, slope eta2 beyond; odd and continuous. Domain: eta1, eta2 > 0 and
+//! 0 <= delta1 <= delta2. Source: MAF-SRL, eq. (23); DSRL appendix, eq. (1).
+
+use super::{Penalty, Pwl};
+use crate::error::{Result, require};
+
+/// The parameters of the activation.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Activation {
+    /// The slope between the knees.
+    pub eta1: f64,
+    /// The slope beyond the second knee.
+    pub eta2: f64,
+    /// The first knee: the threshold.
+    pub delta1: f64,
+    /// The second knee.
+    pub delta2: f64,
+}
+
+/// The derivatives of the activation at one place: by v and by each parameter.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Partials {
+    /// By v.
+    pub v: f64,
+    /// By eta1.
+    pub eta1: f64,
+    /// By eta2.
+    pub eta2: f64,
+    /// By delta1.
+    pub delta1: f64,
+    /// By delta2.
+    pub delta2: f64,
+}
+
+impl Activation {
+    /// Checks the domain.
+    ///
+    /// # Errors
+    /// [`crate::Error::Domain`] for a slope outside [1e-6, 1e6], a knee outside [0, 1e6], or delta1 > delta2.
+    pub fn check(&self, place: &str) -> Result<()> {
+        for (name, slope) in [("eta1", self.eta1), ("eta2", self.eta2)] {
+            require((1e-6..=1e6).contains(&slope), place, name, slope, "[1e-6, 1e6]")?;
+        }
+        require((0.0..=1e6).contains(&self.delta2), place, "delta2", self.delta2, "[0, 1e6]")?;
+        let range = format!("[0, delta2 = {}]", self.delta2);
+        require((0.0..=self.delta2).contains(&self.delta1), place, "delta1", self.delta1, range)
+    }
+
+    /// xi(v). NaN gives NaN.
+    #[must_use]
+    pub fn value(&self, v: f64) -> f64 {
+        if v.is_nan() {
+            return v;
+        }
+        let av = v.abs();
+        let inner = (av.min(self.delta2) - self.delta1).max(0.0);
+        let y = self.eta1 * inner + self.eta2 * (av - self.delta2).max(0.0);
+        if y == 0.0 { 0.0 } else { y.copysign(v) }
+    }
+
+    /// The v > 0 of which y > 0 is the value: MAF-SRL, eq. (24), corrected.
+    #[must_use]
+    pub fn inverse(&self, y: f64) -> f64 {
+        let c = self.eta1 * (self.delta2 - self.delta1);
+        let ay = y.abs();
+        let v = if ay < c { ay / self.eta1 + self.delta1 } else { (ay - c) / self.eta2 + self.delta2 };
+        v.copysign(y)
+    }
+
+    /// The derivatives at v, from the right at every knee: DSRL appendix, eq. (12) to (14).
+    #[must_use]
+    pub fn partials(&self, v: f64) -> Partials {
+        let Activation { eta1, eta2, delta1, delta2 } = *self;
+        let beyond = |side: f64| Partials {
+            v: eta2,
+            eta1: side * (delta2 - delta1),
+            eta2: v - side * delta2,
+            delta1: -side * eta1,
+            delta2: side * (eta1 - eta2),
+        };
+        let between = |side: f64| Partials {
+            v: eta1,
+            eta1: v - side * delta1,
+            delta1: -side * eta1,
+            ..Partials::default()
+        };
+        match v {
+            _ if v >= delta2 => beyond(1.0),
+            _ if v >= delta1 => between(1.0),
+            _ if v >= -delta1 => Partials::default(),
+            _ if v >= -delta2 => between(-1.0),
+            _ => beyond(-1.0),
+        }
+    }
+
+    /// The penalty of which this is the prox at step size 1; its domain is narrower, see [`Pwl`].
+    #[must_use]
+    pub fn penalty(&self) -> Penalty {
+        Pwl { eta1: self.eta1, eta2: self.eta2, delta1: self.delta1, delta2: self.delta2 }.into()
+    }
+
+    /// The largest slope: the Lipschitz constant.
+    #[must_use]
+    pub fn lipschitz(&self) -> f64 {
+        self.eta1.max(self.eta2)
+    }
+
+    /// The nearest slopes in eta1 >= epsilon, epsilon <= eta2 <= 1, then, given eta1, the nearest knees in
+    /// max(0, (eta1 - 1) / eta1) delta2 <= delta1 <= delta2: MAF-SRL, eq. (28), (30) and (31), corrected and as one
+    /// formula. Together they make the penalty nondecreasing, (26); it is not the projection on (26).
+    #[must_use]
+    pub fn projected(&self, epsilon: f64) -> Self {
+        let (eta1, eta2) = (self.eta1.max(epsilon), self.eta2.max(epsilon).min(1.0));
+        let (d1, d2) = (self.delta1, self.delta2);
+        let kappa = ((eta1 - 1.0) / eta1).max(0.0);
+        let (delta1, delta2) = if d1 > d2 {
+            let middle = (0.5 * (d1 + d2)).max(0.0);
+            (middle, middle)
+        } else if d1 < kappa * d2 {
+            let along = ((kappa * d1 + d2) / (1.0 + kappa * kappa)).max(0.0);
+            (kappa * along, along)
+        } else {
+            (d1, d2)
+        };
+        Activation { eta1, eta2, delta1, delta2 }
+    }
+}
