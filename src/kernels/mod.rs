@@ -4,8 +4,10 @@
 //! shader `shaders/<name>.wgsl`, whose entry point is `<name>`.
 
 mod batch;
+pub mod dsrl;
 mod fixture;
 pub mod group;
+pub mod learn;
 mod matrix;
 pub mod norms;
 mod pipelines;
@@ -38,7 +40,7 @@ pub struct Room {
 }
 
 /// The register: one line per room.
-pub const ROOMS: &[Room] = &[step::ROOM, group::ROOM, solver::ROOM, norms::ROOM];
+pub const ROOMS: &[Room] = &[step::ROOM, group::ROOM, solver::ROOM, norms::ROOM, learn::ROOM, dsrl::ROOM];
 
 /// One case of a room: inputs, the kernel to run, and the reference that judges it.
 pub trait Case: Send + Sync {

@@ -12,4 +12,5 @@
 mod parameters;
 pub mod reference;
 
-pub use parameters::{Floors, Parameters};
+pub use crate::kernels::learn::Floors;
+pub use parameters::Parameters;
