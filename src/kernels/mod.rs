@@ -10,6 +10,7 @@ mod matrix;
 pub mod norms;
 mod pipelines;
 mod places;
+pub mod product;
 pub mod solver;
 pub mod step;
 mod tiles;
@@ -38,7 +39,7 @@ pub struct Room {
 }
 
 /// The register: one line per room.
-pub const ROOMS: &[Room] = &[step::ROOM, group::ROOM, solver::ROOM, norms::ROOM];
+pub const ROOMS: &[Room] = &[step::ROOM, group::ROOM, solver::ROOM, norms::ROOM, product::ROOM];
 
 /// One case of a room: inputs, the kernel to run, and the reference that judges it.
 pub trait Case: Send + Sync {
