@@ -12,6 +12,7 @@ mod matrix;
 pub mod norms;
 mod pipelines;
 mod places;
+pub mod product;
 pub mod solver;
 pub mod step;
 mod tiles;
@@ -40,7 +41,8 @@ pub struct Room {
 }
 
 /// The register: one line per room.
-pub const ROOMS: &[Room] = &[step::ROOM, group::ROOM, solver::ROOM, norms::ROOM, learn::ROOM, dsrl::ROOM];
+pub const ROOMS: &[Room] =
+    &[step::ROOM, group::ROOM, solver::ROOM, norms::ROOM, product::ROOM, learn::ROOM, dsrl::ROOM];
 
 /// One case of a room: inputs, the kernel to run, and the reference that judges it.
 pub trait Case: Send + Sync {
