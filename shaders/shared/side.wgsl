@@ -9,8 +9,8 @@ struct Side {
 }
 
 // The same for another layer, whose values lie `apart` further on per layer.
-fn side(of: Side, layer: u32, apart: u32) -> Side {
-    var other = of;
+fn side(base: Side, layer: u32, apart: u32) -> Side {
+    var other = base;
     other.values += layer * apart;
     return other;
 }

@@ -6,6 +6,7 @@
 mod batch;
 mod fixture;
 pub mod group;
+pub mod layer;
 mod matrix;
 pub mod norms;
 mod pipelines;
@@ -38,7 +39,7 @@ pub struct Room {
 }
 
 /// The register: one line per room.
-pub const ROOMS: &[Room] = &[step::ROOM, group::ROOM, solver::ROOM, norms::ROOM];
+pub const ROOMS: &[Room] = &[step::ROOM, group::ROOM, solver::ROOM, norms::ROOM, layer::ROOM];
 
 /// One case of a room: inputs, the kernel to run, and the reference that judges it.
 pub trait Case: Send + Sync {
