@@ -143,7 +143,6 @@ impl Laid {
     }
 
     /// The values of the format, from those in the pattern's order.
-    #[cfg_attr(not(test), expect(dead_code, reason = "tests hold the kernel against it"))]
     pub fn values(&self, of: &[f32]) -> Vec<f32> {
         self.index.iter().map(|&k| if k == NONE { 0.0 } else { of[k as usize] }).collect()
     }

@@ -7,6 +7,7 @@ mod batch;
 pub mod dsrl;
 mod fixture;
 pub mod group;
+pub mod layer;
 pub mod learn;
 mod matrix;
 pub mod norms;
@@ -41,8 +42,16 @@ pub struct Room {
 }
 
 /// The register: one line per room.
-pub const ROOMS: &[Room] =
-    &[step::ROOM, group::ROOM, solver::ROOM, norms::ROOM, product::ROOM, learn::ROOM, dsrl::ROOM];
+pub const ROOMS: &[Room] = &[
+    step::ROOM,
+    group::ROOM,
+    solver::ROOM,
+    norms::ROOM,
+    product::ROOM,
+    layer::ROOM,
+    learn::ROOM,
+    dsrl::ROOM,
+];
 
 /// One case of a room: inputs, the kernel to run, and the reference that judges it.
 pub trait Case: Send + Sync {

@@ -1,0 +1,506 @@
+//! The dispatches: checks, cutting, binding.
+
+use std::sync::Arc;
+
+use bytemuck::{Pod, Zeroable};
+
+use super::{LARGEST, ROOM, Variant, Way};
+use crate::error::{Error, Result};
+use crate::gpu::{self, Pipeline, View};
+use crate::kernels::matrix::Side;
+use crate::kernels::step::{WORKGROUP, within_binding};
+use crate::kernels::{Batch, Format, Kernels, Learned, Matrix, Order, Places};
+
+/// What the data term gives.
+#[derive(Clone, Debug)]
+pub enum Data {
+    /// c, for phi = 1/2 ||x - c||^2.
+    Near(Batch),
+    /// phi's gradient at the layer's input; for one layer.
+    Given(Batch),
+}
+
+impl Data {
+    fn batch(&self) -> &Batch {
+        match self {
+            Data::Near(batch) | Data::Given(batch) => batch,
+        }
+    }
+}
+
+/// Layers forward: output = layer N (... layer 1 (x)).
+#[derive(Clone, Debug)]
+pub struct Forward {
+    /// Â, its values up to date.
+    pub matrix: Matrix,
+    /// The numbers of one layer, shared by all, or of each.
+    pub learned: Learned,
+    /// N.
+    pub layers: u32,
+    /// The first layer's input.
+    pub x: Batch,
+    /// The data term.
+    pub data: Data,
+    /// Where the inputs of the layers after the first go, (N - 1) n m numbers, each batch in [`Order::Components`].
+    pub inputs: Option<View>,
+    /// The last layer's output.
+    pub output: Batch,
+}
+
+/// A layer backward.
+#[derive(Clone, Debug)]
+pub struct Backward {
+    /// Â, its values up to date.
+    pub matrix: Matrix,
+    /// The learned numbers.
+    pub learned: Learned,
+    /// Whose numbers these are: 0 where they are shared.
+    pub layer: u32,
+    /// The layer's input.
+    pub x: Batch,
+    /// The data term.
+    pub data: Data,
+    /// ȳ: the derivative of a loss by the layer's output.
+    pub bar: Batch,
+    /// The layer whose 1 - 1/L multiplies ȳ.
+    pub scale_by: Option<u32>,
+    /// Â r. In [`Order::Components`] and in one buffer with the next two.
+    pub u: Batch,
+    /// w̄ = Â ȳ, scaled.
+    pub w: Batch,
+    /// r̄ = Âᵀ (q∘xi'(q∘u)∘w̄).
+    pub r_bar: Batch,
+}
+
+/// `struct Place` of the shader.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
+pub(super) struct Place {
+    at: u32,
+    down: u32,
+    next: u32,
+}
+
+/// `struct Job` of the shader.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
+pub(super) struct Job {
+    plain: Side,
+    transposed: Side,
+    components: u32,
+    columns: u32,
+    across: u32,
+    words: u32,
+    lanes: u32,
+    rounds: u32,
+    layers: u32,
+    learned: u32,
+    learned_apart: u32,
+    values_apart: u32,
+    scale_at: u32,
+    keep: u32,
+    samples: u32,
+    x: Place,
+    data: Place,
+    beside: Place,
+    made: Place,
+    w: Place,
+    r_bar: Place,
+}
+
+/// No such thing.
+const NONE: u32 = u32::MAX;
+
+/// Shaders address a binding by 32 bits, some backends byte by byte.
+const ADDRESSABLE: u64 = u32::MAX as u64;
+
+/// The fewest columns of which a word has four.
+const WIDE: u32 = 256;
+
+/// Workgroups that there should be.
+const WORKGROUPS: u32 = 64;
+
+/// The most invocations that share a row.
+const SHARING: u32 = 16;
+
+/// How the columns are cut.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Cut {
+    pub wide: bool,
+    /// Words of columns in a workgroup.
+    pub across: u32,
+    pub lanes: u32,
+    pub rounds: u32,
+}
+
+impl Cut {
+    pub fn new(matrix: &Matrix, columns: u32) -> Self {
+        let n = matrix.pattern().rows();
+        let wide = columns >= WIDE;
+        let words = if wide { columns.div_ceil(4) } else { columns };
+        let across = (words / WORKGROUPS).clamp(1, (LARGEST / n).max(1));
+        // what a lane of a row has work with: entries, or blocks of 128
+        let useful = match matrix.format() {
+            Format::Csr => matrix.pattern().nonzeros().div_ceil(n),
+            Format::Bitmap => n.div_ceil(128),
+            Format::Dense => n,
+        };
+        let all = n * across;
+        let free = if all < WORKGROUP { 1 << (WORKGROUP / all).ilog2() } else { 1 };
+        let lanes = free.min(SHARING).min(useful.next_power_of_two());
+        Cut { wide, across, lanes, rounds: all.div_ceil(WORKGROUP / lanes) }
+    }
+
+    fn workgroups(self, columns: u32) -> u64 {
+        u64::from(columns).div_ceil(u64::from(self.across) * if self.wide { 4 } else { 1 })
+    }
+}
+
+/// One dispatch, ready to be recorded.
+#[derive(Debug)]
+pub struct Dispatches {
+    /// None for no columns.
+    bound: Option<(Arc<Pipeline>, wgpu::BindGroup, (u32, u32))>,
+}
+
+impl Dispatches {
+    /// Checks, compiles what is missing, and binds N layers.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for sizes that do not fit together; [`Error::Unsupported`] for a given gradient with more than one layer;
+    /// [`Error::Overlap`] where an output shares memory with an input or the other output; [`Error::Limit`] for more components
+    /// than [`LARGEST`] and for batches larger than a binding; [`Error::OutOfMemory`] and [`Error::Gpu`] for what the device
+    /// cannot give.
+    pub fn forward(kernels: &Kernels, job: &Forward) -> Result<Self> {
+        let Forward { matrix, learned, layers, x, data, inputs, output } = job;
+        let place = "layers forward";
+        check(place, matrix, learned, &[("x", x), ("data", data.batch()), ("output", output)])?;
+        if *layers == 0 || (learned.layers != 1 && learned.layers != *layers) {
+            let expected = format!("the {} of the learned numbers, at least 1", learned.layers);
+            return Err(shape(place, "layers", layers.to_string(), expected));
+        }
+        if matches!(data, Data::Given(_)) && *layers != 1 {
+            return Err(Error::Unsupported {
+                place: place.into(),
+                what: format!("a given gradient for {layers} layers, each of which needs its own"),
+                allowed: "one layer".into(),
+            });
+        }
+        let numbers = u64::from(x.components) * u64::from(x.vectors);
+        if let Some(view) = inputs {
+            let expected = u64::from(layers - 1) * numbers;
+            if view.length() != expected {
+                return Err(shape(
+                    place,
+                    "length of inputs",
+                    view.length().to_string(),
+                    expected.to_string(),
+                ));
+            }
+        }
+        let inputs = inputs.as_ref().filter(|view| view.length() > 0);
+        let mut views = vec![
+            ("x", &x.view, false),
+            ("data", &data.batch().view, false),
+            ("the learned numbers", &learned.view, false),
+            ("output", &output.view, true),
+        ];
+        views.extend(inputs.map(|view| ("inputs", view, true)));
+        refuse_overlap(&views)?;
+
+        let limits = kernels.device().limits();
+        let window = |name: &str, view: &View| {
+            window(&format!("{place}: {name}"), view.buffer(), view.offset()..view.end(), &limits)
+        };
+        let shared = learned.layers == 1;
+        let cut = Cut::new(matrix, x.vectors);
+        let theta = window("learned numbers", &learned.view)?;
+        let [from, term, made] =
+            [window("x", &x.view)?, window("data", &data.batch().view)?, window("output", &output.view)?];
+        // something has to be bound
+        let beside = window("inputs", inputs.unwrap_or(&output.view))?;
+        let components = Order::Components;
+        let job = Job {
+            layers: *layers,
+            learned: theta.element(&learned.view),
+            learned_apart: if shared { 0 } else { learned.places.length() },
+            values_apart: if shared { 0 } else { matrix.apart() },
+            keep: u32::from(inputs.is_some()),
+            x: from.place(x),
+            data: term.place(data.batch()),
+            beside: inputs.map_or(Place::default(), |view| {
+                beside.place(&Batch { view: view.clone(), order: components, ..x.clone() })
+            }),
+            made: made.place(output),
+            ..common(matrix, x, cut)
+        };
+        let variant = Variant {
+            way: Way::Forward,
+            format: matrix.format(),
+            wide: cut.wide,
+            given: matches!(data, Data::Given(_)),
+        };
+        bind(kernels, variant, cut, &job, matrix, [theta, from, term, beside, made])
+    }
+
+    /// The same for one layer backward.
+    ///
+    /// # Errors
+    /// As [`Dispatches::forward`]; [`Error::Unsupported`] also where u, w̄ and r̄ do not lie in one buffer or have another order than
+    /// [`Order::Components`]; [`Error::Shape`] for a layer that there is not.
+    pub fn backward(kernels: &Kernels, job: &Backward) -> Result<Self> {
+        let Backward { matrix, learned, layer, x, data, bar, scale_by, u, w, r_bar } = job;
+        let place = "a layer backward";
+        let made = [("u", u), ("w", w), ("r_bar", r_bar)];
+        let read = [("x", x), ("data", data.batch()), ("bar", bar)];
+        check(place, matrix, learned, &[read, made].concat())?;
+        for (name, number) in [("layer", Some(layer)), ("scale_by", scale_by.as_ref())] {
+            if let Some(number) = number.filter(|&&number| number >= learned.layers) {
+                let expected = format!("less than the {} layers of the learned numbers", learned.layers);
+                return Err(shape(place, name, number.to_string(), expected));
+            }
+        }
+        for (name, batch) in made {
+            if batch.order != Order::Components || batch.view.buffer() != u.view.buffer() {
+                return Err(Error::Unsupported {
+                    place: place.into(),
+                    what: format!("{name} in another order, or another buffer than u"),
+                    allowed: "u, w and r_bar in one buffer, in Order::Components".into(),
+                });
+            }
+        }
+        let mut views: Vec<_> = read.iter().map(|(name, batch)| (*name, &batch.view, false)).collect();
+        views.push(("the learned numbers", &learned.view, false));
+        views.extend(made.iter().map(|(name, batch)| (*name, &batch.view, true)));
+        refuse_overlap(&views)?;
+
+        let limits = kernels.device().limits();
+        let window_of = |name: &str, view: &View| {
+            window(&format!("{place}: {name}"), view.buffer(), view.offset()..view.end(), &limits)
+        };
+        let cut = Cut::new(matrix, x.vectors);
+        let theta = window_of("learned numbers", &learned.view)?;
+        let [from, term, beside] =
+            [window_of("x", &x.view)?, window_of("data", &data.batch().view)?, window_of("bar", &bar.view)?];
+        let start = made.iter().map(|(_, batch)| batch.view.offset()).min().unwrap_or(0);
+        let end = made.iter().map(|(_, batch)| batch.view.end()).max().unwrap_or(0);
+        let all = window(&format!("{place}: u, w and r_bar"), u.view.buffer(), start..end, &limits)?;
+        let first = theta.element(&learned.view);
+        let common = common(matrix, x, cut);
+        let job = Job {
+            plain: Side { values: common.plain.values + layer * matrix.apart(), ..common.plain },
+            transposed: Side {
+                values: common.transposed.values + layer * matrix.apart(),
+                ..common.transposed
+            },
+            layers: 1,
+            learned: first + layer * learned.places.length(),
+            scale_at: scale_by.map_or(NONE, |k| first + k * learned.places.length() + Places::L as u32),
+            x: from.place(x),
+            data: term.place(data.batch()),
+            beside: beside.place(bar),
+            made: all.place(u),
+            w: all.place(w),
+            r_bar: all.place(r_bar),
+            ..common
+        };
+        let variant = Variant {
+            way: Way::Backward,
+            format: matrix.format(),
+            wide: cut.wide,
+            given: matches!(data, Data::Given(_)),
+        };
+        bind(kernels, variant, cut, &job, matrix, [theta, from, term, beside, all])
+    }
+
+    /// Records it.
+    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
+        if let Some((pipeline, group, workgroups)) = &self.bound {
+            pass.set_pipeline(&pipeline.pipeline);
+            pass.set_bind_group(0, group, &[]);
+            pass.dispatch_workgroups(workgroups.0, workgroups.1, 1);
+        }
+    }
+}
+
+fn shape(place: &str, name: &str, got: String, expected: String) -> Error {
+    Error::Shape { place: place.into(), name: name.into(), got, expected }
+}
+
+/// Sizes fit together, and on the chip.
+fn check(place: &str, matrix: &Matrix, learned: &Learned, batches: &[(&str, &Batch)]) -> Result<()> {
+    let pattern = matrix.pattern();
+    let (n, m) = (pattern.rows(), batches[0].1.vectors);
+    if n > LARGEST {
+        return Err(Error::Limit {
+            place: format!("{place}: {n} components"),
+            name: "max_compute_workgroup_storage_size",
+            needed: 32 * u64::from(n),
+            limit: 32 * u64::from(LARGEST),
+        });
+    }
+    let places = Places { components: n, nonzeros: pattern.nonzeros() };
+    let sizes = [
+        ("columns of the matrix", pattern.columns(), n),
+        ("components of the learned numbers", learned.places.components, n),
+        ("entries of the learned numbers", learned.places.nonzeros, places.nonzeros),
+        ("layers of the learned numbers", learned.layers, matrix.layers()),
+    ];
+    let wrong = sizes.into_iter().find(|(_, got, expected)| got != expected);
+    if let Some((name, got, expected)) = wrong {
+        return Err(shape(place, name, got.to_string(), expected.to_string()));
+    }
+    for (name, batch) in batches {
+        if (batch.components, batch.vectors) != (n, m) {
+            let got = format!("{} x {}", batch.components, batch.vectors);
+            return Err(shape(place, &format!("shape of {name}"), got, format!("{n} x {m}")));
+        }
+    }
+    Ok(())
+}
+
+/// Outputs share memory with nothing.
+fn refuse_overlap(views: &[(&str, &View, bool)]) -> Result<()> {
+    for (k, a) in views.iter().enumerate() {
+        for b in &views[..k] {
+            if let Some(shared) = a.1.overlap(b.1).filter(|_| a.2 || b.2) {
+                let (first, second) = (b.0.into(), a.0.into());
+                return Err(Error::Overlap { first, second, start: shared.start, end: shared.end });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A part of a buffer that is bound: from an aligned offset.
+struct Window {
+    buffer: wgpu::Buffer,
+    start: u64,
+    end: u64,
+}
+
+fn window(
+    place: &str,
+    buffer: &wgpu::Buffer,
+    bytes: std::ops::Range<u64>,
+    limits: &wgpu::Limits,
+) -> Result<Window> {
+    let align = u64::from(limits.min_storage_buffer_offset_alignment).max(4);
+    let start = bytes.start / align * align;
+    let most = limits.max_storage_buffer_binding_size.min(ADDRESSABLE);
+    let limits = wgpu::Limits { max_storage_buffer_binding_size: most, ..limits.clone() };
+    within_binding(place, bytes.end - start, &limits)?;
+    Ok(Window { buffer: buffer.clone(), start, end: bytes.end })
+}
+
+impl Window {
+    /// Where a view starts in it.
+    fn element(&self, view: &View) -> u32 {
+        ((view.offset() - self.start) / 4) as u32
+    }
+
+    fn place(&self, batch: &Batch) -> Place {
+        let (down, next) = batch.strides();
+        Place { at: self.element(&batch.view), down, next }
+    }
+}
+
+/// What every job says.
+fn common(matrix: &Matrix, x: &Batch, cut: Cut) -> Job {
+    Job {
+        plain: matrix.side(false),
+        transposed: matrix.side(true),
+        components: x.components,
+        columns: x.vectors,
+        across: cut.across,
+        words: cut.across * x.components,
+        lanes: cut.lanes,
+        rounds: cut.rounds,
+        scale_at: NONE,
+        samples: u32::from(x.order == Order::Samples),
+        ..Job::default()
+    }
+}
+
+fn bind(
+    kernels: &Kernels,
+    variant: Variant,
+    cut: Cut,
+    job: &Job,
+    matrix: &Matrix,
+    [theta, x, data, beside, made]: [Window; 5],
+) -> Result<Dispatches> {
+    let device = kernels.device();
+    let limits = device.limits();
+    let place = format!("{}/{}", ROOM.name, variant.name());
+    if job.columns == 0 {
+        return Ok(Dispatches { bound: None });
+    }
+    let most = u64::from(limits.max_compute_workgroups_per_dimension);
+    let count = cut.workgroups(job.columns);
+    let down = count.div_ceil(most);
+    if down > most {
+        let name = "max_compute_workgroups_per_dimension";
+        return Err(Error::Limit { place, name, needed: down, limit: most });
+    }
+    let whole = |buffer: &wgpu::Buffer| Window { buffer: buffer.clone(), start: 0, end: buffer.size() };
+    let [structure, values] = [&matrix.structure, &matrix.values].map(whole);
+    for window in [&structure, &values] {
+        within_binding(&format!("{place}: the matrix"), window.end, &limits)?;
+    }
+    let table = gpu::buffer_with(device, &place, bytemuck::bytes_of(job), wgpu::BufferUsages::STORAGE)?;
+    let pipeline = variant.pipeline(kernels)?;
+    let windows = [whole(&table), theta, structure, values, x, data, beside, made];
+    let entries: Vec<_> = (0..)
+        .zip(&windows)
+        .map(|(binding, window)| wgpu::BindGroupEntry {
+            binding,
+            resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                buffer: &window.buffer,
+                offset: window.start,
+                size: std::num::NonZeroU64::new(window.end - window.start),
+            }),
+        })
+        .collect();
+    let group = gpu::guarded(device, &place, 0, || {
+        device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(&place),
+            layout: &pipeline.layout,
+            entries: &entries,
+        })
+    })?;
+    let across = count.div_ceil(down);
+    Ok(Dispatches { bound: Some((pipeline, group, (across as u32, down as u32))) })
+}
+
+#[cfg(test)]
+impl Job {
+    /// The members with their offsets, as the shader must have them.
+    pub fn members() -> Vec<(String, u32)> {
+        let mut at = 0;
+        let sizes = [("plain", 24), ("transposed", 24)].into_iter();
+        let words = [
+            "components",
+            "columns",
+            "across",
+            "words",
+            "lanes",
+            "rounds",
+            "layers",
+            "learned",
+            "learned_apart",
+            "values_apart",
+            "scale_at",
+            "keep",
+            "samples",
+        ];
+        let places = ["x", "data", "beside", "made", "w", "r_bar"];
+        let sizes = sizes.chain(words.map(|name| (name, 4))).chain(places.map(|name| (name, 12)));
+        sizes
+            .map(|(name, size)| {
+                at += size;
+                (name.to_owned(), at - size)
+            })
+            .collect()
+    }
+}

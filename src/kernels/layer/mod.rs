@@ -1,0 +1,149 @@
+//! Whole layers of MAF-SRL on chip: the unfolded network forward in one dispatch, and a layer backward in one.
+//!
+//! **Formula.** Of every layer, with n components and m columns (`network`):
+//!
+//! ```text
+//! r = x - g / L,   u = Â r,   e = xi(q∘u) - b,   y = Âᵀ e                              forward
+//! u = Â r,   w̄ = Â ȳ,   ū = q∘xi'(q∘u)∘w̄,   r̄ = Âᵀ ū                                  backward
+//! ```
+//!
+//! with g = x - c ([`Data::Near`]), or a gradient computed elsewhere ([`Data::Given`], one layer). Backward, ȳ may be scaled by
+//! 1 - 1/L of the next layer: then the r̄ of that layer is taken as it is.
+//!
+//! **Memory.** Forward, x and c are read and y is written once, c again per further layer, whose inputs are written where they
+//! are wanted; backward, x, c and ȳ are read, and u, w̄ and r̄ written. Each workgroup reads Â twice per layer, forward, and three
+//! times backward, through the caches.
+//!
+//! **Cutting.** A workgroup has all n components of k or 4k columns, at most 512 words of a column or of four. From 256 columns
+//! on a word has four: that depends on m alone. k is the largest with which there are 64 workgroups, down to 1. Where there
+//! are fewer words than half of the invocations, up to 16 of these share a row. The numbers of a column depend neither on the other
+//! columns nor on their number but through that choice.
+//!
+//! **Determinism.** Every sum has a fixed order, which n, m, the pattern and the format decide: the same bits each run.
+//!
+//! **NaN and infinities.** q∘u, w̄ and the numbers of the layer are tested by their bits: what is not finite gives e and ū the
+//! NaN 0x7fc00000, and Âᵀ carries it on to the components that its pattern connects (the dense format: to all of the
+//! column). No other column is touched.
+//!
+//! **Accuracy.** Every product is within D + 2 roundings of the sum of its terms' magnitudes, D being the longest chain of
+//! additions, and xi is Lipschitz; see [`reference`]. ū is judged with either side where q∘u is within its error of a knee.
+//!
+//! **Limits.** n <= [`LARGEST`]. 256 invocations, 16 KiB of workgroup memory, 8 storage buffers, for which backward u, w̄ and r̄ are to
+//! lie in one buffer. A batch must lie within one binding, u, w̄ and r̄ together.
+
+mod bench;
+mod cases;
+mod dispatch;
+pub(crate) mod reference;
+
+pub use dispatch::{Backward, Data, Dispatches, Forward};
+
+use std::sync::Arc;
+
+use super::step::WORKGROUP;
+use super::{Format, Kernels, Room};
+use crate::error::Result;
+use crate::gpu::Pipeline;
+
+/// The most components that fit on chip.
+pub const LARGEST: u32 = 512;
+
+/// The register's line.
+pub(super) const ROOM: Room = Room {
+    name: "layer",
+    variants: || variants().iter().map(|v| (v.name(), v.source())).collect(),
+    cases: cases::all,
+    benches: bench::all,
+};
+
+/// Which way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Forward,
+    Backward,
+}
+
+/// One kernel: what changes the code.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Variant {
+    way: Way,
+    format: Format,
+    /// Whether a word has four columns, not one.
+    wide: bool,
+    /// Whether the gradient of phi is given.
+    given: bool,
+}
+
+impl Variant {
+    fn name(self) -> String {
+        let way = match self.way {
+            Way::Forward => "forward",
+            Way::Backward => "backward",
+        };
+        let word = if self.wide { "vec4" } else { "scalar" };
+        let data = if self.given { "given" } else { "near" };
+        format!("{way}/{}/{word}/{data}", self.format)
+    }
+
+    fn source(self) -> String {
+        [
+            match self.wide {
+                true => include_str!("../../../shaders/layer/vec4.wgsl"),
+                false => include_str!("../../../shaders/layer/scalar.wgsl"),
+            },
+            include_str!("../../../shaders/layer.wgsl"),
+            match self.given {
+                true => include_str!("../../../shaders/layer/given.wgsl"),
+                false => include_str!("../../../shaders/layer/near.wgsl"),
+            },
+            include_str!("../../../shaders/shared/activation.wgsl"),
+            include_str!("../../../shaders/shared/side.wgsl"),
+            self.format.wgsl(),
+            match self.way {
+                Way::Forward => include_str!("../../../shaders/layer/forward.wgsl"),
+                Way::Backward => include_str!("../../../shaders/layer/backward.wgsl"),
+            },
+        ]
+        .join("\n")
+    }
+
+    fn pipeline(self, kernels: &Kernels) -> Result<Arc<Pipeline>> {
+        kernels.pipeline(ROOM.name, &self.name(), WORKGROUP, &BINDINGS, || self.source())
+    }
+}
+
+/// Bindings with whether they are read only: the job, theta, structure, values, and the caller's numbers. Those may lie in one
+/// buffer, which cannot be bound both ways.
+const BINDINGS: [(u32, bool); 8] =
+    [(0, true), (1, false), (2, true), (3, true), (4, false), (5, false), (6, false), (7, false)];
+
+/// Every kernel.
+fn variants() -> Vec<Variant> {
+    let mut all = Vec::new();
+    for way in [Way::Forward, Way::Backward] {
+        for format in Format::ALL {
+            for wide in [true, false] {
+                all.extend([false, true].map(|given| Variant { way, format, wide, given }));
+            }
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::wgsl;
+
+    #[test]
+    fn every_variant_is_valid_and_knows_the_job() {
+        for variant in variants() {
+            let module = wgsl::module(&variant.name(), &variant.source(), ROOM.name);
+            let (members, size) = wgsl::members(&module, "Job").expect("a job");
+            assert_eq!(size as usize, size_of::<dispatch::Job>());
+            assert_eq!(members, dispatch::Job::members());
+            let (place, _) = wgsl::members(&module, "Place").expect("a place");
+            assert_eq!(place, wgsl::spaced(&["at", "down", "next"], 4));
+        }
+    }
+}
