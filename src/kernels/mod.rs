@@ -10,14 +10,16 @@ mod matrix;
 pub mod norms;
 mod pipelines;
 mod places;
+pub mod sampled;
 pub mod solver;
 pub mod step;
+pub mod sums;
 mod tiles;
 mod timed;
 #[cfg(test)]
 mod wgsl;
 
-pub use batch::{Batch, Order};
+pub use batch::{Batch, Data, Order};
 pub use matrix::{Format, Matrix};
 pub use pipelines::Kernels;
 pub use places::{HEAD, Learned, Places};
@@ -38,7 +40,7 @@ pub struct Room {
 }
 
 /// The register: one line per room.
-pub const ROOMS: &[Room] = &[step::ROOM, group::ROOM, solver::ROOM, norms::ROOM];
+pub const ROOMS: &[Room] = &[step::ROOM, group::ROOM, solver::ROOM, norms::ROOM, sampled::ROOM, sums::ROOM];
 
 /// One case of a room: inputs, the kernel to run, and the reference that judges it.
 pub trait Case: Send + Sync {
