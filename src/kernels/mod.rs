@@ -14,14 +14,16 @@ pub mod norms;
 mod pipelines;
 mod places;
 pub mod product;
+pub mod sampled;
 pub mod solver;
 pub mod step;
+pub mod sums;
 mod tiles;
 mod timed;
 #[cfg(test)]
 mod wgsl;
 
-pub use batch::{Batch, Order};
+pub use batch::{Batch, Data, Order};
 pub use matrix::{Format, Matrix};
 pub use pipelines::Kernels;
 pub use places::{HEAD, Learned, Places};
@@ -49,6 +51,8 @@ pub const ROOMS: &[Room] = &[
     norms::ROOM,
     product::ROOM,
     layer::ROOM,
+    sampled::ROOM,
+    sums::ROOM,
     learn::ROOM,
     dsrl::ROOM,
 ];
