@@ -9,7 +9,12 @@
 //! Â is square with a fixed sparsity pattern, xi the piecewise linear [`Activation`](crate::penalty::Activation).
 //! Source: MAF-SRL, eq. (17) and (27), as corrected in this documentation.
 
+pub mod file;
 mod parameters;
 pub mod reference;
+mod regulariser;
+#[cfg(test)]
+mod tests;
 
 pub use parameters::{Floors, Parameters};
+pub use regulariser::{AT_ONCE, CONDITION, Diagnostics, INVERTIBLE, Regulariser};
