@@ -9,9 +9,9 @@
 //! | `layerK.activation` | F64 | 4 | eta1, eta2, delta1, delta2 |
 //! | `layerK.l` | F64 | 1 | L |
 //!
-//! for K = 0, or K = 0 to layers - 1 where the layers do not share their parameters. The key `maf-srl` of the metadata
-//! holds `{"format":"maf-srl regulariser","version":1,"components":n,"layers":N,"shared":bool}`. Nothing else may be in
-//! the file. A number that was changed to another one in its domain cannot be noticed.
+//! for K = 0, or K = 0 to layers - 1 where the layers do not share their parameters. The key `maf-srl` of the
+//! metadata holds `{"format":"maf-srl regulariser","version":1,"components":n,"layers":N,"shared":bool}`. Nothing
+//! else may be in the file. A number that was changed to another one in its domain cannot be noticed.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -42,10 +42,12 @@ struct Head {
     shared: bool,
 }
 
-/// The file's contents for `layers` layers that share one set of parameters, or have one each. All are on one pattern.
+/// The file's contents for `layers` layers that share one set of parameters, or have one each. All are on one
+/// pattern.
 ///
 /// # Errors
-/// [`Error::Shape`] for another number of sets, no layers, more than [`LAYERS`], or another pattern; what [`Parameters::check`] says of each.
+/// [`Error::Shape`] for another number of sets, no layers, more than [`LAYERS`], or another pattern; what
+/// [`Parameters::check`] says of each.
 pub fn to_bytes(parameters: &[Parameters], layers: u32) -> Result<Vec<u8>> {
     let shape = |name: &str, got: String, expected: String| Error::Shape {
         place: "regulariser file".into(),
@@ -94,12 +96,13 @@ pub fn to_bytes(parameters: &[Parameters], layers: u32) -> Result<Vec<u8>> {
     safetensors::serialize(views, Some(HashMap::from([(KEY.to_string(), head)]))).map_err(|e| failed(&e))
 }
 
-/// What [`to_bytes`] has written: the sets of parameters, one if the layers share it, and the number of layers. `path` is
-/// for messages.
+/// What [`to_bytes`] has written: the sets of parameters, one if the layers share it, and the number of layers.
+/// `path` is for messages.
 ///
 /// # Errors
-/// [`Error::File`] for anything else: cut off, another format or version, wrong names, types or shapes, columns out of order or
-/// out of range, a diagonal that is not whole, numbers outside their domain. Whether Â is singular is not looked at.
+/// [`Error::File`] for anything else: cut off, another format or version, wrong names, types or shapes, columns out
+/// of order or out of range, a diagonal that is not whole, numbers outside their domain. Whether Â is singular is
+/// not looked at.
 pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<(Vec<Parameters>, u32)> {
     let reader = Reader { path };
     let wrong = |place: &str, reason: String| reader.wrong(place, reason);
@@ -139,7 +142,7 @@ pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<(Vec<Parameters>, u32)> {
     Ok((all, head.layers))
 }
 
-/// Reads what [`save`] has written.
+/// [`from_bytes`] of a file.
 ///
 /// # Errors
 /// [`Error::File`] as [`from_bytes`], and for what is no regular file or cannot be read.

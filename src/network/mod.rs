@@ -17,4 +17,4 @@ mod regulariser;
 mod tests;
 
 pub use parameters::{Floors, Parameters};
-pub use regulariser::{AT_ONCE, CONDITION, Diagnostics, INVERTIBLE, Regulariser};
+pub use regulariser::{Diagnostics, Regulariser};

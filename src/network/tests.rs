@@ -9,7 +9,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::reference::{Gradient, Phi, layer, layer_back, loss_gradient, unfolded};
-use super::{CONDITION, INVERTIBLE, Parameters, Regulariser, file};
+use super::{Parameters, Regulariser, file};
 use crate::error::Error;
 use crate::matrix::Pattern;
 use crate::penalty::Activation;
@@ -383,7 +383,7 @@ fn what_is_not_finite_stays_so() {
 fn a_large_matrix_is_inverted_when_asked_or_never() {
     let a = activation([1.0, 1.0, 0.1, 0.5]);
     // not inverted at the start: the singular matrix is found by its value
-    let n = super::AT_ONCE + 1;
+    let n = Regulariser::AT_ONCE + 1;
     let mut p = Parameters::identity(Arc::new(Pattern::diagonal(n).unwrap()), a, 1.0).unwrap();
     p.values[7] = 0.0;
     let of = Regulariser::new(p).unwrap();
@@ -392,7 +392,8 @@ fn a_large_matrix_is_inverted_when_asked_or_never() {
     assert!(of.diagnostics().to_string().contains("condition number not computed"));
     assert_eq!(of.prox(&vec![1.0; n as usize]).unwrap()[6..9], [0.9, 0.0, 0.9]);
 
-    let p = Parameters::identity(Arc::new(Pattern::diagonal(INVERTIBLE + 1).unwrap()), a, 1.0).unwrap();
+    let p = Parameters::identity(Arc::new(Pattern::diagonal(Regulariser::INVERTIBLE + 1).unwrap()), a, 1.0)
+        .unwrap();
     let said = p.conditioning().unwrap_err().to_string();
     assert_eq!(said, "conditioning: components = 8193 is outside [1, 8192], for which Â can be inverted");
     let of = Regulariser::new(p).unwrap();
@@ -652,7 +653,7 @@ proptest! {
     fn the_prox_is_monotone(seed: u64, n in 1u32..9, offsets: bool, size in 0.01f64..10.0) {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let p = random(n, 0.6, offsets, &mut rng);
-        prop_assume!(p.conditioning().unwrap() < CONDITION);
+        prop_assume!(p.conditioning().unwrap() < Regulariser::CONDITION);
         let of = Regulariser::new(p).unwrap();
         let found = of.diagnostics();
         for _ in 0..20 {
@@ -858,7 +859,7 @@ fn sets_that_do_not_fit_are_not_written() {
     let (p, other) = (random(3, 0.7, true, &mut rng), random(4, 0.7, true, &mut rng));
     let said = |sets: &[Parameters], layers| file::to_bytes(sets, layers).unwrap_err().to_string();
     assert!(said(&[], 0).contains("number of parameter sets is 0 for 0 layers, expected 1, or one for each"));
-    assert!(said(&[p.clone()], 5000).contains("1 to 4096 layers"));
+    assert!(said(std::slice::from_ref(&p), 5000).contains("1 to 4096 layers"));
     assert!(said(&[p.clone(), p.clone()], 3).contains("is 2 for 3 layers"));
     assert!(said(&[p.clone(), other], 2).contains("pattern of layer1 is another, expected that of layer0"));
     let bad = Parameters { l: 0.0, ..p.clone() };
