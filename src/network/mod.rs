@@ -9,8 +9,13 @@
 //! Â is square with a fixed sparsity pattern, xi the piecewise linear [`Activation`](crate::penalty::Activation).
 //! Source: MAF-SRL, eq. (17) and (27), as corrected in this documentation.
 
+pub mod file;
 mod parameters;
 pub mod reference;
+mod regulariser;
+#[cfg(test)]
+mod tests;
 
 pub use crate::kernels::learn::Floors;
 pub use parameters::Parameters;
+pub use regulariser::{Diagnostics, Regulariser};
