@@ -9,7 +9,7 @@ use super::{Dispatches, Finish, Job, Operand, Reference, Refresh};
 use crate::error::Result;
 use crate::gpu;
 use crate::kernels::fixture::Fixture;
-use crate::kernels::{Batch, Case, Format, HEAD, Kernels, Learned, Matrix, Order, Outcome, Places};
+use crate::kernels::{Batch, Case, Format, Kernels, Learned, Matrix, Order, Outcome, Places};
 use crate::matrix::Pattern;
 
 /// What the output holds before, so that a number that is not written is seen.
@@ -89,11 +89,11 @@ pub(super) fn all() -> Vec<Box<dyn Case>> {
         }
     }
     // sizes, in both directions and orders
-    for n in [1, 2, 3, 16, 64, 256] {
+    for n in [1, 2, 3, 16, 64, 65, 256] {
         for vectors in [1, 3, 33, 64, 1000] {
             for density in [0.05, 0.5, 1.0] {
                 for format in Format::ALL {
-                    if n * vectors > 20_000 && density == 0.5 || n == 256 && density == 1.0 && vectors > 64 {
+                    if n * vectors > 16_000 && density == 0.5 || n == 256 && density == 1.0 && vectors > 64 {
                         continue;
                     }
                     let turned = (n + vectors) % 2 == 1;
@@ -142,7 +142,7 @@ pub(super) fn all() -> Vec<Box<dyn Case>> {
         (Format::Csr, false, 0.05, 1000),
         (Format::Bitmap, true, 0.05, 64),
         (Format::Dense, true, 0.05, 64),
-        (Format::Dense, false, 0.4, 1000),
+        (Format::Dense, false, 0.4, 300),
         (Format::Csr, true, 0.4, 1),
         (Format::Bitmap, false, 0.4, 1),
         (Format::Dense, false, 1.0, 3),
@@ -193,7 +193,7 @@ impl Product {
                 }
             })
             .collect();
-        if breaks && self.numbers == Numbers::Broken {
+        if breaks && length > 0 && self.numbers == Numbers::Broken {
             let kinds = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::from_bits(0xff80_0001)];
             for k in 0..(length / 40).clamp(1, 4) {
                 let at = rng.random_range(0..length);
@@ -321,50 +321,6 @@ impl Case for Product {
         for k in [0, 1, 2, 4] {
             fixture.judge_surroundings(Some(k), &mut outcome);
         }
-        debug_assert!(theta.len() >= HEAD as usize);
         Ok(outcome)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The cases on the adapter at hand that `MAF_SRL_CASE_DEVICE` names, or the first; for work on this room.
-    #[test]
-    fn the_cases_hold() {
-        let wanted = std::env::var("MAF_SRL_CASE_DEVICE").ok();
-        let Ok(context) = gpu::Context::new(wanted.as_deref()) else { return };
-        let kernels = Kernels::new(&context.device);
-        let start = std::time::Instant::now();
-        let (mut failed, mut worst) = (0, (0.0, String::new()));
-        let cases = all();
-        for case in &cases {
-            let from = std::time::Instant::now();
-            let outcome = case.run(&context.device, &context.queue, &kernels).unwrap();
-            if from.elapsed().as_millis() > 500 {
-                println!("{:?} {}", from.elapsed(), case.name());
-            }
-            if outcome.max_ulps > worst.0 {
-                worst = (outcome.max_ulps, case.name());
-            }
-            if outcome.mismatches > 0 {
-                failed += 1;
-                println!(
-                    "{} of {}: {}: {:?}",
-                    outcome.mismatches,
-                    outcome.checked,
-                    case.name(),
-                    outcome.first_mismatch
-                );
-            }
-        }
-        println!(
-            "{}: {} cases, {failed} failed, {worst:?}, {:?}",
-            context.name(),
-            cases.len(),
-            start.elapsed()
-        );
-        assert_eq!(failed, 0);
     }
 }

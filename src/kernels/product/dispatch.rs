@@ -107,7 +107,7 @@ impl Dispatches {
             }
             Path::Rows { format, .. } => {
                 let entries = job.matrix.pattern().nonzeros();
-                Share::rows(format, job.transposed, &side, entries, job.output.vectors, job.first.order)?
+                Share::rows(format, &side, entries, job.output.vectors, job.first.order)?
             }
         };
         let second = job.second.as_ref().unwrap_or(&job.first);
@@ -258,10 +258,11 @@ impl Job {
         within("learned numbers of a product", end - first, limits)?;
         let bound = Bound::of(&learned.view, first, end, limits);
         let at = |layer: u32| bound.at + (u64::from(layer) * stride - first) as u32;
-        words.theta = at(self.learned_layer);
+        let [theta, scale] = [self.learned_layer, scale].map(at);
+        words.theta = theta;
         words.q = words.theta + learned.places.q().start as u32;
         words.b = words.theta + learned.places.b().start as u32;
-        words.scale_at = self.scale_by.map_or(NONE, at);
+        words.scale_at = self.scale_by.map_or(NONE, |_| scale);
         Ok(Some(bound))
     }
 }
@@ -270,14 +271,7 @@ impl Share {
     /// Row by row. A workgroup takes `beside` columns of invocations, of four vectors each unless there is one vector, as many
     /// rows as `rows_at_once`, and `lanes` invocations per row: enough that neighbours read neighbours and that the device is
     /// busy, and no more, since lanes wait for each other.
-    fn rows(
-        format: Format,
-        transposed: bool,
-        side: &Side,
-        entries: u32,
-        vectors: u32,
-        order: Order,
-    ) -> Result<Self> {
+    fn rows(format: Format, side: &Side, entries: u32, vectors: u32, order: Order) -> Result<Self> {
         let quads = if vectors == 1 { 1 } else { vectors.div_ceil(4) };
         let beside = match order {
             Order::Samples if vectors > 1 => 1,
@@ -288,7 +282,6 @@ impl Share {
         let blocks = quads.div_ceil(beside);
         // neighbours in a dense transpose are rows
         let rows_first = format == Format::Dense && side.across != 1;
-        debug_assert!(transposed || !rows_first);
         let steps = match format {
             Format::Csr => entries / side.rows,
             Format::Bitmap => side.columns.div_ceil(128),
@@ -477,7 +470,7 @@ mod tests {
                     let (down, across) =
                         if transposed && format == Format::Dense { (1, rows) } else { (columns, 1) };
                     let side = Side { rows, columns, down, across, ..Side::default() };
-                    let s = Share::rows(format, transposed, &side, entries, vectors, order).unwrap();
+                    let s = Share::rows(format, &side, entries, vectors, order).unwrap();
                     assert_eq!(s.beside * s.lanes * s.rows_at_once, WORKGROUP, "{s:?}");
                     let places: std::collections::HashSet<_> = (0..WORKGROUP)
                         .map(|i| (i % s.beside, i / s.lane_step % s.lanes, i / s.row_step % s.rows_at_once))

@@ -68,9 +68,10 @@ impl Reference<'_> {
                 let distance = (f64::from(got) - y.value).abs();
                 let ok = match y.finite() {
                     _ if dense && got.is_nan() => true,
-                    // after xi a NaN, before it whatever arithmetic makes of it
+                    // xi of what is not finite is a NaN, the rest whatever arithmetic makes of it
                     _ if !y.value.is_finite() => {
-                        got.is_nan() || self.finish == Finish::Plain && !got.is_finite()
+                        got.is_nan()
+                            || !got.is_finite() && (self.finish == Finish::Plain || !y.value.is_nan())
                     }
                     Some(true) => got.is_finite() && distance <= y.error,
                     Some(false) => !got.is_finite(),
@@ -141,7 +142,7 @@ impl Reference<'_> {
                     Operand::Plain => (Approx::exact(f64::from(x)), false),
                     _ => self.made(j, x, at(self.second, j, c)),
                 };
-                let finite = r.finite();
+                let finite = r.finite().filter(|_| r.value.is_finite());
                 all.values.push(r.value);
                 all.errors.push(match finite {
                     Some(true) => r.error,
