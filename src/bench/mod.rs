@@ -4,10 +4,12 @@
 //! before it is timed, on the very buffers that are timed. `docs/PERFORMANCE.md` says what the figures mean.
 
 mod copy;
+mod formats;
 mod many;
 mod measure;
 
 pub use copy::{CopySpeed, copy_bandwidth, copy_bandwidth_host};
+pub use formats::{DENSITIES, FormatTime, VECTORS, formats};
 pub use many::{Many, Way, many_tensors};
 pub use measure::{Effort, Measured, Stopwatch, measure_host};
 

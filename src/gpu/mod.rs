@@ -7,6 +7,7 @@ mod adapters;
 mod context;
 mod pipeline;
 mod readback;
+mod staging;
 mod timing;
 mod view;
 
@@ -14,6 +15,7 @@ pub use adapters::{AdapterFacts, HELP, adapters, choose};
 pub use context::Context;
 pub use pipeline::{Pipeline, compute_pipeline};
 pub use readback::Readback;
+pub(crate) use staging::Ring;
 pub use timing::{Clock, Timer};
 pub use view::View;
 

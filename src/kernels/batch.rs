@@ -53,3 +53,22 @@ impl Batch {
         }
     }
 }
+
+/// The data term phi at a layer's input x, as a kernel that needs its gradient g reads it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Data {
+    /// phi = 1/2 ||x - c||^2 of this c: g = x - c, computed on the way.
+    Near(Batch),
+    /// A gradient g, computed elsewhere.
+    Given(Batch),
+}
+
+impl Data {
+    /// c or g.
+    #[must_use]
+    pub fn batch(&self) -> &Batch {
+        match self {
+            Data::Near(batch) | Data::Given(batch) => batch,
+        }
+    }
+}

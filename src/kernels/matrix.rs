@@ -1,7 +1,7 @@
 //! Matrices on the device: one pattern, any number of layers of values, in one of three formats, plain and transposed.
 //!
 //! The learned numbers are the values in the pattern's order. Kernels read them in the order of their format, which is kept
-//! in a buffer of its own: [`Matrix::refresh`] brings it up to date after the values have changed.
+//! in a buffer of its own: [`super::product::Refresh`] brings it up to date after the values have changed.
 
 use std::fmt;
 use std::str::FromStr;
@@ -126,12 +126,16 @@ impl Laid {
                     index.extend(numbers);
                 }
                 Format::Dense if index.is_empty() => {
+                    structure.extend(occupied(pattern));
                     index.resize(rows as usize * columns as usize, NONE);
                     for ((i, j), number) in pattern.entries().zip(numbers) {
                         index[i as usize * columns as usize + j as usize] = number;
                     }
                 }
-                Format::Dense => *side = Side { values: 0, down: 1, across: rows, ..*side },
+                Format::Dense => {
+                    structure.extend(occupied(pattern));
+                    *side = Side { values: 0, down: 1, across: rows, ..*side };
+                }
             }
         }
         structure.resize(structure.len().max(1), 0);
@@ -158,6 +162,26 @@ fn bits(pattern: &Pattern, i: u32) -> Vec<u32> {
         words.extend(of);
     }
     words
+}
+
+/// Rows of a block of a dense matrix, and its columns.
+const BLOCK: (u32, u32) = (64, 16);
+
+/// The blocks that have entries: where each row of blocks starts in the list, then the list, the blocks' numbers within
+/// their rows.
+fn occupied(pattern: &Pattern) -> Vec<u32> {
+    let (mut starts, mut list) = (vec![0], Vec::new());
+    let mut seen = vec![false; pattern.columns().div_ceil(BLOCK.1) as usize];
+    for first in (0..pattern.rows()).step_by(BLOCK.0 as usize) {
+        seen.fill(false);
+        let last = (first + BLOCK.0).min(pattern.rows());
+        let entries = pattern.starts()[first as usize] as usize..pattern.starts()[last as usize] as usize;
+        pattern.indices()[entries].iter().for_each(|j| seen[(j / BLOCK.1) as usize] = true);
+        list.extend((0..).zip(&seen).filter(|(_, seen)| **seen).map(|(block, _): (u32, _)| block));
+        starts.push(list.len() as u32);
+    }
+    starts.append(&mut list);
+    starts
 }
 
 /// A matrix on the device: `layers` matrices of one pattern.
@@ -193,6 +217,16 @@ impl Matrix {
             return Err(Error::Limit { place, name: "max_storage_buffer_binding_size", needed, limit });
         }
         let laid = Laid::new(&pattern, format);
+        let words_needed = 4 * laid.structure.len() as u64;
+        if words_needed > limit {
+            let place = format!("structure of a {format} matrix");
+            return Err(Error::Limit {
+                place,
+                name: "max_storage_buffer_binding_size",
+                needed: words_needed,
+                limit,
+            });
+        }
         let apart = laid.index.len() as u32;
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
         let words = |name, words: &[u32]| gpu::buffer_with(device, name, bytemuck::cast_slice(words), usage);

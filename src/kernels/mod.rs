@@ -4,21 +4,26 @@
 //! shader `shaders/<name>.wgsl`, whose entry point is `<name>`.
 
 mod batch;
+pub mod dsrl;
 mod fixture;
 pub mod group;
 pub mod layer;
+pub mod learn;
 mod matrix;
 pub mod norms;
 mod pipelines;
 mod places;
+pub mod product;
+pub mod sampled;
 pub mod solver;
 pub mod step;
+pub mod sums;
 mod tiles;
 mod timed;
 #[cfg(test)]
 mod wgsl;
 
-pub use batch::{Batch, Order};
+pub use batch::{Batch, Data, Order};
 pub use matrix::{Format, Matrix};
 pub use pipelines::Kernels;
 pub use places::{HEAD, Learned, Places};
@@ -39,7 +44,18 @@ pub struct Room {
 }
 
 /// The register: one line per room.
-pub const ROOMS: &[Room] = &[step::ROOM, group::ROOM, solver::ROOM, norms::ROOM, layer::ROOM];
+pub const ROOMS: &[Room] = &[
+    step::ROOM,
+    group::ROOM,
+    solver::ROOM,
+    norms::ROOM,
+    product::ROOM,
+    layer::ROOM,
+    sampled::ROOM,
+    sums::ROOM,
+    learn::ROOM,
+    dsrl::ROOM,
+];
 
 /// One case of a room: inputs, the kernel to run, and the reference that judges it.
 pub trait Case: Send + Sync {

@@ -9,7 +9,17 @@
 //! Â is square with a fixed sparsity pattern, xi the piecewise linear [`Activation`](crate::penalty::Activation).
 //! Source: MAF-SRL, eq. (17) and (27), as corrected in this documentation.
 
+mod device;
+pub mod file;
 mod parameters;
 pub mod reference;
+mod regulariser;
+#[cfg(test)]
+mod tests;
+mod training;
 
-pub use parameters::{Floors, Parameters};
+pub use crate::kernels::learn::Floors;
+pub use device::{Backward, Gradient, Job, Space, Term, Unfolded};
+pub use parameters::Parameters;
+pub use regulariser::{Diagnostics, Regulariser};
+pub use training::{Options, Start, Trainer};

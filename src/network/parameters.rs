@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result, require};
 use crate::kernels::Places;
+use crate::kernels::learn::Floors;
 use crate::matrix::Pattern;
 use crate::penalty::Activation;
 
@@ -23,21 +24,6 @@ pub struct Parameters {
     pub activation: Activation,
     /// L: the layer's step size is 1/L. Positive.
     pub l: f64,
-}
-
-/// The smallest values that slopes, scales and L may take: what projections keep to.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Floors {
-    /// For eta1, eta2 and q.
-    pub epsilon: f64,
-    /// For L.
-    pub l: f64,
-}
-
-impl Default for Floors {
-    fn default() -> Self {
-        Floors { epsilon: 1e-3, l: 0.6 }
-    }
 }
 
 impl Parameters {

@@ -7,7 +7,7 @@
 //! 0 up to delta1, slope eta1 up to delta2, slope eta2 beyond; odd and continuous. Domain: eta1, eta2 > 0 and
 //! 0 <= delta1 <= delta2. Source: MAF-SRL, eq. (23); DSRL appendix, eq. (1).
 
-use super::{Penalty, Pwl};
+use super::{Elementwise, Penalty, Pwl};
 use crate::error::{Result, require};
 
 /// The parameters of the activation.
@@ -102,7 +102,26 @@ impl Activation {
     /// The penalty of which this is the prox at step size 1; its domain is narrower, see [`Pwl`].
     #[must_use]
     pub fn penalty(&self) -> Penalty {
-        Pwl { eta1: self.eta1, eta2: self.eta2, delta1: self.delta1, delta2: self.delta2 }.into()
+        self.pwl().into()
+    }
+
+    fn pwl(&self) -> Pwl {
+        Pwl { eta1: self.eta1, eta2: self.eta2, delta1: self.delta1, delta2: self.delta2 }
+    }
+
+    /// g(y), the value of [`Activation::penalty`], also where that is outside its own domain: where g is negative
+    /// somewhere, as it is for every eta2 > 1. NaN gives NaN.
+    #[must_use]
+    pub fn penalty_value(&self, y: f64) -> f64 {
+        self.pwl().value(1.0, y.abs())
+    }
+
+    /// Whether g >= 0 everywhere, or would be with delta1 larger by 1e-6 delta2: the rounding of f32 does not count.
+    #[must_use]
+    pub fn penalty_is_nonnegative(&self) -> bool {
+        let delta1 = (self.delta1 + 1e-6 * self.delta2).min(self.delta2);
+        // beyond 1 the outer piece is concave, and falls without end
+        self.eta2 <= 1.0 && Elementwise::check(&Pwl { delta1, ..self.pwl() }).is_ok()
     }
 
     /// The largest slope: the Lipschitz constant.

@@ -8,7 +8,6 @@
 mod host;
 mod plan;
 mod rooms;
-mod staging;
 mod twin;
 mod verify;
 

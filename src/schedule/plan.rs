@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use super::Spec;
 use super::rooms::{Dispatches, Rows};
-use super::staging::Ring;
 use super::verify::{Checker, Verification, Verify};
 use crate::error::{Error, Result};
-use crate::gpu::{self, Readback, View};
+use crate::gpu::{self, Readback, Ring, View};
 use crate::kernels::Kernels;
 use crate::kernels::step::{Base, Hyper, LANES, Variant, Width};
 

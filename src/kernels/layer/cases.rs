@@ -6,12 +6,12 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::reference::{Layer, Numbers, exact, judge};
-use super::{Backward, Data, Dispatches, Forward, Way};
+use super::{Backward, Dispatches, Forward, Way};
 use crate::error::Result;
 use crate::gpu::{self, View};
 use crate::kernels::fixture::Fixture;
 use crate::kernels::matrix::Laid;
-use crate::kernels::{Batch, Case, Format, Kernels, Learned, Matrix, Order, Outcome, Places, compare};
+use crate::kernels::{Batch, Case, Data, Format, Kernels, Learned, Matrix, Order, Outcome, Places, compare};
 use crate::matrix::Pattern;
 use crate::network::Parameters;
 use crate::penalty::Activation;

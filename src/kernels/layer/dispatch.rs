@@ -9,24 +9,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{self, Pipeline, View};
 use crate::kernels::matrix::Side;
 use crate::kernels::step::{WORKGROUP, within_binding};
-use crate::kernels::{Batch, Format, Kernels, Learned, Matrix, Order, Places};
-
-/// What the data term gives.
-#[derive(Clone, Debug)]
-pub enum Data {
-    /// c, for phi = 1/2 ||x - c||^2.
-    Near(Batch),
-    /// phi's gradient at the layer's input; for one layer.
-    Given(Batch),
-}
-
-impl Data {
-    fn batch(&self) -> &Batch {
-        match self {
-            Data::Near(batch) | Data::Given(batch) => batch,
-        }
-    }
-}
+use crate::kernels::{Batch, Data, Format, Kernels, Learned, Matrix, Order, Places};
 
 /// Layers forward: output = layer N (... layer 1 (x)).
 #[derive(Clone, Debug)]

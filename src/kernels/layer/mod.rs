@@ -36,7 +36,7 @@ mod cases;
 mod dispatch;
 pub(crate) mod reference;
 
-pub use dispatch::{Backward, Data, Dispatches, Forward};
+pub use dispatch::{Backward, Dispatches, Forward};
 
 use std::sync::Arc;
 

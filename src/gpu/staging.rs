@@ -7,8 +7,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use super::{buffer, lost};
 use crate::error::Result;
-use crate::gpu;
 
 /// Mapped, ready to be written.
 const FREE: u8 = 0;
@@ -38,7 +38,7 @@ impl Drop for Return {
 
 /// The ring, with the device buffer that it feeds.
 #[derive(Debug)]
-pub(super) struct Ring {
+pub(crate) struct Ring {
     device: wgpu::Device,
     target: wgpu::Buffer,
     slots: Vec<Slot>,
@@ -49,7 +49,7 @@ impl Ring {
     /// `slots` steps may be recorded before the first of them is done; more make the ring grow.
     pub fn new(device: &wgpu::Device, bytes: u64, slots: usize) -> Result<Self> {
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
-        let target = gpu::buffer(device, "hyper-parameters", bytes.max(16), usage, false)?;
+        let target = buffer(device, "hyper-parameters", bytes.max(16), usage, false)?;
         let mut ring = Ring { device: device.clone(), target, slots: Vec::new(), next: 0 };
         for _ in 0..slots {
             let slot = ring.slot()?;
@@ -60,7 +60,7 @@ impl Ring {
 
     fn slot(&self) -> Result<Slot> {
         let usage = wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC;
-        let buffer = gpu::buffer(&self.device, "hyper-parameter slot", self.target.size(), usage, true)?;
+        let buffer = buffer(&self.device, "hyper-parameter slot", self.target.size(), usage, true)?;
         Ok(Slot { buffer, state: Arc::new(AtomicU8::new(FREE)) })
     }
 
@@ -101,7 +101,7 @@ impl Ring {
         let slot = &self.slots[index];
         {
             let mut view =
-                slot.buffer.get_mapped_range_mut(..).map_err(|e| gpu::lost("hyper-parameter slot", e))?;
+                slot.buffer.get_mapped_range_mut(..).map_err(|e| lost("hyper-parameter slot", e))?;
             write(&mut |offset, bytes| {
                 let start = offset as usize;
                 view.slice(start..start + bytes.len()).copy_from_slice(bytes);

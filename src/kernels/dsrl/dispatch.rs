@@ -1,0 +1,252 @@
+//! The dispatches, forward and backward.
+
+use bytemuck::{Pod, Zeroable};
+
+use super::{ROOM, Stage};
+use crate::error::{Error, Result};
+use crate::gpu::{self, View};
+use crate::kernels::learn::{Launch, Window, refuse_overlap, whole};
+use crate::kernels::step::{WORKGROUP, within_binding};
+use crate::kernels::{Kernels, Learned, Places};
+
+/// The places of a layer's numbers: the head alone.
+pub(super) const PLACES: Places = Places { components: 0, nonzeros: 0 };
+
+/// The sums of a layer: by L, eta1, eta2, delta1, delta2.
+pub(super) const SUMS: u32 = 5;
+
+/// Elements of a workgroup's tile backward.
+pub(super) const TILE: u32 = 8 * WORKGROUP;
+
+/// The most workgroups backward: they keep a large GPU busy, and their sums are few.
+pub(super) const GROUPS: u32 = 2048;
+
+/// N layers of as many elements as x has; shapes do not matter.
+#[derive(Clone, Debug)]
+pub struct Forward {
+    /// The numbers of one layer, which all share, or of each; their places have neither components nor entries.
+    pub learned: Learned,
+    /// N.
+    pub layers: u32,
+    /// x_0.
+    pub x: View,
+    /// c, which may be x.
+    pub c: View,
+    /// x_N; shares memory with neither.
+    pub output: View,
+}
+
+/// The way back through the same layers.
+#[derive(Clone, Debug)]
+pub struct Backward {
+    /// The numbers, as in [`Forward`].
+    pub learned: Learned,
+    /// N.
+    pub layers: u32,
+    /// x_0.
+    pub x: View,
+    /// c.
+    pub c: View,
+    /// The derivative by x_N.
+    pub bar: View,
+    /// Takes the derivative by x_0.
+    pub x_bar: Option<View>,
+    /// Takes the derivative by the numbers, at their places; summed over layers that share them.
+    pub gradient: Learned,
+    /// Whether the gradient is added to what is there.
+    pub add: bool,
+}
+
+/// WGSL's `Job`, of `shaders/dsrl.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub(super) struct Work {
+    theta: u32,
+    x: u32,
+    c: u32,
+    bar: u32,
+    output: u32,
+    gradient: u32,
+    elements: u32,
+    layers: u32,
+    apart: u32,
+    groups: u32,
+    tiles: u32,
+    delivers: u32,
+    adds: u32,
+    unused: [u32; 3],
+}
+
+#[cfg(test)]
+impl Work {
+    pub const NAMES: [&str; 16] = [
+        "theta", "x", "c", "bar", "output", "gradient", "elements", "layers", "apart", "groups", "tiles",
+        "delivers", "adds", "unused0", "unused1", "unused2",
+    ];
+}
+
+/// One pass, ready to be recorded.
+#[derive(Debug)]
+pub struct Dispatches {
+    order: Vec<Launch>,
+}
+
+impl Dispatches {
+    /// Binds a pass forward.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where lengths or layers do not fit, [`Error::Overlap`] where the output shares memory with another view;
+    /// [`Error::Limit`], [`Error::OutOfMemory`] and [`Error::Gpu`] for what the device cannot give.
+    pub fn forward(kernels: &Kernels, job: &Forward) -> Result<Self> {
+        check(&job.learned, job.layers, &job.x, &[("c", &job.c), ("output", &job.output)])?;
+        refuse_overlap(&[
+            ("learned numbers", &job.learned.view, false),
+            ("x", &job.x, false),
+            ("c", &job.c, false),
+            ("output", &job.output, true),
+        ])?;
+        if job.x.length() == 0 {
+            return Ok(Dispatches { order: Vec::new() });
+        }
+        let limits = kernels.device().limits();
+        let theta = Window::new("learned numbers", &job.learned.view, &limits)?;
+        let x = Window::new("x", &job.x, &limits)?;
+        let c = Window::new("c", &job.c, &limits)?;
+        let output = Window::new("output", &job.output, &limits)?;
+        let work = Work {
+            theta: theta.lead(),
+            x: x.lead(),
+            c: c.lead(),
+            output: output.lead(),
+            elements: job.x.length() as u32,
+            layers: job.layers,
+            apart: apart(&job.learned),
+            ..Work::default()
+        };
+        let bindings = [(1, theta.binding()), (2, x.binding()), (3, c.binding()), (5, output.binding())];
+        let tiles = work.elements.div_ceil(4 * WORKGROUP);
+        let across = tiles.min(limits.max_compute_workgroups_per_dimension);
+        let launch = launch(kernels, Stage::Forward, &work, &bindings, (across, tiles.div_ceil(across)))?;
+        Ok(Dispatches { order: vec![launch] })
+    }
+
+    /// Binds a pass backward.
+    ///
+    /// # Errors
+    /// As [`Dispatches::forward`]; neither the gradient nor the derivative by x_0 may share memory with another view.
+    pub fn backward(kernels: &Kernels, job: &Backward) -> Result<Self> {
+        let mut views = vec![("c", &job.c), ("derivative by the output", &job.bar)];
+        views.extend(job.x_bar.iter().map(|view| ("derivative by x", view)));
+        check(&job.learned, job.layers, &job.x, &views)?;
+        let (learned, gradient) = (&job.learned, &job.gradient);
+        if (gradient.places, gradient.layers) != (learned.places, learned.layers) {
+            let text = |l: &Learned| format!("{} layers of {:?}", l.layers, l.places);
+            return Err(wrong("gradient", text(gradient), text(learned)));
+        }
+        let mut all = vec![("learned numbers", &learned.view, false), ("x", &job.x, false)];
+        all.extend([("c", &job.c, false), ("derivative by the output", &job.bar, false)]);
+        all.extend(job.x_bar.iter().map(|view| ("derivative by x", view, true)));
+        all.push(("gradient", &gradient.view, true));
+        refuse_overlap(&all)?;
+
+        let device = kernels.device();
+        let limits = device.limits();
+        let tiles = (job.x.length() as u32).div_ceil(TILE);
+        let groups = tiles.min(GROUPS.min(limits.max_compute_workgroups_per_dimension));
+        let bytes = 4 * u64::from(SUMS) * u64::from(job.layers) * u64::from(groups);
+        within_binding("sums of workgroups", bytes, &limits)?;
+        let usage = wgpu::BufferUsages::STORAGE;
+        let partials = gpu::buffer(device, "sums of workgroups", bytes.max(16), usage, false)?;
+        let sums = Window::new("gradient", &gradient.view, &limits)?;
+        let theta = Window::new("learned numbers", &learned.view, &limits)?;
+        let mut work = Work {
+            theta: theta.lead(),
+            gradient: sums.lead(),
+            elements: job.x.length() as u32,
+            layers: job.layers,
+            apart: apart(learned),
+            groups,
+            tiles,
+            delivers: u32::from(job.x_bar.is_some()),
+            adds: u32::from(job.add),
+            ..Work::default()
+        };
+        let mut order = Vec::new();
+        if groups > 0 {
+            let x = Window::new("x", &job.x, &limits)?;
+            let c = Window::new("c", &job.c, &limits)?;
+            let bar = Window::new("derivative by the output", &job.bar, &limits)?;
+            (work.x, work.c, work.bar) = (x.lead(), c.lead(), bar.lead());
+            let nowhere = gpu::buffer(device, "no derivative by x", 16, usage, false)?;
+            let mut output = whole(&nowhere);
+            if let Some(view) = &job.x_bar {
+                let window = Window::new("derivative by x", view, &limits)?;
+                (work.output, output) = (window.lead(), window.binding());
+            }
+            let bindings = [
+                (1, theta.binding()),
+                (2, x.binding()),
+                (3, c.binding()),
+                (4, bar.binding()),
+                (5, output),
+                (6, whole(&partials)),
+            ];
+            order.push(launch(kernels, Stage::Backward, &work, &bindings, (groups, 1))?);
+        }
+        let most = limits.max_compute_workgroups_per_dimension;
+        let bindings = [(6, whole(&partials)), (7, sums.binding())];
+        order.push(launch(kernels, Stage::Fold, &work, &bindings, (gradient.layers.clamp(1, most), 1))?);
+        Ok(Dispatches { order })
+    }
+
+    /// Records it.
+    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
+        self.order.iter().for_each(|launch| launch.record(pass));
+    }
+}
+
+fn launch(
+    kernels: &Kernels,
+    stage: Stage,
+    work: &Work,
+    bindings: &[(u32, wgpu::BufferBinding<'_>)],
+    workgroups: (u32, u32),
+) -> Result<Launch> {
+    let device = kernels.device();
+    let table = gpu::buffer_with(device, "dsrl", bytemuck::bytes_of(work), wgpu::BufferUsages::STORAGE)?;
+    let pipeline =
+        kernels.pipeline(ROOM.name, stage.name(), WORKGROUP, stage.bindings(), || stage.source())?;
+    let all: Vec<_> = std::iter::once((0, whole(&table))).chain(bindings.iter().cloned()).collect();
+    Launch::new(device, ROOM.name, pipeline, &all, workgroups)
+}
+
+/// From a layer's numbers to the next one's.
+fn apart(learned: &Learned) -> u32 {
+    if learned.layers == 1 { 0 } else { PLACES.length() }
+}
+
+fn wrong(name: &str, got: String, expected: String) -> Error {
+    Error::Shape { place: ROOM.name.into(), name: name.into(), got, expected }
+}
+
+fn check(learned: &Learned, layers: u32, x: &View, others: &[(&str, &View)]) -> Result<()> {
+    if learned.places != PLACES {
+        let expected = "neither components nor entries".into();
+        return Err(wrong("places of the numbers", format!("{:?}", learned.places), expected));
+    }
+    if layers == 0 || (learned.layers != 1 && learned.layers != layers) {
+        let expected = format!("1 or that of the network, {layers}, at least 1");
+        return Err(wrong("number of layers of the numbers", learned.layers.to_string(), expected));
+    }
+    for (name, view) in others {
+        if view.length() != x.length() {
+            let name = format!("length of {name}");
+            return Err(wrong(&name, view.length().to_string(), x.length().to_string()));
+        }
+    }
+    let (needed, limit) = (x.length(), u64::from(u32::MAX) / 4);
+    if needed > limit {
+        return Err(Error::Limit { place: ROOM.name.into(), name: "elements", needed, limit });
+    }
+    Ok(())
+}

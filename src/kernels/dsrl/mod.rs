@@ -1,0 +1,105 @@
+//! Layers of DSRL, fused: Â = I, q = 1, b = 0, so that each element is computed alone.
+//!
+//! **Formula.** With v = x - (x - c) / L, the step of 1/2 ||x - c||^2, a layer is x <- xi(v) ([`Activation`]). [`Forward`] takes
+//! all of N layers, which share their numbers or have their own. [`Backward`] takes the derivative of a loss by x_N to that by
+//! x_0 and by the numbers (DSRL appendix, eq. (12) to (14), from the right at every knee):
+//!
+//! ```text
+//! r̄ = xi'(v) x̄_(l+1),   x̄_l = (1 - 1/L) r̄,   L̄ = sum r̄ (x - c) / L²,   η̄, δ̄ = sum x̄_(l+1) dxi(v)
+//! ```
+//!
+//! **Memory.** One pass: 12 bytes per element forward, 16 backward (12 without the derivative by x_0). No layer's output is
+//! stored: backward computes each layer's input anew from x_0, N (N - 1) / 2 layers more.
+//!
+//! **Dispatches.** One forward; backward one for the elements, by at most 2048 workgroups, and one that folds their sums.
+//!
+//! **Determinism.** Sums follow a fixed tree that depends on the number of elements alone.
+//!
+//! **NaN and infinities.** Found by their bits: an element whose v is not finite in some layer is 0x7fc00000 from there on, and so
+//! are its derivative by x_0 and the sums that it belongs to. A layer whose L, slopes or knees are not finite makes all of its
+//! elements NaN. So do results beyond the range of f32. -0.0 never comes out of a layer.
+//!
+//! **Accuracy.** By running errors ([`Reference`]). Where v is within its error of a knee, either side's derivative is right.
+//!
+//! **Limits.** 256 invocations, 6 KiB of workgroup memory, 7 storage buffers. Each view must lie within one binding.
+
+mod bench;
+mod cases;
+mod dispatch;
+mod reference;
+
+pub use dispatch::{Backward, Dispatches, Forward};
+pub use reference::Reference;
+
+use super::Room;
+#[cfg(doc)]
+use crate::penalty::Activation;
+
+/// The register's line.
+pub(super) const ROOM: Room = Room {
+    name: "dsrl",
+    variants: || Stage::ALL.iter().map(|s| (s.name().into(), s.source())).collect(),
+    cases: cases::all,
+    benches: bench::all,
+};
+
+/// One kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Forward,
+    Backward,
+    Fold,
+}
+
+impl Stage {
+    const ALL: [Stage; 3] = [Stage::Forward, Stage::Backward, Stage::Fold];
+
+    fn name(self) -> &'static str {
+        match self {
+            Stage::Forward => "forward",
+            Stage::Backward => "backward",
+            Stage::Fold => "fold",
+        }
+    }
+
+    fn source(self) -> String {
+        let main = include_str!("../../../shaders/dsrl.wgsl");
+        let poisoned = include_str!("../../../shaders/shared/poisoned.wgsl");
+        let activation = include_str!("../../../shaders/shared/activation.wgsl");
+        let layer = include_str!("../../../shaders/dsrl/layer.wgsl");
+        let own = match self {
+            Stage::Forward => include_str!("../../../shaders/dsrl/forward.wgsl"),
+            Stage::Backward => include_str!("../../../shaders/dsrl/backward.wgsl"),
+            Stage::Fold => {
+                return [poisoned, main, include_str!("../../../shaders/dsrl/fold.wgsl")].join("\n");
+            }
+        };
+        [activation, poisoned, main, layer, own].join("\n")
+    }
+
+    /// Bindings with whether they are read only.
+    fn bindings(self) -> &'static [(u32, bool)] {
+        match self {
+            Stage::Forward => &[(0, true), (1, false), (2, false), (3, false), (5, false)],
+            Stage::Backward => {
+                &[(0, true), (1, false), (2, false), (3, false), (4, false), (5, false), (6, false)]
+            }
+            Stage::Fold => &[(0, true), (6, false), (7, false)],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::wgsl;
+
+    #[test]
+    fn every_stage_is_valid_and_laid_out_as_here() {
+        for stage in Stage::ALL {
+            let module = wgsl::module(stage.name(), &stage.source(), ROOM.name);
+            let expected = (wgsl::spaced(&dispatch::Work::NAMES, 4), size_of::<dispatch::Work>() as u32);
+            assert_eq!(wgsl::members(&module, "Job"), Some(expected));
+        }
+    }
+}

@@ -1,0 +1,364 @@
+//! The float64 twin of the fused layers, with what WGSL permits of them.
+
+use rayon::prelude::*;
+
+use super::dispatch::{GROUPS, SUMS, TILE};
+use crate::accuracy::{Approx, FLUSH, RELATIVE, ulp};
+use crate::kernels::group::QUIET_NAN;
+use crate::kernels::{Outcome, Places};
+use crate::penalty::{Activation, Partials};
+
+/// A layer as its kernel reads it.
+#[derive(Clone, Copy, Debug)]
+struct Layer {
+    a: Activation,
+    l: f64,
+    /// Whether a number is not finite.
+    bad: bool,
+}
+
+/// N layers.
+#[derive(Clone, Debug)]
+pub struct Reference {
+    layers: Vec<Layer>,
+    shared: bool,
+}
+
+/// A layer's argument, and what the way back needs of it.
+#[derive(Clone, Copy, Debug)]
+struct Passed {
+    x: Approx,
+    v: Approx,
+    /// Whether it certainly is finite, or certainly not.
+    finite: Option<bool>,
+}
+
+/// What an element adds to the gradient of one layer: L, eta1, eta2, delta1, delta2, with errors.
+type Terms = [(f64, f64); SUMS as usize];
+
+fn exact(x: f32) -> Approx {
+    Approx::exact(f64::from(x))
+}
+
+impl Layer {
+    fn inverse(&self) -> Approx {
+        Approx::exact(1.0) / Approx::exact(self.l)
+    }
+
+    fn argument(&self, x: Approx, c: Approx) -> Approx {
+        x - (x - c) * self.inverse()
+    }
+
+    /// xi(v): its errors times the largest slope, and three roundings.
+    fn value(&self, v: Approx) -> Approx {
+        let value = self.a.value(v.value);
+        let slope = self.a.lipschitz();
+        let flush = 4.0 * FLUSH * (1.0 + slope);
+        // within the dead zone for certain: nothing is rounded
+        let zero = v.value.abs() + v.error <= self.a.delta1;
+        let error = if zero { 0.0 } else { slope * v.error + 4.0 * RELATIVE * value.abs() + flush };
+        Approx { value, error, peak: v.peak.max(value.abs() + error) }
+    }
+
+    /// The derivatives at v, and how far those at places within v's error lie from them.
+    fn partials(&self, v: Approx) -> (Partials, Partials, bool) {
+        let a = &self.a;
+        let at = a.partials(v.value);
+        let mut far = Partials::default();
+        let mut include = |p: Partials| {
+            far.v = far.v.max((p.v - at.v).abs());
+            far.eta1 = far.eta1.max((p.eta1 - at.eta1).abs());
+            far.eta2 = far.eta2.max((p.eta2 - at.eta2).abs());
+            far.delta1 = far.delta1.max((p.delta1 - at.delta1).abs());
+            far.delta2 = far.delta2.max((p.delta2 - at.delta2).abs());
+        };
+        let (low, high) = (v.value - v.error, v.value + v.error);
+        include(a.partials(low));
+        include(a.partials(high));
+        let mut kink = false;
+        for knee in [a.delta1, a.delta2, -a.delta1, -a.delta2] {
+            if low <= knee && knee <= high {
+                kink |= v.error > 0.0;
+                include(a.partials(knee));
+                include(a.partials(knee.next_down()));
+            }
+        }
+        // each is rounded at most twice
+        let widen = |far: &mut f64, at: f64| *far += 2.0 * RELATIVE * at.abs() + FLUSH;
+        widen(&mut far.eta1, at.eta1);
+        widen(&mut far.eta2, at.eta2);
+        widen(&mut far.delta2, at.delta2);
+        (at, far, kink)
+    }
+}
+
+impl Reference {
+    /// `numbers` of one layer, which all of `layers` share, or of each: eight per layer.
+    #[must_use]
+    pub fn new(numbers: &[f32], layers: u32) -> Self {
+        let shared = numbers.len() == 8;
+        let one = |l: usize| {
+            let head = &numbers[if shared { 0 } else { 8 * l }..][..5];
+            let [step, eta1, eta2, delta1, delta2] =
+                [Places::L, Places::ETA1, Places::ETA2, Places::DELTA1, Places::DELTA2]
+                    .map(|p| f64::from(head[p]));
+            let a = Activation { eta1, eta2, delta1, delta2 };
+            Layer { a, l: step, bad: head.iter().any(|x| !x.is_finite()) }
+        };
+        Reference { layers: (0..layers as usize).map(one).collect(), shared }
+    }
+
+    /// x_N of one element.
+    #[must_use]
+    pub fn value(&self, x: f32, c: f32) -> f64 {
+        let (mut x, c) = (f64::from(x), f64::from(c));
+        for layer in &self.layers {
+            x = layer.a.value(x - (x - c) / layer.l);
+        }
+        x
+    }
+
+    /// Every layer's input, then the output, as far as numbers are finite; and whether the output is.
+    fn passed(&self, x: f32, c: f32) -> (Vec<Passed>, Approx, Option<bool>) {
+        let nothing = Approx::exact(0.0);
+        let mut all = Vec::with_capacity(self.layers.len());
+        if !x.is_finite() || !c.is_finite() {
+            all.resize(self.layers.len(), Passed { x: nothing, v: nothing, finite: Some(false) });
+            return (all, nothing, Some(false));
+        }
+        let (mut x, c) = (exact(x), exact(c));
+        let mut finite = Some(true);
+        for layer in &self.layers {
+            let v = if finite == Some(false) || layer.bad { nothing } else { layer.argument(x, c) };
+            finite = match (finite, layer.bad) {
+                (Some(false), _) | (_, true) => Some(false),
+                (before, false) => both(before, v.finite()),
+            };
+            all.push(Passed { x, v, finite });
+            x = if finite == Some(false) { nothing } else { layer.value(v) };
+        }
+        let last = if finite == Some(false) { finite } else { both(finite, x.finite()) };
+        (all, x, last)
+    }
+
+    /// Judges x_N of every element.
+    #[must_use]
+    pub fn judge_forward(&self, x: &[f32], c: &[f32], got: &[f32]) -> Outcome {
+        let one = |k: usize| {
+            let (_, value, finite) = self.passed(x[k], c[k]);
+            let mut outcome = Outcome::default();
+            near(k, "x_N", value, finite, got[k], &mut outcome);
+            let zero = got[k].to_bits() == 0x8000_0000;
+            outcome.demand(!zero, || format!("element {k} is -0.0"));
+            outcome
+        };
+        (0..x.len()).into_par_iter().with_min_len(256).map(one).reduce(Outcome::default, merged)
+    }
+
+    /// One element backward: the derivative by x_0, whether that is finite, what it adds to each layer's gradient (`None` where
+    /// that makes the sums NaN, or may), and whether it came near a knee.
+    fn back(&self, x: f32, c: f32, bar: f32) -> (Approx, Option<bool>, Vec<(Terms, Option<bool>)>, bool) {
+        let (passed, _, _) = self.passed(x, c);
+        let mut finite = Some(bar.is_finite());
+        let mut bar = if bar.is_finite() { exact(bar) } else { Approx::exact(0.0) };
+        let mut terms = vec![([(0.0, 0.0); SUMS as usize], Some(true)); passed.len()];
+        let mut near_knee = false;
+        for ((layer, at), to) in self.layers.iter().zip(&passed).zip(&mut terms).rev() {
+            finite = both(finite, at.finite);
+            if finite == Some(false) {
+                to.1 = finite;
+                continue;
+            }
+            let (p, far, kink) = layer.partials(at.v);
+            near_knee |= kink;
+            let times = |value: f64, error: f64| Approx { value, error, peak: value.abs() + error } * bar;
+            let r = times(p.v, far.v);
+            let step = r * (at.x - exact(c));
+            let inverse = layer.inverse();
+            let by_l = step * (inverse * inverse);
+            let shape = [
+                times(p.eta1, far.eta1),
+                times(p.eta2, far.eta2),
+                times(p.delta1, far.delta1),
+                times(p.delta2, far.delta2),
+            ];
+            let all = [by_l, shape[0], shape[1], shape[2], shape[3]];
+            to.0 = all.map(|term| (term.value, term.error));
+            to.1 = all.iter().fold(both(finite, step.finite()), |sum, term| both(sum, term.finite()));
+            bar = r * (Approx::exact(1.0) - inverse);
+            finite = both(finite, bar.finite());
+        }
+        (bar, finite, terms, near_knee)
+    }
+
+    /// Judges the derivatives by x_0, where there are any, and the gradient, which was `before` where it was added to.
+    #[must_use]
+    pub fn judge_backward(
+        &self,
+        arrays: [&[f32]; 3],
+        before: Option<&[f32]>,
+        x_bar: Option<&[f32]>,
+        gradient: &[f32],
+    ) -> Outcome {
+        let [x, c, bar] = arrays;
+        let layers = if self.shared { 1 } else { self.layers.len() };
+        let zero = || (Outcome::default(), vec![[Sum::default(); SUMS as usize]; layers]);
+        let one = |mut all: (Outcome, Vec<[Sum; SUMS as usize]>), k: usize| {
+            let (value, finite, terms, near_knee) = self.back(x[k], c[k], bar[k]);
+            all.0.in_band += u64::from(near_knee);
+            if let Some(x_bar) = x_bar {
+                near(k, "derivative by x", value, finite, x_bar[k], &mut all.0);
+            }
+            for (l, (terms, finite)) in terms.iter().enumerate() {
+                let sums = &mut all.1[if self.shared { 0 } else { l }];
+                for (sum, (value, error)) in sums.iter_mut().zip(terms) {
+                    sum.add(*value, *error, *finite);
+                }
+            }
+            all
+        };
+        let both_of = |a: (Outcome, Vec<[Sum; SUMS as usize]>), b: (Outcome, Vec<[Sum; SUMS as usize]>)| {
+            let sums = a.1.iter().zip(&b.1).map(|(a, b)| std::array::from_fn(|s| a[s].plus(&b[s])));
+            (merged(a.0, b.0), sums.collect())
+        };
+        let elements = (0..x.len()).into_par_iter().with_min_len(256);
+        let (mut outcome, sums) = elements.fold(zero, one).reduce(zero, both_of);
+        // terms of an invocation, two rounds of 16, the tiles of a workgroup, the fold, and the gradient before
+        let tiles = (x.len() as u32).div_ceil(TILE);
+        let groups = tiles.clamp(1, GROUPS);
+        let folded = groups.div_ceil(256) * if self.shared { self.layers.len() as u32 } else { 1 };
+        let chain = f64::from(10 + 34 + tiles.div_ceil(groups) + folded + 9);
+        for (l, sums) in sums.iter().enumerate() {
+            for (s, sum) in sums.iter().enumerate() {
+                let at = 8 * l + s;
+                let mut sum = *sum;
+                if let Some(before) = before {
+                    let x = before[at];
+                    let value = if x.is_finite() { f64::from(x) } else { 0.0 };
+                    sum.add(value, 0.0, Some(x.is_finite()));
+                }
+                let error = sum.error + chain * RELATIVE * sum.magnitude + FLUSH;
+                let peak = sum.magnitude + error;
+                let value = Approx { value: sum.value, error, peak };
+                near(at, "gradient", value, both(sum.finite, value.finite()), gradient[at], &mut outcome);
+            }
+            for at in 8 * l + SUMS as usize..8 * l + 8 {
+                let kept = before.map_or(0, |before| before[at].to_bits());
+                let bits = gradient[at].to_bits();
+                outcome.demand(bits == kept, || format!("place {at} of the gradient: {bits:#010x}"));
+            }
+        }
+        outcome
+    }
+}
+
+/// A sum with its terms' errors and magnitudes, and whether it is finite.
+#[derive(Clone, Copy, Debug)]
+struct Sum {
+    value: f64,
+    error: f64,
+    magnitude: f64,
+    finite: Option<bool>,
+}
+
+impl Default for Sum {
+    fn default() -> Self {
+        Sum { value: 0.0, error: 0.0, magnitude: 0.0, finite: Some(true) }
+    }
+}
+
+impl Sum {
+    fn add(&mut self, value: f64, error: f64, finite: Option<bool>) {
+        *self = self.plus(&Sum { value, error, magnitude: value.abs(), finite });
+    }
+
+    fn plus(&self, other: &Sum) -> Sum {
+        Sum {
+            value: self.value + other.value,
+            error: self.error + other.error,
+            magnitude: self.magnitude + other.magnitude,
+            finite: both(self.finite, other.finite),
+        }
+    }
+}
+
+/// Finite if both are; not finite if one is not.
+fn both(a: Option<bool>, b: Option<bool>) -> Option<bool> {
+    match (a, b) {
+        (Some(false), _) | (_, Some(false)) => Some(false),
+        (Some(true), Some(true)) => Some(true),
+        _ => None,
+    }
+}
+
+fn merged(mut a: Outcome, b: Outcome) -> Outcome {
+    a.merge(b);
+    a
+}
+
+fn near(k: usize, what: &str, expected: Approx, finite: Option<bool>, got: f32, outcome: &mut Outcome) {
+    let distance = (f64::from(got) - expected.value).abs();
+    let within = got.is_finite() && distance <= expected.error;
+    let lost = got.to_bits() == QUIET_NAN;
+    let ok = match finite {
+        Some(true) => within,
+        Some(false) => lost,
+        None => within || lost,
+    };
+    if ok && within {
+        outcome.max_ulps = outcome.max_ulps.max(distance / ulp(expected.value));
+    }
+    outcome.demand(ok, || {
+        format!(
+            "{what} {k}: GPU {got:e} ({:#010x}), reference {:e}, finite {finite:?}, allowed {:e}",
+            got.to_bits(),
+            expected.value,
+            expected.error
+        )
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matrix::Pattern;
+    use crate::network::Parameters;
+    use crate::network::reference::{Phi, loss_gradient};
+    use ndarray::{Array2, ArrayView2};
+    use std::sync::Arc;
+
+    /// Â = I, q = 1 and b = 0 make the network's twin this one.
+    #[test]
+    fn it_is_the_network_of_the_identity() {
+        let (n, m, layers) = (3u32, 7usize, 4u32);
+        let activation = Activation { eta1: 1.25, eta2: 0.5, delta1: 0.25, delta2: 0.75 };
+        let p = Parameters::identity(Arc::new(Pattern::diagonal(n).unwrap()), activation, 2.0).unwrap();
+        let at = |k: usize| ((k * 37 + 11) % 64) as f32 / 16.0 - 2.03125;
+        let x: Vec<f32> = (0..21).map(at).collect();
+        let c: Vec<f32> = (0..21).map(|k| at(k + 100)).collect();
+        let wide = |v: &[f32]| Array2::from_shape_fn((3, m), |(i, j)| f64::from(v[i * m + j]));
+        let (wx, wc) = (wide(&x), wide(&c));
+        let target = Array2::zeros((3, m));
+        let (_, gradients, x_bar) =
+            loss_gradient(&vec![&p; layers as usize], &Phi::Near(wc.view()), &wx, ArrayView2::from(&target));
+        let mut numbers = vec![0.0f32; 8];
+        numbers[..5].copy_from_slice(&[2.0, 1.25, 0.5, 0.25, 0.75]);
+        let reference = Reference::new(&numbers, layers);
+        let mut sums = [0.0; 5];
+        for k in 0..x.len() {
+            let bar = reference.value(x[k], c[k]);
+            assert_eq!(f64::from(bar as f32), bar, "exact in f32");
+            let (value, _, terms, _) = reference.back(x[k], c[k], bar as f32);
+            assert!((value.value - x_bar[[k / m, k % m]]).abs() < 1e-12);
+            terms.iter().for_each(|(t, _)| sums.iter_mut().zip(t).for_each(|(s, t)| *s += t.0));
+        }
+        let mut expected = [0.0; 5];
+        for g in &gradients {
+            let a = g.activation;
+            [g.l, a[0], a[1], a[2], a[3]].iter().zip(&mut expected).for_each(|(x, e)| *e += x);
+        }
+        for (sum, expected) in sums.iter().zip(expected) {
+            assert!((sum - expected).abs() < 1e-9, "{sums:?} {expected}");
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! One step of an optimiser on the learned numbers of every layer, with the projections, and the norm bound.
+//!
+//! **Formula.** With G the gradient and g = G + decay theta, [`Method::Gradient`] takes theta - rate g, and
+//! [`Method::Adam`]
+//!
+//! ```text
+//! M <- beta1 M + (1 - beta1) g,   V <- beta2 V + (1 - beta2) g^2
+//! theta <- theta - rate M / (1 - beta1^step) / (sqrt(V / (1 - beta2^step)) + epsilon)
+//! ```
+//!
+//! Then, in this order (MAF-SRL, eq. (28) to (31), corrected, and L, which the paper leaves out): eta1 >= floor, floor <= eta2
+//! <= 1, the nearest delta1, delta2 given eta1 ([`Activation::projected`]), q >= floor, L >= its floor. Numbers whose rate is 0
+//! stay as they are, bit for bit, and so do their moments; but the head (L, slopes, knees) is always projected.
+//!
+//! The norm bound ([`Job::bound`]) follows: Â <- Â / max(1, sigma), sigma being the norm of diag(sqrt q) Â by power iterations
+//! on its square, warm from step to step:
+//!
+//! ```text
+//! u = Â p,   sigma = ||sqrt(q) u|| / ||p||,   p <- Âᵀ (q u),   p <- p / ||p||
+//! ```
+//!
+//! sigma is a lower bound of the norm that grows from round to round. G >= 0 needs sigma <= 1 and b = 0.
+//!
+//! **Memory.** 28 bytes per number with Adam, 12 without: one pass. The bound reads Â and its structure twice per round.
+//!
+//! **Dispatches.** One for the step, one for the bound: a workgroup per layer, any n.
+//!
+//! **Values of a step.** [`Dispatches::set`] records their copy to the device in the caller's encoder, from a ring of mapped
+//! slots: two steps in one encoder each see their own.
+//!
+//! **Determinism.** Every number is computed by one invocation; the sums of the bound follow a fixed tree. The same adapter
+//! gives the same bits each run.
+//!
+//! **NaN and infinities.** Found by their bits. A number whose gradient, moment or own value is not finite, or whose new value is
+//! not, becomes 0x7fc00000 with its moments; both knees where one of them or eta1 is lost. Each such number is counted in its
+//! layer's [`Dispatches::status`] word. Where sigma cannot be computed, as of an Â that is not finite or beyond about 1e9, it
+//! is NaN, Â stays as it is, the next round starts afresh, and the status word counts one more.
+//!
+//! **Accuracy.** A step is judged by what WGSL permits of its expression ([`Reference`]); the knees within 16 ULP of the larger
+//! one beside what their own errors explain. Feasible within 5 ULP of delta2; as built, adapters keep within 2.
+//!
+//! **Limits.** 256 invocations, 1 KiB of workgroup memory, 7 storage buffers. Each view must lie within one binding.
+
+mod bench;
+mod cases;
+mod dispatch;
+mod launch;
+mod reference;
+
+pub use dispatch::{Dispatches, Job};
+pub(in crate::kernels) use launch::{Launch, Window, refuse_overlap, whole};
+pub use reference::Reference;
+
+use bytemuck::{Pod, Zeroable};
+
+use super::Room;
+use crate::error::{Result, require};
+#[cfg(doc)]
+use crate::penalty::Activation;
+use crate::penalty::WEIGHT;
+
+/// The register's line.
+pub(super) const ROOM: Room = Room {
+    name: "learn",
+    variants: || Variant::ALL.iter().map(|v| (v.name().into(), v.source())).collect(),
+    cases: cases::all,
+    benches: bench::all,
+};
+
+/// How a number follows its gradient.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Method {
+    /// Adam.
+    Adam {
+        /// Decay of the first moment, in [0, 1).
+        beta1: f64,
+        /// Decay of the second moment, in [0, 1).
+        beta2: f64,
+        /// Added to the root of the second moment, in [1e-12, 1].
+        epsilon: f64,
+    },
+    /// Gradient descent; with the projections, projected gradient descent.
+    Gradient,
+}
+
+impl Default for Method {
+    /// Adam with its usual constants.
+    fn default() -> Self {
+        Method::Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }
+    }
+}
+
+/// What multiplies the learning rate of each kind of numbers, in [0, 1e6]; 0 keeps them as they are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rates {
+    /// Of Â.
+    pub values: f64,
+    /// Of q.
+    pub q: f64,
+    /// Of b.
+    pub b: f64,
+    /// Of slopes and knees.
+    pub activation: f64,
+    /// Of L.
+    pub l: f64,
+}
+
+impl Default for Rates {
+    /// All 1 but that of b, which stays: with b = 0 the layer maps 0 to 0.
+    fn default() -> Self {
+        Rates { values: 1.0, q: 1.0, b: 0.0, activation: 1.0, l: 1.0 }
+    }
+}
+
+/// The smallest values that slopes, scales and L may take: what projections keep to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Floors {
+    /// For eta1, eta2 and q.
+    pub epsilon: f64,
+    /// For L.
+    pub l: f64,
+}
+
+impl Default for Floors {
+    fn default() -> Self {
+        Floors { epsilon: 1e-3, l: 0.6 }
+    }
+}
+
+/// The values of one step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Hyper {
+    /// The learning rate, in [0, 1e6]. At 0 nothing changes but by projections.
+    pub rate: f64,
+    /// The number of the step, from 1: Adam's bias correction needs it.
+    pub step: u64,
+}
+
+/// WGSL's `Rates`, of `shaders/learn.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
+pub(crate) struct Numbers {
+    values: f32,
+    q: f32,
+    b: f32,
+    activation: f32,
+    l: f32,
+    root_scale: f32,
+    unused0: u32,
+    unused1: u32,
+}
+
+impl Numbers {
+    /// In float64, rounded once.
+    fn new(method: Method, rates: Rates, hyper: Hyper) -> Result<Self> {
+        let place = "hyper-parameters";
+        require(WEIGHT.contains(hyper.rate), place, "learning rate", hyper.rate, WEIGHT)?;
+        require(hyper.step >= 1, place, "step", hyper.step as f64, "[1, inf)")?;
+        // 1 - beta^n without cancellation at large n or beta near 1
+        let correction = |beta: f64| -(hyper.step as f64 * beta.ln()).exp_m1();
+        let (rate, root_scale) = match method {
+            Method::Adam { beta1, beta2, .. } => {
+                (hyper.rate / correction(beta1), 1.0 / correction(beta2).sqrt())
+            }
+            Method::Gradient => (hyper.rate, 1.0),
+        };
+        let of = |factor: f64| (rate * factor) as f32;
+        Ok(Numbers {
+            values: of(rates.values),
+            q: of(rates.q),
+            b: of(rates.b),
+            activation: of(rates.activation),
+            l: of(rates.l),
+            root_scale: root_scale as f32,
+            unused0: 0,
+            unused1: 0,
+        })
+    }
+}
+
+/// One kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Variant {
+    Adam,
+    Gradient,
+    Bound,
+}
+
+impl Variant {
+    const ALL: [Variant; 3] = [Variant::Adam, Variant::Gradient, Variant::Bound];
+
+    fn name(self) -> &'static str {
+        match self {
+            Variant::Adam => "update/adam",
+            Variant::Gradient => "update/gradient",
+            Variant::Bound => "bound",
+        }
+    }
+
+    fn source(self) -> String {
+        let main = include_str!("../../../shaders/learn.wgsl");
+        match self {
+            Variant::Adam => [main, include_str!("../../../shaders/learn/adam.wgsl")].join("\n"),
+            Variant::Gradient => [main, include_str!("../../../shaders/learn/gradient.wgsl")].join("\n"),
+            Variant::Bound => include_str!("../../../shaders/learn/bound.wgsl").into(),
+        }
+    }
+
+    /// Bindings with whether they are read only.
+    fn bindings(self) -> &'static [(u32, bool)] {
+        match self {
+            Variant::Adam => {
+                &[(0, true), (1, true), (2, false), (3, false), (4, false), (5, false), (6, false)]
+            }
+            Variant::Gradient => &[(0, true), (1, true), (2, false), (3, false), (6, false)],
+            Variant::Bound => &[(0, true), (1, true), (2, false), (3, false), (4, false), (6, false)],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::wgsl;
+
+    #[test]
+    fn every_variant_is_valid_and_laid_out_as_here() {
+        for variant in Variant::ALL {
+            let module = wgsl::module(variant.name(), &variant.source(), ROOM.name);
+            let (names, size): (&[&str], usize) = match variant {
+                Variant::Bound => (&dispatch::BoundWork::NAMES, size_of::<dispatch::BoundWork>()),
+                _ => (&dispatch::Work::NAMES, size_of::<dispatch::Work>()),
+            };
+            let expected = (wgsl::spaced(names, 4), size as u32);
+            assert_eq!(wgsl::members(&module, "Job"), Some(expected));
+            if variant != Variant::Bound {
+                let names = ["values", "q", "b", "activation", "l", "root_scale", "unused0", "unused1"];
+                assert_eq!(wgsl::members(&module, "Rates"), Some((wgsl::spaced(&names, 4), 32)));
+            }
+        }
+    }
+
+    #[test]
+    fn the_correction_of_the_first_step_is_that_of_adam() {
+        let n = Numbers::new(Method::default(), Rates::default(), Hyper { rate: 0.5, step: 1 }).unwrap();
+        assert!((n.values - 5.0).abs() < 1e-5 && (n.root_scale - 1000f32.sqrt()).abs() < 1e-3, "{n:?}");
+        assert_eq!(n.b, 0.0);
+        assert!(Numbers::new(Method::Gradient, Rates::default(), Hyper { rate: 0.5, step: 0 }).is_err());
+        assert!(Numbers::new(Method::Gradient, Rates::default(), Hyper { rate: f64::NAN, step: 1 }).is_err());
+    }
+}

@@ -1,0 +1,491 @@
+//! The dispatch of a product: checks, how the work is shared out, and what is bound.
+
+use std::sync::Arc;
+
+use bytemuck::{Pod, Zeroable};
+
+use super::{Finish, Operand, Path, Variant, WORKGROUP};
+use crate::error::{Error, Result, require};
+use crate::gpu::{self, Pipeline, View};
+use crate::kernels::matrix::{Format, Matrix, Side};
+use crate::kernels::{Batch, HEAD, Kernels, Learned, Order};
+
+/// One product.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// The matrix.
+    pub matrix: Matrix,
+    /// Which of its layers.
+    pub layer: u32,
+    /// Whether its transpose is meant.
+    pub transposed: bool,
+    /// What it is multiplied with.
+    pub operand: Operand,
+    /// What becomes of the sums.
+    pub finish: Finish,
+    /// L, xi, q and b; needed unless operand and finish are plain, without a scale.
+    pub learned: Option<Learned>,
+    /// Which layer of the learned numbers.
+    pub learned_layer: u32,
+    /// The layer of the learned numbers whose 1 - 1/L multiplies a plain operand.
+    pub scale_by: Option<u32>,
+    /// x, or u.
+    pub first: Batch,
+    /// c, g, or w̄; none for a plain operand.
+    pub second: Option<Batch>,
+    /// The result. It shares memory with nothing.
+    pub output: Batch,
+}
+
+/// `struct Job` of `shaders/product/job.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+struct Words {
+    side: Side,
+    vectors: u32,
+    share: Share,
+    x: [u32; 3],
+    other: [u32; 3],
+    y: [u32; 3],
+    theta: u32,
+    q: u32,
+    b: u32,
+    scale_at: u32,
+}
+
+/// How the work is shared out.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
+struct Share {
+    beside: u32,
+    lanes: u32,
+    rows_at_once: u32,
+    lane_step: u32,
+    row_step: u32,
+    blocks: u32,
+    groups: u32,
+}
+
+/// No number.
+const NONE: u32 = u32::MAX;
+
+/// Tiles are worth it from this number of rows and vectors on: below, half of each would be empty.
+pub(super) const TILED: u32 = 33;
+
+/// The edge of a tile.
+const EDGE: u32 = 64;
+
+/// Invocations that keep large devices busy.
+const BUSY: u64 = 1 << 16;
+
+/// The dispatches, ready to be recorded.
+#[derive(Debug)]
+pub struct Dispatches(Option<One>);
+
+impl Dispatches {
+    /// Checks, compiles what is missing, and binds.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where batches, matrix and learned numbers do not fit together; [`Error::Domain`] for a layer that
+    /// does not exist; [`Error::Unsupported`] where an operand lacks its second batch, or learned numbers are needed and
+    /// missing; [`Error::Overlap`] where the output shares memory with another view; [`Error::Limit`],
+    /// [`Error::OutOfMemory`] and [`Error::Gpu`] for what the device cannot give.
+    pub fn bind(kernels: &Kernels, job: &Job) -> Result<Self> {
+        job.check()?;
+        if job.output.vectors == 0 {
+            return Ok(Dispatches(None));
+        }
+        let device = kernels.device();
+        let limits = device.limits();
+        let mut side = job.matrix.side(job.transposed);
+        side.values += job.layer * job.matrix.apart();
+        let path = job.path(&side);
+        let share = match path {
+            Path::Tiles => {
+                let blocks = job.output.vectors.div_ceil(EDGE);
+                Share { blocks, groups: blocks * side.rows.div_ceil(EDGE), ..Share::default() }
+            }
+            Path::Rows { format, .. } => {
+                let entries = job.matrix.pattern().nonzeros();
+                Share::rows(format, job.transposed, &side, entries, job.output.vectors, job.first.order)?
+            }
+        };
+        let second = job.second.as_ref().unwrap_or(&job.first);
+        let mut bounds = Vec::new();
+        for batch in [&job.first, second, &job.output] {
+            within(PLACE, batch.view.length(), &limits)?;
+            bounds.push(Bound::of(&batch.view, 0, batch.view.length(), &limits));
+        }
+        let strides = |batch: &Batch, bound: &Bound| {
+            let (down, across) = batch.strides();
+            [bound.at, down, across]
+        };
+        let mut words = Words {
+            side,
+            vectors: job.output.vectors,
+            share,
+            x: strides(&job.first, &bounds[0]),
+            other: strides(second, &bounds[1]),
+            y: strides(&job.output, &bounds[2]),
+            scale_at: NONE,
+            ..Words::default()
+        };
+        let numbers = job.numbers(&mut words, &limits)?;
+        // what no kernel reads must be bound all the same
+        let none = gpu::buffer(device, "no learned numbers", 16, wgpu::BufferUsages::STORAGE, false)?;
+        let mut views = vec![
+            (1, job.matrix.structure.as_entire_binding()),
+            (2, job.matrix.values.as_entire_binding()),
+            (3, numbers.as_ref().and_then(Bound::binding).unwrap_or(none.as_entire_binding())),
+        ];
+        for (binding, bound) in [4, 5, 6].into_iter().zip(&bounds) {
+            if binding != 5 || job.second.is_some() {
+                views.push((binding, bound.binding().unwrap_or(none.as_entire_binding())));
+            }
+        }
+        let variant = Variant::Product { path, operand: job.operand, finish: job.finish };
+        let one = One::new(kernels, variant, bytemuck::bytes_of(&words), &views, share.groups)?;
+        Ok(Dispatches(Some(one)))
+    }
+
+    /// How many there are: one, or none for a batch without vectors.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        usize::from(self.0.is_some())
+    }
+
+    /// Records them.
+    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
+        self.0.iter().for_each(|one| one.record(pass));
+    }
+}
+
+/// Where things are amiss.
+const PLACE: &str = "product";
+
+impl Job {
+    fn check(&self) -> Result<()> {
+        let layer = |name: &str, layer: u32, layers: u32| {
+            require(layer < layers, PLACE, name, f64::from(layer), format!("[0, {layers})"))
+        };
+        layer("layer", self.layer, self.matrix.layers())?;
+        let (inner, outer) = self.lengths();
+        let vectors = self.output.vectors;
+        let second = self.second.iter().map(|batch| ("the second batch", batch, inner));
+        for (name, batch, components) in
+            [("the batch", &self.first, inner), ("the output", &self.output, outer)].into_iter().chain(second)
+        {
+            shape(PLACE, &format!("components of {name}"), batch.components, components)?;
+            shape(PLACE, &format!("vectors of {name}"), batch.vectors, vectors)?;
+        }
+        let unsupported = |what: &str, allowed: &str| {
+            Err(Error::Unsupported { place: PLACE.into(), what: what.into(), allowed: allowed.into() })
+        };
+        if (self.operand == Operand::Plain) == self.second.is_some() {
+            return unsupported(
+                &format!(
+                    "the operand {} {} a second batch",
+                    self.operand.name(),
+                    if self.second.is_some() { "with" } else { "without" }
+                ),
+                "none for plain, one for near, given and pulled",
+            );
+        }
+        if self.operand != Operand::Plain && self.scale_by.is_some() {
+            return unsupported("a scale", "with the operand plain");
+        }
+        let needed =
+            self.operand != Operand::Plain || self.finish != Finish::Plain || self.scale_by.is_some();
+        match &self.learned {
+            None if needed => {
+                return unsupported("no learned numbers", "plain operand and finish, without a scale");
+            }
+            None => {}
+            Some(learned) => {
+                layer("layer of the learned numbers", self.learned_layer, learned.layers)?;
+                if let Some(by) = self.scale_by {
+                    layer("layer of the scale", by, learned.layers)?;
+                }
+                let components = learned.places.components;
+                for (uses, expected) in
+                    [(self.operand == Operand::Pulled, inner), (self.finish == Finish::Activated, outer)]
+                {
+                    if uses {
+                        shape(PLACE, "components of the learned numbers", components, expected)?;
+                    }
+                }
+            }
+        }
+        let others = [
+            ("the batch", Some(&self.first.view)),
+            ("the second batch", self.second.as_ref().map(|b| &b.view)),
+        ];
+        let learned = ("the learned numbers", self.learned.as_ref().map(|l| &l.view));
+        for (name, view) in others.into_iter().chain([learned]) {
+            if let Some(shared) = view.and_then(|view| view.overlap(&self.output.view)) {
+                return Err(Error::Overlap {
+                    first: name.into(),
+                    second: "the product".into(),
+                    start: shared.start,
+                    end: shared.end,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Components that go in, and that come out.
+    fn lengths(&self) -> (u32, u32) {
+        let side = self.matrix.side(self.transposed);
+        (side.columns, side.rows)
+    }
+
+    fn path(&self, side: &Side) -> Path {
+        match self.matrix.format() {
+            Format::Dense if side.rows.min(self.output.vectors) >= TILED => Path::Tiles,
+            format => Path::Rows { format, single: self.output.vectors == 1 },
+        }
+    }
+
+    /// The learned numbers that are read, and where they lie among what is bound.
+    fn numbers(&self, words: &mut Words, limits: &wgpu::Limits) -> Result<Option<Bound<'_>>> {
+        let Some(learned) = &self.learned else { return Ok(None) };
+        let stride = u64::from(learned.places.length());
+        let used = HEAD + 2 * learned.places.components;
+        let scale = self.scale_by.unwrap_or(self.learned_layer);
+        let first = u64::from(scale.min(self.learned_layer)) * stride;
+        let end = u64::from(scale.max(self.learned_layer)) * stride + u64::from(used);
+        within("learned numbers of a product", end - first, limits)?;
+        let bound = Bound::of(&learned.view, first, end, limits);
+        let at = |layer: u32| bound.at + (u64::from(layer) * stride - first) as u32;
+        words.theta = at(self.learned_layer);
+        words.q = words.theta + learned.places.q().start as u32;
+        words.b = words.theta + learned.places.b().start as u32;
+        words.scale_at = self.scale_by.map_or(NONE, at);
+        Ok(Some(bound))
+    }
+}
+
+impl Share {
+    /// Row by row. A workgroup takes `beside` columns of invocations, of four vectors each unless there is one vector, as many
+    /// rows as `rows_at_once`, and `lanes` invocations per row: enough that neighbours read neighbours and that the device is
+    /// busy, and no more, since lanes wait for each other.
+    fn rows(
+        format: Format,
+        transposed: bool,
+        side: &Side,
+        entries: u32,
+        vectors: u32,
+        order: Order,
+    ) -> Result<Self> {
+        let quads = if vectors == 1 { 1 } else { vectors.div_ceil(4) };
+        let beside = match order {
+            Order::Samples if vectors > 1 => 1,
+            _ if quads <= 16 => quads.next_power_of_two(),
+            // of those that neighbouring loads are long enough for, the one with the fewest idle invocations
+            _ => [64, 32, 16].into_iter().min_by_key(|b| quads.next_multiple_of(*b)).unwrap_or(64),
+        };
+        let blocks = quads.div_ceil(beside);
+        // neighbours in a dense transpose are rows
+        let rows_first = format == Format::Dense && side.across != 1;
+        debug_assert!(transposed || !rows_first);
+        let steps = match format {
+            Format::Csr => entries / side.rows,
+            Format::Bitmap => side.columns.div_ceil(128),
+            Format::Dense => side.columns,
+        };
+        let alone = u64::from(side.rows) * u64::from(blocks) * u64::from(beside);
+        let busy = BUSY.div_ceil(alone) as u32;
+        let (wanted, most) = if rows_first {
+            (busy, (32 / beside).max(1))
+        } else {
+            (busy.max(32 / beside), WORKGROUP / beside)
+        };
+        // two steps for each at least
+        let useful = 1 << (steps / 2).max(1).ilog2();
+        let lanes = wanted.next_power_of_two().min(most).min(useful);
+        let rows_at_once = WORKGROUP / (beside * lanes);
+        let groups = u64::from(blocks) * u64::from(side.rows.div_ceil(rows_at_once));
+        let groups = u32::try_from(groups).map_err(|_| too_many(groups))?;
+        let (lane_step, row_step) =
+            if rows_first { (beside * rows_at_once, beside) } else { (beside, beside * lanes) };
+        Ok(Share { beside, lanes, rows_at_once, lane_step, row_step, blocks, groups })
+    }
+}
+
+fn too_many(groups: u64) -> Error {
+    Error::Limit { place: PLACE.into(), name: "workgroups", needed: groups, limit: u64::from(u32::MAX) }
+}
+
+/// [`Error::Shape`] unless both are the same.
+pub(super) fn shape<T: PartialEq + ToString>(place: &str, name: &str, got: T, expected: T) -> Result<()> {
+    if got == expected {
+        return Ok(());
+    }
+    let (got, expected) = (got.to_string(), expected.to_string());
+    Err(Error::Shape { place: place.into(), name: name.into(), got, expected })
+}
+
+/// [`Error::Limit`] unless a view of so many elements can be bound, wherever it starts, and its elements numbered.
+pub(super) fn within(place: &str, elements: u64, limits: &wgpu::Limits) -> Result<()> {
+    let needed = 4 * elements + u64::from(limits.min_storage_buffer_offset_alignment);
+    let limit = limits.max_storage_buffer_binding_size;
+    if needed > limit || needed / 4 > u64::from(u32::MAX) {
+        let limit = limit.min(4 * u64::from(u32::MAX));
+        return Err(Error::Limit {
+            place: place.into(),
+            name: "max_storage_buffer_binding_size",
+            needed,
+            limit,
+        });
+    }
+    Ok(())
+}
+
+/// A part of a view as it is bound: from the alignment boundary below.
+pub(super) struct Bound<'a> {
+    view: &'a View,
+    start: u64,
+    end: u64,
+    /// The first element, from there.
+    pub at: u32,
+}
+
+impl<'a> Bound<'a> {
+    pub fn of(view: &'a View, first: u64, end: u64, limits: &wgpu::Limits) -> Self {
+        let align = u64::from(limits.min_storage_buffer_offset_alignment);
+        let offset = view.offset() + 4 * first;
+        let start = offset / align * align;
+        Bound { view, start, end: view.offset() + 4 * end, at: ((offset - start) / 4) as u32 }
+    }
+
+    /// None where there is nothing to bind.
+    pub fn binding(&self) -> Option<wgpu::BindingResource<'a>> {
+        let size = wgpu::BufferSize::new(self.end - self.start)?;
+        let buffer = self.view.buffer();
+        Some(wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+            buffer,
+            offset: self.start,
+            size: Some(size),
+        }))
+    }
+}
+
+/// One dispatch.
+#[derive(Debug)]
+pub(super) struct One {
+    pipeline: Arc<Pipeline>,
+    group: wgpu::BindGroup,
+    workgroups: (u32, u32),
+}
+
+impl One {
+    /// `job` is bound at 0, `views` where they say; `groups` workgroups are folded into two dimensions.
+    pub fn new(
+        kernels: &Kernels,
+        variant: Variant,
+        job: &[u8],
+        views: &[(u32, wgpu::BindingResource<'_>)],
+        groups: u32,
+    ) -> Result<Self> {
+        let device = kernels.device();
+        let most = device.limits().max_compute_workgroups_per_dimension;
+        let down = groups.div_ceil(most);
+        if down > most {
+            return Err(too_many(u64::from(groups)));
+        }
+        let pipeline = variant.pipeline(kernels)?;
+        let job = gpu::buffer_with(device, "job", job, wgpu::BufferUsages::STORAGE)?;
+        let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: job.as_entire_binding() }];
+        entries.extend(views.iter().map(|(binding, resource)| wgpu::BindGroupEntry {
+            binding: *binding,
+            resource: resource.clone(),
+        }));
+        let group = gpu::guarded(device, PLACE, 0, || {
+            device.create_bind_group(&wgpu::BindGroupDescriptor {
+                label: Some(PLACE),
+                layout: &pipeline.layout,
+                entries: &entries,
+            })
+        })?;
+        Ok(One { pipeline, group, workgroups: (groups.div_ceil(down), down) })
+    }
+
+    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
+        pass.set_pipeline(&self.pipeline.pipeline);
+        pass.set_bind_group(0, &self.group, &[]);
+        pass.dispatch_workgroups(self.workgroups.0, self.workgroups.1, 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::wgsl;
+
+    #[test]
+    fn host_and_shader_agree_about_the_job() {
+        let variant = Variant::Product { path: Path::Tiles, operand: Operand::Plain, finish: Finish::Plain };
+        let module = wgsl::module("tiles", &variant.source(), "product");
+        let (members, size) = wgsl::members(&module, "Job").unwrap();
+        let names = [
+            "vectors",
+            "beside",
+            "lanes",
+            "rows_at_once",
+            "lane_step",
+            "row_step",
+            "blocks",
+            "groups",
+            "x_at",
+            "x_down",
+            "x_across",
+            "other_at",
+            "other_down",
+            "other_across",
+            "y_at",
+            "y_down",
+            "y_across",
+            "theta",
+            "q",
+            "b",
+            "scale_at",
+        ];
+        let side = size_of::<Side>() as u32;
+        let rest = wgsl::spaced(&names, 4).into_iter().map(|(name, at)| (name, at + side));
+        assert_eq!(members, std::iter::once(("side".to_owned(), 0)).chain(rest).collect::<Vec<_>>());
+        assert_eq!(size, size_of::<Words>() as u32);
+        let (members, size) = wgsl::members(&module, "Side").unwrap();
+        assert_eq!(members, wgsl::spaced(&["rows", "columns", "structure", "values", "down", "across"], 4));
+        assert_eq!(size, side);
+    }
+
+    /// Every invocation has one place, every place one invocation.
+    #[test]
+    fn the_work_is_shared_out_completely() {
+        for (rows, columns, entries, vectors) in [
+            (1, 1, 1, 1),
+            (64, 64, 1000, 1),
+            (1000, 1000, 50_000, 3),
+            (1000, 10, 0, 300),
+            (7, 4000, 28_000, 5000),
+        ] {
+            for format in Format::ALL {
+                for (transposed, order) in
+                    [(false, Order::Components), (true, Order::Samples), (true, Order::Components)]
+                {
+                    let (down, across) =
+                        if transposed && format == Format::Dense { (1, rows) } else { (columns, 1) };
+                    let side = Side { rows, columns, down, across, ..Side::default() };
+                    let s = Share::rows(format, transposed, &side, entries, vectors, order).unwrap();
+                    assert_eq!(s.beside * s.lanes * s.rows_at_once, WORKGROUP, "{s:?}");
+                    let places: std::collections::HashSet<_> = (0..WORKGROUP)
+                        .map(|i| (i % s.beside, i / s.lane_step % s.lanes, i / s.row_step % s.rows_at_once))
+                        .collect();
+                    assert_eq!(places.len() as u32, WORKGROUP, "{s:?}");
+                    assert!(s.groups / s.blocks * s.rows_at_once >= rows, "{s:?}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Multiplication by a sparse matrix or its transpose.
+//!
+//! **Formula.** `Y = F(op(Â) R)`, column by column of a batch: op(Â) is Â or Âᵀ, R the [`Operand`], made of the batch as it is
+//! loaded, and F the [`Finish`], applied as the result is stored. With q, b and xi of the layer:
+//!
+//! ```text
+//! R = X,   (1 - 1/L) X,   X - (X - C)/L,   X - G/L,   or q xi'(q u) w̄          F(s) = s   or   xi(q s) - b
+//! ```
+//!
+//! Rectangular patterns are multiplied by too, where q and b have no part.
+//!
+//! **Paths.** By rows, any format: the invocations of a workgroup share columns of the batch (neighbours take neighbouring
+//! vectors, four each), rows, and the entries of a row. In tiles, for dense matrices and 33 rows and vectors or more: 64 x 64
+//! outputs per workgroup; blocks of 64 x 16 places without entries are skipped. One dispatch each, none for no vectors.
+//!
+//! **Memory.** Per entry 8 bytes (csr), 4 and 1.25 bits per place (bitmap), or 4 per place (dense), read once per 256 vectors by
+//! rows and per 64 in tiles; the batch once or more; the output once. No scratch memory.
+//!
+//! **Determinism.** Sums follow a fixed tree that depends on the pattern, the format, the number of vectors and the orders
+//! alone: the same adapter gives the same bits each run.
+//!
+//! **NaN and infinities.** A sum with one among its entries and operands is not finite. Dense matrices multiply by the zeros
+//! between the entries too, so that one such operand may make all sums of its vector NaN. xi and xi' of what is not finite, or
+//! by slopes and knees that are not, are 0x7fc00000.
+//!
+//! **Accuracy.** A sum of D entries is within D + 3 roundings of its terms' magnitudes, and what the operands' errors come
+//! to; xi passes errors on by its largest slope ([`Reference`]). Where q u is within its error of a knee, either slope
+//! is right.
+//!
+//! **Limits.** 256 invocations, 8.5 KiB of workgroup memory, 7 storage buffers. Each batch and the values of all layers lie
+//! within one binding; fewer than 2^32 numbers in each.
+
+mod bench;
+mod cases;
+mod choice;
+mod dispatch;
+mod host;
+mod reference;
+mod refresh;
+
+pub use dispatch::{Dispatches, Job};
+pub use host::product;
+pub use reference::Reference;
+pub use refresh::Refresh;
+
+use std::sync::Arc;
+
+use super::matrix::Format;
+use super::{Kernels, Room};
+use crate::error::Result;
+use crate::gpu::Pipeline;
+
+/// The register's line.
+pub(super) const ROOM: Room = Room {
+    name: "product",
+    variants: || variants().iter().map(|v| (v.name(), v.source())).collect(),
+    cases: cases::all,
+    benches: bench::all,
+};
+
+/// Invocations of a workgroup.
+const WORKGROUP: u32 = 256;
+
+/// What the matrix is multiplied with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Operand {
+    /// x, times 1 - 1/L of a layer where [`Job::scale_by`] names one.
+    #[default]
+    Plain,
+    /// x - (x - c)/L: the gradient step of 1/2 ||x - c||^2.
+    Near,
+    /// x - g/L: the gradient step of any other.
+    Given,
+    /// q xi'(q u) w̄: the derivative by u, from that by xi(q u).
+    Pulled,
+}
+
+impl Operand {
+    /// All of them.
+    pub const ALL: [Operand; 4] = [Operand::Plain, Operand::Near, Operand::Given, Operand::Pulled];
+
+    fn name(self) -> &'static str {
+        match self {
+            Operand::Plain => "plain",
+            Operand::Near => "near",
+            Operand::Given => "given",
+            Operand::Pulled => "pulled",
+        }
+    }
+
+    fn wgsl(self) -> &'static str {
+        match self {
+            Operand::Plain => include_str!("../../../shaders/product/operand/plain.wgsl"),
+            Operand::Near => include_str!("../../../shaders/product/operand/near.wgsl"),
+            Operand::Given => include_str!("../../../shaders/product/operand/given.wgsl"),
+            Operand::Pulled => include_str!("../../../shaders/product/operand/pulled.wgsl"),
+        }
+    }
+}
+
+/// What becomes of each sum.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Finish {
+    /// It is stored.
+    #[default]
+    Plain,
+    /// xi(q s) - b is.
+    Activated,
+}
+
+impl Finish {
+    /// Both.
+    pub const ALL: [Finish; 2] = [Finish::Plain, Finish::Activated];
+
+    fn name(self) -> &'static str {
+        match self {
+            Finish::Plain => "plain",
+            Finish::Activated => "activated",
+        }
+    }
+
+    fn wgsl(self) -> &'static str {
+        match self {
+            Finish::Plain => include_str!("../../../shaders/product/finish/plain.wgsl"),
+            Finish::Activated => include_str!("../../../shaders/product/finish/activated.wgsl"),
+        }
+    }
+}
+
+/// How the work is shared out.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Path {
+    /// Row by row, with one vector per invocation or four.
+    Rows { format: Format, single: bool },
+    /// In tiles.
+    Tiles,
+}
+
+/// One kernel: what changes the code.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Variant {
+    Product { path: Path, operand: Operand, finish: Finish },
+    Refresh,
+}
+
+impl Variant {
+    fn name(self) -> String {
+        match self {
+            Variant::Refresh => "refresh".into(),
+            Variant::Product { path, operand, finish } => {
+                let path = match path {
+                    Path::Tiles => "tiles".into(),
+                    Path::Rows { format, single } => {
+                        format!("rows/{format}/{}", if single { "scalar" } else { "vec4" })
+                    }
+                };
+                format!("{path}/{}/{}", operand.name(), finish.name())
+            }
+        }
+    }
+
+    fn source(self) -> String {
+        let Variant::Product { path, operand, finish } = self else {
+            return include_str!("../../../shaders/product/refresh.wgsl").into();
+        };
+        let four = include_str!("../../../shaders/product/word/vec4.wgsl");
+        let [word, walk, main] = match path {
+            Path::Tiles => [four, "", include_str!("../../../shaders/product/tiles.wgsl")],
+            Path::Rows { format, single } => {
+                let one = include_str!("../../../shaders/product/word/scalar.wgsl");
+                [
+                    if single { one } else { four },
+                    format.wgsl(),
+                    include_str!("../../../shaders/product.wgsl"),
+                ]
+            }
+        };
+        let shared = [
+            include_str!("../../../shaders/shared/side.wgsl"),
+            include_str!("../../../shaders/product/job.wgsl"),
+            include_str!("../../../shaders/shared/activation.wgsl"),
+        ];
+        [shared[0], shared[1], shared[2], word, operand.wgsl(), finish.wgsl(), walk, main].join("\n")
+    }
+
+    /// Bindings with whether they are read only.
+    fn bindings(self) -> &'static [(u32, bool)] {
+        match self {
+            Variant::Refresh => &[(0, true), (1, true), (2, true), (3, false)],
+            Variant::Product { operand: Operand::Plain, .. } => {
+                &[(0, true), (1, true), (2, true), (3, false), (4, false), (6, false)]
+            }
+            Variant::Product { .. } => {
+                &[(0, true), (1, true), (2, true), (3, false), (4, false), (5, false), (6, false)]
+            }
+        }
+    }
+
+    fn pipeline(self, kernels: &Kernels) -> Result<Arc<Pipeline>> {
+        kernels.pipeline(ROOM.name, &self.name(), WORKGROUP, self.bindings(), || self.source())
+    }
+}
+
+/// Every kernel.
+fn variants() -> Vec<Variant> {
+    let rows = Format::ALL
+        .into_iter()
+        .flat_map(|format| [true, false].map(|single| Path::Rows { format, single }))
+        .chain([Path::Tiles]);
+    let mut all = vec![Variant::Refresh];
+    for path in rows {
+        for operand in Operand::ALL {
+            all.extend(Finish::ALL.map(|finish| Variant::Product { path, operand, finish }));
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::wgsl;
+
+    #[test]
+    fn every_variant_is_valid() {
+        for variant in variants() {
+            wgsl::module(&variant.name(), &variant.source(), ROOM.name);
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! The values of a matrix in the order of its format.
+
+use bytemuck::{Pod, Zeroable};
+
+use super::dispatch::{Bound, One, shape, within};
+use super::{Variant, WORKGROUP};
+use crate::error::Result;
+use crate::gpu::{self, View};
+use crate::kernels::{Kernels, Learned, Matrix};
+
+/// `struct Refresh` of `shaders/product/refresh.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+struct Words {
+    apart: u32,
+    count: u32,
+    at: u32,
+    stride: u32,
+}
+
+/// Copies the values of all layers into the order in which products read them: to be recorded after every change of the
+/// values and before the products that are to see it. One dispatch; NaN are copied as they are.
+#[derive(Debug)]
+pub struct Refresh(Option<One>);
+
+impl Refresh {
+    /// From the learned numbers.
+    ///
+    /// # Errors
+    /// [`crate::Error::Shape`] where `learned` has other layers or entries than the matrix; [`crate::Error::Limit`],
+    /// [`crate::Error::OutOfMemory`] and [`crate::Error::Gpu`] for what the device cannot give.
+    pub fn bind(kernels: &Kernels, matrix: &Matrix, learned: &Learned) -> Result<Self> {
+        let places = learned.places;
+        shape("refresh", "entries of the learned numbers", places.nonzeros, matrix.pattern().nonzeros())?;
+        shape("refresh", "layers of the learned numbers", learned.layers, matrix.layers())?;
+        Self::from(kernels, matrix, &learned.view, places.values().start as u32, places.length())
+    }
+
+    /// From the values alone: those of the first layer in the pattern's order, then the next one's.
+    ///
+    /// # Errors
+    /// As [`Refresh::bind`].
+    pub fn packed(kernels: &Kernels, matrix: &Matrix, values: &View) -> Result<Self> {
+        let stride = matrix.pattern().nonzeros();
+        let expected = u64::from(stride) * u64::from(matrix.layers());
+        shape("refresh", "number of values", values.length(), expected)?;
+        Self::from(kernels, matrix, values, 0, stride)
+    }
+
+    fn from(kernels: &Kernels, matrix: &Matrix, from: &View, at: u32, stride: u32) -> Result<Self> {
+        let count = matrix.apart() * matrix.layers();
+        if count == 0 {
+            return Ok(Refresh(None));
+        }
+        let device = kernels.device();
+        let limits = device.limits();
+        within("refresh", from.length(), &limits)?;
+        let from = Bound::of(from, 0, from.length(), &limits);
+        let none = gpu::buffer(device, "no values", 16, wgpu::BufferUsages::STORAGE, false)?;
+        let words = Words { apart: matrix.apart(), count, at: from.at + at, stride };
+        let views = [
+            (1, matrix.index.as_entire_binding()),
+            (2, from.binding().unwrap_or(none.as_entire_binding())),
+            (3, matrix.values.as_entire_binding()),
+        ];
+        let groups = count.div_ceil(WORKGROUP);
+        One::new(kernels, Variant::Refresh, bytemuck::bytes_of(&words), &views, groups)
+            .map(|one| Refresh(Some(one)))
+    }
+
+    /// Records it.
+    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
+        self.0.iter().for_each(|one| one.record(pass));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::wgsl;
+
+    #[test]
+    fn host_and_shader_agree_about_the_job() {
+        let module = wgsl::module("refresh", &Variant::Refresh.source(), "product");
+        let members = wgsl::members(&module, "Refresh").unwrap();
+        let names = ["apart", "count", "at", "stride"];
+        assert_eq!(members, (wgsl::spaced(&names, 4), size_of::<Words>() as u32));
+    }
+}

@@ -1,0 +1,305 @@
+//! Derivatives that are sums over a whole batch: by q, b, the activation and L of a layer; the loss; and the derivative by a
+//! layer's input, which is elementwise.
+//!
+//! **Formula.** With g = x - c or given, v = q_i u and the sums over columns, for the five scalars over rows too:
+//!
+//! ```text
+//! q̄_i = sum xi'(v) w̄ u,   b̄_i = -sum w̄,   L̄ = sum r̄ g / L²
+//! eta̅1, eta̅2, delta̅1, delta̅2 = sum w̄ * (the activation's partials at v, from the right at every knee)
+//! loss = scale/2 ||x_N - target||²,   its derivative scale (x_N - target)          (Loss)
+//! x̄ = r̄ - h / L, with h phi's Hessian times r̄; r̄ itself for 1/2 ||x - c||²       (Chain, Scaled)
+//! ```
+//!
+//! **Memory.** Read once: five numbers per element for the sums, two for the loss and the chain, which write one. Scratch: two
+//! numbers per row and split of the columns, five per workgroup.
+//!
+//! **Dispatches.** Two for the sums: a workgroup has some rows and a split of the columns; the parts are then put together. Two
+//! for the loss, one for the chain.
+//!
+//! **Determinism.** Sums follow a fixed tree that depends on the shapes alone: the same bits each run.
+//!
+//! **NaN and infinities.** Where w̄, v, a knee or a slope is not finite, so is none of the sums that it is in, dead zone or not;
+//! the same for L. Everything else is carried on by arithmetic.
+//!
+//! **Accuracy.** Sums of D terms, D being the longest chain of additions, are within D + 6 roundings of the sum of magnitudes,
+//! next to what v's rounding makes of the terms; a v within its rounding of a knee may count on either side of it.
+//!
+//! **Limits.** 256 invocations, 8 KiB of workgroup memory, 8 storage buffers. Each view lies within a binding.
+
+mod bench;
+mod bind;
+mod cases;
+mod dispatch;
+mod reference;
+
+pub(super) use bind::{Dispatch, Strided, Window, refuse_overlap};
+pub(super) use cases::{Numbers, Subject, demand, start, subject, subjects, unchanged};
+pub use dispatch::{Chain, Dispatches, Loss, Scaled};
+pub(super) use dispatch::{Fold, fold};
+pub(super) use reference::{Layer, Near, Sum};
+
+use super::{Batch, Data, Learned, Room};
+use crate::error::{Error, Result};
+use crate::gpu::View;
+
+/// The register's line.
+pub(super) const ROOM: Room = Room {
+    name: "sums",
+    variants: || Stage::ALL.iter().map(|stage| (stage.name().to_owned(), stage.source())).collect(),
+    cases: cases::all,
+    benches: bench::all,
+};
+
+/// Invocations of a workgroup.
+const INVOCATIONS: u32 = 256;
+
+/// The formula by which a layer's backward pass ends: what the derivatives by its parameters are computed from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Passed {
+    /// The learned numbers.
+    pub learned: Learned,
+    /// The layer.
+    pub layer: u32,
+    /// The layer's input x.
+    pub x: Batch,
+    /// phi's gradient there.
+    pub data: Data,
+    /// ȳ, the derivative by the output, or what is to be scaled to give it.
+    pub bar: Batch,
+    /// The element of the learned numbers with the L by which `bar` is scaled, ȳ = (1 - 1/L) bar: that of the next layer, for
+    /// phi = 1/2 ||x - c||² and `bar` that layer's r̄. ȳ = bar for `None`.
+    pub scale_by: Option<u32>,
+    /// u = Â r.
+    pub u: Batch,
+    /// w̄ = Â ȳ.
+    pub w: Batch,
+    /// r̄ = Âᵀ ū.
+    pub r_bar: Batch,
+}
+
+/// Where derivatives go: to the places of the numbers by which they are.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Into {
+    /// The gradient.
+    pub gradient: Learned,
+    /// The layer of the gradient.
+    pub layer: u32,
+    /// Whether the derivatives are added to what is there, as for layers that share parameters, or replace it.
+    pub add: bool,
+}
+
+/// Layer `layer` of learned numbers, or of a gradient.
+pub(super) fn layer_of(place: &str, of: &Learned, layer: u32) -> Result<View> {
+    if layer >= of.layers {
+        return Err(Error::Shape {
+            place: place.into(),
+            name: "layer".into(),
+            got: layer.to_string(),
+            expected: format!("one of {}", of.layers),
+        });
+    }
+    let length = u64::from(of.places.length());
+    let offset = of.view.offset() + 4 * length * u64::from(layer);
+    Ok(View { buffer: of.view.buffer().clone(), offset, length })
+}
+
+impl Passed {
+    /// n and m.
+    pub(super) fn shape(&self) -> (u32, u32) {
+        (self.learned.places.components, self.x.vectors)
+    }
+
+    /// Checks what bindings do not, and returns the layer's gradient: layers, places, and that nothing that is read is
+    /// written.
+    pub(super) fn check(&self, place: &str, into: &Into) -> Result<View> {
+        layer_of(place, &self.learned, self.layer)?;
+        let gradient = layer_of(place, &into.gradient, into.layer)?;
+        let said = |name: &str, got: String, expected: String| {
+            Err(Error::Shape { place: place.into(), name: name.into(), got, expected })
+        };
+        let (own, other) = (self.learned.places, into.gradient.places);
+        if own != other {
+            return said("gradient", format!("{other:?}"), format!("{own:?}"));
+        }
+        let length = self.learned.view.length();
+        if let Some(at) = self.scale_by.filter(|&at| u64::from(at) >= length) {
+            return said("element of the scaling L", at.to_string(), format!("one of {length}"));
+        }
+        let read = [
+            ("x", &self.x.view),
+            ("the data", &self.data.batch().view),
+            ("ȳ", &self.bar.view),
+            ("u", &self.u.view),
+            ("w̄", &self.w.view),
+            ("r̄", &self.r_bar.view),
+            ("the learned numbers", &self.learned.view),
+        ];
+        refuse_overlap(("the gradient", &gradient), &read)?;
+        Ok(gradient)
+    }
+
+    /// The element of the layer's first learned number in the binding of them all.
+    pub(super) fn theta(&self, learned: &Window) -> u32 {
+        learned.first + self.layer * self.learned.places.length()
+    }
+
+    /// Whether the data is phi's gradient.
+    pub(super) fn given(&self) -> u32 {
+        u32::from(matches!(self.data, Data::Given(_)))
+    }
+}
+
+/// What a kernel does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// The sums over some rows and columns.
+    Rows,
+    /// The parts put together.
+    Fold,
+    /// The loss and its derivative.
+    Loss,
+    /// The derivative by a layer's input.
+    Chain,
+}
+
+impl Stage {
+    const ALL: [Stage; 4] = [Stage::Rows, Stage::Fold, Stage::Loss, Stage::Chain];
+
+    fn name(self) -> &'static str {
+        match self {
+            Stage::Rows => "rows",
+            Stage::Fold => "fold",
+            Stage::Loss => "loss",
+            Stage::Chain => "chain",
+        }
+    }
+
+    fn source(self) -> String {
+        let tree = include_str!("../../../shaders/sums/tree.wgsl");
+        let each = include_str!("../../../shaders/sums/each.wgsl");
+        let parts = match self {
+            Stage::Rows => {
+                vec![ACTIVATION, STRIDED, include_str!("../../../shaders/sums.wgsl")]
+            }
+            Stage::Fold => vec![tree, include_str!("../../../shaders/sums/fold.wgsl")],
+            Stage::Loss => vec![STRIDED, each, tree, include_str!("../../../shaders/sums/loss.wgsl")],
+            Stage::Chain => vec![STRIDED, each, include_str!("../../../shaders/sums/chain.wgsl")],
+        };
+        parts.join("\n")
+    }
+}
+
+/// xi and its derivatives.
+pub(super) const ACTIVATION: &str = concat!(
+    include_str!("../../../shaders/shared/activation.wgsl"),
+    "\n",
+    include_str!("../../../shaders/sums/any_broken.wgsl")
+);
+
+/// Batches in their bindings, and NaN.
+pub(super) const STRIDED: &str = include_str!("../../../shaders/sums/strided.wgsl");
+
+#[cfg(test)]
+mod tests {
+    use super::dispatch::{ChainJob, Fold, LossJob, RowsJob};
+    use super::*;
+    use crate::kernels::wgsl;
+
+    #[test]
+    fn every_variant_is_valid_and_its_job_is_the_hosts() {
+        for stage in Stage::ALL {
+            let module = wgsl::module(stage.name(), &stage.source(), ROOM.name);
+            let (members, span) = wgsl::members(&module, "Job").unwrap();
+            let (strided, words, size): (&[&str], &[&str], usize) = match stage {
+                Stage::Rows => (
+                    &["x", "data", "u", "w", "r_bar"],
+                    &["theta", "given", "rows", "columns", "lanes", "blocks", "groups", "span"],
+                    size_of::<RowsJob>(),
+                ),
+                Stage::Fold => (
+                    &[],
+                    &[
+                        "out",
+                        "numbers_at",
+                        "zeros_at",
+                        "add",
+                        "numbers",
+                        "splits",
+                        "apart",
+                        "totals",
+                        "parts",
+                        "parts_at",
+                        "zeros",
+                    ],
+                    size_of::<Fold>(),
+                ),
+                Stage::Loss => (
+                    &["output", "aim", "bar"],
+                    &["samples", "rows", "columns", "span", "scale"],
+                    size_of::<LossJob>(),
+                ),
+                Stage::Chain => {
+                    (&["r_bar", "h", "out"], &["samples", "rows", "columns", "theta"], size_of::<ChainJob>())
+                }
+            };
+            let mut expected = wgsl::spaced(strided, 12);
+            let after = 12 * strided.len() as u32;
+            expected.extend(wgsl::spaced(words, 4).into_iter().map(|(name, at)| (name, after + at)));
+            assert_eq!((members, span as usize), (expected, size), "{stage:?}");
+        }
+    }
+
+    /// For work on the rooms: their cases on the adapters at hand, with a text of the shaders replaced.
+    #[test]
+    #[ignore = "tests/validate.rs runs every case"]
+    fn cases_of_a_name() {
+        fn edit(source: String) -> String {
+            match (std::env::var("FIND"), std::env::var("BY")) {
+                (Ok(find), Ok(by)) => source.replace(&find, &by),
+                _ => source,
+            }
+        }
+        let filter = std::env::var("CASES").unwrap_or_default();
+        let device = std::env::var("DEVICE").unwrap_or_default();
+        for (k, adapter) in crate::gpu::adapters().into_iter().enumerate() {
+            if !device.is_empty() && device != k.to_string() {
+                continue;
+            }
+            let name = adapter.get_info().name;
+            let context = crate::gpu::Context::on(adapter).unwrap();
+            let kernels = crate::kernels::Kernels::edited(&context.device, edit);
+            let (mut ran, mut failed, mut worst, start) = (0, 0, 0.0f64, std::time::Instant::now());
+            for case in crate::validate::cases(None) {
+                let own = case.name().starts_with("sums/") || case.name().starts_with("sampled/");
+                if !own || !case.name().contains(&filter) {
+                    continue;
+                }
+                ran += 1;
+                match case.run(&context.device, &context.queue, &kernels) {
+                    Ok(outcome) => {
+                        worst = worst.max(outcome.max_ulps);
+                        if let Some(what) = outcome.first_mismatch {
+                            failed += 1;
+                            if failed < 12 {
+                                println!(
+                                    "{}: {} of {}: {what}",
+                                    case.name(),
+                                    outcome.mismatches,
+                                    outcome.checked
+                                );
+                            }
+                        }
+                    }
+                    Err(error) => {
+                        failed += 1;
+                        println!("{}: {error}", case.name());
+                    }
+                }
+            }
+            println!(
+                "{name}: {ran} cases, {failed} failed, {worst:.1} ulps, {:.1} s",
+                start.elapsed().as_secs_f64()
+            );
+        }
+    }
+}

@@ -1,0 +1,733 @@
+//! The unfolded network on a GPU: forward, backward, and a trainer that keeps everything there.
+
+use std::sync::Arc;
+
+use super::Parameters;
+use super::training::Start;
+use crate::error::{Error, Result};
+use crate::gpu::{self, Context, Readback, View};
+use crate::kernels::learn::{self, Hyper, Method};
+use crate::kernels::{Batch, Data, Format, Kernels, Learned, Matrix, Order, layer, product, sampled, sums};
+
+/// The data term phi, of which each layer takes a gradient step first.
+#[derive(Clone)]
+pub enum Term {
+    /// 1/2 ||x - c||^2, fused into the kernels.
+    Near(Batch),
+    /// 1/2 ||D x - y||^2: a matrix D of k x n, its values up to date, and y, k components per vector.
+    Linear {
+        /// D.
+        d: Matrix,
+        /// y.
+        y: Batch,
+    },
+    /// Any other, whose gradient the caller computes on the device.
+    Given(Arc<dyn Gradient>),
+}
+
+/// A data term whose gradient the caller computes: records dispatches between those of the network.
+pub trait Gradient: Send + Sync {
+    /// Records: grad phi at the input of `layer` ([`Space::input`], or the network's own for layer 0) into
+    /// [`Space::gradient`].
+    fn record(&self, layer: u32, pass: &mut wgpu::ComputePass<'_>);
+
+    /// Records: the Hessian of phi at the input of `layer` times [`Space::r_bar`] into [`Space::hessian_times`].
+    fn record_hessian_times(&self, layer: u32, pass: &mut wgpu::ComputePass<'_>);
+}
+
+/// Batches of scratch memory.
+const BATCHES: usize = 9;
+
+/// Device memory that a network of N layers needs for its work: the inputs of N - 1 layers, and nine batches whatever N.
+#[derive(Clone, Debug)]
+pub struct Space {
+    layers: u32,
+    inputs: View,
+    batches: [Batch; BATCHES],
+    device: wgpu::Device,
+}
+
+impl Space {
+    /// For batches of `vectors` vectors of `components` components.
+    ///
+    /// # Errors
+    /// Those of buffers.
+    pub fn new(device: &wgpu::Device, layers: u32, components: u32, vectors: u32) -> Result<Self> {
+        let batch = u64::from(components) * u64::from(vectors);
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        // kernels bind several of these batches at once, as one range
+        let apart = (4 * batch).next_multiple_of(16).max(16);
+        let scratch = gpu::buffer(device, "scratch", BATCHES as u64 * apart, usage, false)?;
+        let mut batches = Vec::new();
+        for k in 0..BATCHES as u64 {
+            let view = View::new("scratch", &scratch, k * apart, batch)?;
+            batches.push(Batch::new("scratch", view, components, vectors, Order::Components)?);
+        }
+        let Ok(batches) = batches.try_into() else { unreachable!("as many were made") };
+        let length = batch * u64::from(layers.max(1) - 1);
+        let inputs =
+            gpu::buffer(device, "inputs of layers", (4 * length).next_multiple_of(16).max(16), usage, false)?;
+        let inputs = View::new("inputs of layers", &inputs, 0, length)?;
+        Ok(Space { layers, inputs, batches, device: device.clone() })
+    }
+
+    /// The input of layer 1, 2, ..., N - 1, once the network has run.
+    ///
+    /// # Errors
+    /// [`Error::Domain`] for another layer.
+    pub fn input(&self, layer: u32) -> Result<Batch> {
+        let range = format!("[1, {})", self.layers);
+        crate::error::require(
+            (1..self.layers).contains(&layer),
+            "network",
+            "layer",
+            f64::from(layer),
+            range,
+        )?;
+        let Batch { components, vectors, order, .. } = self.batches[0];
+        let length = u64::from(components) * u64::from(vectors);
+        let offset = self.inputs.offset() + 4 * length * u64::from(layer - 1);
+        let view = View::new("input of a layer", self.inputs.buffer(), offset, length)?;
+        Batch::new("input of a layer", view, components, vectors, order)
+    }
+
+    /// Where the gradient of the data term goes.
+    #[must_use]
+    pub fn gradient(&self) -> &Batch {
+        &self.batches[0]
+    }
+
+    /// Where the Hessian of the data term times r_bar goes.
+    #[must_use]
+    pub fn hessian_times(&self) -> &Batch {
+        &self.batches[1]
+    }
+
+    /// The derivative of the loss by x - grad phi(x) / L of the layer at hand, for terms that are not fused.
+    #[must_use]
+    pub fn r_bar(&self) -> &Batch {
+        &self.batches[2]
+    }
+
+    /// The derivative of the loss by the network's output, where the trainer puts it.
+    pub(super) fn bar(&self) -> &Batch {
+        &self.batches[3]
+    }
+}
+
+/// A network to be bound: N layers of one learned set of parameters, or of N.
+#[derive(Clone)]
+pub struct Job {
+    /// Â of each learned layer, its values up to date whenever the network runs.
+    pub matrix: Matrix,
+    /// The learned numbers, of one layer that all share, or of each.
+    pub learned: Learned,
+    /// N.
+    pub layers: u32,
+    /// x_0.
+    pub x: Batch,
+    /// phi.
+    pub term: Term,
+    /// x_N.
+    pub output: Batch,
+}
+
+/// Dispatches in order.
+enum Act {
+    Layer(layer::Dispatches),
+    Product(product::Dispatches),
+    Sampled(sampled::Dispatches),
+    Sums(sums::Dispatches),
+    Loss(sums::Loss),
+    Chain(sums::Chain),
+    Gradient(Arc<dyn Gradient>, u32),
+    HessianTimes(Arc<dyn Gradient>, u32),
+}
+
+impl Act {
+    fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
+        match self {
+            Act::Layer(dispatches) => dispatches.record(pass),
+            Act::Product(dispatches) => dispatches.record(pass),
+            Act::Sampled(dispatches) => dispatches.record(pass),
+            Act::Sums(dispatches) => dispatches.record(pass),
+            Act::Loss(loss) => loss.record(pass),
+            Act::Chain(chain) => chain.record(pass),
+            Act::Gradient(term, layer) => term.record(*layer, pass),
+            Act::HessianTimes(term, layer) => term.record_hessian_times(*layer, pass),
+        }
+    }
+}
+
+/// D x - y and D r, for the term 1/2 ||D x - y||^2.
+struct Linear {
+    d: Matrix,
+    y: Batch,
+    products: [Batch; 2],
+    loss: View,
+}
+
+/// What binding a network needs at every layer.
+struct Binder<'a> {
+    kernels: &'a Kernels,
+    job: &'a Job,
+    space: &'a Space,
+    linear: Option<Linear>,
+    acts: Vec<Act>,
+}
+
+impl<'a> Binder<'a> {
+    fn new(kernels: &'a Kernels, job: &'a Job, space: &'a Space) -> Result<Self> {
+        let shape = |batch: &Batch| (batch.components, batch.vectors);
+        let n = job.matrix.pattern().rows();
+        let expected = (n, space.batches[0].vectors);
+        let mut batches = vec![("x", &job.x), ("output", &job.output), ("scratch", &space.batches[0])];
+        if let Term::Near(c) = &job.term {
+            batches.push(("c", c));
+        }
+        for (name, batch) in batches {
+            if shape(batch) != expected {
+                return Err(Error::Shape {
+                    place: "network".into(),
+                    name: format!("components and vectors of {name}"),
+                    got: format!("{:?}", shape(batch)),
+                    expected: format!("{expected:?}"),
+                });
+            }
+        }
+        let sets = [("learned layers", job.learned.layers), ("layers of the matrix", job.matrix.layers())];
+        for (name, got) in sets {
+            if (got != 1 && got != job.layers) || got != job.learned.layers || job.layers == 0 {
+                return Err(Error::Shape {
+                    place: "network".into(),
+                    name: name.into(),
+                    got: got.to_string(),
+                    expected: format!("1 or {}, and as many of both", job.layers.max(1)),
+                });
+            }
+        }
+        if space.layers < job.layers {
+            return Err(Error::Shape {
+                place: "network".into(),
+                name: "layers that the space is for".into(),
+                got: space.layers.to_string(),
+                expected: format!("{} or more", job.layers),
+            });
+        }
+        let linear = match &job.term {
+            Term::Linear { d, y } => Some(Linear::new(space, d, y, expected.1)?),
+            Term::Near(_) | Term::Given(_) => None,
+        };
+        Ok(Binder { kernels, job, space, linear, acts: Vec::new() })
+    }
+
+    /// The learned set of a layer.
+    fn set(&self, layer: u32) -> u32 {
+        if self.job.learned.layers == 1 { 0 } else { layer }
+    }
+
+    fn input(&self, layer: u32) -> Result<Batch> {
+        if layer == 0 { Ok(self.job.x.clone()) } else { self.space.input(layer) }
+    }
+
+    fn multiply(&mut self, job: &product::Job) -> Result<()> {
+        self.acts.push(Act::Product(product::Dispatches::bind(self.kernels, job)?));
+        Ok(())
+    }
+
+    /// A product with a matrix of the data term, or its transpose.
+    fn multiply_plainly(
+        &mut self,
+        matrix: Matrix,
+        transposed: bool,
+        first: Batch,
+        output: Batch,
+    ) -> Result<()> {
+        self.multiply(&product::Job {
+            matrix,
+            layer: 0,
+            transposed,
+            operand: product::Operand::Plain,
+            finish: product::Finish::Plain,
+            learned: None,
+            learned_layer: 0,
+            scale_by: None,
+            first,
+            second: None,
+            output,
+        })
+    }
+
+    /// What the kernels of a layer need of phi, computed first where it is not fused.
+    fn data(&mut self, layer: u32) -> Result<Data> {
+        let gradient = self.space.gradient().clone();
+        match &self.job.term {
+            Term::Near(c) => return Ok(Data::Near(c.clone())),
+            Term::Given(term) => self.acts.push(Act::Gradient(term.clone(), layer)),
+            Term::Linear { .. } => {
+                let x = self.input(layer)?;
+                let Some(Linear { d, y, products: [of_x, less_y], loss }) = &self.linear else {
+                    unreachable!("bound with the term");
+                };
+                let (d, of_x, less_y) = (d.clone(), of_x.clone(), less_y.clone());
+                let difference = sums::Loss::bind(self.kernels, &of_x, y, 1.0, &less_y, loss)?;
+                self.multiply_plainly(d.clone(), false, x, of_x)?;
+                self.acts.push(Act::Loss(difference));
+                self.multiply_plainly(d, true, less_y, gradient.clone())?;
+            }
+        }
+        Ok(Data::Given(gradient))
+    }
+
+    /// The Hessian of phi times r_bar, where it is not the identity.
+    fn hessian_times_r_bar(&mut self, layer: u32) -> Result<()> {
+        match &self.job.term {
+            Term::Near(_) => {}
+            Term::Given(term) => self.acts.push(Act::HessianTimes(term.clone(), layer)),
+            Term::Linear { .. } => {
+                let Some(Linear { d, products: [of_r, _], .. }) = &self.linear else {
+                    unreachable!("bound with the term");
+                };
+                let (d, of_r) = (d.clone(), of_r.clone());
+                self.multiply_plainly(d.clone(), false, self.space.r_bar().clone(), of_r.clone())?;
+                self.multiply_plainly(d, true, of_r, self.space.hessian_times().clone())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A product with Â or its transpose.
+    fn multiply_layer(
+        &mut self,
+        layer: u32,
+        transposed: bool,
+        (operand, finish): (product::Operand, product::Finish),
+        (first, second): (Batch, Option<Batch>),
+        scale_by: Option<u32>,
+        output: Batch,
+    ) -> Result<()> {
+        let set = self.set(layer);
+        self.multiply(&product::Job {
+            matrix: self.job.matrix.clone(),
+            layer: set,
+            transposed,
+            operand,
+            finish,
+            learned: Some(self.job.learned.clone()),
+            learned_layer: set,
+            scale_by,
+            first,
+            second,
+            output,
+        })
+    }
+}
+
+impl Linear {
+    fn new(space: &Space, d: &Matrix, y: &Batch, vectors: u32) -> Result<Self> {
+        let (rows, columns) = (d.pattern().rows(), d.pattern().columns());
+        for (name, got, expected) in [
+            ("columns of D", columns, space.batches[0].components),
+            ("components of y", y.components, rows),
+            ("vectors of y", y.vectors, vectors),
+        ] {
+            if got != expected {
+                return Err(Error::Shape {
+                    place: "network".into(),
+                    name: name.into(),
+                    got: got.to_string(),
+                    expected: expected.to_string(),
+                });
+            }
+        }
+        let own = Space::new(&space.device, 1, rows, vectors)?;
+        let [of_x, less_y, ..] = own.batches;
+        let usage = wgpu::BufferUsages::STORAGE;
+        let loss = View::new("data term", &gpu::buffer(&space.device, "data term", 16, usage, false)?, 0, 1)?;
+        Ok(Linear { d: d.clone(), y: y.clone(), products: [of_x, less_y], loss })
+    }
+}
+
+/// The second operand of a step on the data term.
+fn stepped(data: &Data) -> (product::Operand, Batch) {
+    match data {
+        Data::Near(c) => (product::Operand::Near, c.clone()),
+        Data::Given(g) => (product::Operand::Given, g.clone()),
+    }
+}
+
+/// Whether a layer of n components stays on chip.
+fn on_chip(n: u32) -> bool {
+    n <= layer::LARGEST
+}
+
+/// The forward pass, bound: x_0 to x_N, with the layers' inputs kept in the [`Space`].
+pub struct Unfolded {
+    acts: Vec<Act>,
+}
+
+impl Unfolded {
+    /// Binds the network; nothing is recorded yet.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where shapes do not fit; those of the rooms `layer` and `product`.
+    pub fn bind(kernels: &Kernels, job: &Job, space: &Space) -> Result<Self> {
+        let mut binder = Binder::new(kernels, job, space)?;
+        let n = job.matrix.pattern().rows();
+        if let (Term::Near(c), true) = (&job.term, on_chip(n)) {
+            let inputs = (job.layers > 1).then(|| space.inputs.clone());
+            let forward = layer::Forward {
+                matrix: job.matrix.clone(),
+                learned: job.learned.clone(),
+                layers: job.layers,
+                x: job.x.clone(),
+                data: Data::Near(c.clone()),
+                inputs: trimmed(inputs, job, space)?,
+                output: job.output.clone(),
+            };
+            binder.acts.push(Act::Layer(layer::Dispatches::forward(kernels, &forward)?));
+            return Ok(Unfolded { acts: binder.acts });
+        }
+        let e = space.batches[8].clone();
+        for layer in 0..job.layers {
+            let x = binder.input(layer)?;
+            let (operand, second) = stepped(&binder.data(layer)?);
+            let activated = (operand, product::Finish::Activated);
+            binder.multiply_layer(layer, false, activated, (x, Some(second)), None, e.clone())?;
+            let output = if layer + 1 == job.layers { job.output.clone() } else { space.input(layer + 1)? };
+            let plain = (product::Operand::Plain, product::Finish::Plain);
+            binder.multiply_layer(layer, true, plain, (e.clone(), None), None, output)?;
+        }
+        Ok(Unfolded { acts: binder.acts })
+    }
+
+    /// Records the dispatches.
+    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
+        self.acts.iter().for_each(|act| act.record(pass));
+    }
+}
+
+/// The part of the space that the inputs of a job's layers take.
+fn trimmed(inputs: Option<View>, job: &Job, space: &Space) -> Result<Option<View>> {
+    let batch = space.batches[0].view.length();
+    let part = |view: View| {
+        View::new("inputs of layers", view.buffer(), view.offset(), batch * u64::from(job.layers - 1))
+    };
+    inputs.map(part).transpose()
+}
+
+/// The backward pass, bound: from the derivative of a loss by x_N to that by every learned number, and by x_0.
+///
+/// It reads the layers' inputs that [`Unfolded`] has left in the same [`Space`], and computes everything else again.
+pub struct Backward {
+    acts: Vec<Act>,
+}
+
+impl Backward {
+    /// Binds the backward pass of `job`: `bar` is the derivative by x_N, `gradient` gets that by the learned numbers, at
+    /// the same places, and `x_bar`, if given, that by x_0, as an input and not as c.
+    ///
+    /// # Errors
+    /// As [`Unfolded::bind`].
+    pub fn bind(
+        kernels: &Kernels,
+        job: &Job,
+        space: &Space,
+        bar: &Batch,
+        gradient: &Learned,
+        x_bar: Option<&Batch>,
+    ) -> Result<Self> {
+        let mut binder = Binder::new(kernels, job, space)?;
+        let fused = matches!(job.term, Term::Near(_));
+        let [.., first, second, u, w, _] = &space.batches;
+        let shared = job.learned.layers == 1;
+        let (mut bar, mut scale_by) = (bar.clone(), None);
+        for layer in (0..job.layers).rev() {
+            let set = binder.set(layer);
+            let x = binder.input(layer)?;
+            let data = binder.data(layer)?;
+            // where the result is not the next bar itself it lies where the caller's Hessian looks for it
+            let free = if bar == *first { second } else { first };
+            let r_bar = if fused { free.clone() } else { space.r_bar().clone() };
+            let passed = sums::Passed {
+                learned: job.learned.clone(),
+                layer: set,
+                x,
+                data,
+                bar: bar.clone(),
+                scale_by: scale_by.map(|set| set * job.learned.places.length()),
+                u: u.clone(),
+                w: w.clone(),
+                r_bar: r_bar.clone(),
+            };
+            binder.layer_back(layer, &passed, scale_by)?;
+            let into =
+                sums::Into { gradient: gradient.clone(), layer: set, add: shared && layer + 1 < job.layers };
+            binder.acts.push(Act::Sums(sums::Dispatches::bind(kernels, &passed, &into)?));
+            let pattern = job.matrix.pattern();
+            binder.acts.push(Act::Sampled(sampled::Dispatches::bind(kernels, pattern, &passed, &into)?));
+            let wanted = if layer == 0 { x_bar } else { None };
+            if fused {
+                if let Some(out) = wanted {
+                    let chain = sums::Chain::bind(kernels, &job.learned, set, &r_bar, &r_bar, out)?;
+                    binder.acts.push(Act::Chain(chain));
+                }
+                (bar, scale_by) = (r_bar, Some(set));
+            } else if layer > 0 || wanted.is_some() {
+                binder.hessian_times_r_bar(layer)?;
+                let out = wanted.unwrap_or(free);
+                let chain =
+                    sums::Chain::bind(kernels, &job.learned, set, &r_bar, space.hessian_times(), out)?;
+                binder.acts.push(Act::Chain(chain));
+                (bar, scale_by) = (out.clone(), None);
+            }
+        }
+        Ok(Backward { acts: binder.acts })
+    }
+
+    /// Records the dispatches.
+    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
+        self.acts.iter().for_each(|act| act.record(pass));
+    }
+}
+
+impl Binder<'_> {
+    /// u, w_bar and r_bar of a layer.
+    fn layer_back(&mut self, layer: u32, passed: &sums::Passed, scale_by: Option<u32>) -> Result<()> {
+        let sums::Passed { learned, x, data, bar, u, w, r_bar, .. } = passed.clone();
+        if on_chip(x.components) {
+            let matrix = self.job.matrix.clone();
+            let layer = self.set(layer);
+            let backward = layer::Backward { matrix, learned, layer, x, data, bar, scale_by, u, w, r_bar };
+            self.acts.push(Act::Layer(layer::Dispatches::backward(self.kernels, &backward)?));
+            return Ok(());
+        }
+        use product::{Finish, Operand};
+        let (operand, second) = stepped(&data);
+        self.multiply_layer(layer, false, (operand, Finish::Plain), (x, Some(second)), None, u.clone())?;
+        let plain = (Operand::Plain, Finish::Plain);
+        self.multiply_layer(layer, false, plain, (bar, None), scale_by, w.clone())?;
+        self.multiply_layer(layer, true, (Operand::Pulled, Finish::Plain), (u, Some(w)), None, r_bar)
+    }
+}
+
+/// A network bound for one number of vectors.
+struct Bound {
+    noisy: View,
+    target: View,
+    output: View,
+    loss: View,
+    forward: Unfolded,
+    difference: sums::Loss,
+    backward: Backward,
+}
+
+/// The trainer on a GPU.
+pub(super) struct OnDevice {
+    context: Context,
+    kernels: Kernels,
+    start: Start,
+    batch: u32,
+    matrix: Matrix,
+    learned: Learned,
+    gradient: Learned,
+    learn: learn::Dispatches,
+    refresh: product::Refresh,
+    /// By number of vectors: there are two where the last batch of an epoch is smaller.
+    bound: Vec<(u32, Bound)>,
+    /// Number of vectors of the latest step.
+    latest: Option<u32>,
+    steps: u64,
+}
+
+impl OnDevice {
+    pub fn new(context: &Context, start: Start, batch: u32) -> Result<Self> {
+        crate::error::require(batch > 0, "training", "batch", f64::from(batch), "[1, 2^32)")?;
+        let kernels = Kernels::new(&context.device);
+        let (device, sets) = (&context.device, start.parameters.len() as u32);
+        let pattern = start.parameters[0].pattern.clone();
+        let places = start.parameters[0].places();
+        let packed: Vec<f32> = start.parameters.iter().flat_map(Parameters::packed).collect();
+        let zeros = vec![0.0f32; packed.len()];
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        let numbers = |name: &str, values: &[f32]| -> Result<Learned> {
+            let buffer = gpu::buffer_with(device, name, bytemuck::cast_slice(values), usage)?;
+            Learned::new(name, View::new(name, &buffer, 0, values.len() as u64)?, places, sets)
+        };
+        let learned = numbers("learned numbers", &packed)?;
+        let gradient = numbers("gradient", &zeros)?;
+        let moments = match start.options.method {
+            Method::Gradient => None,
+            Method::Adam { .. } => {
+                Some([numbers("first moments", &zeros)?, numbers("second moments", &zeros)?])
+            }
+        };
+        let format = Format::guess(pattern.density(), batch);
+        let matrix = Matrix::new(&kernels, pattern.clone(), format, sets)?;
+        let learn = learn::Dispatches::bind(
+            &kernels,
+            &learn::Job {
+                pattern,
+                learned: learned.clone(),
+                gradient: gradient.clone(),
+                moments,
+                method: start.options.method,
+                rates: start.options.rates,
+                decay: start.options.decay,
+                floors: start.options.floors,
+                bound: start.options.bound,
+            },
+        )?;
+        let refresh = product::Refresh::bind(&kernels, &matrix, &learned)?;
+        context.submit("first values", |encoder| {
+            refresh.record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
+            Ok(())
+        })?;
+        let context = context.clone();
+        let bound = Vec::new();
+        Ok(OnDevice {
+            context,
+            kernels,
+            start,
+            batch,
+            matrix,
+            learned,
+            gradient,
+            learn,
+            refresh,
+            bound,
+            latest: None,
+            steps: 0,
+        })
+    }
+
+    pub fn start(&self) -> &Start {
+        &self.start
+    }
+
+    /// The network for `vectors` vectors, bound at the first call.
+    fn bound(&mut self, vectors: u32) -> Result<&Bound> {
+        let at = match self.bound.iter().position(|(m, _)| *m == vectors) {
+            Some(at) => at,
+            None => {
+                self.bound.push((vectors, self.bind(vectors)?));
+                self.bound.len() - 1
+            }
+        };
+        Ok(&self.bound[at].1)
+    }
+
+    fn bind(&self, vectors: u32) -> Result<Bound> {
+        let device = &self.context.device;
+        let n = self.start.parameters[0].components();
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        let view = |name: &str, length: u64| -> Result<View> {
+            let buffer = gpu::buffer(device, name, (4 * length).next_multiple_of(16), usage, false)?;
+            View::new(name, &buffer, 0, length)
+        };
+        let length = u64::from(n) * u64::from(vectors);
+        let samples = |name: &str| Batch::new(name, view(name, length)?, n, vectors, Order::Samples);
+        let (noisy, target, output) = (samples("input")?, samples("targets")?, samples("output")?);
+        let loss = view("loss", 1)?;
+        let space = Space::new(device, self.start.layers, n, vectors)?;
+        let job = Job {
+            matrix: self.matrix.clone(),
+            learned: self.learned.clone(),
+            layers: self.start.layers,
+            x: noisy.clone(),
+            term: Term::Near(noisy.clone()),
+            output: output.clone(),
+        };
+        let scale = 1.0 / vectors as f32;
+        Ok(Bound {
+            forward: Unfolded::bind(&self.kernels, &job, &space)?,
+            difference: sums::Loss::bind(&self.kernels, &output, &target, scale, space.bar(), &loss)?,
+            backward: Backward::bind(&self.kernels, &job, &space, space.bar(), &self.gradient, None)?,
+            noisy: noisy.view,
+            target: target.view,
+            output: output.view,
+            loss,
+        })
+    }
+
+    pub fn step(&mut self, noisy: &[f32], target: &[f32], rate: f64) -> Result<()> {
+        let vectors = noisy.len() as u64 / u64::from(self.start.parameters[0].components());
+        let vectors = u32::try_from(vectors).unwrap_or(u32::MAX);
+        self.bound(vectors)?;
+        let OnDevice { context, bound, learn, refresh, .. } = self;
+        let Some((_, bound)) = bound.iter().find(|(m, _)| *m == vectors) else { unreachable!("bound above") };
+        gpu::guarded(&context.device, "upload of a batch", 0, || {
+            upload(context, &bound.noisy, noisy);
+            upload(context, &bound.target, target);
+        })?;
+        let hyper = Hyper { rate, step: self.steps + 1 };
+        context.submit("training step", |encoder| {
+            learn.set(encoder, hyper)?;
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            bound.forward.record(&mut pass);
+            bound.difference.record(&mut pass);
+            bound.backward.record(&mut pass);
+            learn.record(&mut pass);
+            refresh.record(&mut pass);
+            Ok(())
+        })?;
+        self.steps += 1;
+        self.latest = Some(vectors);
+        Ok(())
+    }
+
+    /// Numbers of a view, read back.
+    fn read(&self, view: &View) -> Result<Vec<f32>> {
+        let device = &self.context.device;
+        let read = self.context.submit("readback", |encoder| {
+            Readback::record(device, encoder, view.buffer(), view.offset(), 4 * view.length())
+        })?;
+        let values = read.wait(device);
+        self.context.check()?;
+        values
+    }
+
+    pub fn loss(&mut self) -> Result<f64> {
+        match self.latest.and_then(|latest| self.bound.iter().find(|(m, _)| *m == latest)) {
+            None => Ok(f64::NAN),
+            Some((_, bound)) => Ok(f64::from(self.read(&bound.loss)?[0])),
+        }
+    }
+
+    pub fn parameters(&mut self) -> Result<Vec<Parameters>> {
+        let numbers = self.read(&self.learned.view)?;
+        let pattern = &self.start.parameters[0].pattern;
+        let length = self.learned.places.length() as usize;
+        numbers.chunks(length).map(|set| Parameters::unpacked(pattern.clone(), set)).collect()
+    }
+
+    pub fn apply(&mut self, noisy: &[f32]) -> Result<Vec<f32>> {
+        let n = self.start.parameters[0].components() as usize;
+        let whole = n * self.batch as usize;
+        let mut all = Vec::with_capacity(noisy.len());
+        for part in noisy.chunks(whole) {
+            let mut padded = part.to_vec();
+            padded.resize(whole, 0.0);
+            self.bound(self.batch)?;
+            let Some((_, bound)) = self.bound.iter().find(|(m, _)| *m == self.batch) else {
+                unreachable!("bound above")
+            };
+            gpu::guarded(&self.context.device, "upload of a batch", 0, || {
+                upload(&self.context, &bound.noisy, &padded);
+            })?;
+            self.context.submit("network", |encoder| {
+                bound
+                    .forward
+                    .record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
+                Ok(())
+            })?;
+            all.extend_from_slice(&self.read(&bound.output)?[..part.len()]);
+        }
+        Ok(all)
+    }
+}
+
+/// Uploads into a view of ours.
+fn upload(context: &Context, view: &View, values: &[f32]) {
+    context.queue.write_buffer(view.buffer(), view.offset(), bytemuck::cast_slice(values));
+}

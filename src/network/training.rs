@@ -1,0 +1,351 @@
+//! Training the regulariser: MAF-SRL, Algorithm 1, made well posed by a target that is not the input, on a GPU or in
+//! float64 on the CPU.
+
+use ndarray::Array2;
+
+use super::reference::{Gradient, Phi, loss_gradient, unfolded};
+use super::{Parameters, device::OnDevice};
+use crate::error::{Error, Result, require};
+use crate::gpu::Context;
+use crate::kernels::learn::{Floors, Hyper, Method, Rates};
+use crate::penalty::Activation;
+
+/// How the parameters are learned.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Options {
+    /// Adam or the projected gradient.
+    pub method: Method,
+    /// What the learning rate is multiplied by, per kind of parameter; 0 keeps that kind as it is.
+    pub rates: Rates,
+    /// L2 weight decay, added to the gradient.
+    pub decay: f64,
+    /// The smallest values of slopes, scales and L.
+    pub floors: Floors,
+    /// Rounds of power iteration by which ||diag(sqrt q) Â||_2 <= 1 is kept after each step; `None` leaves it free.
+    /// Within the bound G >= 0 follows from the penalty's own g >= 0, and training cannot diverge; denoising is better
+    /// without.
+    pub bound: Option<u32>,
+}
+
+impl Default for Options {
+    /// Adam; Â at 0.3 of the rate; q and b stay as they are: q has a gauge in common with Â and drifts, and with any
+    /// b but 0 no output is exactly zero.
+    fn default() -> Self {
+        Options {
+            method: Method::Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
+            rates: Rates { values: 0.3, q: 0.0, b: 0.0, activation: 1.0, l: 1.0 },
+            decay: 0.0,
+            floors: Floors::default(),
+            bound: None,
+        }
+    }
+}
+
+impl Options {
+    /// Checks the domains.
+    ///
+    /// # Errors
+    /// [`Error::Domain`] for what is negative, not finite, or out of the method's range.
+    pub fn check(&self) -> Result<()> {
+        let place = "training";
+        let Rates { values, q, b, activation, l } = self.rates;
+        for (name, rate) in [
+            ("rate of Â", values),
+            ("rate of q", q),
+            ("rate of b", b),
+            ("rate of xi", activation),
+            ("rate of L", l),
+        ] {
+            require((0.0..=1e6).contains(&rate), place, name, rate, "[0, 1e6]")?;
+        }
+        require((0.0..=1e6).contains(&self.decay), place, "decay", self.decay, "[0, 1e6]")?;
+        require(
+            (1e-6..=1.0).contains(&self.floors.epsilon),
+            place,
+            "epsilon",
+            self.floors.epsilon,
+            "[1e-6, 1]",
+        )?;
+        require((1e-6..=1e6).contains(&self.floors.l), place, "floor of L", self.floors.l, "[1e-6, 1e6]")?;
+        if let Method::Adam { beta1, beta2, epsilon } = self.method {
+            for (name, beta) in [("beta1", beta1), ("beta2", beta2)] {
+                require((0.0..1.0).contains(&beta), place, name, beta, "[0, 1)")?;
+            }
+            require((1e-12..=1.0).contains(&epsilon), place, "Adam's epsilon", epsilon, "[1e-12, 1]")?;
+        }
+        Ok(())
+    }
+}
+
+/// A network of N layers in training. The data term is 1/2 ||x - c||^2 with c the network's input.
+pub struct Trainer(Place);
+
+enum Place {
+    Cpu(Box<OnCpu>),
+    Device(Box<OnDevice>),
+}
+
+/// What a trainer starts from: the parameters of one layer, which all share, or of each; how many layers; how to learn.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// One layer's, or each layer's.
+    pub parameters: Vec<Parameters>,
+    /// N.
+    pub layers: u32,
+    /// How to learn.
+    pub options: Options,
+}
+
+impl Start {
+    /// Checks all there is to check.
+    ///
+    /// # Errors
+    /// [`Error::Domain`] for no layers; [`Error::Shape`] where parameters are neither one nor one per layer or differ in
+    /// their patterns; those of [`Parameters::check`] and [`Options::check`].
+    pub fn check(&self) -> Result<()> {
+        require((1..=1024).contains(&self.layers), "network", "layers", f64::from(self.layers), "[1, 1024]")?;
+        let count = self.parameters.len();
+        if count != 1 && count != self.layers as usize {
+            return Err(Error::Shape {
+                place: "network".into(),
+                name: "number of parameter sets".into(),
+                got: count.to_string(),
+                expected: format!("1, shared, or {}, one per layer", self.layers),
+            });
+        }
+        for (k, p) in self.parameters.iter().enumerate() {
+            p.check(&format!("layer {k}"))?;
+            if p.pattern != self.parameters[0].pattern {
+                return Err(Error::Unsupported {
+                    place: format!("layer {k}"),
+                    what: "a pattern of Â that differs from layer 0's".into(),
+                    allowed: "one pattern for all layers".into(),
+                });
+            }
+        }
+        self.options.check()
+    }
+}
+
+impl Trainer {
+    /// Trains in float64 on the CPU: the reference, and the way without an adapter.
+    ///
+    /// # Errors
+    /// Those of [`Start::check`].
+    pub fn on_cpu(start: Start) -> Result<Self> {
+        start.check()?;
+        Ok(Trainer(Place::Cpu(Box::new(OnCpu::new(start)))))
+    }
+
+    /// Trains on a GPU, with batches of `batch` vectors; everything stays there until asked for.
+    ///
+    /// # Errors
+    /// Those of [`Start::check`]; [`Error::Limit`] and the errors of the device.
+    pub fn on_device(context: &Context, start: Start, batch: u32) -> Result<Self> {
+        start.check()?;
+        Ok(Trainer(Place::Device(Box::new(OnDevice::new(context, start, batch)?))))
+    }
+
+    /// One step on `noisy` with the targets `target`: vectors one after the other. The loss is
+    /// 1/2 ||x_N - target||^2 divided by the number of vectors.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where lengths do not fit; [`Error::Domain`] for a rate outside [0, 1e6]; those of the device.
+    pub fn step(&mut self, noisy: &[f32], target: &[f32], rate: f64) -> Result<()> {
+        require((0.0..=1e6).contains(&rate), "training", "rate", rate, "[0, 1e6]")?;
+        let n = self.components();
+        let whole = !noisy.is_empty() && noisy.len().is_multiple_of(n);
+        for (name, got, fits, expected) in [
+            ("length of the batch", noisy.len(), whole, format!("a positive multiple of {n} components")),
+            ("length of the targets", target.len(), target.len() == noisy.len(), noisy.len().to_string()),
+        ] {
+            if !fits {
+                let (place, name, got) = ("training".into(), name.into(), got.to_string());
+                return Err(Error::Shape { place, name, got, expected });
+            }
+        }
+        match &mut self.0 {
+            Place::Cpu(cpu) => {
+                cpu.step(noisy, target, rate);
+                Ok(())
+            }
+            Place::Device(device) => device.step(noisy, target, rate),
+        }
+    }
+
+    /// n.
+    #[must_use]
+    pub fn components(&self) -> usize {
+        let start = match &self.0 {
+            Place::Cpu(cpu) => &cpu.start,
+            Place::Device(device) => device.start(),
+        };
+        start.parameters[0].components() as usize
+    }
+
+    /// The loss of the latest step, before its update; NaN before the first.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn loss(&mut self) -> Result<f64> {
+        match &mut self.0 {
+            Place::Cpu(cpu) => Ok(cpu.loss),
+            Place::Device(device) => device.loss(),
+        }
+    }
+
+    /// The parameters as they are: of one layer, or of each.
+    ///
+    /// # Errors
+    /// [`Error::Domain`] where training has made something not finite; those of the device.
+    pub fn parameters(&mut self) -> Result<Vec<Parameters>> {
+        let parameters = match &mut self.0 {
+            Place::Cpu(cpu) => cpu.start.parameters.clone(),
+            Place::Device(device) => device.parameters()?,
+        };
+        for (k, p) in parameters.iter().enumerate() {
+            p.check(&format!("learned layer {k}"))?;
+        }
+        Ok(parameters)
+    }
+
+    /// The network's outputs for any number of vectors.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where the length is no multiple of n; those of the device.
+    pub fn apply(&mut self, noisy: &[f32]) -> Result<Vec<f32>> {
+        let n = self.components();
+        if !noisy.len().is_multiple_of(n) {
+            return Err(Error::Shape {
+                place: "network".into(),
+                name: "length of the batch".into(),
+                got: noisy.len().to_string(),
+                expected: format!("a multiple of {n} components"),
+            });
+        }
+        if noisy.is_empty() {
+            return Ok(Vec::new());
+        }
+        match &mut self.0 {
+            Place::Cpu(cpu) => {
+                let x = columns(noisy, n);
+                let passed = unfolded(&cpu.layers(), &Phi::Near(x.view()), &x);
+                Ok(passed.last().map_or(&x, |last| &last.y).t().iter().map(|&y| y as f32).collect())
+            }
+            Place::Device(device) => device.apply(noisy),
+        }
+    }
+}
+
+/// Vectors one after the other as the columns of a matrix.
+fn columns(vectors: &[f32], n: usize) -> Array2<f64> {
+    let m = vectors.len() / n;
+    Array2::from_shape_fn((n, m), |(i, c)| f64::from(vectors[c * n + i]))
+}
+
+/// The float64 trainer.
+struct OnCpu {
+    start: Start,
+    /// First and second moments of each set of parameters, at their places.
+    moments: Vec<[Vec<f64>; 2]>,
+    /// The vectors of the power iterations.
+    directions: Vec<Vec<f64>>,
+    steps: u64,
+    loss: f64,
+}
+
+impl OnCpu {
+    fn new(start: Start) -> Self {
+        let moments = |p: &Parameters| {
+            let zeros = vec![0.0; p.places().length() as usize];
+            [zeros.clone(), zeros]
+        };
+        OnCpu {
+            moments: start.parameters.iter().map(moments).collect(),
+            directions: start.parameters.iter().map(|p| first_direction(p.components())).collect(),
+            start,
+            steps: 0,
+            loss: f64::NAN,
+        }
+    }
+
+    fn layers(&self) -> Vec<&Parameters> {
+        let sets = &self.start.parameters;
+        (0..self.start.layers as usize).map(|k| &sets[k.min(sets.len() - 1)]).collect()
+    }
+
+    fn step(&mut self, noisy: &[f32], target: &[f32], rate: f64) {
+        let n = self.start.parameters[0].components() as usize;
+        let (x, target) = (columns(noisy, n), columns(target, n));
+        let scale = 1.0 / x.ncols() as f64;
+        let (loss, gradients, _) = loss_gradient(&self.layers(), &Phi::Near(x.view()), &x, target.view());
+        self.loss = scale * loss;
+        self.steps += 1;
+        let shared = self.start.parameters.len() == 1;
+        let mut sets: Vec<Gradient> = self.start.parameters.iter().map(Gradient::zeros).collect();
+        for (k, gradient) in gradients.iter().enumerate() {
+            sets[if shared { 0 } else { k }].add(gradient);
+        }
+        let options = self.start.options;
+        let hyper = Hyper { rate, step: self.steps };
+        for (k, (p, gradient)) in self.start.parameters.iter_mut().zip(&sets).enumerate() {
+            update(p, gradient, scale, &mut self.moments[k], &options, hyper);
+            p.project(options.floors);
+            if let Some(rounds) = options.bound {
+                let norm = p.norm(&mut self.directions[k], rounds as usize);
+                p.values.iter_mut().for_each(|a| *a /= norm.max(1.0));
+            }
+        }
+    }
+}
+
+/// The direction from which the power iterations start: no zero in it, no symmetry.
+fn first_direction(n: u32) -> Vec<f64> {
+    (0..n).map(|i| 1.0 + 0.5 * f64::from(i % 7) / 7.0).collect()
+}
+
+/// One step of the method on every kind of parameter whose rate is not 0.
+fn update(
+    p: &mut Parameters,
+    gradient: &Gradient,
+    scale: f64,
+    moments: &mut [Vec<f64>; 2],
+    options: &Options,
+    hyper: Hyper,
+) {
+    let places = p.places();
+    let Rates { values, q, b, activation, l } = options.rates;
+    let mut step = |at: usize, rate: f64, x: &mut f64, gradient: f64| {
+        if rate == 0.0 {
+            return;
+        }
+        let gradient = scale * gradient + options.decay * *x;
+        let rate = hyper.rate * rate;
+        match options.method {
+            Method::Gradient => *x -= rate * gradient,
+            Method::Adam { beta1, beta2, epsilon } => {
+                let [m, v] = moments.each_mut().map(|moment| &mut moment[at]);
+                *m = beta1 * *m + (1.0 - beta1) * gradient;
+                *v = beta2 * *v + (1.0 - beta2) * gradient * gradient;
+                let (m, v) =
+                    (*m / (1.0 - beta1.powf(hyper.step as f64)), *v / (1.0 - beta2.powf(hyper.step as f64)));
+                *x -= rate * m / (v.sqrt() + epsilon);
+            }
+        }
+    };
+    let Activation { eta1, eta2, delta1, delta2 } = &mut p.activation;
+    for (k, x) in [eta1, eta2, delta1, delta2].into_iter().enumerate() {
+        step(1 + k, activation, x, gradient.activation[k]);
+    }
+    step(0, l, &mut p.l, gradient.l);
+    let kinds = [
+        (places.values(), values, &mut p.values, &gradient.values),
+        (places.q(), q, &mut p.q, &gradient.q),
+        (places.b(), b, &mut p.b, &gradient.b),
+    ];
+    for (range, rate, numbers, gradients) in kinds {
+        for ((at, x), &gradient) in range.zip(numbers).zip(gradients) {
+            step(at, rate, x, gradient);
+        }
+    }
+}
