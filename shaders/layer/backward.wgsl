@@ -25,12 +25,16 @@ fn layer(
         let l = theta[job.scale_at];
         scale = poisoned(1.0 - 1.0 / l, nonfinite(l));
     }
-    for (var t = index; t < job.words; t += invocations) {
-        let at = place_of(t);
-        let c = first + at.y;
-        let word = at.x * job.across + at.y;
-        held[word] = stepped(x_of(at.x, c), data_of(at.x, c), theta[job.learned]);
-        held[HALF + word] = scale * beside_of(at.x, c);
+    // every invocation goes round equally often: see layer/forward.wgsl
+    for (var round = 0u; round < job.rounds; round += 1u) {
+        let t = index + round * invocations;
+        if t < job.words {
+            let at = place_of(t);
+            let c = first + at.y;
+            let word = at.x * job.across + at.y;
+            held[word] = stepped(x_of(at.x, c), data_of(at.x, c), theta[job.learned]);
+            held[HALF + word] = scale * beside_of(at.x, c);
+        }
     }
     let a = activation_at(job.learned);
     let bad = unusable(job.learned);

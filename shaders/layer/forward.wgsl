@@ -5,10 +5,14 @@ fn layer(
     @builtin(local_invocation_index) index: u32,
 ) {
     let first = (id.x + id.y * ids.x) * job.across * WIDTH;
-    for (var t = index; t < job.words; t += invocations) {
-        let at = place_of(t);
-        let c = first + at.y;
-        held[at.x * job.across + at.y] = stepped(x_of(at.x, c), data_of(at.x, c), theta[job.learned]);
+    // every invocation goes round equally often: llvmpipe's OpenGL loses those that leave a loop before their neighbours
+    for (var round = 0u; round < job.rounds; round += 1u) {
+        let t = index + round * invocations;
+        if t < job.words {
+            let at = place_of(t);
+            let c = first + at.y;
+            held[at.x * job.across + at.y] = stepped(x_of(at.x, c), data_of(at.x, c), theta[job.learned]);
+        }
     }
     for (var k = 0u; k < job.layers; k += 1u) {
         let learned = job.learned + k * job.learned_apart;
@@ -33,18 +37,21 @@ fn layer(
         }
         workgroupBarrier();
         // y goes out, and becomes the next layer's r, by the invocations that have it as neighbours in memory
-        for (var t = index; t < job.words; t += invocations) {
-            let at = place_of(t);
-            let c = first + at.y;
-            let y = held[at.x * job.across + at.y];
-            if k + 1u == job.layers {
-                put_made(job.made, at.x, c, y);
-            } else {
-                if job.keep == 1u {
-                    put_beside(at.x, c, k * job.components * job.columns, y);
+        for (var round = 0u; round < job.rounds; round += 1u) {
+            let t = index + round * invocations;
+            if t < job.words {
+                let at = place_of(t);
+                let c = first + at.y;
+                let y = held[at.x * job.across + at.y];
+                if k + 1u == job.layers {
+                    put_made(job.made, at.x, c, y);
+                } else {
+                    if job.keep == 1u {
+                        put_beside(at.x, c, k * job.components * job.columns, y);
+                    }
+                    held[at.x * job.across + at.y] =
+                        stepped(y, data_of(at.x, c), theta[learned + job.learned_apart]);
                 }
-                held[at.x * job.across + at.y] =
-                    stepped(y, data_of(at.x, c), theta[learned + job.learned_apart]);
             }
         }
     }

@@ -77,13 +77,14 @@ impl<'a> Layer<'a> {
     /// The matrix, or its transpose, times x.
     fn product(&self, pattern: &Pattern, values: &[f64], x: &[Approx]) -> Numbers {
         let m = x.len() / pattern.columns() as usize;
+        let x: Numbers = x.iter().map(|&x| settled(x)).collect();
         // the zeros of dense rows meet every component
-        let lost: Vec<bool> = (0..m)
-            .map(|c| {
-                self.format == Format::Dense
-                    && x.iter().skip(c).step_by(m).any(|x| !settled(*x).value.is_finite())
-            })
-            .collect();
+        let any = |what: fn(&Approx) -> bool| -> Vec<bool> {
+            let dense = self.format == Format::Dense;
+            (0..m).map(|c| dense && x.iter().skip(c).step_by(m).any(what)).collect()
+        };
+        let lost = any(|x| !x.value.is_finite());
+        let undecided = any(|x| x.error == f64::INFINITY);
         let row = |(i, to): (usize, &mut [Approx])| {
             let entries = pattern.row(i as u32);
             let chain = match self.format {
@@ -92,23 +93,23 @@ impl<'a> Layer<'a> {
             };
             for (c, to) in to.iter_mut().enumerate() {
                 let (mut sum, mut carried, mut peak, mut terms) = (0.0, 0.0, 0.0_f64, 0);
-                let (mut magnitudes, mut exact) = (0.0, true);
+                let (mut magnitudes, mut last) = (0.0, (0.0, Approx::exact(0.0)));
                 for k in entries.clone() {
                     let (a, x) = (values[k], x[pattern.indices()[k] as usize * m + c]);
-                    let x = settled(x);
                     sum += a * x.value;
                     magnitudes += (a * x.value).abs();
-                    carried += if a == 0.0 && !x.error.is_nan() { 0.0 } else { a.abs() * x.error };
+                    carried += if a == 0.0 && x.error.is_finite() { 0.0 } else { a.abs() * x.error };
                     if a.abs() < FLUSH {
                         carried += a.abs() * (x.value.abs() + x.error);
                     }
                     peak = peak.max(x.peak).max(a.abs());
                     if a * x.value != 0.0 {
                         terms += 1;
-                        exact &= times(Approx::exact(a), x).error == 0.0;
+                        last = (a, x);
                     }
                 }
-                let rounded = if terms == 0 || (terms == 1 && exact) {
+                let exact = terms == 0 || (terms == 1 && times(Approx::exact(last.0), last.1).error == 0.0);
+                let rounded = if exact {
                     0.0
                 } else {
                     let chain = chain as f64 + TREE;
@@ -119,6 +120,8 @@ impl<'a> Layer<'a> {
                 *to = settled(Approx { value: sum, error, peak });
                 if lost[c] {
                     to.value = f64::NAN;
+                } else if undecided[c] {
+                    to.error = f64::INFINITY;
                 }
             }
         };
