@@ -40,13 +40,14 @@ impl Case for Layered {
         let places = Places { components: subject.n, nonzeros: pattern.nonzeros() };
         let numbers = subject.numbers(places);
         let cut = Cut::new(&pattern, subject.m, self.1);
-        let (after, mut outcome) = subject.run((device, queue, kernels), &numbers, places, |kernels, passed, into| {
-            let dispatches = match self.1 {
-                Some(_) => Dispatches::bind_cut(kernels, &pattern, passed, into, &cut)?,
-                None => Dispatches::bind(kernels, &pattern, passed, into)?,
-            };
-            Ok(Box::new(move |pass| dispatches.record(pass)))
-        })?;
+        let (after, mut outcome) =
+            subject.run((device, queue, kernels), &numbers, places, |kernels, passed, into| {
+                let dispatches = match self.1 {
+                    Some(_) => Dispatches::bind_cut(kernels, &pattern, passed, into, &cut)?,
+                    None => Dispatches::bind(kernels, &pattern, passed, into)?,
+                };
+                Ok(Box::new(move |pass| dispatches.record(pass)))
+            })?;
         let layer = subject.layer(&numbers, places);
         let sums = reference::sums(&pattern, &layer, &numbers, subject.given);
         for ((at, sum), (i, j)) in places.values().zip(sums).zip(pattern.entries()) {

@@ -102,8 +102,19 @@ mod tests {
             let (members, _) = wgsl::members(&module, "Job").unwrap();
             let strided = ["x", "data", "bar", "u", "w"];
             let words = [
-                "theta", "scale_at", "given", "rows", "columns", "pieces", "splits", "span", "lanes", "out",
-                "apart", "add", "structure",
+                "theta",
+                "scale_at",
+                "given",
+                "rows",
+                "columns",
+                "pieces",
+                "splits",
+                "span",
+                "lanes",
+                "out",
+                "apart",
+                "add",
+                "structure",
             ];
             let mut expected = wgsl::spaced(&strided, 12);
             expected.extend(wgsl::spaced(&words, 4).into_iter().map(|(name, at)| (name, 60 + at)));

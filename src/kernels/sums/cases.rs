@@ -9,8 +9,9 @@ use super::reference::{Layer, Near, Sum};
 use super::{Chain, Dispatches, Into, Loss, Passed, Scaled, dispatch};
 use crate::accuracy::{FLUSH, RELATIVE};
 use crate::error::Result;
-use crate::gpu;
+use crate::gpu::{self, View};
 use crate::kernels::fixture::Fixture;
+use crate::kernels::timed::Recorder;
 use crate::kernels::{Batch, Case, Data, HEAD, Kernels, Learned, Order, Outcome, Places};
 use crate::matrix::Pattern;
 
@@ -191,7 +192,8 @@ impl Subject {
         };
         let mut all: [Vec<f32>; 6] = std::array::from_fn(&mut batch);
         let length = places.length() as usize;
-        let mut theta: Vec<f32> = (0..length * LAYERS[0] as usize).map(|_| rng.random_range(-0.5..0.5)).collect();
+        let mut theta: Vec<f32> =
+            (0..length * LAYERS[0] as usize).map(|_| rng.random_range(-0.5..0.5)).collect();
         for layer in 0..LAYERS[0] as usize {
             let own = &mut theta[layer * length..][..length];
             let head = [1.7 + 0.6 * layer as f32, 1.3, 0.8, 0.4, 1.1, 0.0, 0.0, 0.0];
@@ -205,7 +207,8 @@ impl Subject {
                 own[Places::DELTA2] = delta2;
                 own[places.q()].fill(1.0);
                 let near = |x: f32| [x, x.next_up(), x.next_down()];
-                let places: Vec<f32> = [delta1, -delta1, delta2, -delta2].into_iter().flat_map(near).collect();
+                let places: Vec<f32> =
+                    [delta1, -delta1, delta2, -delta2].into_iter().flat_map(near).collect();
                 // next to 0 there is nothing but subnormal numbers, which may be flushed
                 let places: Vec<f32> = places.into_iter().filter(|x| *x == 0.0 || x.is_normal()).collect();
                 all[3].iter_mut().enumerate().for_each(|(k, u)| *u = places[k % places.len()]);
@@ -241,37 +244,47 @@ impl Subject {
         Layer::new(&numbers.theta[LAYER as usize * length..][..length], places, behind)
     }
 
-    /// Runs what `bind` makes, and returns the layer's gradient; nothing else may have changed.
-    pub fn run(
-        &self,
-        (device, queue, kernels): (&wgpu::Device, &wgpu::Queue, &Kernels),
-        numbers: &Numbers,
-        places: Places,
-        bind: impl FnOnce(&Kernels, &Passed, &Into) -> Result<Box<dyn Fn(&mut wgpu::ComputePass<'_>)>>,
-    ) -> Result<(Vec<f32>, Outcome)> {
-        let (n, m) = (self.n, self.m);
-        let order = |k: usize| self.orders.get(k).copied().unwrap_or_default();
+    /// In memory: x, the data, ȳ, u, w̄, r̄, the learned numbers, the gradient.
+    pub fn arrays(&self, numbers: &Numbers) -> Vec<Vec<f32>> {
         let batches = [&numbers.x, &numbers.data, &numbers.bar, &numbers.u, &numbers.w, &numbers.r_bar];
-        let mut arrays: Vec<Vec<f32>> = (0..).zip(batches).map(|(k, b)| laid(b, n, order(k))).collect();
-        arrays.extend([numbers.theta.clone(), numbers.gradient.clone()]);
-        let leads: Vec<u64> = (0..8).map(|k| (self.lead + k) * u64::from(self.lead > 0) % 4).collect();
-        let name = self.name();
-        let mut fixture = Fixture::new(device, &name, &arrays, &leads, self.one_buffer)?;
-        let batch = |k: usize| Batch::new(&name, fixture.views[k].clone(), n, m, order(k));
-        let data = if self.given { Data::Given(batch(1)?) } else { Data::Near(batch(1)?) };
+        let order = |k: usize| self.orders.get(k).copied().unwrap_or_default();
+        let batches = (0..).zip(batches).map(|(k, batch)| laid(batch, self.n, order(k)));
+        batches.chain([numbers.theta.clone(), numbers.gradient.clone()]).collect()
+    }
+
+    /// What the kernels are bound to, in views of the arrays.
+    pub fn passed(&self, name: &str, views: &[View], places: Places) -> Result<(Passed, Into)> {
+        let order = |k: usize| self.orders.get(k).copied().unwrap_or_default();
+        let batch = |k: usize| Batch::new(name, views[k].clone(), self.n, self.m, order(k));
         let passed = Passed {
-            learned: Learned::new(&name, fixture.views[6].clone(), places, LAYERS[0])?,
+            learned: Learned::new(name, views[6].clone(), places, LAYERS[0])?,
             layer: LAYER,
             x: batch(0)?,
-            data,
+            data: if self.given { Data::Given(batch(1)?) } else { Data::Near(batch(1)?) },
             bar: batch(2)?,
             scale_by: self.scaled.then(|| BEHIND * places.length()),
             u: batch(3)?,
             w: batch(4)?,
             r_bar: batch(5)?,
         };
-        let gradient = Learned::new(&name, fixture.views[7].clone(), places, LAYERS[1])?;
-        let record = bind(kernels, &passed, &Into { gradient, layer: LAYER, add: self.add })?;
+        let gradient = Learned::new(name, views[7].clone(), places, LAYERS[1])?;
+        Ok((passed, Into { gradient, layer: LAYER, add: self.add }))
+    }
+
+    /// Runs what `bind` makes, and returns the layer's gradient; nothing else may have changed.
+    pub fn run(
+        &self,
+        (device, queue, kernels): (&wgpu::Device, &wgpu::Queue, &Kernels),
+        numbers: &Numbers,
+        places: Places,
+        bind: impl FnOnce(&Kernels, &Passed, &Into) -> Result<Recorder>,
+    ) -> Result<(Vec<f32>, Outcome)> {
+        let arrays = self.arrays(numbers);
+        let leads: Vec<u64> = (0..8).map(|k| (self.lead + k) * u64::from(self.lead > 0) % 4).collect();
+        let name = self.name();
+        let mut fixture = Fixture::new(device, &name, &arrays, &leads, self.one_buffer)?;
+        let (passed, into) = self.passed(&name, &fixture.views, places)?;
+        let record = bind(kernels, &passed, &into)?;
         let status = gpu::buffer_with(device, "status", &[0; 16], wgpu::BufferUsages::COPY_SRC)?;
         fixture.run(device, queue, &status, |pass| record(pass))?;
         let mut outcome = Outcome::default();
@@ -303,7 +316,11 @@ pub(in crate::kernels) fn demand(outcome: &mut Outcome, what: &str, sum: &Sum, c
     }
     outcome.demand(ok, || {
         let bound = sum.bound(chain);
-        format!("{what}: GPU {got:e} ({:#010x}), reference {:e}, allowed distance {bound:e}", got.to_bits(), sum.value)
+        format!(
+            "{what}: GPU {got:e} ({:#010x}), reference {:e}, allowed distance {bound:e}",
+            got.to_bits(),
+            sum.value
+        )
     });
 }
 
@@ -322,13 +339,16 @@ pub(super) fn all() -> Vec<Box<dyn Case>> {
     let wide = [subject(1, 100_000, 1.0), Subject { given: true, ..subject(1000, 1000, 0.05) }];
     let mut all: Vec<Box<dyn Case>> = Vec::new();
     all.extend(subjects().into_iter().chain(wide).map(|s| Box::new(Layered(s)) as Box<dyn Case>));
-    for (k, (n, m)) in [(1, 1), (3, 1), (2, 3), (63, 65), (64, 128), (65, 1000), (1000, 300)].into_iter().enumerate() {
+    for (k, (n, m)) in
+        [(1, 1), (3, 1), (2, 3), (63, 65), (64, 128), (65, 1000), (1000, 300)].into_iter().enumerate()
+    {
         let orders = [Order::Components, Order::Samples];
         let orders = std::array::from_fn(|j| orders[(k >> j) % 2]);
         for size in [1.0, 1e17, 1e-25, f32::NAN] {
             for work in [Work::Loss(0.25), Work::Chain, Work::Scaled] {
                 if size == 1.0 || k == 3 {
-                    let one = Elementwise { n, m, orders, lead: k as u64 % 4, one_buffer: k % 2 == 1, size, work };
+                    let one =
+                        Elementwise { n, m, orders, lead: k as u64 % 4, one_buffer: k % 2 == 1, size, work };
                     all.push(Box::new(one));
                 }
             }
@@ -336,7 +356,15 @@ pub(super) fn all() -> Vec<Box<dyn Case>> {
     }
     for l in [f32::NAN, f32::INFINITY] {
         let orders = [Order::Components; 3];
-        all.push(Box::new(Elementwise { n: 5, m: 7, orders, lead: 0, one_buffer: false, size: 1.0, work: Work::ChainBy(l) }));
+        all.push(Box::new(Elementwise {
+            n: 5,
+            m: 7,
+            orders,
+            lead: 0,
+            one_buffer: false,
+            size: 1.0,
+            work: Work::ChainBy(l),
+        }));
     }
     all
 }
@@ -354,53 +382,66 @@ impl Case for Layered {
         let subject = &self.0;
         let places = Places { components: subject.n, nonzeros: 5 };
         let numbers = subject.numbers(places);
-        let (after, mut outcome) = subject.run((device, queue, kernels), &numbers, places, |kernels, passed, into| {
-            let dispatches = Dispatches::bind(kernels, passed, into)?;
-            Ok(Box::new(move |pass| dispatches.record(pass)))
-        })?;
-        let layer = subject.layer(&numbers, places);
-        let (n, m) = (subject.n as usize, subject.m as usize);
-        let mut scalars = [Sum::default(); 5];
-        let (row_chain, chain) = dispatch::Cut::new(subject.n, subject.m).chains();
-        for i in 0..n {
-            let (q_at, b_at) = (places.q().start + i, places.b().start + i);
-            let mut q = start(subject.add, &numbers, places, q_at);
-            let mut b = start(subject.add, &numbers, places, b_at);
-            for k in i * m..(i + 1) * m {
-                let (u, w) = (f64::from(numbers.u[k]), f64::from(numbers.w[k]));
-                let v = layer.v(i, numbers.u[k]);
-                let slope = layer.slope(v);
-                let broken = !w.is_finite() || v.value.is_nan();
-                let or_nan = |x: f64| if broken { f64::NAN } else { x };
-                let value = slope.value * w * u;
-                let error = 2.1 * RELATIVE * value.abs() + slope.error * (w * u).abs() + FLUSH * (1.0 + u.abs());
-                q.add(or_nan(value), error);
-                b.add(-w, 0.0);
-                for (sum, partial) in scalars[1..].iter_mut().zip(layer.partials(v)) {
-                    let w = Near { value: or_nan(w), error: 0.0 };
-                    sum.add_product(partial, w);
-                    sum.error += FLUSH * w.value.abs();
-                }
-                let g = layer.g(numbers.x[k], numbers.data[k], subject.given);
-                scalars[0].add_product(Near { value: f64::from(numbers.r_bar[k]), error: 0.0 }, g);
-            }
-            demand(&mut outcome, &format!("q̄ {i}"), &q, row_chain, after[q_at]);
-            demand(&mut outcome, &format!("b̄ {i}"), &b, row_chain, after[b_at]);
-        }
-        let l = layer.l();
-        scalars[0] = if l.is_finite() { scalars[0].times(1.0 / (l * l)) } else { Sum { value: f64::NAN, ..scalars[0] } };
-        for (at, sum) in scalars.into_iter().enumerate() {
-            let mut total = start(subject.add, &numbers, places, at);
-            total.merge(sum);
-            demand(&mut outcome, ["L̄", "eta̅1", "eta̅2", "delta̅1", "delta̅2"][at], &total, chain + 5.0, after[at]);
-        }
-        let length = places.length() as usize;
-        for at in (5..HEAD as usize).chain(places.values().start..length) {
-            let own = LAYER as usize * length + at;
-            let zero = !subject.add && !places.values().contains(&at);
-            unchanged(&mut outcome, at, after[at], if zero { 0.0 } else { numbers.gradient[own] });
-        }
+        let (after, mut outcome) =
+            subject.run((device, queue, kernels), &numbers, places, |kernels, passed, into| {
+                let dispatches = Dispatches::bind(kernels, passed, into)?;
+                Ok(Box::new(move |pass| dispatches.record(pass)))
+            })?;
+        judge(subject, &numbers, places, &after, &mut outcome);
         Ok(outcome)
+    }
+}
+
+/// Judges head, q and b of a gradient's layer.
+pub(super) fn judge(
+    subject: &Subject,
+    numbers: &Numbers,
+    places: Places,
+    after: &[f32],
+    outcome: &mut Outcome,
+) {
+    let layer = subject.layer(numbers, places);
+    let (n, m) = (subject.n as usize, subject.m as usize);
+    let mut scalars = [Sum::default(); 5];
+    let (row_chain, chain) = dispatch::Cut::new(subject.n, subject.m).chains();
+    for i in 0..n {
+        let (q_at, b_at) = (places.q().start + i, places.b().start + i);
+        let mut q = start(subject.add, numbers, places, q_at);
+        let mut b = start(subject.add, numbers, places, b_at);
+        for k in i * m..(i + 1) * m {
+            let (u, w) = (f64::from(numbers.u[k]), f64::from(numbers.w[k]));
+            let v = layer.v(i, numbers.u[k]);
+            let slope = layer.slope(v);
+            let broken = !w.is_finite() || v.value.is_nan();
+            let or_nan = |x: f64| if broken { f64::NAN } else { x };
+            let value = slope.value * w * u;
+            let error = 2.1 * RELATIVE * value.abs() + slope.error * (w * u).abs() + FLUSH * (1.0 + u.abs());
+            q.add(or_nan(value), error);
+            b.add(-w, 0.0);
+            for (sum, partial) in scalars[1..].iter_mut().zip(layer.partials(v)) {
+                let w = Near { value: or_nan(w), error: 0.0 };
+                sum.add_product(partial, w);
+                sum.error += FLUSH * w.value.abs();
+            }
+            let g = layer.g(numbers.x[k], numbers.data[k], subject.given);
+            scalars[0].add_product(Near { value: f64::from(numbers.r_bar[k]), error: 0.0 }, g);
+        }
+        demand(outcome, &format!("q̄ {i}"), &q, row_chain, after[q_at]);
+        demand(outcome, &format!("b̄ {i}"), &b, row_chain, after[b_at]);
+    }
+    let l = layer.l();
+    scalars[0] =
+        if l.is_finite() { scalars[0].times(1.0 / (l * l)) } else { Sum { value: f64::NAN, ..scalars[0] } };
+    for (at, sum) in scalars.into_iter().enumerate() {
+        let mut total = start(subject.add, numbers, places, at);
+        total.merge(sum);
+        demand(outcome, ["L̄", "eta̅1", "eta̅2", "delta̅1", "delta̅2"][at], &total, chain + 5.0, after[at]);
+    }
+    let length = places.length() as usize;
+    for at in (5..HEAD as usize).chain(places.values().start..length) {
+        let own = LAYER as usize * length + at;
+        let zero = !subject.add && !places.values().contains(&at);
+        unchanged(outcome, at, after[at], if zero { 0.0 } else { numbers.gradient[own] });
     }
 }
 
@@ -447,7 +488,8 @@ impl Case for Elementwise {
         let mut rng = ChaCha8Rng::seed_from_u64(0x1055);
         let (n, m) = (self.n as usize, self.m as usize);
         let size = if self.size.is_nan() { 1.0 } else { self.size };
-        let mut batch = || -> Vec<f32> { (0..n * m).map(|_| size * rng.random_range(-2.0f32..2.0)).collect() };
+        let mut batch =
+            || -> Vec<f32> { (0..n * m).map(|_| size * rng.random_range(-2.0f32..2.0)).collect() };
         let mut pair = [batch(), batch()];
         if self.size.is_nan() {
             pair[0][n * m / 2] = f32::NAN;
@@ -471,7 +513,7 @@ impl Case for Elementwise {
         let batch = |k: usize| Batch::new(&name, fixture.views[k].clone(), self.n, self.m, self.orders[k]);
         let (a, b, out, loss) = (batch(0)?, batch(1)?, batch(2)?, fixture.views[3].clone());
         let learned = Learned::new(&name, fixture.views[4].clone(), places, 2)?;
-        let record: Box<dyn Fn(&mut wgpu::ComputePass<'_>)> = match self.work {
+        let record: Recorder = match self.work {
             Work::Loss(scale) => {
                 let bound = Loss::bind(kernels, &a, &b, scale, &out, &loss)?;
                 Box::new(move |pass| bound.record(pass))

@@ -127,7 +127,12 @@ impl Cut {
         let wanted = (PLENTY / blocks).clamp(1, SPLITS).min(m.div_ceil(4 * lanes));
         let span = m.div_ceil(wanted);
         let narrow = |x: u64| x as u32;
-        Cut { lanes: narrow(lanes), blocks: narrow(blocks), span: narrow(span), splits: narrow(m.div_ceil(span)) }
+        Cut {
+            lanes: narrow(lanes),
+            blocks: narrow(blocks),
+            span: narrow(span),
+            splits: narrow(m.div_ceil(span)),
+        }
     }
 
     /// The longest chain of additions of a row's sum, and of a scalar.
@@ -364,7 +369,13 @@ impl Scaled {
     ///
     /// # Errors
     /// As [`Chain::bind`].
-    pub fn bind(kernels: &Kernels, learned: &Learned, layer: u32, r_bar: &Batch, out: &Batch) -> Result<Self> {
+    pub fn bind(
+        kernels: &Kernels,
+        learned: &Learned,
+        layer: u32,
+        r_bar: &Batch,
+        out: &Batch,
+    ) -> Result<Self> {
         Ok(Scaled(Chain::bind(kernels, learned, layer, r_bar, r_bar, out)?))
     }
 

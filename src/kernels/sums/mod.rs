@@ -32,9 +32,10 @@ mod cases;
 mod dispatch;
 mod reference;
 
+pub(super) use bench::{Judge, load};
 pub(super) use bind::{Dispatch, Strided, Window, refuse_overlap};
-pub use dispatch::{Chain, Dispatches, Loss, Scaled};
 pub(super) use cases::{Numbers, Subject, demand, start, subject, subjects, unchanged};
+pub use dispatch::{Chain, Dispatches, Loss, Scaled};
 pub(super) use dispatch::{Fold, fold};
 pub(super) use reference::{Layer, Near, Sum};
 
@@ -219,8 +220,17 @@ mod tests {
                 Stage::Fold => (
                     &[],
                     &[
-                        "out", "numbers_at", "zeros_at", "add", "numbers", "splits", "apart", "totals", "parts",
-                        "parts_at", "zeros",
+                        "out",
+                        "numbers_at",
+                        "zeros_at",
+                        "add",
+                        "numbers",
+                        "splits",
+                        "apart",
+                        "totals",
+                        "parts",
+                        "parts_at",
+                        "zeros",
                     ],
                     size_of::<Fold>(),
                 ),
@@ -229,11 +239,9 @@ mod tests {
                     &["samples", "rows", "columns", "span", "scale"],
                     size_of::<LossJob>(),
                 ),
-                Stage::Chain => (
-                    &["r_bar", "h", "out"],
-                    &["samples", "rows", "columns", "theta"],
-                    size_of::<ChainJob>(),
-                ),
+                Stage::Chain => {
+                    (&["r_bar", "h", "out"], &["samples", "rows", "columns", "theta"], size_of::<ChainJob>())
+                }
             };
             let mut expected = wgsl::spaced(strided, 12);
             let after = 12 * strided.len() as u32;
@@ -274,7 +282,12 @@ mod tests {
                         if let Some(what) = outcome.first_mismatch {
                             failed += 1;
                             if failed < 12 {
-                                println!("{}: {} of {}: {what}", case.name(), outcome.mismatches, outcome.checked);
+                                println!(
+                                    "{}: {} of {}: {what}",
+                                    case.name(),
+                                    outcome.mismatches,
+                                    outcome.checked
+                                );
                             }
                         }
                     }
@@ -284,7 +297,10 @@ mod tests {
                     }
                 }
             }
-            println!("{name}: {ran} cases, {failed} failed, {worst:.1} ulps, {:.1} s", start.elapsed().as_secs_f64());
+            println!(
+                "{name}: {ran} cases, {failed} failed, {worst:.1} ulps, {:.1} s",
+                start.elapsed().as_secs_f64()
+            );
         }
     }
 }

@@ -24,7 +24,10 @@ impl Near {
     fn new(value: f64, error: f64) -> Self {
         if value.abs() >= LARGE {
             // overflow on the way
-            return Near { value: if value.abs() > 1.01 * f64::from(f32::MAX) { f64::NAN } else { value }, error: f64::INFINITY };
+            return Near {
+                value: if value.abs() > 1.01 * f64::from(f32::MAX) { f64::NAN } else { value },
+                error: f64::INFINITY,
+            };
         }
         Near { value, error }
     }
@@ -101,7 +104,11 @@ impl Layer {
         if v.error == 0.0 || knees.is_empty() {
             return Vec::new();
         }
-        knees.into_iter().flat_map(|k| [k, k.next_down()]).chain([v.value - v.error, v.value + v.error]).collect()
+        knees
+            .into_iter()
+            .flat_map(|k| [k, k.next_down()])
+            .chain([v.value - v.error, v.value + v.error])
+            .collect()
     }
 
     /// xi'(v), with what it may be on the other side of a knee as error.
@@ -142,7 +149,10 @@ impl Layer {
         let inner = Near::new(slope.value * w, 0.0).error;
         Near::new(
             value,
-            inner + 2.1 * RELATIVE * value.abs() + q * slope.error * w.abs() * 1.001 + FLUSH * (1.0 + q * (1.0 + slope.value)),
+            inner
+                + 2.1 * RELATIVE * value.abs()
+                + q * slope.error * w.abs() * 1.001
+                + FLUSH * (1.0 + q * (1.0 + slope.value)),
         )
     }
 
@@ -233,9 +243,10 @@ impl Sum {
         (f64::from(got) - self.value).abs() <= bound
     }
 
-    /// The distance in ULP of the sum of magnitudes; 0 where there is none.
+    /// The distance, what the terms explain taken off, in ULP of the sum of magnitudes.
     pub fn ulps(&self, got: f32) -> f64 {
-        let ulps = (f64::from(got) - self.value).abs() / (RELATIVE * self.magnitude.max(FLUSH));
+        let beyond = ((f64::from(got) - self.value).abs() - self.error).max(0.0);
+        let ulps = beyond / (RELATIVE * self.magnitude.max(FLUSH));
         if ulps.is_finite() { ulps } else { 0.0 }
     }
 }
