@@ -59,3 +59,17 @@ pub(super) fn sums(pattern: &Pattern, layer: &Layer, numbers: &Numbers, given: b
         })
         .collect()
 }
+
+/// That by one entry.
+pub(super) fn sum(layer: &Layer, numbers: &Numbers, given: bool, n: usize, (i, j): (u32, u32)) -> Sum {
+    let m = numbers.x.len() / n;
+    let row = |of: &dyn Fn(usize) -> Near, i: usize| Row::new((i * m..(i + 1) * m).map(of));
+    let (i, j) = (i as usize, j as usize);
+    let e = row(&|k| layer.e(i, layer.v(i, numbers.u[k])), i);
+    let u_bar = row(&|k| layer.u_bar(i, layer.v(i, numbers.u[k]), numbers.w[k]), i);
+    let y_bar = row(&|k| layer.y_bar(numbers.bar[k]), j);
+    let r = row(&|k| layer.r(numbers.x[k], numbers.data[k], given), j);
+    let mut sum = e.dot(&y_bar);
+    sum.merge(u_bar.dot(&r));
+    sum
+}

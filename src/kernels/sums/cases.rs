@@ -9,8 +9,9 @@ use super::reference::{Layer, Near, Sum};
 use super::{Chain, Dispatches, Into, Loss, Passed, Scaled, dispatch};
 use crate::accuracy::{FLUSH, RELATIVE};
 use crate::error::Result;
-use crate::gpu;
+use crate::gpu::{self, View};
 use crate::kernels::fixture::Fixture;
+use crate::kernels::timed::Recorder;
 use crate::kernels::{Batch, Case, Data, HEAD, Kernels, Learned, Order, Outcome, Places};
 use crate::matrix::Pattern;
 
@@ -243,37 +244,47 @@ impl Subject {
         Layer::new(&numbers.theta[LAYER as usize * length..][..length], places, behind)
     }
 
-    /// Runs what `bind` makes, and returns the layer's gradient; nothing else may have changed.
-    pub fn run(
-        &self,
-        (device, queue, kernels): (&wgpu::Device, &wgpu::Queue, &Kernels),
-        numbers: &Numbers,
-        places: Places,
-        bind: impl FnOnce(&Kernels, &Passed, &Into) -> Result<Box<dyn Fn(&mut wgpu::ComputePass<'_>)>>,
-    ) -> Result<(Vec<f32>, Outcome)> {
-        let (n, m) = (self.n, self.m);
-        let order = |k: usize| self.orders.get(k).copied().unwrap_or_default();
+    /// In memory: x, the data, ȳ, u, w̄, r̄, the learned numbers, the gradient.
+    pub fn arrays(&self, numbers: &Numbers) -> Vec<Vec<f32>> {
         let batches = [&numbers.x, &numbers.data, &numbers.bar, &numbers.u, &numbers.w, &numbers.r_bar];
-        let mut arrays: Vec<Vec<f32>> = (0..).zip(batches).map(|(k, b)| laid(b, n, order(k))).collect();
-        arrays.extend([numbers.theta.clone(), numbers.gradient.clone()]);
-        let leads: Vec<u64> = (0..8).map(|k| (self.lead + k) * u64::from(self.lead > 0) % 4).collect();
-        let name = self.name();
-        let mut fixture = Fixture::new(device, &name, &arrays, &leads, self.one_buffer)?;
-        let batch = |k: usize| Batch::new(&name, fixture.views[k].clone(), n, m, order(k));
-        let data = if self.given { Data::Given(batch(1)?) } else { Data::Near(batch(1)?) };
+        let order = |k: usize| self.orders.get(k).copied().unwrap_or_default();
+        let batches = (0..).zip(batches).map(|(k, batch)| laid(batch, self.n, order(k)));
+        batches.chain([numbers.theta.clone(), numbers.gradient.clone()]).collect()
+    }
+
+    /// What the kernels are bound to, in views of the arrays.
+    pub fn passed(&self, name: &str, views: &[View], places: Places) -> Result<(Passed, Into)> {
+        let order = |k: usize| self.orders.get(k).copied().unwrap_or_default();
+        let batch = |k: usize| Batch::new(name, views[k].clone(), self.n, self.m, order(k));
         let passed = Passed {
-            learned: Learned::new(&name, fixture.views[6].clone(), places, LAYERS[0])?,
+            learned: Learned::new(name, views[6].clone(), places, LAYERS[0])?,
             layer: LAYER,
             x: batch(0)?,
-            data,
+            data: if self.given { Data::Given(batch(1)?) } else { Data::Near(batch(1)?) },
             bar: batch(2)?,
             scale_by: self.scaled.then(|| BEHIND * places.length()),
             u: batch(3)?,
             w: batch(4)?,
             r_bar: batch(5)?,
         };
-        let gradient = Learned::new(&name, fixture.views[7].clone(), places, LAYERS[1])?;
-        let record = bind(kernels, &passed, &Into { gradient, layer: LAYER, add: self.add })?;
+        let gradient = Learned::new(name, views[7].clone(), places, LAYERS[1])?;
+        Ok((passed, Into { gradient, layer: LAYER, add: self.add }))
+    }
+
+    /// Runs what `bind` makes, and returns the layer's gradient; nothing else may have changed.
+    pub fn run(
+        &self,
+        (device, queue, kernels): (&wgpu::Device, &wgpu::Queue, &Kernels),
+        numbers: &Numbers,
+        places: Places,
+        bind: impl FnOnce(&Kernels, &Passed, &Into) -> Result<Recorder>,
+    ) -> Result<(Vec<f32>, Outcome)> {
+        let arrays = self.arrays(numbers);
+        let leads: Vec<u64> = (0..8).map(|k| (self.lead + k) * u64::from(self.lead > 0) % 4).collect();
+        let name = self.name();
+        let mut fixture = Fixture::new(device, &name, &arrays, &leads, self.one_buffer)?;
+        let (passed, into) = self.passed(&name, &fixture.views, places)?;
+        let record = bind(kernels, &passed, &into)?;
         let status = gpu::buffer_with(device, "status", &[0; 16], wgpu::BufferUsages::COPY_SRC)?;
         fixture.run(device, queue, &status, |pass| record(pass))?;
         let mut outcome = Outcome::default();
@@ -376,60 +387,61 @@ impl Case for Layered {
                 let dispatches = Dispatches::bind(kernels, passed, into)?;
                 Ok(Box::new(move |pass| dispatches.record(pass)))
             })?;
-        let layer = subject.layer(&numbers, places);
-        let (n, m) = (subject.n as usize, subject.m as usize);
-        let mut scalars = [Sum::default(); 5];
-        let (row_chain, chain) = dispatch::Cut::new(subject.n, subject.m).chains();
-        for i in 0..n {
-            let (q_at, b_at) = (places.q().start + i, places.b().start + i);
-            let mut q = start(subject.add, &numbers, places, q_at);
-            let mut b = start(subject.add, &numbers, places, b_at);
-            for k in i * m..(i + 1) * m {
-                let (u, w) = (f64::from(numbers.u[k]), f64::from(numbers.w[k]));
-                let v = layer.v(i, numbers.u[k]);
-                let slope = layer.slope(v);
-                let broken = !w.is_finite() || v.value.is_nan();
-                let or_nan = |x: f64| if broken { f64::NAN } else { x };
-                let value = slope.value * w * u;
-                let error =
-                    2.1 * RELATIVE * value.abs() + slope.error * (w * u).abs() + FLUSH * (1.0 + u.abs());
-                q.add(or_nan(value), error);
-                b.add(-w, 0.0);
-                for (sum, partial) in scalars[1..].iter_mut().zip(layer.partials(v)) {
-                    let w = Near { value: or_nan(w), error: 0.0 };
-                    sum.add_product(partial, w);
-                    sum.error += FLUSH * w.value.abs();
-                }
-                let g = layer.g(numbers.x[k], numbers.data[k], subject.given);
-                scalars[0].add_product(Near { value: f64::from(numbers.r_bar[k]), error: 0.0 }, g);
-            }
-            demand(&mut outcome, &format!("q̄ {i}"), &q, row_chain, after[q_at]);
-            demand(&mut outcome, &format!("b̄ {i}"), &b, row_chain, after[b_at]);
-        }
-        let l = layer.l();
-        scalars[0] = if l.is_finite() {
-            scalars[0].times(1.0 / (l * l))
-        } else {
-            Sum { value: f64::NAN, ..scalars[0] }
-        };
-        for (at, sum) in scalars.into_iter().enumerate() {
-            let mut total = start(subject.add, &numbers, places, at);
-            total.merge(sum);
-            demand(
-                &mut outcome,
-                ["L̄", "eta̅1", "eta̅2", "delta̅1", "delta̅2"][at],
-                &total,
-                chain + 5.0,
-                after[at],
-            );
-        }
-        let length = places.length() as usize;
-        for at in (5..HEAD as usize).chain(places.values().start..length) {
-            let own = LAYER as usize * length + at;
-            let zero = !subject.add && !places.values().contains(&at);
-            unchanged(&mut outcome, at, after[at], if zero { 0.0 } else { numbers.gradient[own] });
-        }
+        judge(subject, &numbers, places, &after, &mut outcome);
         Ok(outcome)
+    }
+}
+
+/// Judges head, q and b of a gradient's layer.
+pub(super) fn judge(
+    subject: &Subject,
+    numbers: &Numbers,
+    places: Places,
+    after: &[f32],
+    outcome: &mut Outcome,
+) {
+    let layer = subject.layer(numbers, places);
+    let (n, m) = (subject.n as usize, subject.m as usize);
+    let mut scalars = [Sum::default(); 5];
+    let (row_chain, chain) = dispatch::Cut::new(subject.n, subject.m).chains();
+    for i in 0..n {
+        let (q_at, b_at) = (places.q().start + i, places.b().start + i);
+        let mut q = start(subject.add, numbers, places, q_at);
+        let mut b = start(subject.add, numbers, places, b_at);
+        for k in i * m..(i + 1) * m {
+            let (u, w) = (f64::from(numbers.u[k]), f64::from(numbers.w[k]));
+            let v = layer.v(i, numbers.u[k]);
+            let slope = layer.slope(v);
+            let broken = !w.is_finite() || v.value.is_nan();
+            let or_nan = |x: f64| if broken { f64::NAN } else { x };
+            let value = slope.value * w * u;
+            let error = 2.1 * RELATIVE * value.abs() + slope.error * (w * u).abs() + FLUSH * (1.0 + u.abs());
+            q.add(or_nan(value), error);
+            b.add(-w, 0.0);
+            for (sum, partial) in scalars[1..].iter_mut().zip(layer.partials(v)) {
+                let w = Near { value: or_nan(w), error: 0.0 };
+                sum.add_product(partial, w);
+                sum.error += FLUSH * w.value.abs();
+            }
+            let g = layer.g(numbers.x[k], numbers.data[k], subject.given);
+            scalars[0].add_product(Near { value: f64::from(numbers.r_bar[k]), error: 0.0 }, g);
+        }
+        demand(outcome, &format!("q̄ {i}"), &q, row_chain, after[q_at]);
+        demand(outcome, &format!("b̄ {i}"), &b, row_chain, after[b_at]);
+    }
+    let l = layer.l();
+    scalars[0] =
+        if l.is_finite() { scalars[0].times(1.0 / (l * l)) } else { Sum { value: f64::NAN, ..scalars[0] } };
+    for (at, sum) in scalars.into_iter().enumerate() {
+        let mut total = start(subject.add, numbers, places, at);
+        total.merge(sum);
+        demand(outcome, ["L̄", "eta̅1", "eta̅2", "delta̅1", "delta̅2"][at], &total, chain + 5.0, after[at]);
+    }
+    let length = places.length() as usize;
+    for at in (5..HEAD as usize).chain(places.values().start..length) {
+        let own = LAYER as usize * length + at;
+        let zero = !subject.add && !places.values().contains(&at);
+        unchanged(outcome, at, after[at], if zero { 0.0 } else { numbers.gradient[own] });
     }
 }
 
@@ -501,7 +513,7 @@ impl Case for Elementwise {
         let batch = |k: usize| Batch::new(&name, fixture.views[k].clone(), self.n, self.m, self.orders[k]);
         let (a, b, out, loss) = (batch(0)?, batch(1)?, batch(2)?, fixture.views[3].clone());
         let learned = Learned::new(&name, fixture.views[4].clone(), places, 2)?;
-        let record: Box<dyn Fn(&mut wgpu::ComputePass<'_>)> = match self.work {
+        let record: Recorder = match self.work {
             Work::Loss(scale) => {
                 let bound = Loss::bind(kernels, &a, &b, scale, &out, &loss)?;
                 Box::new(move |pass| bound.record(pass))

@@ -32,6 +32,7 @@ mod cases;
 mod dispatch;
 mod reference;
 
+pub(super) use bench::{Judge, load};
 pub(super) use bind::{Dispatch, Strided, Window, refuse_overlap};
 pub(super) use cases::{Numbers, Subject, demand, start, subject, subjects, unchanged};
 pub use dispatch::{Chain, Dispatches, Loss, Scaled};
@@ -53,7 +54,7 @@ pub(super) const ROOM: Room = Room {
 /// Invocations of a workgroup.
 const INVOCATIONS: u32 = 256;
 
-/// The formula by which a layer's backward pass ends: what the derivatives by its parameters are computed from.
+/// What a layer's backward pass has left: what the derivatives by its parameters are computed from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Passed {
     /// The learned numbers.
@@ -202,8 +203,12 @@ pub(super) const STRIDED: &str = include_str!("../../../shaders/sums/strided.wgs
 #[cfg(test)]
 mod tests {
     use super::dispatch::{ChainJob, Fold, LossJob, RowsJob};
+    use std::sync::Arc;
+
     use super::*;
-    use crate::kernels::wgsl;
+    use crate::gpu;
+    use crate::kernels::{Kernels, Order, Places, sampled, wgsl};
+    use crate::matrix::Pattern;
 
     #[test]
     fn every_variant_is_valid_and_its_job_is_the_hosts() {
@@ -249,57 +254,66 @@ mod tests {
         }
     }
 
-    /// For work on the rooms: their cases on the adapters at hand, with a text of the shaders replaced.
+    /// Requests that do not fit are refused before anything is recorded, by both rooms alike.
     #[test]
-    #[ignore = "tests/validate.rs runs every case"]
-    fn cases_of_a_name() {
-        fn edit(source: String) -> String {
-            match (std::env::var("FIND"), std::env::var("BY")) {
-                (Ok(find), Ok(by)) => source.replace(&find, &by),
-                _ => source,
-            }
-        }
-        let filter = std::env::var("CASES").unwrap_or_default();
-        let device = std::env::var("DEVICE").unwrap_or_default();
-        for (k, adapter) in crate::gpu::adapters().into_iter().enumerate() {
-            if !device.is_empty() && device != k.to_string() {
-                continue;
-            }
-            let name = adapter.get_info().name;
-            let context = crate::gpu::Context::on(adapter).unwrap();
-            let kernels = crate::kernels::Kernels::edited(&context.device, edit);
-            let (mut ran, mut failed, mut worst, start) = (0, 0, 0.0f64, std::time::Instant::now());
-            for case in crate::validate::cases(None) {
-                let own = case.name().starts_with("sums/") || case.name().starts_with("sampled/");
-                if !own || !case.name().contains(&filter) {
-                    continue;
-                }
-                ran += 1;
-                match case.run(&context.device, &context.queue, &kernels) {
-                    Ok(outcome) => {
-                        worst = worst.max(outcome.max_ulps);
-                        if let Some(what) = outcome.first_mismatch {
-                            failed += 1;
-                            if failed < 12 {
-                                println!(
-                                    "{}: {} of {}: {what}",
-                                    case.name(),
-                                    outcome.mismatches,
-                                    outcome.checked
-                                );
-                            }
-                        }
-                    }
-                    Err(error) => {
-                        failed += 1;
-                        println!("{}: {error}", case.name());
-                    }
-                }
-            }
-            println!(
-                "{name}: {ran} cases, {failed} failed, {worst:.1} ulps, {:.1} s",
-                start.elapsed().as_secs_f64()
-            );
-        }
+    fn bad_requests_name_what_does_not_fit() {
+        let (device, _) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
+        let kernels = Kernels::new(&device);
+        let usage = wgpu::BufferUsages::STORAGE;
+        let buffer = gpu::buffer(&device, "page", 4096, usage, false).unwrap();
+        let view = |at: u64, length: u64| View::new("view", &buffer, 4 * at, length).unwrap();
+        let batch = |at: u64, m: u32| {
+            Batch::new("batch", view(at, 3 * u64::from(m)), 3, m, Order::Components).unwrap()
+        };
+        let places = Places { components: 3, nonzeros: 9 };
+        let passed = Passed {
+            learned: Learned::new("learned", view(100, 48), places, 2).unwrap(),
+            layer: 1,
+            x: batch(1, 4),
+            data: Data::Near(batch(13, 4)),
+            bar: batch(25, 4),
+            scale_by: Some(24),
+            u: batch(37, 4),
+            w: batch(49, 4),
+            r_bar: batch(61, 4),
+        };
+        let gradient = |at: u64| Learned::new("gradient", view(at, 24), places, 1).unwrap();
+        let into = Into { gradient: gradient(200), layer: 0, add: false };
+        let pattern = Arc::new(Pattern::full(3, 3).unwrap());
+        assert_eq!(Dispatches::bind(&kernels, &passed, &into).unwrap().count(), 2);
+        assert_eq!(sampled::Dispatches::bind(&kernels, &pattern, &passed, &into).unwrap().count(), 1);
+        let refused = |passed: &Passed, into: &Into, expected: &str| {
+            let one = Dispatches::bind(&kernels, passed, into).unwrap_err().to_string();
+            let other = sampled::Dispatches::bind(&kernels, &pattern, passed, into).unwrap_err().to_string();
+            assert!(one.contains(expected) && other.contains(expected), "{one}; {other}");
+        };
+        refused(&passed, &Into { gradient: gradient(50), ..into.clone() }, "the gradient and w̄ overlap");
+        refused(&passed, &Into { gradient: gradient(130), ..into.clone() }, "the learned numbers overlap");
+        refused(&passed, &Into { layer: 1, ..into.clone() }, "layer is 1, expected one of 1");
+        refused(&Passed { layer: 2, ..passed.clone() }, &into, "layer is 2, expected one of 2");
+        refused(&Passed { scale_by: Some(48), ..passed.clone() }, &into, "is 48, expected one of 48");
+        refused(
+            &Passed { u: batch(37, 3), ..passed.clone() },
+            &into,
+            "u: shape is 3 components of 3 vectors",
+        );
+        let other = Places { components: 3, nonzeros: 8 };
+        let other = Learned::new("gradient", view(200, 24), other, 1).unwrap();
+        refused(&passed, &Into { gradient: other, ..into.clone() }, "gradient is Places");
+        let diagonal = Arc::new(Pattern::diagonal(3).unwrap());
+        let said = sampled::Dispatches::bind(&kernels, &diagonal, &passed, &into).unwrap_err().to_string();
+        assert!(said.contains("pattern is 3 x 3 with 3 entries, expected 3 x 3 with 9 entries"), "{said}");
+
+        let (x, aim, bar) = (batch(1, 4), batch(13, 4), batch(25, 4));
+        let loss =
+            |bar: &Batch, at: u64, length: u64| Loss::bind(&kernels, &x, &aim, 1.0, bar, &view(at, length));
+        assert_eq!(loss(&bar, 90, 1).unwrap().count(), 2);
+        assert!(loss(&bar, 90, 2).unwrap_err().to_string().contains("length is 2, expected 1"));
+        assert!(loss(&bar, 26, 1).unwrap_err().to_string().contains("and the loss overlap"));
+        assert!(loss(&x, 90, 1).unwrap_err().to_string().contains("and the output overlap"));
+        assert!(loss(&bar, 1, 1).unwrap_err().to_string().contains("the loss and the output overlap"));
+        let said = Scaled::bind(&kernels, &passed.learned, 1, &x, &batch(12, 4)).unwrap_err().to_string();
+        assert!(said.contains("the derivative by the input and r̄ overlap"), "{said}");
+        assert_eq!(Chain::bind(&kernels, &passed.learned, 1, &x, &aim, &bar).unwrap().count(), 1);
     }
 }

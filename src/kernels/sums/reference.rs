@@ -243,9 +243,10 @@ impl Sum {
         (f64::from(got) - self.value).abs() <= bound
     }
 
-    /// The distance in ULP of the sum of magnitudes; 0 where there is none.
+    /// The distance, what the terms explain taken off, in ULP of the sum of magnitudes.
     pub fn ulps(&self, got: f32) -> f64 {
-        let ulps = (f64::from(got) - self.value).abs() / (RELATIVE * self.magnitude.max(FLUSH));
+        let beyond = ((f64::from(got) - self.value).abs() - self.error).max(0.0);
+        let ulps = beyond / (RELATIVE * self.magnitude.max(FLUSH));
         if ulps.is_finite() { ulps } else { 0.0 }
     }
 }
