@@ -45,8 +45,13 @@ impl Layer {
         Approx::exact(1.0) / Approx::exact(self.l)
     }
 
+    /// x - (x - c) / L. x stands there twice, and so its error is multiplied by 1 - 1/L; the difference, the quotient of two
+    /// steps and the outer difference are rounded.
     fn argument(&self, x: Approx, c: Approx) -> Approx {
-        x - (x - c) * self.inverse()
+        let far = Approx { error: 0.0, ..x } - c;
+        let moved = far * self.inverse();
+        let v = Approx { error: 0.0, ..x } - moved;
+        Approx { error: v.error + (1.0 - 1.0 / self.l).abs() * x.error, ..v }
     }
 
     /// xi(v): its errors times the largest slope, and three roundings.
@@ -184,11 +189,14 @@ impl Reference {
             ];
             let all = [by_l, shape[0], shape[1], shape[2], shape[3]];
             to.0 = all.map(|term| (term.value, term.error));
-            to.1 = all.iter().fold(both(finite, step.finite()), |sum, term| both(sum, term.finite()));
+            to.1 = all.iter().fold(finite, |sum, term| both(sum, term.finite()));
             bar = r * (Approx::exact(1.0) - inverse);
-            finite = both(finite, bar.finite());
+            // compilers may take the factors of a product together: what overflows here may come back
+            if bar.finite() != Some(true) {
+                finite = both(finite, None);
+            }
         }
-        (bar, finite, terms, near_knee)
+        (bar, both(finite, bar.finite()), terms, near_knee)
     }
 
     /// Judges the derivatives by x_0, where there are any, and the gradient, which was `before` where it was added to.

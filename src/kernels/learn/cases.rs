@@ -387,8 +387,8 @@ impl Case for Bound {
                 }
             }
             theta = after;
-            fixture.judge_surroundings(Some(1), &mut outcome);
         }
+        fixture.judge_surroundings(Some(1), &mut outcome);
         Ok(outcome)
     }
 }
