@@ -186,8 +186,8 @@ mod tests {
                 assert!((again.delta1 - p.delta1).abs().max((again.delta2 - p.delta2).abs()) <= 4.0 * slack);
             }
         }
-        // inside; above the diagonal and below the edge, each with the apex or not, for either kind of slope
-        assert_eq!(regions.len(), 10, "{regions:?}");
+        // for either kind of slope: inside; above the diagonal or below the edge, with the apex or not; and the apex for both
+        assert_eq!(regions.len(), 12, "{regions:?}");
     }
 
     #[test]
