@@ -141,12 +141,81 @@ impl Activation {
         let (delta1, delta2) = if d1 > d2 {
             let middle = (0.5 * (d1 + d2)).max(0.0);
             (middle, middle)
-        } else if d1 < kappa * d2 {
+        } else if d1 < kappa * d2 || d2 < 0.0 {
+            // where kappa is rounded to 1, nothing but d2 < 0 tells that both are negative
             let along = ((kappa * d1 + d2) / (1.0 + kappa * kappa)).max(0.0);
             (kappa * along, along)
         } else {
             (d1, d2)
         };
         Activation { eta1, eta2, delta1, delta2 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    const SLOPES: [f64; 7] = [0.2, 1.0, 1.0 + 1e-6, 1.3, 2.0, 10.0, 1e4];
+
+    /// The nearest point of the cone kappa delta2 <= delta1 <= delta2, delta1 >= 0, by a search over its directions.
+    fn by_search(d1: f64, d2: f64, eta1: f64) -> (f64, f64) {
+        let kappa = ((eta1 - 1.0) / eta1).max(0.0);
+        if kappa * d2 <= d1 && d1 <= d2 && d2 >= 0.0 {
+            return (d1, d2);
+        }
+        let (first, last) = (1f64.atan2(1.0), 1f64.atan2(kappa));
+        let along = |angle: f64| (d1 * angle.cos() + d2 * angle.sin()).max(0.0);
+        let steps = 1000;
+        let angle = |k: usize| first + (last - first) * k as f64 / steps as f64;
+        let best = (0..=steps).max_by(|&a, &b| along(angle(a)).total_cmp(&along(angle(b)))).unwrap_or(0);
+        let (mut low, mut high) = (angle(best.saturating_sub(1)), angle((best + 1).min(steps)));
+        for _ in 0..100 {
+            let (a, b) = (low + (high - low) / 3.0, high - (high - low) / 3.0);
+            if along(a) >= along(b) { high = b } else { low = a }
+        }
+        let candidates = [0.5 * (low + high), first, last, angle(best)];
+        let angle = candidates.into_iter().max_by(|a, b| along(*a).total_cmp(&along(*b))).unwrap_or(first);
+        (along(angle) * angle.cos(), along(angle) * angle.sin())
+    }
+
+    #[test]
+    fn projected_knees_are_the_nearest_in_every_region() {
+        let mut rng = ChaCha8Rng::seed_from_u64(28);
+        let mut regions = std::collections::BTreeSet::new();
+        for eta1 in SLOPES {
+            for _ in 0..400 {
+                let (d1, d2): (f64, f64) = (rng.random_range(-2.0..2.0), rng.random_range(-2.0..2.0));
+                let free = Activation { eta1, eta2: 0.5, delta1: d1, delta2: d2 };
+                let p = free.projected(1e-3);
+                let (b1, b2) = by_search(d1, d2, eta1);
+                let size = d1.hypot(d2);
+                // a search finds a maximum's place to about the root of the rounding, its value to the rounding
+                let excess = (p.delta1 - d1).hypot(p.delta2 - d2) - (b1 - d1).hypot(b2 - d2);
+                assert!(excess <= 1e-13 * size, "{free:?} {p:?} {b1} {b2}");
+                assert!((p.delta1 - b1).abs().max((p.delta2 - b2).abs()) <= 1e-6 * size, "{free:?} {p:?}");
+                let kappa = ((eta1 - 1.0) / eta1).max(0.0);
+                let slack = 4.0 * f64::EPSILON * p.delta2;
+                assert!(0.0 <= p.delta1 && p.delta1 <= p.delta2, "{p:?}");
+                assert!(kappa * p.delta2 <= p.delta1 + slack, "{p:?}");
+                regions.insert((eta1 > 1.0, d1 > d2, d1 < kappa * d2, p.delta2 == 0.0));
+                let again = p.projected(1e-3);
+                assert!((again.delta1 - p.delta1).abs().max((again.delta2 - p.delta2).abs()) <= 4.0 * slack);
+            }
+        }
+        // for either kind of slope: inside; above the diagonal or below the edge, with the apex or not; and the apex for both
+        assert_eq!(regions.len(), 12, "{regions:?}");
+    }
+
+    #[test]
+    fn slopes_are_clamped_and_huge_ones_leave_no_gap() {
+        let free = Activation { eta1: -3.0, eta2: 7.0, delta1: 0.1, delta2: 0.2 };
+        let p = free.projected(1e-3);
+        assert_eq!((p.eta1, p.eta2, p.delta1, p.delta2), (1e-3, 1.0, 0.1, 0.2));
+        let free = Activation { eta1: 1e20, eta2: 0.0, delta1: -1.0, delta2: -1.0 };
+        let p = free.projected(1e-3);
+        assert_eq!((p.eta2, p.delta1, p.delta2), (1e-3, 0.0, 0.0));
     }
 }

@@ -37,7 +37,7 @@
 //! is NaN, Â stays as it is, the next round starts afresh, and the status word counts one more.
 //!
 //! **Accuracy.** A step is judged by what WGSL permits of its expression ([`Reference`]); the knees within 16 ULP of the larger
-//! one beside what their own errors explain. Feasible within 5 ULP of delta2; as built, adapters keep within 2.
+//! one beside what their own errors explain. Feasible within 5 ULP of delta2.
 //!
 //! **Limits.** 256 invocations, 1 KiB of workgroup memory, 7 storage buffers. Each view must lie within one binding.
 
