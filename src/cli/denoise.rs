@@ -42,7 +42,7 @@ pub struct Denoise {
     /// Work on K x K patches and average where they overlap [default: whole pictures for digits, else 8]
     #[arg(long, value_name = "K")]
     patch: Option<u32>,
-    /// Passes over the training part [default: 150 for digits, else 4]
+    /// Passes over the training part [default: 80 for digits, else 2]
     #[arg(long)]
     epochs: Option<usize>,
     /// Pictures or patches per step
@@ -78,7 +78,7 @@ impl Denoise {
             layers: self.layers,
             epochs: self.epochs.unwrap_or(match source {
                 Source::Digits => Options::default().epochs,
-                _ => 4,
+                _ => 2,
             }),
             batch: self.batch,
             rate: self.lr,

@@ -206,7 +206,7 @@ fn trainer(
     options: &Options,
     _batch: usize,
 ) -> Result<Trainer> {
-    let matrix = if method == Method::Dsrl { 0.0 } else { options.matrix_share };
+    let matrix = if method == Method::Dsrl { 0.0 } else { matrix_share(&parameters) };
     Ok(Trainer::new(parameters, options.layers, Shares { matrix, rest: 1.0 }, Floors::default()))
 }
 
@@ -215,9 +215,18 @@ pub fn adapter(_backend: &Backend) -> String {
     "cpu (float32)".into()
 }
 
-/// Where training begins: near the identity, with knees inside the range of the pixels.
+/// The share of the learning rate that Â gets. Adam moves all entries of a row at once and by about as much, so that the
+/// longer a row, the smaller the share: with the full rate the loss leaps.
+fn matrix_share(parameters: &Parameters) -> f64 {
+    let row = f64::from(parameters.pattern.nonzeros()) / f64::from(parameters.components());
+    (8.0 / row).min(0.5)
+}
+
+/// Where training begins: near the identity.
 fn start(tiles: &Tiles, method: Method, options: &Options, seed: u64) -> Result<Parameters> {
-    let activation = Activation { eta1: 1.0, eta2: 1.0, delta1: 0.1, delta2: 0.5 };
+    // the first knee below the noise, the second inside the range of the pixels
+    let (delta1, delta2) = (options.noise / 3.0, (options.noise / 0.6).max(0.5));
+    let activation = Activation { eta1: 1.0, eta2: 1.0, delta1, delta2 };
     let pattern = match method {
         Method::Dsrl => Pattern::diagonal(tiles.components() as u32)?,
         Method::MafSrl => options.shape.pattern(tiles, seed)?,

@@ -28,6 +28,7 @@ mod stand_in;
 mod tiles;
 
 use ndarray::{Array2, Axis, s};
+use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -60,8 +61,6 @@ pub struct Options {
     pub batch: usize,
     /// Adam's first learning rate; a cosine takes it towards 0.
     pub rate: f64,
-    /// The share of it that Â gets: Adam moves all its entries at once.
-    pub matrix_share: f64,
     /// The side of the patches; none for whole pictures.
     pub patch: Option<u32>,
     /// At most so many pictures are taken from the test part, and a fifth as many from the validation part.
@@ -79,10 +78,9 @@ impl Default for Options {
             methods: Method::ALL.to_vec(),
             shape: Shape::Random { density: 0.4 },
             layers: 4,
-            epochs: 150,
+            epochs: 80,
             batch: 128,
-            rate: 0.01,
-            matrix_share: 0.3,
+            rate: 0.05,
             patch: None,
             test: 1000,
             seeds: 3,
@@ -112,8 +110,6 @@ impl Options {
         count("--epochs", "epochs", self.epochs as u64, 1_000_000)?;
         count("--batch", "pictures per step", self.batch as u64, 1_000_000)?;
         require((1e-9..=1e3).contains(&self.rate), "--lr", "learning rate", self.rate, "[1e-9, 1000.0]")?;
-        let share = self.matrix_share;
-        require((0.0..=1e3).contains(&share), "options", "share of the rate for Â", share, "[0, 1000]")?;
         if let Some(side) = self.patch {
             require((2..=32).contains(&side), "--patch", "side", f64::from(side), "[2, 32]")?;
         }
@@ -287,7 +283,7 @@ impl<'a> Minibatches<'a> {
     fn fill(&mut self, noisy: &mut [f32], clean: &mut [f32]) {
         for target in clean.chunks_exact_mut(self.tiles.components()) {
             if self.next == self.order.len() {
-                rand::seq::SliceRandom::shuffle(self.order.as_mut_slice(), &mut self.random);
+                self.order.shuffle(&mut self.random);
                 self.next = 0;
             }
             let at = self.random.random_range(0..self.tiles.positions());

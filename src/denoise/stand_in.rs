@@ -6,6 +6,10 @@ use super::tiles::rows;
 use crate::error::{Error, Result};
 use crate::network::{Floors, Parameters};
 
+/// Adam's decays. A run has some hundred steps, so the second moment must forget sooner than by the usual 0.999.
+const BETA1: f64 = 0.9;
+const BETA2: f64 = 0.99;
+
 /// The shares of the learning rate.
 #[derive(Clone, Copy, Debug)]
 pub struct Shares {
@@ -123,15 +127,15 @@ impl Trainer {
             .entries()
             .map(|(i, j)| f64::from(by_a[[i as usize, j as usize]]))
             .collect();
-        let (b1, b2) = (1.0 - 0.9f64.powi(self.steps), 1.0 - 0.999f64.powi(self.steps));
+        let (b1, b2) = (1.0 - BETA1.powi(self.steps), 1.0 - BETA2.powi(self.steps));
         let p = &mut self.parameters;
         let xi = &mut p.activation;
         let numbers = [&mut p.l, &mut xi.eta1, &mut xi.eta2, &mut xi.delta1, &mut xi.delta2].into_iter();
         let numbers = numbers.zip(rest).map(|(x, d)| (x, d, self.shares.rest));
         let values = p.values.iter_mut().zip(by_a).map(|(x, d)| (x, d, self.shares.matrix));
         for ((x, d, share), [m, v]) in numbers.chain(values).zip(&mut self.moments) {
-            *m = 0.9 * *m + 0.1 * d;
-            *v = 0.999 * *v + 0.001 * d * d;
+            *m = BETA1 * *m + (1.0 - BETA1) * d;
+            *v = BETA2 * *v + (1.0 - BETA2) * d * d;
             *x -= rate * share * (*m / b1) / ((*v / b2).sqrt() + 1e-8);
         }
         p.project(self.floors);
