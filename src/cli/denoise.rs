@@ -130,9 +130,16 @@ impl Denoise {
         text.push('\n');
         folder.write("results.json", text.as_bytes())?;
         folder.write("pictures.svg", denoise::gallery(&report)?.as_bytes())?;
-        folder.write("atoms.svg", denoise::atoms(&report)?.as_bytes())?;
-        folder.write("regulariser.svg", denoise::regulariser(&report)?.as_bytes())?;
-        folder.write("training.svg", denoise::course(&report)?.as_bytes())?;
+        let charts = [
+            ("atoms.svg", denoise::atoms(&report)?),
+            ("regulariser.svg", denoise::regulariser(&report)?),
+            ("training.svg", denoise::course(&report)?),
+        ];
+        for (file, chart) in charts {
+            if let Some(svg) = chart {
+                folder.write(file, svg.as_bytes())?;
+            }
+        }
         let place = folder.path().display().to_string();
         global.print(&report.brief(), |r: &Report| format!("{}\nresults and charts: {place}", r.table()))
     }

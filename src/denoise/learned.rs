@@ -219,7 +219,7 @@ pub fn adapter(_backend: &Backend) -> String {
 /// longer a row, the smaller the share: with the full rate the loss leaps.
 fn matrix_share(parameters: &Parameters) -> f64 {
     let row = f64::from(parameters.pattern.nonzeros()) / f64::from(parameters.components());
-    (8.0 / row).min(0.5)
+    (20.0 / row).min(1.0)
 }
 
 /// Where training begins: near the identity.

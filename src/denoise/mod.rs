@@ -80,7 +80,7 @@ impl Default for Options {
             layers: 4,
             epochs: 80,
             batch: 128,
-            rate: 0.05,
+            rate: 0.02,
             patch: None,
             test: 1000,
             seeds: 3,
