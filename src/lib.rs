@@ -29,8 +29,8 @@
 //! | [`compact`] | smaller networks: what exact zeros have cut off is removed |
 //! | [`accuracy`] | what WGSL promises of f32 arithmetic, as float64 numbers with error bounds |
 //!
-//! With the feature `cli` (on by default; turn it off to embed) there are also `data` (files), `train` (the main job)
-//! and `cli` (the commands).
+//! With the feature `cli` (on by default; turn it off to embed) there are also `data` (files), `train` (the main job),
+//! `denoise` (learned regularisers at work) and `cli` (the commands).
 //!
 //! # Accuracy
 //!
@@ -45,6 +45,8 @@ pub mod cli;
 pub mod compact;
 #[cfg(feature = "cli")]
 pub mod data;
+#[cfg(feature = "cli")]
+pub mod denoise;
 mod error;
 pub mod gpu;
 pub mod kernels;

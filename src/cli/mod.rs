@@ -6,6 +6,7 @@
 
 mod bench;
 mod compact;
+mod denoise;
 mod devices;
 mod norms;
 mod prox;
@@ -48,6 +49,7 @@ enum Command {
     Norms(norms::Norms),
     Compact(compact::Compact),
     Train(Box<Train>),
+    Denoise(Box<denoise::Denoise>),
     Validate(validate::Validate),
     Bench(bench::Bench),
 }
@@ -201,6 +203,7 @@ fn run(tool: &Tool) -> Result<()> {
         Some(Command::Norms(command)) => command.run(global),
         Some(Command::Compact(command)) => command.run(global),
         Some(Command::Train(command)) => command.run(global),
+        Some(Command::Denoise(command)) => command.run(global),
         Some(Command::Validate(command)) => command.run(global),
         Some(Command::Bench(command)) => command.run(global),
         None => {

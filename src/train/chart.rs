@@ -18,13 +18,13 @@ const COLOURS: [RGBColor; 7] = [
     RGBColor(86, 180, 233),
 ];
 
-type Canvas<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+pub(crate) type Canvas<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
-fn failed(reason: impl std::fmt::Display) -> Error {
+pub(crate) fn failed(reason: impl std::fmt::Display) -> Error {
     Error::File { path: "chart.svg".into(), place: "draw".into(), reason: reason.to_string() }
 }
 
-fn colour(index: usize) -> RGBColor {
+pub(crate) fn colour(index: usize) -> RGBColor {
     COLOURS[index % COLOURS.len()]
 }
 
@@ -50,13 +50,13 @@ fn outline(index: usize, r: f64) -> Vec<(i32, i32)> {
 }
 
 /// A mark at a place in pixels.
-fn mark(area: &Canvas<'_>, at: (i32, i32), index: usize, r: f64) -> Result<()> {
+pub(crate) fn mark(area: &Canvas<'_>, at: (i32, i32), index: usize, r: f64) -> Result<()> {
     let corners: Vec<_> = outline(index, r).iter().map(|(x, y)| (at.0 + x, at.1 + y)).collect();
     area.draw(&Polygon::new(corners, colour(index).filled())).map_err(failed)
 }
 
 /// The smallest range of round numbers in steps of `unit` that holds the values, with a little air.
-fn range(values: impl Iterator<Item = f64>, unit: f64, low: f64, high: f64) -> (f64, f64) {
+pub(crate) fn range(values: impl Iterator<Item = f64>, unit: f64, low: f64, high: f64) -> (f64, f64) {
     let (mut least, mut most) = (f64::INFINITY, f64::NEG_INFINITY);
     for value in values.filter(|v| v.is_finite()) {
         (least, most) = (least.min(value), most.max(value));
@@ -70,11 +70,11 @@ fn range(values: impl Iterator<Item = f64>, unit: f64, low: f64, high: f64) -> (
 }
 
 /// A step for a range of percents that gives about ten lines.
-fn unit(spread: f64) -> f64 {
+pub(crate) fn unit(spread: f64) -> f64 {
     [0.25, 0.5, 1.0, 2.0, 5.0].into_iter().find(|u| spread / u <= 10.0).unwrap_or(10.0)
 }
 
-fn font(size: u32) -> TextStyle<'static> {
+pub(crate) fn font(size: u32) -> TextStyle<'static> {
     ("sans-serif", size).into_font().color(&RGBColor(40, 40, 40))
 }
 
@@ -275,7 +275,7 @@ fn sparing(value: f64) -> String {
 }
 
 /// A number without needless zeros.
-fn plain(value: f64) -> String {
+pub(crate) fn plain(value: f64) -> String {
     let text = format!("{value:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }

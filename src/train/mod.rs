@@ -19,7 +19,7 @@
 //! Inputs are each feature less its mean over the training part, times 2, so that a feature spans 2; training
 //! adds Gaussian noise to them ([`Options::noise`]). The same seed and adapter give the same figures.
 
-mod chart;
+pub(crate) mod chart;
 mod comparison;
 mod fit;
 pub mod method;
@@ -35,6 +35,7 @@ pub use comparison::comparison;
 pub use fit::{Epoch, Fitted, fit};
 pub use method::{Choices, Method};
 pub use report::{MethodSummary, RunSummary, Settings, Summary};
+pub(crate) use report::{deviation, mean};
 pub use save::{Folder, file_stem};
 pub use sparsity::{Sparsity, density, flop_share, live_neurons, parameter_share};
 
