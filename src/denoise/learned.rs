@@ -10,12 +10,12 @@ use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
 use serde::Serialize;
 
-use super::stand_in::{Shares, Trainer};
 use super::tiles::{Tiles, rows};
 use super::{Minibatches, Options, Purpose, decibels, random, steps};
 use crate::error::{Error, Result, require};
+use crate::kernels::learn;
 use crate::matrix::Pattern;
-use crate::network::{Floors, Parameters};
+use crate::network::{self, Parameters, Trainer};
 use crate::penalty::Activation;
 use crate::schedule::Backend;
 
@@ -198,21 +198,36 @@ impl Network {
     }
 }
 
-/// The trainer: the only place that knows which one it is.
+/// The trainer: in float64 on the CPU, or on the GPU.
 fn trainer(
-    _backend: &Backend,
+    backend: &Backend,
     parameters: Parameters,
     method: Method,
     options: &Options,
-    _batch: usize,
+    batch: usize,
 ) -> Result<Trainer> {
-    let matrix = if method == Method::Dsrl { 0.0 } else { matrix_share(&parameters) };
-    Ok(Trainer::new(parameters, options.layers, Shares { matrix, rest: 1.0 }, Floors::default()))
+    let values = if method == Method::Dsrl { 0.0 } else { matrix_share(&parameters) };
+    // a run has some hundred steps, so the second moment must forget sooner than by the usual 0.999
+    let adam = learn::Method::Adam { beta1: 0.9, beta2: 0.99, epsilon: 1e-8 };
+    let usual = network::Options::default();
+    let rates = learn::Rates { values, ..usual.rates };
+    let start = network::Start {
+        parameters: vec![parameters],
+        layers: options.layers,
+        options: network::Options { method: adam, rates, ..usual },
+    };
+    match backend {
+        Backend::Cpu => Trainer::on_cpu(start),
+        Backend::Gpu(context) => Trainer::on_device(context, start, u32::try_from(batch).unwrap_or(u32::MAX)),
+    }
 }
 
 /// Where [`trainer`] trains.
-pub fn adapter(_backend: &Backend) -> String {
-    "cpu (float32)".into()
+pub fn adapter(backend: &Backend) -> String {
+    match backend {
+        Backend::Cpu => "cpu (float64)".into(),
+        Backend::Gpu(context) => context.name(),
+    }
 }
 
 /// The share of the learning rate that Â gets. Adam moves all entries of a row at once and by about as much, so that the
@@ -274,7 +289,7 @@ pub fn fit(
         let epochs = |step: usize| step * batch / pictures.nrows();
         let ended = epochs(step + 1) > epochs(step) || step + 1 == steps;
         let ratio = if ended {
-            let ratio = decibels(2.0 * trainer.loss()? / noisy.len() as f64);
+            let ratio = decibels(2.0 * trainer.loss()? / components as f64);
             if !ratio.is_finite() {
                 return Err(Error::Unsupported {
                     place: format!("{} (seed {seed}), step {}", method.name(), step + 1),

@@ -24,7 +24,6 @@ mod classical;
 mod learned;
 mod pictures;
 mod report;
-mod stand_in;
 mod tiles;
 
 use ndarray::{Array2, Axis, s};
