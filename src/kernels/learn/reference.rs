@@ -128,7 +128,7 @@ impl Reference {
     ) -> Result<Outcome> {
         let numbers = Numbers::new(self.method, self.rates, hyper)?;
         let mut outcome = Outcome::default();
-        for layer in 0..self.layers as usize {
+        for (layer, &word) in status.iter().enumerate().take(self.layers as usize) {
             let base = layer * self.places.length() as usize;
             let mut lost = 0;
             for p in 0..self.places.length() as usize {
@@ -152,7 +152,6 @@ impl Reference {
                 }
             }
             self.judge_head(base, &numbers, before, gradient, after, &mut outcome);
-            let word = status[layer];
             outcome.demand(word == lost, || format!("status of layer {layer}: {word}, lost numbers {lost}"));
         }
         Ok(outcome)
