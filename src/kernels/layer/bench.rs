@@ -7,11 +7,11 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::reference::{Layer, Numbers, exact, judge};
-use super::{Backward, Data, Dispatches, Forward, Variant, Way, cases};
+use super::{Backward, Dispatches, Forward, Variant, Way, cases};
 use crate::error::Result;
 use crate::gpu::{self, Pipeline, Readback, View};
 use crate::kernels::step::WORKGROUP;
-use crate::kernels::{Batch, Bench, Format, Kernels, Learned, Loaded, Order, Outcome, compare};
+use crate::kernels::{Batch, Bench, Data, Format, Kernels, Learned, Loaded, Order, Outcome, compare};
 use crate::matrix::Pattern;
 use crate::network::Parameters;
 use crate::penalty::Activation;
