@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::gpu::{self, Pipeline, Readback, View};
 use crate::kernels::Data;
 use crate::kernels::step::WORKGROUP;
-use crate::kernels::{Batch, Bench, Format, Kernels, Learned, Loaded, Order, Outcome, compare};
+use crate::kernels::{Batch, Bench, Data, Format, Kernels, Learned, Loaded, Order, Outcome, compare};
 use crate::matrix::Pattern;
 use crate::network::Parameters;
 use crate::penalty::Activation;
