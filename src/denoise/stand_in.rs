@@ -157,3 +157,52 @@ impl Trainer {
         Ok(self.forward(&self.matrix(), &c).1.into_iter().collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::matrix::Pattern;
+    use crate::network::reference::{Phi, loss_gradient, unfolded};
+    use crate::penalty::Activation;
+
+    /// Parameters with no two numbers alike, and samples.
+    fn example() -> (Parameters, Vec<f32>, Vec<f32>) {
+        let pattern = Arc::new(Pattern::random(9, 0.5, 3).unwrap());
+        let xi = Activation { eta1: 0.9, eta2: 0.4, delta1: 0.12, delta2: 0.7 };
+        let mut p = Parameters::identity(pattern, xi, 1.7).unwrap();
+        p.values.iter_mut().enumerate().for_each(|(k, a)| *a += 0.1 * (k as f64 * 1.7).sin());
+        let wave = |shift: f64| (0..45).map(|k| (k as f64 * 0.77 + shift).sin() as f32).collect();
+        (p.rounded(), wave(0.0), wave(0.3))
+    }
+
+    fn columns(samples: &[f32]) -> Array2<f64> {
+        rows(samples.to_vec(), 9).unwrap().mapv(f64::from).reversed_axes()
+    }
+
+    #[test]
+    fn outputs_and_the_first_step_are_those_of_the_reference() {
+        let (p, noisy, target) = example();
+        let (c, t) = (columns(&noisy), columns(&target));
+        let layers = [&p; 3];
+        let expected = unfolded(&layers, &Phi::Near(c.view()), &c).pop().unwrap().y;
+        let mut trainer = Trainer::new(p.clone(), 3, Shares { matrix: 0.5, rest: 1.0 }, Floors::default());
+        let found = columns(&trainer.apply(&noisy).unwrap());
+        assert!((&found - &expected).iter().all(|d| d.abs() < 1e-5));
+        let (loss, gradients, _) = loss_gradient(&layers, &Phi::Near(c.view()), &c, t.view());
+        trainer.step(&noisy, &target, 1e-3).unwrap();
+        assert!((trainer.loss().unwrap() / loss - 1.0).abs() < 1e-5);
+        // the first moments are a tenth of the gradient: L, the activation, the matrix
+        let mut sum = gradients[0].clone();
+        gradients[1..].iter().for_each(|g| sum.add(g));
+        let expected: Vec<f64> =
+            [sum.l].into_iter().chain(sum.activation).chain(sum.values.iter().copied()).collect();
+        for (k, (moment, expected)) in trainer.moments.iter().zip(&expected).enumerate() {
+            assert!((10.0 * moment[0] - expected).abs() < 1e-4 * (1.0 + expected.abs()), "number {k}");
+        }
+        // and Adam's first step is the rate against its sign
+        let moved = trainer.parameters().unwrap()[0].values[0] - p.values[0];
+        assert!((moved + 0.5e-3 * sum.values[0].signum()).abs() < 1e-6);
+    }
+}
