@@ -218,15 +218,20 @@ pub fn regulariser(report: &Report) -> Result<Option<String>> {
     }
     // twice as far as the last knee, so that its slope beyond is seen
     let reach = runs.iter().map(|(_, run)| run.activation.delta2).fold(0.5, f64::max) * 1.6;
-    let samples = || (-400..=400).map(|k| reach * f64::from(k) / 400.0);
+    // few and even points: the lines between them are drawn from pixel to pixel
+    let samples = || (-60..=60).map(|k| reach * f64::from(k) / 60.0);
     let g = |run: &Learned, y: f64| {
         let a = run.activation;
         Pwl { eta1: a.eta1, eta2: a.eta2, delta1: a.delta1, delta2: a.delta2 }.value(1.0, y.abs())
     };
-    let curves = |f: &dyn Fn(&Learned, f64) -> f64| -> Vec<Vec<(f64, f64)>> {
-        runs.iter().map(|(_, run)| samples().map(|x| (x, f(run, x))).collect()).collect()
-    };
-    let panels = [("y", "g(y)", curves(&g)), ("v", "ξ(v)", curves(&|run, v| run.activation.value(v)))];
+    let penalties = runs.iter().map(|(_, run)| samples().map(|y| (y, g(run, y))).collect()).collect();
+    let operators = runs.iter().map(|(_, run)| {
+        let a = run.activation;
+        let knees = [-reach, -a.delta2, -a.delta1, a.delta1, a.delta2, reach];
+        knees.map(|v| (v, a.value(v))).to_vec()
+    });
+    let panels: [(&str, &str, Vec<Vec<(f64, f64)>>); 2] =
+        [("y", "g(y)", penalties), ("v", "ξ(v)", operators.collect())];
     let mut svg = String::new();
     {
         let (width, height) = (1000, 520);

@@ -10,7 +10,6 @@ use super::reference::{Layer, Numbers, exact, judge};
 use super::{Backward, Dispatches, Forward, Variant, Way, cases};
 use crate::error::Result;
 use crate::gpu::{self, Pipeline, Readback, View};
-use crate::kernels::Data;
 use crate::kernels::step::WORKGROUP;
 use crate::kernels::{Batch, Bench, Data, Format, Kernels, Learned, Loaded, Order, Outcome, compare};
 use crate::matrix::Pattern;
