@@ -11,6 +11,7 @@
 
 mod device;
 pub mod file;
+mod on_device;
 mod parameters;
 pub mod reference;
 mod regulariser;

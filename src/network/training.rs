@@ -4,7 +4,7 @@
 use ndarray::Array2;
 
 use super::reference::{Gradient, Phi, loss_gradient, unfolded};
-use super::{Parameters, device::OnDevice};
+use super::{Parameters, on_device::OnDevice};
 use crate::error::{Error, Result, require};
 use crate::gpu::Context;
 use crate::kernels::learn::{Floors, Hyper, Method, Rates};

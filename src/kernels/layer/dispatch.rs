@@ -100,8 +100,11 @@ const ADDRESSABLE: u64 = u32::MAX as u64;
 /// The fewest columns of which a word has four.
 const WIDE: u32 = 256;
 
-/// Workgroups that there should be.
-const WORKGROUPS: u32 = 64;
+/// Workgroups that there should be: enough for a GPU, or few and large ones where each costs a switch of contexts per barrier.
+/// On lavapipe 16 take 0.6 of the time that 64 take for 64 components and 128 columns, and fewer take no less.
+fn wanted(device: &wgpu::Device) -> u32 {
+    if device.adapter_info().device_type == wgpu::DeviceType::Cpu { 4 } else { 64 }
+}
 
 /// The most invocations that share a row.
 const SHARING: u32 = 16;
@@ -117,11 +120,11 @@ pub(super) struct Cut {
 }
 
 impl Cut {
-    pub fn new(matrix: &Matrix, columns: u32) -> Self {
+    pub fn new(matrix: &Matrix, columns: u32, workgroups: u32) -> Self {
         let n = matrix.pattern().rows();
         let wide = columns >= WIDE;
         let words = if wide { columns.div_ceil(4) } else { columns };
-        let across = (words / WORKGROUPS).clamp(1, (LARGEST / n).max(1));
+        let across = (words / workgroups).clamp(1, (LARGEST / n).max(1));
         // what a lane of a row has work with: entries, or blocks of 128
         let useful = match matrix.format() {
             Format::Csr => matrix.pattern().nonzeros().div_ceil(n),
@@ -196,7 +199,7 @@ impl Dispatches {
             window(&format!("{place}: {name}"), view.buffer(), view.offset()..view.end(), &limits)
         };
         let shared = learned.layers == 1;
-        let cut = Cut::new(matrix, x.vectors);
+        let cut = Cut::new(matrix, x.vectors, wanted(kernels.device()));
         let theta = window("learned numbers", &learned.view)?;
         let [from, term, made] =
             [window("x", &x.view)?, window("data", &data.batch().view)?, window("output", &output.view)?];
@@ -261,7 +264,7 @@ impl Dispatches {
         let window_of = |name: &str, view: &View| {
             window(&format!("{place}: {name}"), view.buffer(), view.offset()..view.end(), &limits)
         };
-        let cut = Cut::new(matrix, x.vectors);
+        let cut = Cut::new(matrix, x.vectors, wanted(kernels.device()));
         let theta = window_of("learned numbers", &learned.view)?;
         let [from, term, beside] =
             [window_of("x", &x.view)?, window_of("data", &data.batch().view)?, window_of("bar", &bar.view)?];

@@ -16,9 +16,10 @@ use crate::matrix::Pattern;
 /// by one: a square computes all its places, at a third to a fifth of the loads. An estimate from counts of loads.
 const DENSE: f64 = 0.2;
 
-/// Entries times columns up to which one dispatch, by entries, is thought to take less time than tiles with a second one that
-/// puts their splits together: 64 x 64 at a density of 0.4 with 128 columns is below.
-const SMALL: u64 = 1 << 18;
+/// Entries times columns up to which one dispatch, by entries, takes less time than tiles with a second one that puts their
+/// splits together. 64 x 64 at a density of 0.4 with 64 columns is above: tiles take half of the time there, or less, on
+/// lavapipe, llvmpipe and SwiftShader; on a GPU it has not been measured.
+const SMALL: u64 = 1 << 14;
 
 /// As many squares of 64 x 64 places keep a GPU busy.
 const MANY: usize = 64;

@@ -1,0 +1,300 @@
+//! The trainer on a GPU: parameters, gradients and moments stay there.
+
+use super::Parameters;
+use super::device::{Backward, Job, Space, Term, Unfolded};
+use super::training::Start;
+use crate::error::Result;
+use crate::gpu::{self, Context, Readback, View};
+use crate::kernels::learn::{self, Hyper, Method};
+use crate::kernels::{Batch, Format, Kernels, Learned, Matrix, Order, Places, dsrl, product, sums};
+
+/// A network bound for one number of vectors.
+struct Bound {
+    noisy: View,
+    target: View,
+    output: View,
+    loss: View,
+    difference: sums::Loss,
+    passes: Passes,
+}
+
+/// Both passes of a network.
+enum Passes {
+    Any(Unfolded, Backward),
+    /// With Â = I, q = 1 and b = 0 every component is by itself.
+    Separable(dsrl::Dispatches, dsrl::Dispatches),
+}
+
+impl Passes {
+    fn record_forward(&self, pass: &mut wgpu::ComputePass<'_>) {
+        match self {
+            Passes::Any(forward, _) => forward.record(pass),
+            Passes::Separable(forward, _) => forward.record(pass),
+        }
+    }
+
+    fn record_backward(&self, pass: &mut wgpu::ComputePass<'_>) {
+        match self {
+            Passes::Any(_, backward) => backward.record(pass),
+            Passes::Separable(_, backward) => backward.record(pass),
+        }
+    }
+}
+
+/// The trainer on a GPU.
+pub(super) struct OnDevice {
+    context: Context,
+    kernels: Kernels,
+    start: Start,
+    batch: u32,
+    /// Â in the kernels' order, and what brings it up to date; none where Â = I stays.
+    matrix: Option<(Matrix, product::Refresh)>,
+    learned: Learned,
+    gradient: Learned,
+    learn: learn::Dispatches,
+    /// By number of vectors: there are two where the last batch of an epoch is smaller.
+    bound: Vec<(u32, Bound)>,
+    /// Number of vectors of the latest step.
+    latest: Option<u32>,
+    steps: u64,
+}
+
+/// Whether Â = I, q = 1 and b = 0, and training leaves them so: DSRL.
+fn separable(start: &Start) -> bool {
+    let rates = start.options.rates;
+    let still = [rates.values, rates.q, rates.b] == [0.0; 3] && start.options.bound.is_none();
+    let identity = |p: &Parameters| {
+        p.pattern.nonzeros() == p.components()
+            && p.values.iter().chain(&p.q).all(|&one| one == 1.0)
+            && p.b.iter().all(|&zero| zero == 0.0)
+    };
+    still && start.parameters.iter().all(identity)
+}
+
+impl OnDevice {
+    pub fn new(context: &Context, start: Start, batch: u32) -> Result<Self> {
+        crate::error::require(batch > 0, "training", "batch", f64::from(batch), "[1, 2^32)")?;
+        let kernels = Kernels::new(&context.device);
+        let (device, sets) = (&context.device, start.parameters.len() as u32);
+        let pattern = start.parameters[0].pattern.clone();
+        let alone = separable(&start);
+        let places = if alone { Places { components: 0, nonzeros: 0 } } else { start.parameters[0].places() };
+        let length = places.length() as usize;
+        // without components the head alone is left
+        let packed: Vec<f32> = start.parameters.iter().flat_map(|p| p.packed()[..length].to_vec()).collect();
+        let zeros = vec![0.0f32; packed.len()];
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        let numbers = |name: &str, values: &[f32]| -> Result<Learned> {
+            let buffer = gpu::buffer_with(device, name, bytemuck::cast_slice(values), usage)?;
+            Learned::new(name, View::new(name, &buffer, 0, values.len() as u64)?, places, sets)
+        };
+        let learned = numbers("learned numbers", &packed)?;
+        let gradient = numbers("gradient", &zeros)?;
+        let moments = match start.options.method {
+            Method::Gradient => None,
+            Method::Adam { .. } => {
+                Some([numbers("first moments", &zeros)?, numbers("second moments", &zeros)?])
+            }
+        };
+        let learn = learn::Dispatches::bind(
+            &kernels,
+            &learn::Job {
+                pattern: pattern.clone(),
+                learned: learned.clone(),
+                gradient: gradient.clone(),
+                moments,
+                method: start.options.method,
+                rates: start.options.rates,
+                decay: start.options.decay,
+                floors: start.options.floors,
+                bound: start.options.bound,
+            },
+        )?;
+        let matrix = if alone {
+            None
+        } else {
+            let format = Format::guess(pattern.density(), batch);
+            let matrix = Matrix::new(&kernels, pattern, format, sets)?;
+            let refresh = product::Refresh::bind(&kernels, &matrix, &learned)?;
+            context.submit("first values", |encoder| {
+                refresh.record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
+                Ok(())
+            })?;
+            Some((matrix, refresh))
+        };
+        Ok(OnDevice {
+            context: context.clone(),
+            kernels,
+            start,
+            batch,
+            matrix,
+            learned,
+            gradient,
+            learn,
+            bound: Vec::new(),
+            latest: None,
+            steps: 0,
+        })
+    }
+
+    pub fn start(&self) -> &Start {
+        &self.start
+    }
+
+    /// The network for `vectors` vectors, bound at the first call.
+    fn bound(&mut self, vectors: u32) -> Result<&Bound> {
+        let at = match self.bound.iter().position(|(m, _)| *m == vectors) {
+            Some(at) => at,
+            None => {
+                self.bound.push((vectors, self.bind(vectors)?));
+                self.bound.len() - 1
+            }
+        };
+        Ok(&self.bound[at].1)
+    }
+
+    fn bind(&self, vectors: u32) -> Result<Bound> {
+        let device = &self.context.device;
+        let n = self.start.parameters[0].components();
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        let view = |name: &str, length: u64| -> Result<View> {
+            let buffer = gpu::buffer(device, name, (4 * length).next_multiple_of(16), usage, false)?;
+            View::new(name, &buffer, 0, length)
+        };
+        let length = u64::from(n) * u64::from(vectors);
+        let samples = |name: &str| Batch::new(name, view(name, length)?, n, vectors, Order::Samples);
+        let (noisy, target, output) = (samples("input")?, samples("targets")?, samples("output")?);
+        let loss = view("loss", 1)?;
+        let scale = 1.0 / vectors as f32;
+        let (kernels, layers) = (&self.kernels, self.start.layers);
+        let (difference, passes) = match &self.matrix {
+            Some((matrix, _)) => {
+                let space = Space::new(device, layers, n, vectors)?;
+                let job = Job {
+                    matrix: matrix.clone(),
+                    learned: self.learned.clone(),
+                    layers,
+                    x: noisy.clone(),
+                    term: Term::Near(noisy.clone()),
+                    output: output.clone(),
+                };
+                let forward = Unfolded::bind(kernels, &job, &space)?;
+                let difference = sums::Loss::bind(kernels, &output, &target, scale, space.bar(), &loss)?;
+                let backward = Backward::bind(kernels, &job, &space, space.bar(), &self.gradient, None)?;
+                (difference, Passes::Any(forward, backward))
+            }
+            None => {
+                // element by element, so that the order of the batches does not matter
+                let plain = |batch: &Batch| Batch { order: Order::Components, ..batch.clone() };
+                let bar = plain(&samples("derivative by the output")?);
+                let (learned, x, c) = (self.learned.clone(), noisy.view.clone(), noisy.view.clone());
+                let forward = dsrl::Forward { learned, layers, x, c, output: output.view.clone() };
+                let backward = dsrl::Backward {
+                    learned: self.learned.clone(),
+                    layers,
+                    x: noisy.view.clone(),
+                    c: noisy.view.clone(),
+                    bar: bar.view.clone(),
+                    x_bar: None,
+                    gradient: self.gradient.clone(),
+                    add: false,
+                };
+                let passes = Passes::Separable(
+                    dsrl::Dispatches::forward(kernels, &forward)?,
+                    dsrl::Dispatches::backward(kernels, &backward)?,
+                );
+                (sums::Loss::bind(kernels, &plain(&output), &plain(&target), scale, &bar, &loss)?, passes)
+            }
+        };
+        let (noisy, target, output) = (noisy.view, target.view, output.view);
+        Ok(Bound { noisy, target, output, loss, difference, passes })
+    }
+
+    pub fn step(&mut self, noisy: &[f32], target: &[f32], rate: f64) -> Result<()> {
+        let vectors = noisy.len() as u64 / u64::from(self.start.parameters[0].components());
+        let vectors = u32::try_from(vectors).unwrap_or(u32::MAX);
+        self.bound(vectors)?;
+        let OnDevice { context, bound, learn, matrix, .. } = self;
+        let Some((_, bound)) = bound.iter().find(|(m, _)| *m == vectors) else { unreachable!("bound above") };
+        gpu::guarded(&context.device, "upload of a batch", 0, || {
+            upload(context, &bound.noisy, noisy);
+            upload(context, &bound.target, target);
+        })?;
+        let hyper = Hyper { rate, step: self.steps + 1 };
+        context.submit("training step", |encoder| {
+            learn.set(encoder, hyper)?;
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            bound.passes.record_forward(&mut pass);
+            bound.difference.record(&mut pass);
+            bound.passes.record_backward(&mut pass);
+            learn.record(&mut pass);
+            if let Some((_, refresh)) = matrix {
+                refresh.record(&mut pass);
+            }
+            Ok(())
+        })?;
+        self.steps += 1;
+        self.latest = Some(vectors);
+        Ok(())
+    }
+
+    /// Numbers of a view, read back.
+    fn read(&self, view: &View) -> Result<Vec<f32>> {
+        let device = &self.context.device;
+        let read = self.context.submit("readback", |encoder| {
+            Readback::record(device, encoder, view.buffer(), view.offset(), 4 * view.length())
+        })?;
+        let values = read.wait(device);
+        self.context.check()?;
+        values
+    }
+
+    pub fn loss(&mut self) -> Result<f64> {
+        match self.latest.and_then(|latest| self.bound.iter().find(|(m, _)| *m == latest)) {
+            None => Ok(f64::NAN),
+            Some((_, bound)) => Ok(f64::from(self.read(&bound.loss)?[0])),
+        }
+    }
+
+    pub fn parameters(&mut self) -> Result<Vec<Parameters>> {
+        let numbers = self.read(&self.learned.view)?;
+        let length = self.learned.places.length() as usize;
+        let one = |(set, first): (&[f32], &Parameters)| {
+            // what is not on the device is as it was
+            let mut packed = first.packed();
+            packed[..length].copy_from_slice(set);
+            Parameters::unpacked(first.pattern.clone(), &packed)
+        };
+        numbers.chunks(length).zip(&self.start.parameters).map(one).collect()
+    }
+
+    pub fn apply(&mut self, noisy: &[f32]) -> Result<Vec<f32>> {
+        let n = self.start.parameters[0].components() as usize;
+        let whole = n * self.batch as usize;
+        let mut all = Vec::with_capacity(noisy.len());
+        for part in noisy.chunks(whole) {
+            let mut padded = part.to_vec();
+            padded.resize(whole, 0.0);
+            self.bound(self.batch)?;
+            let Some((_, bound)) = self.bound.iter().find(|(m, _)| *m == self.batch) else {
+                unreachable!("bound above")
+            };
+            gpu::guarded(&self.context.device, "upload of a batch", 0, || {
+                upload(&self.context, &bound.noisy, &padded);
+            })?;
+            self.context.submit("network", |encoder| {
+                bound
+                    .passes
+                    .record_forward(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
+                Ok(())
+            })?;
+            all.extend_from_slice(&self.read(&bound.output)?[..part.len()]);
+        }
+        Ok(all)
+    }
+}
+
+/// Uploads into a view of ours.
+fn upload(context: &Context, view: &View, values: &[f32]) {
+    context.queue.write_buffer(view.buffer(), view.offset(), bytemuck::cast_slice(values));
+}
