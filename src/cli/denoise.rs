@@ -9,13 +9,15 @@ use super::Global;
 use crate::data::Source;
 use crate::denoise::{self, Method, Options, Progress, Report, Shape};
 use crate::error::{Error, Result};
+use crate::network::file;
 use crate::train::Folder;
 
 /// Learn a sparse regulariser that denoises pictures and compare with classical ways
 ///
 /// Gaussian noise is added to pictures with values in 0..=1; each method estimates the clean ones. Soft thresholds are
 /// chosen on validation pictures, the Wiener filter is made from the training pictures, and the learned methods are
-/// trained on them. Results and charts go to OUT_DIR/NAME.
+/// trained on them. Results, charts and the regularisers learned with the first seed (METHOD.safetensors) go to
+/// OUT_DIR/NAME.
 #[derive(Args, Clone, Debug)]
 pub struct Denoise {
     /// The data set: digits (built in), mnist, fashion-mnist
@@ -42,15 +44,15 @@ pub struct Denoise {
     /// Work on K x K patches and average where they overlap [default: whole pictures for digits, else 8]
     #[arg(long, value_name = "K")]
     patch: Option<u32>,
-    /// Passes over the training part [default: 80 for digits, else 2]
+    /// Passes over the training part [default: 30 for digits, else 2]
     #[arg(long)]
     epochs: Option<usize>,
     /// Pictures or patches per step
     #[arg(long, default_value_t = Options::default().batch)]
     batch: usize,
-    /// Adam's first learning rate; a cosine takes it towards 0
-    #[arg(long, default_value_t = Options::default().rate, allow_negative_numbers = true)]
-    lr: f64,
+    /// Adam's first learning rate; a cosine takes it towards 0 [default: 0.03 for digits, else 0.01]
+    #[arg(long, allow_negative_numbers = true)]
+    lr: Option<f64>,
     /// At most so many test pictures, and a fifth as many for choosing thresholds
     #[arg(long, default_value_t = Options::default().test)]
     test: usize,
@@ -81,7 +83,11 @@ impl Denoise {
                 _ => 2,
             }),
             batch: self.batch,
-            rate: self.lr,
+            // on the larger data sets dsrl may lose both knees at higher rates
+            rate: self.lr.unwrap_or(match source {
+                Source::Digits => Options::default().rate,
+                _ => 0.01,
+            }),
             patch: self.patch.or(match source {
                 Source::Digits => None,
                 _ => Some(8),
@@ -138,6 +144,12 @@ impl Denoise {
         for (file, chart) in charts {
             if let Some(svg) = chart {
                 folder.write(file, svg.as_bytes())?;
+            }
+        }
+        for row in &report.rows {
+            if let Some(first) = row.runs.first() {
+                let bytes = file::to_bytes(std::slice::from_ref(&first.parameters), options.layers)?;
+                folder.write(&format!("{}.safetensors", row.method), &bytes)?;
             }
         }
         let place = folder.path().display().to_string();

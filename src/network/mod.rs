@@ -13,6 +13,7 @@ mod device;
 pub mod file;
 mod on_device;
 mod parameters;
+mod pruning;
 pub mod reference;
 mod regulariser;
 #[cfg(test)]
@@ -22,5 +23,6 @@ mod training;
 pub use crate::kernels::learn::Floors;
 pub use device::{Backward, Gradient, Job, Space, Term, Unfolded};
 pub use parameters::Parameters;
+pub use pruning::pruned;
 pub use regulariser::{Diagnostics, Regulariser};
 pub use training::{Options, Start, Trainer};

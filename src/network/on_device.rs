@@ -137,6 +137,11 @@ impl OnDevice {
         })
     }
 
+    /// The same from another start: with fresh moments, at step 0.
+    pub fn restarted(&self, start: Start) -> Result<Self> {
+        OnDevice::new(&self.context, start, self.batch)
+    }
+
     pub fn start(&self) -> &Start {
         &self.start
     }

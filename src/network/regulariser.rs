@@ -23,7 +23,6 @@ use nalgebra::{DMatrix, DVector};
 
 use super::Parameters;
 use crate::error::{Error, Result, require};
-use crate::matrix::Pattern;
 
 /// How far above 1 a norm may be and count as 1: numbers learned in f32, and projected there, are off by less.
 const SLACK: f64 = 1e-6;
@@ -38,7 +37,7 @@ pub struct Regulariser {
 
 /// Â^-1 and the condition number ||Â||_1 ||Â^-1||_1.
 #[derive(Debug)]
-struct Inverse {
+pub(super) struct Inverse {
     matrix: DMatrix<f64>,
     condition: f64,
 }
@@ -222,38 +221,6 @@ impl Parameters {
         self.check("conditioning")?;
         Ok(inverted(self, "conditioning")?.1)
     }
-
-    /// The same with fewer entries of Â: the diagonal, and of the others those with the largest sqrt(q_i) |Â_ij|
-    /// (ties go to the earlier), to the share `density` of all n^2. Where the pattern holds no more, nothing
-    /// changes.
-    ///
-    /// # Errors
-    /// As [`Parameters::check`]; [`Error::Domain`] where the density is outside (0, 1], or the pruned Â has a
-    /// condition number above [`Regulariser::CONDITION`] (not looked at beyond [`Regulariser::AT_ONCE`]
-    /// components).
-    pub fn pruned(&self, density: f64) -> Result<Parameters> {
-        let place = "pruning";
-        self.check(place)?;
-        require(density > 0.0 && density <= 1.0, place, "density", density, "(0, 1]")?;
-        let n = self.components();
-        let wanted = (density * f64::from(n) * f64::from(n)).round() as usize;
-        let mut ranked: Vec<(usize, (u32, u32))> = self.pattern.entries().enumerate().collect();
-        let weight = |&(k, (i, j)): &(usize, (u32, u32))| {
-            let size = self.q[i as usize].sqrt() * self.values[k].abs();
-            if i == j { f64::INFINITY } else { size }
-        };
-        // stable: equal ones stay in order
-        ranked.sort_by(|a, b| weight(b).total_cmp(&weight(a)));
-        ranked.truncate(wanted.max(n as usize));
-        ranked.sort_unstable();
-        let pattern = Pattern::new(n, n, ranked.iter().map(|&(_, at)| at))?;
-        let values = ranked.iter().map(|&(k, _)| self.values[k]).collect();
-        let made = Parameters { pattern: Arc::new(pattern), values, ..self.clone() };
-        if n <= Regulariser::AT_ONCE {
-            invert(&made, place)?;
-        }
-        Ok(made)
-    }
 }
 
 /// Â as a dense matrix, its row i times `scale(i)`.
@@ -267,7 +234,7 @@ fn dense(p: &Parameters, scale: impl Fn(usize) -> f64) -> DMatrix<f64> {
 }
 
 /// Â^-1, or the error that it is as good as singular.
-fn invert(p: &Parameters, place: &str) -> Result<Inverse> {
+pub(super) fn invert(p: &Parameters, place: &str) -> Result<Inverse> {
     match inverted(p, place)? {
         (Some(matrix), condition) if condition <= Regulariser::CONDITION => Ok(Inverse { matrix, condition }),
         (_, value) => Err(Error::Domain {

@@ -3,8 +3,9 @@
 
 use ndarray::Array2;
 
+use super::on_device::OnDevice;
 use super::reference::{Gradient, Phi, loss_gradient, unfolded};
-use super::{Parameters, on_device::OnDevice};
+use super::{Parameters, pruned};
 use crate::error::{Error, Result, require};
 use crate::gpu::Context;
 use crate::kernels::learn::{Floors, Hyper, Method, Rates};
@@ -176,11 +177,14 @@ impl Trainer {
     /// n.
     #[must_use]
     pub fn components(&self) -> usize {
-        let start = match &self.0 {
+        self.start().parameters[0].components() as usize
+    }
+
+    fn start(&self) -> &Start {
+        match &self.0 {
             Place::Cpu(cpu) => &cpu.start,
             Place::Device(device) => device.start(),
-        };
-        start.parameters[0].components() as usize
+        }
     }
 
     /// The loss of the latest step, before its update; NaN before the first.
@@ -207,6 +211,23 @@ impl Trainer {
             p.check(&format!("learned layer {k}"))?;
         }
         Ok(parameters)
+    }
+
+    /// Prunes Â to a share of its n^2 entries ([`pruned`]) and goes on training on the pattern that is left, with fresh
+    /// moments. Returns the condition number of each Â afterwards.
+    ///
+    /// # Errors
+    /// Those of [`Trainer::parameters`] and [`pruned`], a singular Â among them; those of the device. The trainer is as it
+    /// was then.
+    pub fn prune(&mut self, density: f64) -> Result<Vec<f64>> {
+        let parameters = pruned(&self.parameters()?, density)?;
+        let conditions = parameters.iter().map(Parameters::conditioning).collect::<Result<Vec<f64>>>()?;
+        let start = Start { parameters, ..self.start().clone() };
+        match &mut self.0 {
+            Place::Cpu(cpu) => **cpu = OnCpu::new(start),
+            Place::Device(device) => **device = device.restarted(start)?,
+        }
+        Ok(conditions)
     }
 
     /// The network's outputs for any number of vectors.
