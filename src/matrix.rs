@@ -3,7 +3,6 @@
 //! The pattern of Â, the square matrix of a MAF-SRL layer, always holds the diagonal: a random pattern without it is
 //! often singular whatever the values (with 30 % of the entries: 94 % of the patterns of 4 x 4, 9 % of 16 x 16).
 
-use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -26,7 +25,8 @@ impl Pattern {
     /// The pattern of `(row, column)` entries, in any order; an entry may be named twice.
     ///
     /// # Errors
-    /// [`Error::Domain`] where rows or columns are none or more than [`LARGEST`], or an entry lies outside.
+    /// [`Error::Domain`] where rows or columns are none or more than [`LARGEST`], or an entry lies outside; [`Error::Limit`] for
+    /// 2^32 entries or more.
     pub fn new(rows: u32, columns: u32, entries: impl IntoIterator<Item = (u32, u32)>) -> Result<Self> {
         check_size(rows, columns)?;
         let mut all: Vec<(u32, u32)> = entries.into_iter().collect();
@@ -37,6 +37,7 @@ impl Pattern {
         }
         all.sort_unstable();
         all.dedup();
+        check_entries(all.len() as u64)?;
         let mut starts = vec![0; rows as usize + 1];
         for &(i, _) in &all {
             starts[i as usize + 1] += 1;
@@ -53,6 +54,7 @@ impl Pattern {
     /// [`Error::Domain`] as [`Pattern::new`]; [`Error::Limit`] where there are 2^32 entries or more.
     pub fn full(rows: u32, columns: u32) -> Result<Self> {
         check_size(rows, columns)?;
+        check_entries(u64::from(rows) * u64::from(columns))?;
         let starts = (0..=rows).map(|i| i * columns).collect();
         Ok(Pattern { columns, starts, indices: (0..rows).flat_map(|_| 0..columns).collect() })
     }
@@ -76,19 +78,18 @@ impl Pattern {
         let wanted = (density * f64::from(n) * f64::from(n)).round() as u64;
         let others = u64::from(n) * u64::from(n - 1);
         let drawn = wanted.saturating_sub(u64::from(n)).min(others);
+        check_entries(drawn + u64::from(n))?;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         // row by row, as many in each as are left on average: exact in total, uniform within a row
         let mut left = drawn;
         let mut entries = Vec::with_capacity((drawn + u64::from(n)) as usize);
-        let mut candidates: Vec<u32> = Vec::new();
         for i in 0..n {
             let rows = u64::from(n - i);
             let share = left / rows + u64::from(rng.random_range(0..rows) < left % rows);
             let share = share.min(u64::from(n - 1));
-            candidates.clear();
-            candidates.extend((0..n).filter(|&j| j != i));
-            let (chosen, _) = candidates.partial_shuffle(&mut rng, share as usize);
-            entries.extend(chosen.iter().map(|&j| (i, j)));
+            let others = rand::seq::index::sample(&mut rng, n as usize - 1, share as usize);
+            // the diagonal is left out of the numbers that are drawn
+            entries.extend(others.into_iter().map(|k| (i, k as u32 + u32::from(k as u32 >= i))));
             entries.push((i, i));
             left -= share;
         }
@@ -200,13 +201,18 @@ impl Pattern {
     }
 }
 
-/// Rows and columns within their limits, and fewer than 2^32 entries between them.
+/// Rows and columns within their limits.
 fn check_size(rows: u32, columns: u32) -> Result<()> {
     for (name, value) in [("rows", rows), ("columns", columns)] {
         let allowed = (1..=LARGEST).contains(&value);
         require(allowed, "pattern", name, f64::from(value), format!("[1, {LARGEST}]"))?;
     }
-    let (needed, limit) = (u64::from(rows) * u64::from(columns), u64::from(u32::MAX));
+    Ok(())
+}
+
+/// Fewer than 2^32 entries.
+fn check_entries(needed: u64) -> Result<()> {
+    let limit = u64::from(u32::MAX);
     if needed > limit {
         return Err(Error::Limit { place: "pattern".into(), name: "entries", needed, limit });
     }

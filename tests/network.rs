@@ -552,7 +552,7 @@ fn training_lowers_the_loss_and_survives_pruning() {
         assert!(losses[1] < 0.7 * losses[0], "{label}: {losses:?}");
         let norm = |trainer: &mut Trainer| {
             let p = trainer.parameters().expect("learned").swap_remove(0);
-            (p.norm(&mut vec![1.0; 16], 200), p.pattern.density())
+            (p.norm(&mut [1.0; 16], 200).expect("a norm"), p.pattern.density())
         };
         let (sigma, density) = norm(&mut trainer);
         assert!(sigma < 1.05 && density > 0.79, "{label}: {sigma} {density}");

@@ -122,7 +122,7 @@ fn one(
         products.iter().map(read).collect::<Result<Vec<_>>>()
     })?;
     for (transposed, read) in read.into_iter().enumerate() {
-        check(pattern, &values, &x, transposed == 1, &read.wait(device)?)?;
+        check((pattern, format), &values, &x, transposed == 1, &read.wait(device)?)?;
     }
     let bytes = 8 * x.len() as u64;
     stopwatch.measure(effort, bytes, 64, |timer, turns| {
@@ -135,8 +135,15 @@ fn one(
     })
 }
 
-/// Holds a product against float64: each sum within one rounding per term, and as much again, of the terms' magnitudes.
-fn check(pattern: &Pattern, values: &[f32], x: &[f32], transposed: bool, got: &[f32]) -> Result<()> {
+/// Holds a product against float64: each sum within one rounding per term, and as much again, of the terms' magnitudes; a
+/// dense row has a term per column.
+fn check(
+    (pattern, format): (&Pattern, Format),
+    values: &[f32],
+    x: &[f32],
+    transposed: bool,
+    got: &[f32],
+) -> Result<()> {
     let n = pattern.rows() as usize;
     let multiply = if transposed { transposed_times } else { times };
     let of = |read: fn(f32) -> f64| {
@@ -144,7 +151,12 @@ fn check(pattern: &Pattern, values: &[f32], x: &[f32], transposed: bool, got: &[
         multiply(pattern, &values.iter().map(|&a| read(a)).collect::<Vec<_>>(), &x)
     };
     let (exact, magnitude) = (of(f64::from), of(|x| f64::from(x.abs())));
-    let roundings = 2.0 * f64::from(pattern.columns() + 8) * crate::accuracy::RELATIVE;
+    let terms = if format == Format::Dense {
+        pattern.columns()
+    } else {
+        pattern.longest_row().max(pattern.transposed().0.longest_row())
+    };
+    let roundings = 2.0 * f64::from(terms + 8) * crate::accuracy::RELATIVE;
     for (k, ((&got, &exact), &magnitude)) in got.iter().zip(&exact).zip(&magnitude).enumerate() {
         let bound = roundings * magnitude;
         // NaN is no result either

@@ -98,11 +98,11 @@ impl Options {
             require((1..=most).contains(&value), place, name, value as f64, format!("[1, {most}]"))
         };
         require(
-            self.noise > 0.0 && self.noise <= 100.0,
+            (1e-6..=100.0).contains(&self.noise),
             "--noise",
             "standard deviation",
             self.noise,
-            "(0, 100]",
+            "[1e-6, 100]",
         )?;
         self.shape.check()?;
         count("--layers", "layers", u64::from(self.layers), 64)?;
@@ -218,6 +218,8 @@ pub fn run(
     let shown = one_of_each(&split.test, options.test);
     let mut gallery = Gallery::new(&split.test, &test, &shown);
     let mut figures = Figures::default();
+    let draw = &mut random(options.seed, Purpose::Covariance);
+    let wiener = classical::wiener(&split.train.features, &tiles, options.noise, draw)?;
     for seed in (options.seed..).take(options.seeds) {
         let noisy = noised(&test, options.noise, &mut random(seed, Purpose::Test));
         let calibration = noised(&validation, options.noise, &mut random(seed, Purpose::Validation));
@@ -233,8 +235,6 @@ pub fn run(
             let chosen = method.chosen(&tiles, &calibration, &validation, options.noise)?;
             add(method.name, &method.estimate(&tiles, &noisy, chosen)?, None);
         }
-        let draw = &mut random(options.seed, Purpose::Covariance);
-        let wiener = classical::wiener(&split.train.features, &tiles, options.noise, draw)?;
         add("wiener", &tiles.through(&noisy, |x| Ok(wiener.estimate(&x)))?, None);
         for &method in &options.methods {
             let told = |step, steps, psnr| seen(Progress { method, seed, step, steps, psnr });

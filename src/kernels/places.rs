@@ -54,7 +54,8 @@ impl Places {
     /// Numbers from one layer to the next: a multiple of four.
     #[must_use]
     pub fn length(self) -> u32 {
-        (self.values().end as u32).next_multiple_of(4)
+        // beyond the range: no view is as long
+        u32::try_from(self.values().end.next_multiple_of(4)).unwrap_or(u32::MAX)
     }
 }
 

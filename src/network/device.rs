@@ -35,7 +35,9 @@ pub trait Gradient: Send + Sync {
 /// Batches of scratch memory.
 const BATCHES: usize = 9;
 
-/// Device memory that a network of N layers needs for its work: the inputs of N - 1 layers, and nine batches whatever N.
+/// Device memory that a network of N layers needs for its work: the inputs of N - 1 layers in one buffer, and nine batches,
+/// whatever N, in another. Kernels bind up to five of these as one range: with wgpu's default limits a batch may take
+/// 25 MiB.
 #[derive(Clone, Debug)]
 pub struct Space {
     layers: u32,
@@ -51,6 +53,16 @@ impl Space {
     /// Those of buffers.
     pub fn new(device: &wgpu::Device, layers: u32, components: u32, vectors: u32) -> Result<Self> {
         let batch = u64::from(components) * u64::from(vectors);
+        // beyond this nothing overflows
+        let limit = device.limits().max_buffer_size;
+        let needed = batch.saturating_mul(4 * BATCHES as u64);
+        let inputs = batch.saturating_mul(4 * u64::from(layers.max(1) - 1));
+        for needed in [needed, inputs] {
+            if needed > limit {
+                let place = format!("scratch for {vectors} vectors of {components} components");
+                return Err(Error::Limit { place, name: "max_buffer_size", needed, limit });
+            }
+        }
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
         // kernels bind several of these batches at once, as one range
         let apart = (4 * batch).next_multiple_of(16).max(16);
@@ -211,6 +223,7 @@ impl<'a> Binder<'a> {
                 expected: format!("{} or more", job.layers),
             });
         }
+        refuse_overlap(job, space)?;
         let linear = match &job.term {
             Term::Linear { d, y } => Some(Linear::new(space, d, y, expected.1)?),
             Term::Near(_) | Term::Given(_) => None,
@@ -320,6 +333,48 @@ impl<'a> Binder<'a> {
     }
 }
 
+/// Refuses an output that shares memory with what the backward pass reads again, and anything of the caller's that lies in
+/// the scratch memory.
+fn refuse_overlap(job: &Job, space: &Space) -> Result<()> {
+    let refuse = |(first, a): (&str, &View), (second, b): (&str, &View)| match a.overlap(b) {
+        None => Ok(()),
+        Some(shared) => Err(Error::Overlap {
+            first: first.into(),
+            second: second.into(),
+            start: shared.start,
+            end: shared.end,
+        }),
+    };
+    let mut read = vec![("x", &job.x.view), ("the learned numbers", &job.learned.view)];
+    match &job.term {
+        Term::Near(c) => read.push(("c", &c.view)),
+        Term::Linear { y, .. } => read.push(("y", &y.view)),
+        Term::Given(_) => {}
+    }
+    let output = ("the output", &job.output.view);
+    for &view in &read {
+        refuse(output, view)?;
+    }
+    for view in read.into_iter().chain([output]) {
+        refuse(view, ("the layers' inputs", &space.inputs))?;
+        for batch in &space.batches {
+            refuse(view, ("the scratch memory", &batch.view))?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a derivative that the backward pass writes over.
+fn refuse_overwritten(bar: &Batch, space: &Space) -> Result<()> {
+    for batch in space.batches.iter().filter(|batch| *batch != space.bar()) {
+        if let Some(shared) = bar.view.overlap(&batch.view) {
+            let (first, second) = ("the derivative by the output".into(), "the scratch memory".into());
+            return Err(Error::Overlap { first, second, start: shared.start, end: shared.end });
+        }
+    }
+    Ok(())
+}
+
 impl Linear {
     fn new(space: &Space, d: &Matrix, y: &Batch, vectors: u32) -> Result<Self> {
         let (rows, columns) = (d.pattern().rows(), d.pattern().columns());
@@ -337,9 +392,13 @@ impl Linear {
                 });
             }
         }
-        let own = Space::new(&space.device, 1, rows, vectors)?;
-        let [of_x, less_y, ..] = own.batches;
         let usage = wgpu::BufferUsages::STORAGE;
+        let length = u64::from(rows) * u64::from(vectors);
+        let batch = || {
+            let buffer = gpu::buffer(&space.device, "D x", (4 * length).max(16), usage, false)?;
+            Batch::new("D x", View::new("D x", &buffer, 0, length)?, rows, vectors, Order::Components)
+        };
+        let (of_x, less_y) = (batch()?, batch()?);
         let loss = View::new("data term", &gpu::buffer(&space.device, "data term", 16, usage, false)?, 0, 1)?;
         Ok(Linear { d: d.clone(), y: y.clone(), products: [of_x, less_y], loss })
     }
@@ -367,7 +426,8 @@ impl Unfolded {
     /// Binds the network; nothing is recorded yet.
     ///
     /// # Errors
-    /// [`Error::Shape`] where shapes do not fit; those of the rooms `layer` and `product`.
+    /// [`Error::Shape`] where shapes do not fit; [`Error::Overlap`] where the output shares memory with what is read, or either
+    /// with the [`Space`]; those of the rooms `layer` and `product`.
     pub fn bind(kernels: &Kernels, job: &Job, space: &Space) -> Result<Self> {
         let mut binder = Binder::new(kernels, job, space)?;
         let n = job.matrix.pattern().rows();
@@ -435,6 +495,7 @@ impl Backward {
         x_bar: Option<&Batch>,
     ) -> Result<Self> {
         let mut binder = Binder::new(kernels, job, space)?;
+        refuse_overwritten(bar, space)?;
         let fused = matches!(job.term, Term::Near(_));
         let [.., first, second, u, w, _] = &space.batches;
         let shared = job.learned.layers == 1;

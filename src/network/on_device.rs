@@ -13,7 +13,6 @@ struct Bound {
     noisy: View,
     target: View,
     output: View,
-    loss: View,
     difference: sums::Loss,
     passes: Passes,
 }
@@ -41,6 +40,9 @@ impl Passes {
     }
 }
 
+/// Steps after which the host waits for the device.
+const AHEAD: u64 = 16;
+
 /// The trainer on a GPU.
 pub(super) struct OnDevice {
     context: Context,
@@ -52,10 +54,10 @@ pub(super) struct OnDevice {
     learned: Learned,
     gradient: Learned,
     learn: learn::Dispatches,
-    /// By number of vectors: there are two where the last batch of an epoch is smaller.
+    /// By number of vectors: the batch that was asked for, and the latest other one.
     bound: Vec<(u32, Bound)>,
-    /// Number of vectors of the latest step.
-    latest: Option<u32>,
+    /// Of the latest step.
+    loss: View,
     steps: u64,
 }
 
@@ -88,6 +90,7 @@ impl OnDevice {
             let buffer = gpu::buffer_with(device, name, bytemuck::cast_slice(values), usage)?;
             Learned::new(name, View::new(name, &buffer, 0, values.len() as u64)?, places, sets)
         };
+        let loss = View::new("loss", &gpu::buffer_with(device, "loss", &[0; 16], usage)?, 0, 1)?;
         let learned = numbers("learned numbers", &packed)?;
         let gradient = numbers("gradient", &zeros)?;
         let moments = match start.options.method {
@@ -132,7 +135,7 @@ impl OnDevice {
             gradient,
             learn,
             bound: Vec::new(),
-            latest: None,
+            loss,
             steps: 0,
         })
     }
@@ -146,16 +149,19 @@ impl OnDevice {
         &self.start
     }
 
-    /// The network for `vectors` vectors, bound at the first call.
-    fn bound(&mut self, vectors: u32) -> Result<&Bound> {
-        let at = match self.bound.iter().position(|(m, _)| *m == vectors) {
-            Some(at) => at,
-            None => {
-                self.bound.push((vectors, self.bind(vectors)?));
-                self.bound.len() - 1
-            }
-        };
-        Ok(&self.bound[at].1)
+    /// Binds the network for `vectors` vectors where that is not done, and returns its place.
+    fn place(&mut self, vectors: u32) -> Result<usize> {
+        if let Some(at) = self.bound.iter().position(|(m, _)| *m == vectors) {
+            return Ok(at);
+        }
+        let bound = self.bind(vectors)?;
+        // the last batch of an epoch may be smaller; more sizes than two are not kept
+        if self.bound.len() == 2 {
+            let other = usize::from(self.bound[0].0 == self.batch);
+            self.bound.remove(other);
+        }
+        self.bound.push((vectors, bound));
+        Ok(self.bound.len() - 1)
     }
 
     fn bind(&self, vectors: u32) -> Result<Bound> {
@@ -169,7 +175,6 @@ impl OnDevice {
         let length = u64::from(n) * u64::from(vectors);
         let samples = |name: &str| Batch::new(name, view(name, length)?, n, vectors, Order::Samples);
         let (noisy, target, output) = (samples("input")?, samples("targets")?, samples("output")?);
-        let loss = view("loss", 1)?;
         let scale = 1.0 / vectors as f32;
         let (kernels, layers) = (&self.kernels, self.start.layers);
         let (difference, passes) = match &self.matrix {
@@ -184,7 +189,7 @@ impl OnDevice {
                     output: output.clone(),
                 };
                 let forward = Unfolded::bind(kernels, &job, &space)?;
-                let difference = sums::Loss::bind(kernels, &output, &target, scale, space.bar(), &loss)?;
+                let difference = sums::Loss::bind(kernels, &output, &target, scale, space.bar(), &self.loss)?;
                 let backward = Backward::bind(kernels, &job, &space, space.bar(), &self.gradient, None)?;
                 (difference, Passes::Any(forward, backward))
             }
@@ -208,19 +213,22 @@ impl OnDevice {
                     dsrl::Dispatches::forward(kernels, &forward)?,
                     dsrl::Dispatches::backward(kernels, &backward)?,
                 );
-                (sums::Loss::bind(kernels, &plain(&output), &plain(&target), scale, &bar, &loss)?, passes)
+                (
+                    sums::Loss::bind(kernels, &plain(&output), &plain(&target), scale, &bar, &self.loss)?,
+                    passes,
+                )
             }
         };
         let (noisy, target, output) = (noisy.view, target.view, output.view);
-        Ok(Bound { noisy, target, output, loss, difference, passes })
+        Ok(Bound { noisy, target, output, difference, passes })
     }
 
     pub fn step(&mut self, noisy: &[f32], target: &[f32], rate: f64) -> Result<()> {
         let vectors = noisy.len() as u64 / u64::from(self.start.parameters[0].components());
         let vectors = u32::try_from(vectors).unwrap_or(u32::MAX);
-        self.bound(vectors)?;
+        let place = self.place(vectors)?;
         let OnDevice { context, bound, learn, matrix, .. } = self;
-        let Some((_, bound)) = bound.iter().find(|(m, _)| *m == vectors) else { unreachable!("bound above") };
+        let bound = &bound[place].1;
         gpu::guarded(&context.device, "upload of a batch", 0, || {
             upload(context, &bound.noisy, noisy);
             upload(context, &bound.target, target);
@@ -239,7 +247,10 @@ impl OnDevice {
             Ok(())
         })?;
         self.steps += 1;
-        self.latest = Some(vectors);
+        // the host must not run ahead for ever: what is submitted is held in memory
+        if self.steps.is_multiple_of(AHEAD) {
+            gpu::wait(&self.context.device, "training step")?;
+        }
         Ok(())
     }
 
@@ -255,10 +266,10 @@ impl OnDevice {
     }
 
     pub fn loss(&mut self) -> Result<f64> {
-        match self.latest.and_then(|latest| self.bound.iter().find(|(m, _)| *m == latest)) {
-            None => Ok(f64::NAN),
-            Some((_, bound)) => Ok(f64::from(self.read(&bound.loss)?[0])),
+        if self.steps == 0 {
+            return Ok(f64::NAN);
         }
+        Ok(f64::from(self.read(&self.loss)?[0]))
     }
 
     pub fn parameters(&mut self) -> Result<Vec<Parameters>> {
@@ -280,10 +291,8 @@ impl OnDevice {
         for part in noisy.chunks(whole) {
             let mut padded = part.to_vec();
             padded.resize(whole, 0.0);
-            self.bound(self.batch)?;
-            let Some((_, bound)) = self.bound.iter().find(|(m, _)| *m == self.batch) else {
-                unreachable!("bound above")
-            };
+            let place = self.place(self.batch)?;
+            let bound = &self.bound[place].1;
             gpu::guarded(&self.context.device, "upload of a batch", 0, || {
                 upload(&self.context, &bound.noisy, &padded);
             })?;

@@ -6,7 +6,7 @@ use crate::error::{Error, Result, require};
 use crate::kernels::Places;
 use crate::kernels::learn::Floors;
 use crate::matrix::Pattern;
-use crate::penalty::Activation;
+use crate::penalty::{Activation, in_f32, raised};
 
 /// The parameters of a layer: Â on its pattern, the scales q, the offsets b, the activation, and L.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,7 +51,7 @@ impl Parameters {
         Places { components: self.components(), nonzeros: self.pattern.nonzeros() }
     }
 
-    /// Checks shapes and domains: a square pattern with its diagonal, finite values and b, q and L in [1e-6, 1e6], the
+    /// Checks shapes and domains: a square pattern with its diagonal, finite values and b, q and L in [1e-6, 1e6] when rounded to f32, the
     /// activation as [`Activation::check`].
     ///
     /// # Errors
@@ -89,9 +89,9 @@ impl Parameters {
             }
         }
         for (k, &q) in self.q.iter().enumerate() {
-            require((1e-6..=1e6).contains(&q), place, &format!("q[{k}]"), q, positive)?;
+            require(in_f32(1e-6, q, 1e6), place, &format!("q[{k}]"), q, positive)?;
         }
-        require((1e-6..=1e6).contains(&self.l), place, "L", self.l, positive)?;
+        require(in_f32(1e-6, self.l, 1e6), place, "L", self.l, positive)?;
         self.activation.check(place)
     }
 
@@ -167,13 +167,24 @@ impl Parameters {
     /// Projects slopes, knees, scales and L: MAF-SRL, eq. (28) to (31), corrected, and L, which the paper leaves out.
     pub fn project(&mut self, floors: Floors) {
         self.activation = self.activation.projected(floors.epsilon);
-        self.q.iter_mut().for_each(|q| *q = q.max(floors.epsilon));
-        self.l = self.l.max(floors.l);
+        self.q.iter_mut().for_each(|q| *q = raised(*q, floors.epsilon));
+        self.l = raised(self.l, floors.l);
     }
 
     /// ||diag(sqrt q) Â||_2 by `rounds` power iterations from `start`, which is left as the latest vector: a lower
     /// bound that grows with each round.
-    pub fn norm(&self, start: &mut [f64], rounds: usize) -> f64 {
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where `start` has not n components.
+    pub fn norm(&self, start: &mut [f64], rounds: usize) -> Result<f64> {
+        if start.len() != self.q.len() {
+            return Err(Error::Shape {
+                place: "norm of Â".into(),
+                name: "length of the first vector".into(),
+                got: start.len().to_string(),
+                expected: self.q.len().to_string(),
+            });
+        }
         let mut sigma = 0.0;
         for _ in 0..rounds {
             let mut next = vec![0.0; start.len()];
@@ -190,15 +201,15 @@ impl Parameters {
             }
             let length = start.iter().map(|x| x * x).sum::<f64>().sqrt();
             if length == 0.0 {
-                return 0.0;
+                return Ok(0.0);
             }
             sigma = before.sqrt() / length;
             let grown = next.iter().map(|x| x * x).sum::<f64>().sqrt();
             if grown == 0.0 || !grown.is_finite() {
-                return sigma;
+                return Ok(sigma);
             }
             start.iter_mut().zip(&next).for_each(|(to, x)| *to = x / grown);
         }
-        sigma
+        Ok(sigma)
     }
 }

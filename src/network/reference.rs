@@ -95,6 +95,9 @@ impl Gradient {
 }
 
 /// A x for a matrix of values on a pattern.
+///
+/// # Panics
+/// Where shapes do not fit together.
 #[must_use]
 pub fn times(pattern: &Pattern, values: &[f64], x: &Array2<f64>) -> Array2<f64> {
     let mut y = Array2::zeros((pattern.rows() as usize, x.ncols()));
@@ -107,6 +110,9 @@ pub fn times(pattern: &Pattern, values: &[f64], x: &Array2<f64>) -> Array2<f64> 
 }
 
 /// Aᵀ x for the same.
+///
+/// # Panics
+/// Where shapes do not fit together.
 #[must_use]
 pub fn transposed_times(pattern: &Pattern, values: &[f64], x: &Array2<f64>) -> Array2<f64> {
     let (transposed, from) = pattern.transposed();
@@ -130,6 +136,9 @@ pub struct Passed {
 }
 
 /// One layer.
+///
+/// # Panics
+/// Where shapes do not fit together.
 #[must_use]
 pub fn layer(p: &Parameters, phi: &Phi<'_>, x: &Array2<f64>) -> Passed {
     let g = phi.gradient(x);
@@ -144,6 +153,9 @@ pub fn layer(p: &Parameters, phi: &Phi<'_>, x: &Array2<f64>) -> Passed {
 }
 
 /// The derivatives of a loss by x and by the parameters of a layer, from those by its output, `bar`.
+///
+/// # Panics
+/// Where shapes do not fit together.
 #[must_use]
 pub fn layer_back(
     p: &Parameters,
@@ -176,6 +188,9 @@ pub fn layer_back(
 }
 
 /// The outputs of the layers in turn; `layers[i]` has the parameters of layer i.
+///
+/// # Panics
+/// Where shapes do not fit together.
 #[must_use]
 pub fn unfolded(layers: &[&Parameters], phi: &Phi<'_>, x: &Array2<f64>) -> Vec<Passed> {
     let mut all: Vec<Passed> = Vec::new();
@@ -188,6 +203,9 @@ pub fn unfolded(layers: &[&Parameters], phi: &Phi<'_>, x: &Array2<f64>) -> Vec<P
 
 /// The loss 1/2 ||x_N - target||^2, its derivatives by each layer's parameters, and that by x_0. For parameters that
 /// layers share the gradient is the sum of theirs.
+///
+/// # Panics
+/// Where shapes do not fit together.
 #[must_use]
 pub fn loss_gradient(
     layers: &[&Parameters],

@@ -439,7 +439,7 @@ fn the_norm_bounds_what_power_iterations_find() {
     for n in [1u32, 2, 7, 40] {
         let p = random(n, 0.5, false, &mut rng);
         let norm = Regulariser::new(p.clone()).unwrap().diagnostics().norm;
-        let found = p.norm(&mut point(n as usize, 1.0, &mut rng), 3000);
+        let found = p.norm(&mut point(n as usize, 1.0, &mut rng), 3000).unwrap();
         assert!((norm - found).abs() < 1e-6 * norm && norm >= found * (1.0 - 1e-13), "{norm} {found}");
     }
 }

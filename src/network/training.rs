@@ -3,12 +3,13 @@
 
 use ndarray::Array2;
 
+use super::file::LAYERS;
 use super::on_device::OnDevice;
 use super::reference::{Gradient, Phi, loss_gradient, unfolded};
 use super::{Parameters, pruned};
 use crate::error::{Error, Result, require};
 use crate::gpu::Context;
-use crate::kernels::learn::{Floors, Hyper, Method, Rates};
+use crate::kernels::learn::{self, Floors, Hyper, Method, Rates};
 use crate::penalty::Activation;
 
 /// How the parameters are learned.
@@ -59,6 +60,10 @@ impl Options {
         ] {
             require((0.0..=1e6).contains(&rate), place, name, rate, "[0, 1e6]")?;
         }
+        if let Some(rounds) = self.bound {
+            let allowed = (1..=1000).contains(&rounds);
+            require(allowed, place, "rounds of the bound", f64::from(rounds), "[1, 1000]")?;
+        }
         require((0.0..=1e6).contains(&self.decay), place, "decay", self.decay, "[0, 1e6]")?;
         require(
             (1e-6..=1.0).contains(&self.floors.epsilon),
@@ -104,7 +109,8 @@ impl Start {
     /// [`Error::Domain`] for no layers; [`Error::Shape`] where parameters are neither one nor one per layer or differ in
     /// their patterns; those of [`Parameters::check`] and [`Options::check`].
     pub fn check(&self) -> Result<()> {
-        require((1..=1024).contains(&self.layers), "network", "layers", f64::from(self.layers), "[1, 1024]")?;
+        let range = format!("[1, {LAYERS}]");
+        require((1..=LAYERS).contains(&self.layers), "network", "layers", f64::from(self.layers), range)?;
         let count = self.parameters.len();
         if count != 1 && count != self.layers as usize {
             return Err(Error::Shape {
@@ -166,10 +172,7 @@ impl Trainer {
             }
         }
         match &mut self.0 {
-            Place::Cpu(cpu) => {
-                cpu.step(noisy, target, rate);
-                Ok(())
-            }
+            Place::Cpu(cpu) => cpu.step(noisy, target, rate),
             Place::Device(device) => device.step(noisy, target, rate),
         }
     }
@@ -201,7 +204,7 @@ impl Trainer {
     /// The parameters as they are: of one layer, or of each.
     ///
     /// # Errors
-    /// [`Error::Domain`] where training has made something not finite; those of the device.
+    /// [`Error::Domain`] where training has left the domain of [`Parameters::check`], as with a NaN; those of the device.
     pub fn parameters(&mut self) -> Result<Vec<Parameters>> {
         let parameters = match &mut self.0 {
             Place::Cpu(cpu) => cpu.start.parameters.clone(),
@@ -283,7 +286,7 @@ impl OnCpu {
         };
         OnCpu {
             moments: start.parameters.iter().map(moments).collect(),
-            directions: start.parameters.iter().map(|p| first_direction(p.components())).collect(),
+            directions: start.parameters.iter().map(|p| learn::start(p.components())).collect(),
             start,
             steps: 0,
             loss: f64::NAN,
@@ -295,7 +298,7 @@ impl OnCpu {
         (0..self.start.layers as usize).map(|k| &sets[k.min(sets.len() - 1)]).collect()
     }
 
-    fn step(&mut self, noisy: &[f32], target: &[f32], rate: f64) {
+    fn step(&mut self, noisy: &[f32], target: &[f32], rate: f64) -> Result<()> {
         let n = self.start.parameters[0].components() as usize;
         let (x, target) = (columns(noisy, n), columns(target, n));
         let scale = 1.0 / x.ncols() as f64;
@@ -311,18 +314,18 @@ impl OnCpu {
         let hyper = Hyper { rate, step: self.steps };
         for (k, (p, gradient)) in self.start.parameters.iter_mut().zip(&sets).enumerate() {
             update(p, gradient, scale, &mut self.moments[k], &options, hyper);
+            let rested = (options.rates.q == 0.0).then(|| p.q.clone());
             p.project(options.floors);
+            if let Some(q) = rested {
+                p.q = q;
+            }
             if let Some(rounds) = options.bound {
-                let norm = p.norm(&mut self.directions[k], rounds as usize);
+                let norm = p.norm(&mut self.directions[k], rounds as usize)?;
                 p.values.iter_mut().for_each(|a| *a /= norm.max(1.0));
             }
         }
+        Ok(())
     }
-}
-
-/// The direction from which the power iterations start: no zero in it, no symmetry.
-fn first_direction(n: u32) -> Vec<f64> {
-    (0..n).map(|i| 1.0 + 0.5 * f64::from(i % 7) / 7.0).collect()
 }
 
 /// One step of the method on every kind of parameter whose rate is not 0.
@@ -337,11 +340,12 @@ fn update(
     let places = p.places();
     let Rates { values, q, b, activation, l } = options.rates;
     let mut step = |at: usize, rate: f64, x: &mut f64, gradient: f64| {
-        if rate == 0.0 {
+        let rate = hyper.rate * rate;
+        // as on a device, where the product is what arrives
+        if rate as f32 == 0.0 {
             return;
         }
         let gradient = scale * gradient + options.decay * *x;
-        let rate = hyper.rate * rate;
         match options.method {
             Method::Gradient => *x -= rate * gradient,
             Method::Adam { beta1, beta2, epsilon } => {

@@ -23,6 +23,16 @@ pub struct Activation {
     pub delta2: f64,
 }
 
+/// Whether x, rounded to f32, lies within the limits, rounded alike: a number at a limit stays there on a device.
+pub(crate) fn in_f32(low: f64, x: f64, high: f64) -> bool {
+    (low as f32..=high as f32).contains(&(x as f32))
+}
+
+/// x, but at least `floor`; NaN stays NaN.
+pub(crate) fn raised(x: f64, floor: f64) -> f64 {
+    if x < floor { floor } else { x }
+}
+
 /// The derivatives of the activation at one place: by v and by each parameter.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Partials {
@@ -45,9 +55,9 @@ impl Activation {
     /// [`crate::Error::Domain`] for a slope outside [1e-6, 1e6], a knee outside [0, 1e6], or delta1 > delta2.
     pub fn check(&self, place: &str) -> Result<()> {
         for (name, slope) in [("eta1", self.eta1), ("eta2", self.eta2)] {
-            require((1e-6..=1e6).contains(&slope), place, name, slope, "[1e-6, 1e6]")?;
+            require(in_f32(1e-6, slope, 1e6), place, name, slope, "[1e-6, 1e6]")?;
         }
-        require((0.0..=1e6).contains(&self.delta2), place, "delta2", self.delta2, "[0, 1e6]")?;
+        require(in_f32(0.0, self.delta2, 1e6), place, "delta2", self.delta2, "[0, 1e6]")?;
         let range = format!("[0, delta2 = {}]", self.delta2);
         require((0.0..=self.delta2).contains(&self.delta1), place, "delta1", self.delta1, range)
     }
@@ -132,12 +142,18 @@ impl Activation {
 
     /// The nearest slopes in eta1 >= epsilon, epsilon <= eta2 <= 1, then, given eta1, the nearest knees in
     /// max(0, (eta1 - 1) / eta1) delta2 <= delta1 <= delta2: MAF-SRL, eq. (28), (30) and (31), corrected and as one
-    /// formula. Together they make the penalty nondecreasing, (26); it is not the projection on (26).
+    /// formula. Together they make the penalty nondecreasing, (26); it is not the projection on (26). A NaN stays NaN, and
+    /// makes the knees NaN if it is one of them or eta1.
     #[must_use]
     pub fn projected(&self, epsilon: f64) -> Self {
-        let (eta1, eta2) = (self.eta1.max(epsilon), self.eta2.max(epsilon).min(1.0));
+        // a NaN stays: no number may turn into a plausible one
+        let eta2 = raised(self.eta2, epsilon);
+        let (eta1, eta2) = (raised(self.eta1, epsilon), if eta2 > 1.0 { 1.0 } else { eta2 });
         let (d1, d2) = (self.delta1, self.delta2);
         let kappa = ((eta1 - 1.0) / eta1).max(0.0);
+        if eta1.is_nan() || d1.is_nan() || d2.is_nan() {
+            return Activation { eta1, eta2, delta1: f64::NAN, delta2: f64::NAN };
+        }
         let (delta1, delta2) = if d1 > d2 {
             let middle = (0.5 * (d1 + d2)).max(0.0);
             (middle, middle)

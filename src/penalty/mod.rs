@@ -25,6 +25,7 @@ mod text;
 pub(crate) use accept::interval;
 pub use accept::{Verdict, accept};
 pub use activation::{Activation, Partials};
+pub(crate) use activation::{in_f32, raised};
 pub use domain::{Domain, Parameter, WEIGHT};
 pub use group::{Group, GroupPenalty, Shrink, exact};
 pub use groups::{Groups, Layout};

@@ -50,6 +50,7 @@ mod reference;
 pub use dispatch::{Dispatches, Job};
 pub(in crate::kernels) use launch::{Launch, Window, refuse_overlap, whole};
 pub use reference::Reference;
+pub(crate) use reference::start;
 
 use bytemuck::{Pod, Zeroable};
 

@@ -9,7 +9,7 @@ use crate::matrix::Pattern;
 use crate::penalty::Activation;
 
 /// A unit vector without zeros, not aligned with anything: where power iterations start.
-pub(super) fn start(n: u32) -> Vec<f64> {
+pub(crate) fn start(n: u32) -> Vec<f64> {
     let one = |i: u32| {
         // a hash of the index: magnitudes in [0.5, 1.5) of either sign
         let mixed = (i.wrapping_add(1)).wrapping_mul(0x9e37_79b9);
