@@ -250,7 +250,7 @@ impl Dispatches {
             u: u_at,
             w: w_at,
             theta: passed.theta(&learned),
-            scale_at: passed.scale_by.map_or(u32::MAX, |at| learned.first + at),
+            scale_at: passed.scale_at(&learned).unwrap_or(u32::MAX),
             given: passed.given(),
             rows,
             columns,

@@ -262,7 +262,7 @@ impl Subject {
             x: batch(0)?,
             data: if self.given { Data::Given(batch(1)?) } else { Data::Near(batch(1)?) },
             bar: batch(2)?,
-            scale_by: self.scaled.then(|| BEHIND * places.length()),
+            scale_by: self.scaled.then_some(BEHIND),
             u: batch(3)?,
             w: batch(4)?,
             r_bar: batch(5)?,

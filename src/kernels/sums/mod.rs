@@ -39,7 +39,7 @@ pub use dispatch::{Chain, Dispatches, Loss, Scaled};
 pub(super) use dispatch::{Fold, fold};
 pub(super) use reference::{Layer, Near, Sum};
 
-use super::{Batch, Data, Learned, Room};
+use super::{Batch, Data, Learned, Places, Room};
 use crate::error::{Error, Result};
 use crate::gpu::View;
 
@@ -67,8 +67,8 @@ pub struct Passed {
     pub data: Data,
     /// ȳ, the derivative by the output, or what is to be scaled to give it.
     pub bar: Batch,
-    /// The element of the learned numbers with the L by which `bar` is scaled, ȳ = (1 - 1/L) bar: that of the next layer, for
-    /// phi = 1/2 ||x - c||² and `bar` that layer's r̄. ȳ = bar for `None`.
+    /// The layer whose 1 - 1/L multiplies `bar` to give ȳ: the next one, for phi = 1/2 ||x - c||² and `bar` that layer's r̄.
+    /// ȳ = bar for `None`.
     pub scale_by: Option<u32>,
     /// u = Â r.
     pub u: Batch,
@@ -122,9 +122,9 @@ impl Passed {
         if own != other {
             return said("gradient", format!("{other:?}"), format!("{own:?}"));
         }
-        let length = self.learned.view.length();
-        if let Some(at) = self.scale_by.filter(|&at| u64::from(at) >= length) {
-            return said("element of the scaling L", at.to_string(), format!("one of {length}"));
+        let layers = self.learned.layers;
+        if let Some(layer) = self.scale_by.filter(|&layer| layer >= layers) {
+            return said("layer of the scale", layer.to_string(), format!("one of {layers}"));
         }
         let read = [
             ("x", &self.x.view),
@@ -142,6 +142,11 @@ impl Passed {
     /// The element of the layer's first learned number in the binding of them all.
     pub(super) fn theta(&self, learned: &Window) -> u32 {
         learned.first + self.layer * self.learned.places.length()
+    }
+
+    /// The element of the L of the scale there.
+    pub(super) fn scale_at(&self, learned: &Window) -> Option<u32> {
+        self.scale_by.map(|layer| learned.first + layer * self.learned.places.length() + Places::L as u32)
     }
 
     /// Whether the data is phi's gradient.
@@ -207,7 +212,7 @@ mod tests {
 
     use super::*;
     use crate::gpu;
-    use crate::kernels::{Kernels, Order, Places, sampled, wgsl};
+    use crate::kernels::{Kernels, Order, sampled, wgsl};
     use crate::matrix::Pattern;
 
     #[test]
@@ -272,7 +277,7 @@ mod tests {
             x: batch(1, 4),
             data: Data::Near(batch(13, 4)),
             bar: batch(25, 4),
-            scale_by: Some(24),
+            scale_by: Some(1),
             u: batch(37, 4),
             w: batch(49, 4),
             r_bar: batch(61, 4),
@@ -291,7 +296,7 @@ mod tests {
         refused(&passed, &Into { gradient: gradient(130), ..into.clone() }, "the learned numbers overlap");
         refused(&passed, &Into { layer: 1, ..into.clone() }, "layer is 1, expected one of 1");
         refused(&Passed { layer: 2, ..passed.clone() }, &into, "layer is 2, expected one of 2");
-        refused(&Passed { scale_by: Some(48), ..passed.clone() }, &into, "is 48, expected one of 48");
+        refused(&Passed { scale_by: Some(2), ..passed.clone() }, &into, "scale is 2, expected one of 2");
         refused(
             &Passed { u: batch(37, 3), ..passed.clone() },
             &into,
