@@ -9,7 +9,8 @@ use rand_chacha::ChaCha8Rng;
 use super::reference::{Layer, Numbers, exact, judge};
 use super::{Backward, Dispatches, Forward, Variant, Way, cases};
 use crate::error::Result;
-use crate::gpu::{self, Pipeline, Readback, View};
+use crate::gpu::{self, Readback, View};
+use crate::kernels::launch::Launch;
 use crate::kernels::step::WORKGROUP;
 use crate::kernels::{Batch, Bench, Data, Format, Kernels, Learned, Loaded, Order, Outcome, compare};
 use crate::matrix::Pattern;
@@ -199,17 +200,10 @@ fn dense(p: &Parameters) -> Vec<f32> {
     all
 }
 
-/// A dispatch of the other way.
-struct Pass {
-    pipeline: Arc<Pipeline>,
-    group: wgpu::BindGroup,
-    workgroups: (u32, u32),
-}
-
 /// One set's work.
 enum Recorded {
     Whole(Dispatches),
-    Separate(Vec<Pass>),
+    Separate(Vec<Launch>),
 }
 
 /// What makes the dispatches of the other way.
@@ -232,7 +226,7 @@ impl Passes<'_> {
         sizes: &[u32],
         buffers: &[(&wgpu::Buffer, u64, u64)],
         workgroups: (u32, u32),
-    ) -> Result<Pass> {
+    ) -> Result<Launch> {
         let source = match entry {
             "product" => include_str!("../../../shaders/bench/product.wgsl").to_owned(),
             _ => [
@@ -244,28 +238,14 @@ impl Passes<'_> {
         let last = buffers.len() as u32;
         let bindings: Vec<_> = (0..=last).map(|k| (k, k != last)).collect();
         let pipeline = gpu::compute_pipeline(self.device, entry, &source, entry, WORKGROUP, &bindings)?;
-        let sizes = bytemuck::cast_slice(sizes);
-        let sizes = gpu::buffer_with(self.device, "sizes", sizes, wgpu::BufferUsages::STORAGE)?;
-        let whole = (&sizes, 0, sizes.size());
-        let entries: Vec<_> = (0..)
-            .zip(std::iter::once(&whole).chain(buffers))
-            .map(|(binding, &(buffer, offset, size))| wgpu::BindGroupEntry {
-                binding,
-                resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-                    buffer,
-                    offset,
-                    size: std::num::NonZeroU64::new(size),
-                }),
+        let buffers: Vec<_> = (1..)
+            .zip(buffers)
+            .map(|(binding, &(buffer, offset, size))| {
+                (binding, wgpu::BufferBinding { buffer, offset, size: wgpu::BufferSize::new(size) })
             })
             .collect();
-        let group = gpu::guarded(self.device, entry, 0, || {
-            self.device.create_bind_group(&wgpu::BindGroupDescriptor {
-                label: Some(entry),
-                layout: &pipeline.layout,
-                entries: &entries,
-            })
-        })?;
-        Ok(Pass { pipeline: Arc::new(pipeline), group, workgroups })
+        let sizes = bytemuck::cast_slice(sizes);
+        Launch::new(self.device, entry, Arc::new(pipeline), sizes, &buffers, workgroups)
     }
 
     fn product(
@@ -273,7 +253,7 @@ impl Passes<'_> {
         transposed: bool,
         x: (&wgpu::Buffer, u64, u64),
         y: (&wgpu::Buffer, u64, u64),
-    ) -> Result<Pass> {
+    ) -> Result<Launch> {
         let [n, m] = self.sizes;
         let (down, next) = if transposed { (1, n) } else { (n, 1) };
         let workgroups = (m.div_ceil(16), n.div_ceil(16));
@@ -281,7 +261,7 @@ impl Passes<'_> {
         self.pass("product", &[n, m, n, down, next], &[a, x, y], workgroups)
     }
 
-    fn elementwise(&self, which: u32, buffers: [(&wgpu::Buffer, u64, u64); 3]) -> Result<Pass> {
+    fn elementwise(&self, which: u32, buffers: [(&wgpu::Buffer, u64, u64); 3]) -> Result<Launch> {
         let [n, m] = self.sizes;
         let count = (n * m).div_ceil(WORKGROUP);
         let across = count.min(1 << 15);
@@ -296,7 +276,7 @@ impl Passes<'_> {
         made: &wgpu::Buffer,
         count: u64,
         layers: u32,
-    ) -> Result<Vec<Pass>> {
+    ) -> Result<Vec<Launch>> {
         let (one, two) = (self.scratch(count)?, self.scratch(count)?);
         let whole = |buffer| (buffer, 0, 4 * count);
         let mut all = Vec::new();
@@ -315,7 +295,7 @@ impl Passes<'_> {
         [x, c, bar]: &[wgpu::Buffer; 3],
         made: &wgpu::Buffer,
         count: u64,
-    ) -> Result<Vec<Pass>> {
+    ) -> Result<Vec<Launch>> {
         let one = self.scratch(count)?;
         let whole = |buffer| (buffer, 0, 4 * count);
         let [u, w, r_bar] = [0, 1, 2].map(|k| (made, 4 * count * k, 4 * count));
@@ -397,13 +377,7 @@ impl Loaded for OnDevice {
     fn record(&self, pass: &mut wgpu::ComputePass<'_>, set: usize) {
         match &self.sets[set % self.sets.len()].1 {
             Recorded::Whole(dispatches) => dispatches.record(pass),
-            Recorded::Separate(all) => {
-                for one in all {
-                    pass.set_pipeline(&one.pipeline.pipeline);
-                    pass.set_bind_group(0, &one.group, &[]);
-                    pass.dispatch_workgroups(one.workgroups.0, one.workgroups.1, 1);
-                }
-            }
+            Recorded::Separate(all) => all.iter().for_each(|launch| launch.record(pass)),
         }
     }
 }

@@ -27,18 +27,17 @@
 //! **Limits.** 256 invocations, 8 KiB of workgroup memory, 8 storage buffers. Each view lies within a binding.
 
 mod bench;
-mod bind;
 mod cases;
 mod dispatch;
 mod reference;
 
 pub(super) use bench::{Judge, load};
-pub(super) use bind::{Dispatch, Strided, Window, refuse_overlap};
 pub(super) use cases::{Numbers, Subject, demand, start, subject, subjects, unchanged};
 pub use dispatch::{Chain, Dispatches, Loss, Scaled};
-pub(super) use dispatch::{Fold, fold};
+pub(super) use dispatch::{Fold, fold, launch};
 pub(super) use reference::{Layer, Near, Sum};
 
+use super::window::{Strided, Window, refuse_overlap};
 use super::{Batch, Data, Learned, Places, Room};
 use crate::error::{Error, Result};
 use crate::gpu::View;
@@ -104,6 +103,26 @@ pub(super) fn layer_of(place: &str, of: &Learned, layer: u32) -> Result<View> {
     Ok(View { buffer: of.view.buffer().clone(), offset, length })
 }
 
+/// A batch's window, whose shape must be `components` x `vectors`, with at least one vector.
+pub(super) fn window(
+    place: &str,
+    batch: &Batch,
+    (components, vectors): (u32, u32),
+    limits: &wgpu::Limits,
+) -> Result<(Window, Strided)> {
+    if (batch.components, batch.vectors) != (components, vectors) || vectors == 0 {
+        return Err(Error::Shape {
+            place: place.into(),
+            name: "shape".into(),
+            got: format!("{} components of {} vectors", batch.components, batch.vectors),
+            expected: format!("{components} components of {} vectors", vectors.max(1)),
+        });
+    }
+    let window = Window::new(place, &batch.view, limits)?;
+    let strided = window.strided(batch);
+    Ok((window, strided))
+}
+
 impl Passed {
     /// n and m.
     pub(super) fn shape(&self) -> (u32, u32) {
@@ -135,7 +154,7 @@ impl Passed {
             ("r̄", &self.r_bar.view),
             ("the learned numbers", &self.learned.view),
         ];
-        refuse_overlap(("the gradient", &gradient), &read)?;
+        refuse_overlap(&read, &[("the gradient", &gradient)])?;
         Ok(gradient)
     }
 
@@ -199,11 +218,17 @@ impl Stage {
 pub(super) const ACTIVATION: &str = concat!(
     include_str!("../../../shaders/shared/activation.wgsl"),
     "\n",
-    include_str!("../../../shaders/sums/any_broken.wgsl")
+    include_str!("../../../shaders/shared/any_broken.wgsl")
 );
 
 /// Batches in their bindings, and NaN.
-pub(super) const STRIDED: &str = include_str!("../../../shaders/sums/strided.wgsl");
+pub(super) const STRIDED: &str = concat!(
+    include_str!("../../../shaders/shared/place.wgsl"),
+    "\n",
+    include_str!("../../../shaders/shared/broken.wgsl"),
+    "\n",
+    include_str!("../../../shaders/sums/nan_if.wgsl")
+);
 
 #[cfg(test)]
 mod tests {
