@@ -12,10 +12,8 @@ use crate::error::Result;
 use crate::gpu::{self, Readback, View};
 use crate::kernels::launch::Launch;
 use crate::kernels::step::WORKGROUP;
-use crate::kernels::{Batch, Bench, Data, Format, Kernels, Learned, Loaded, Order, Outcome, compare};
+use crate::kernels::{Batch, Bench, Data, Format, Kernels, Learned, Loaded, Order, Outcome, Places, compare};
 use crate::matrix::Pattern;
-use crate::network::Parameters;
-use crate::penalty::Activation;
 
 /// Components of every vector.
 const COMPONENTS: u32 = 64;
@@ -51,15 +49,24 @@ pub(super) fn all() -> Vec<Box<dyn Bench>> {
 }
 
 /// Â with 40 % of its entries, numbers as training leaves them.
-fn parameters() -> Result<Parameters> {
+fn parameters() -> Result<(Arc<Pattern>, Vec<f32>)> {
     let pattern = Arc::new(Pattern::random(COMPONENTS, 0.4, 1)?);
-    let activation = Activation { eta1: 0.85, eta2: 0.7, delta1: 0.15, delta2: 0.9 };
-    let mut p = Parameters::identity(pattern, activation, 1.3)?;
+    let places = places(&pattern);
+    let mut p = vec![0.0; places.length() as usize];
+    p[Places::L] = 1.3;
+    (p[Places::ETA1], p[Places::ETA2]) = (0.85, 0.7);
+    (p[Places::DELTA1], p[Places::DELTA2]) = (0.15, 0.9);
     let mut rng = ChaCha8Rng::seed_from_u64(0xbe9c);
-    p.values.iter_mut().for_each(|a| *a = 0.5 * *a + rng.random_range(-0.2..0.2));
-    p.q.iter_mut().for_each(|q| *q = rng.random_range(0.5..1.5));
-    p.b.iter_mut().for_each(|b| *b = rng.random_range(-0.1..0.1));
-    Ok(p.rounded())
+    for ((i, j), value) in pattern.entries().zip(&mut p[places.values()]) {
+        *value = 0.5 * f64::from(u8::from(i == j)) + rng.random_range(-0.2..0.2);
+    }
+    p[places.q()].iter_mut().for_each(|q| *q = rng.random_range(0.5..1.5));
+    p[places.b()].iter_mut().for_each(|b| *b = rng.random_range(-0.1..0.1));
+    Ok((pattern, p.into_iter().map(|x| x as f32).collect()))
+}
+
+fn places(pattern: &Pattern) -> Places {
+    Places { components: COMPONENTS, nonzeros: pattern.nonzeros() }
 }
 
 /// How many vectors there are among `elements` numbers.
@@ -110,18 +117,19 @@ impl Bench for Subject {
         elements: u64,
         sets: usize,
     ) -> Result<Box<dyn Loaded>> {
-        let p = parameters()?;
+        let (pattern, p) = parameters()?;
         let m = columns(elements);
         let count = u64::from(COMPONENTS) * u64::from(m);
         let numbers = random(count);
         let name = format!("layer/{} at {elements} elements", self.label());
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
         let upload = |values: &[f32]| gpu::buffer_with(device, &name, bytemuck::cast_slice(values), usage);
-        let theta = upload(&p.packed())?;
-        let dense = upload(&dense(&p))?;
-        let learned = View::new(&name, &theta, 0, u64::from(p.places().length()))?;
-        let learned = Learned::new(&name, learned, p.places(), 1)?;
-        let matrix = cases::matrix(queue, kernels, self.format, std::slice::from_ref(&p))?;
+        let places = places(&pattern);
+        let theta = upload(&p)?;
+        let dense = upload(&dense(&pattern, &p[places.values()]))?;
+        let learned = View::new(&name, &theta, 0, u64::from(places.length()))?;
+        let learned = Learned::new(&name, learned, places, 1)?;
+        let matrix = cases::matrix(queue, kernels, self.format, &pattern, std::slice::from_ref(&p))?;
         let mut loaded = Vec::new();
         for _ in 0..sets.max(1) {
             let inputs = [upload(&numbers[0])?, upload(&numbers[1])?, upload(&numbers[2])?];
@@ -160,7 +168,7 @@ impl Bench for Subject {
             device: device.clone(),
             queue: queue.clone(),
             subject: *self,
-            p,
+            layer: Layer::new(&pattern, &p, if self.separate { Format::Dense } else { self.format }),
             numbers,
             columns: m as usize,
             sets: loaded,
@@ -171,17 +179,18 @@ impl Bench for Subject {
         if self.format != Format::Csr || self.separate {
             return None;
         }
-        use crate::network::reference::{Phi, layer_back, unfolded};
-        let (p, m, way, layers) = (parameters().ok()?, columns(elements) as usize, self.way, self.layers);
-        let n = COMPONENTS as usize;
-        let [x, c, bar] = random((n * m) as u64)
-            .map(|all| ndarray::Array2::from_shape_fn((n, m), |(i, c)| f64::from(all[i * m + c])));
-        Some(Box::new(move || {
-            let phi = Phi::Near(c.view());
-            let passed = unfolded(&vec![&p; layers as usize], &phi, &x);
-            match (way, passed.last()) {
-                (Way::Backward, Some(last)) => drop(std::hint::black_box(layer_back(&p, &phi, last, &bar))),
-                _ => drop(std::hint::black_box(passed)),
+        let (pattern, p) = parameters().ok()?;
+        let (layer, way, layers) = (Layer::new(&pattern, &p, self.format), self.way, self.layers);
+        let count = u64::from(COMPONENTS) * u64::from(columns(elements));
+        let [x, c, bar] = random(count).map(exact);
+        Some(Box::new(move || match way {
+            Way::Forward => {
+                let first = layer.forward(&x, &c, false);
+                drop(std::hint::black_box((1..layers).fold(first, |x, _| layer.forward(&x, &c, false))));
+            }
+            Way::Backward => {
+                let (u, w) = (layer.u(&x, &c, false), layer.w(&bar, None));
+                drop(std::hint::black_box(layer.r_bar(&u, &w)));
             }
         }))
     }
@@ -192,10 +201,10 @@ impl Bench for Subject {
 }
 
 /// Â with its zeros, row by row.
-fn dense(p: &Parameters) -> Vec<f32> {
+fn dense(pattern: &Pattern, values: &[f32]) -> Vec<f32> {
     let mut all = vec![0.0; (COMPONENTS * COMPONENTS) as usize];
-    for ((i, j), value) in p.pattern.entries().zip(&p.values) {
-        all[(i * COMPONENTS + j) as usize] = *value as f32;
+    for ((i, j), value) in pattern.entries().zip(values) {
+        all[(i * COMPONENTS + j) as usize] = *value;
     }
     all
 }
@@ -315,7 +324,7 @@ struct OnDevice {
     device: wgpu::Device,
     queue: wgpu::Queue,
     subject: Subject,
-    p: Parameters,
+    layer: Layer,
     numbers: [Vec<f32>; 3],
     columns: usize,
     sets: Vec<(wgpu::Buffer, Recorded)>,
@@ -353,8 +362,7 @@ impl Loaded for OnDevice {
         let [x, c, bar] = self.numbers.each_ref().map(|all| exact(self.chosen(all)));
         let judged =
             |expected: &Numbers, got: &[f32]| compare(got.len(), |k| judge(expected[k], got[k]), |k| got[k]);
-        let layer =
-            Layer::new(&self.p, if self.subject.separate { Format::Dense } else { self.subject.format });
+        let layer = &self.layer;
         let mut outcome = Outcome::default();
         match self.subject.way {
             Way::Forward => {
