@@ -90,7 +90,7 @@ pub(in crate::kernels) fn subjects() -> Vec<Subject> {
                 lead: (k % 4) as u64,
                 one_buffer: k % 3 == 1,
                 given: k % 5 < 2,
-                scaled: k % 2 == 0,
+                scaled: k.is_multiple_of(2),
                 add: k % 7 < 3,
                 ..subject(n, m, [0.05, 0.4, 1.0][k % 3])
             });
