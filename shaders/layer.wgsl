@@ -1,15 +1,9 @@
 // layer: whole layers of MAF-SRL, y = Âᵀ [ xi(q Âr) - b ] with r = x - g / L, of which nothing but x, c and y passes through
 // memory: a workgroup has all components of a few columns.
 //
-// Composed as: layer/<word>.wgsl (Word), this file, layer/<data>.wgsl (stepped), shared/activation.wgsl, shared/side.wgsl,
-// matrix/<format>.wgsl (row_sum), and layer/forward.wgsl or layer/backward.wgsl.
-
-// Where element (i, c) of a batch lies: at + i * down + c * next.
-struct Place {
-    at: u32,
-    down: u32,
-    next: u32,
-}
+// Composed as: layer/<word>.wgsl (Word), this file, layer/<data>.wgsl (stepped), shared/activation.wgsl,
+// shared/any_broken.wgsl, shared/broken.wgsl, shared/place.wgsl, shared/side.wgsl, matrix/<format>.wgsl (row_sum), and
+// layer/forward.wgsl or layer/backward.wgsl.
 
 struct Job {
     plain: Side,
@@ -33,18 +27,17 @@ struct Job {
     // whether inputs of the layers are kept, and whether the components of a vector of x are neighbours in memory
     keep: u32,
     samples: u32,
-    x: Place,
-    data: Place,
+    x: Strided,
+    data: Strided,
     // inputs of layers; ȳ
-    beside: Place,
+    beside: Strided,
     // y; u
-    made: Place,
-    w: Place,
-    r_bar: Place,
+    made: Strided,
+    w: Strided,
+    r_bar: Strided,
 }
 
 const NONE = 0xffffffffu;
-const QUIET_NAN = 0x7fc00000u;
 
 // Words of one half of `held`: r (then y or ū) in the first, e (or ȳ) in the second. Where several invocations share a
 // word there are at most 128 words, and the other half of the half takes their sums.
@@ -64,47 +57,38 @@ override invocations: u32 = 256u;
 
 var<workgroup> held: array<Word, 1024>;
 
-fn index_of(place: Place, i: u32, c: u32) -> u32 {
-    return place.at + i * place.down + c * place.next;
-}
-
 // Columns that do not exist are zeros, and are not stored.
 fn load_x(i: u32, c: u32) -> f32 {
     if c >= job.columns {
         return 0.0;
     }
-    return x[index_of(job.x, i, c)];
+    return x[place(job.x, i, c)];
 }
 
 fn load_data(i: u32, c: u32) -> f32 {
     if c >= job.columns {
         return 0.0;
     }
-    return data[index_of(job.data, i, c)];
+    return data[place(job.data, i, c)];
 }
 
 fn load_beside(i: u32, c: u32) -> f32 {
     if c >= job.columns {
         return 0.0;
     }
-    return beside[index_of(job.beside, i, c)];
+    return beside[place(job.beside, i, c)];
 }
 
 fn store_beside(i: u32, c: u32, start: u32, value: f32) {
     if c < job.columns {
-        beside[start + index_of(job.beside, i, c)] = value;
+        beside[start + place(job.beside, i, c)] = value;
     }
 }
 
-fn store_made(to: Place, i: u32, c: u32, value: f32) {
+fn store_made(to: Strided, i: u32, c: u32, value: f32) {
     if c < job.columns {
-        made[index_of(to, i, c)] = value;
+        made[place(to, i, c)] = value;
     }
-}
-
-// Tested on the bits: a WGSL compiler may assume that comparisons never see a NaN or an infinity.
-fn nonfinite(v: f32) -> bool {
-    return (bitcast<u32>(v) & 0x7fffffffu) >= 0x7f800000u;
 }
 
 fn poisoned(v: f32, bad: bool) -> f32 {
@@ -113,17 +97,16 @@ fn poisoned(v: f32, bad: bool) -> f32 {
 
 // Whether L or a number of the activation is no finite number: comparisons with it would mean nothing.
 fn unusable(at: u32) -> bool {
-    return nonfinite(theta[at]) || nonfinite(theta[at + 1u]) || nonfinite(theta[at + 2u])
-        || nonfinite(theta[at + 3u]) || nonfinite(theta[at + 4u]);
+    return broken(theta[at]) || any_broken(activation_at(at));
 }
 
 fn xi(v: f32, a: Activation, bad: bool) -> f32 {
-    return poisoned(activation(v, a), bad || nonfinite(v));
+    return poisoned(activation(v, a), bad || broken(v));
 }
 
 // ū = q xi'(v) w̄
 fn back(v: f32, w: f32, q: f32, a: Activation, bad: bool) -> f32 {
-    return poisoned(q * activation_slope(v, a) * w, bad || nonfinite(v) || nonfinite(w));
+    return poisoned(q * activation_slope(v, a) * w, bad || broken(v) || broken(w));
 }
 
 fn operand(start: u32, row: u32) -> Word {

@@ -1,7 +1,8 @@
 // product: a sparse matrix times a batch of vectors, row by row.
 //
-// Composed as: shared/side.wgsl, product/job.wgsl, shared/activation.wgsl, product/word/<word>.wgsl (Word: the vectors of an
-// invocation), product/operand/<operand>.wgsl (prepare, operand, scaled), product/finish/<finish>.wgsl (finished), and
+// Composed as: shared/{side,place,broken,activation,any_broken}.wgsl, product/job.wgsl, product/word/<word>.wgsl (Word: the
+// vectors of an invocation), product/operand/<operand>.wgsl (prepare, operand, scaled), product/finish/<finish>.wgsl
+// (finished), and
 // - matrix/<format>.wgsl (row_sum), this file;
 // - or product/tiles.wgsl, for wide batches and dense matrices.
 // product/refresh.wgsl stands alone.

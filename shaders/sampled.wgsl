@@ -1,6 +1,7 @@
 // sampled: the derivatives of a loss by the entries of Â, on its pattern: over some columns, the sums of e ȳ + ū r.
 //
-// Composed as: shared/activation.wgsl, sums/any_broken.wgsl, sums/strided.wgsl, this file, and
+// Composed as: shared/activation.wgsl, shared/any_broken.wgsl, shared/place.wgsl, shared/broken.wgsl, sums/nan_if.wgsl, this
+// file, and
 // - sampled/entries.wgsl (work): some entries of one row;
 // - const QUADS, const DEEP, sampled/tiles.wgsl (work): a square of 4 QUADS places a side.
 struct Job {
@@ -28,6 +29,8 @@ struct Job {
     add: u32,
     structure: array<u32>,
 }
+
+const NONE = 0xffffffffu;
 
 override invocations: u32 = 256u;
 

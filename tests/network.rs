@@ -401,14 +401,9 @@ fn compare(label: &str, problem: &Problem, order: Order, got: &Run) {
         expected[places.q()].copy_from_slice(&sum.q);
         expected[places.b()].copy_from_slice(&sum.b);
         expected[places.values()].copy_from_slice(&sum.values);
-        for k in 0..places.values().end {
-            hold(
-                "gradient",
-                s * length + k,
-                got.gradient[s * length + k],
-                expected[k],
-                bounds.gradient[s][k],
-            );
+        for (k, &e) in expected[..places.values().end].iter().enumerate() {
+            let at = s * length + k;
+            hold("gradient", at, got.gradient[at], e, bounds.gradient[s][k]);
         }
     }
     // a bound that hides everything would prove nothing

@@ -23,7 +23,7 @@ fn layer(
     var scale = 1.0;
     if job.scale_at != NONE {
         let l = theta[job.scale_at];
-        scale = poisoned(1.0 - 1.0 / l, nonfinite(l));
+        scale = poisoned(1.0 - 1.0 / l, broken(l));
     }
     // every invocation goes round equally often: see layer/forward.wgsl
     for (var round = 0u; round < job.rounds; round += 1u) {

@@ -19,7 +19,7 @@ fn put_beside(i: u32, c: u32, start: u32, w: Word) {
     store_beside(i, c, start, w);
 }
 
-fn put_made(to: Place, i: u32, c: u32, w: Word) {
+fn put_made(to: Strided, i: u32, c: u32, w: Word) {
     store_made(to, i, c, w);
 }
 

@@ -26,7 +26,7 @@ fn put_beside(i: u32, c: u32, start: u32, w: Word) {
     store_beside(i, c + 3u * k, start, w.w);
 }
 
-fn put_made(to: Place, i: u32, c: u32, w: Word) {
+fn put_made(to: Strided, i: u32, c: u32, w: Word) {
     let k = job.across;
     store_made(to, i, c, w.x);
     store_made(to, i, c + k, w.y);

@@ -1,4 +1,5 @@
 // bound: A <- A / max(1, sigma), sigma the norm of diag(sqrt q) A by power iteration; a workgroup per layer.
+// Composed with shared/broken.wgsl.
 
 struct Job {
     // where layer 0 starts in the binding, from layer to layer, and within a layer
@@ -24,10 +25,6 @@ override invocations: u32 = 256u;
 @group(0) @binding(6) var<storage, read_write> status: array<atomic<u32>>;
 
 const HEAD = 8u;
-
-fn wrong(x: f32) -> bool {
-    return (bitcast<u32>(x) & 0x7fffffffu) >= 0x7f800000u;
-}
 
 // WGSL leaves sqrt(0) open.
 fn root(x: f32) -> f32 {
@@ -84,7 +81,7 @@ fn grown(base: u32, p: u32, s: u32, lane: u32) -> f32 {
     }
     square = total(square, lane);
     let size = root(square);
-    let lost = wrong(square) || wrong(image);
+    let lost = broken(square) || broken(image);
     for (var j = lane; j < job.n; j += invocations) {
         // nothing left to iterate on: from the beginning
         if lost || size == 0.0 {
@@ -95,7 +92,7 @@ fn grown(base: u32, p: u32, s: u32, lane: u32) -> f32 {
     }
     storageBarrier();
     workgroupBarrier();
-    return select(root(image) / root(length), bitcast<f32>(bitcast<u32>(image) | 0x7fc00000u), lost);
+    return select(root(image) / root(length), bitcast<f32>(bitcast<u32>(image) | QUIET_NAN), lost);
 }
 
 @compute @workgroup_size(invocations)
@@ -111,7 +108,7 @@ fn learn(
         for (var round = 0u; round < job.rounds; round++) {
             sigma = grown(base, p, p + job.n, lane);
         }
-        let lost = wrong(sigma);
+        let lost = broken(sigma);
         if lane == 0u {
             norms[layer] = sigma;
             if lost {

@@ -1,4 +1,4 @@
-// What a dispatch works on. Batches are read and written at `at + component * down + vector * across`.
+// What a dispatch works on.
 struct Job {
     side: Side,
     vectors: u32,
@@ -12,15 +12,9 @@ struct Job {
     // workgroups side by side, and all of them
     blocks: u32,
     groups: u32,
-    x_at: u32,
-    x_down: u32,
-    x_across: u32,
-    other_at: u32,
-    other_down: u32,
-    other_across: u32,
-    y_at: u32,
-    y_down: u32,
-    y_across: u32,
+    x: Strided,
+    other: Strided,
+    y: Strided,
     // where the layer, its q and its b start among the learned numbers, and the L of the scale, or NONE
     theta: u32,
     q: u32,
@@ -29,7 +23,6 @@ struct Job {
 }
 
 const NONE = 0xffffffffu;
-const QUIET_NAN = 0x7fc00000u;
 
 override invocations: u32 = 256u;
 
@@ -41,15 +34,6 @@ override invocations: u32 = 256u;
 @group(0) @binding(4) var<storage, read_write> x: array<f32>;
 @group(0) @binding(5) var<storage, read_write> other: array<f32>;
 @group(0) @binding(6) var<storage, read_write> y: array<f32>;
-
-// Tested on the bits: a WGSL compiler may assume that comparisons never see a NaN or an infinity.
-fn broken(value: f32) -> bool {
-    return (bitcast<u32>(value) & 0x7fffffffu) >= 0x7f800000u;
-}
-
-fn broken_activation(a: Activation) -> bool {
-    return broken(a.eta1) || broken(a.eta2) || broken(a.delta1) || broken(a.delta2);
-}
 
 // 1 / L.
 fn step_size(l: f32) -> f32 {

@@ -44,7 +44,7 @@ fn product(
     let left_row = select(low, high, left_by_column);
     let rows = min(EDGE * block_row + left_row + vec4(0u, 16u, 32u, 48u), vec4(job.side.rows - 1u));
     let starts = job.side.values + rows * job.side.down;
-    let right_by_column = job.x_across != 1u;
+    let right_by_column = job.x.across != 1u;
     let right_column = select(high, low, right_by_column);
     let right_vector = select(low, high, right_by_column);
     let vectors = EDGE * (group % job.blocks);

@@ -1,4 +1,5 @@
-// The derivative by a layer's input: r_bar - h / L. Composed with sums/strided.wgsl, sums/each.wgsl.
+// The derivative by a layer's input: r_bar - h / L. Composed with shared/place.wgsl,
+// shared/broken.wgsl, sums/nan_if.wgsl, sums/each.wgsl.
 struct Job {
     r_bar: Strided,
     h: Strided,

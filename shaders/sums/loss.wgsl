@@ -1,5 +1,5 @@
 // The derivative of the loss by each output, and the loss, as sums over runs of elements. Composed with
-// sums/strided.wgsl, sums/each.wgsl, sums/tree.wgsl.
+// shared/place.wgsl, sums/each.wgsl, sums/tree.wgsl.
 struct Job {
     output: Strided,
     aim: Strided,

@@ -159,8 +159,9 @@ fn check(
     let roundings = 2.0 * f64::from(terms + 8) * crate::accuracy::RELATIVE;
     for (k, ((&got, &exact), &magnitude)) in got.iter().zip(&exact).zip(&magnitude).enumerate() {
         let bound = roundings * magnitude;
-        // NaN is no result either
-        if !((f64::from(got) - exact).abs() <= bound) {
+        // false for NaN, which is no result either
+        let within = (f64::from(got) - exact).abs() <= bound;
+        if !within {
             return Err(Error::Mismatch(format!(
                 "product, number {k}: GPU {got}, float64 {exact}, bound {bound:e}"
             )));

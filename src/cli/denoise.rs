@@ -95,7 +95,6 @@ impl Denoise {
             test: self.test,
             seeds: self.seeds,
             seed: self.seed,
-            ..Options::default()
         };
         options.check()?;
         Ok(options)

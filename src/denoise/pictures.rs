@@ -224,14 +224,14 @@ pub fn regulariser(report: &Report) -> Result<Option<String>> {
         let a = run.activation;
         Pwl { eta1: a.eta1, eta2: a.eta2, delta1: a.delta1, delta2: a.delta2 }.value(1.0, y.abs())
     };
-    let penalties = runs.iter().map(|(_, run)| samples().map(|y| (y, g(run, y))).collect()).collect();
+    let penalties =
+        runs.iter().map(|(_, run)| samples().map(|y| (y, g(run, y))).collect::<Vec<_>>()).collect::<Vec<_>>();
     let operators = runs.iter().map(|(_, run)| {
         let a = run.activation;
         let knees = [-reach, -a.delta2, -a.delta1, a.delta1, a.delta2, reach];
         knees.map(|v| (v, a.value(v))).to_vec()
     });
-    let panels: [(&str, &str, Vec<Vec<(f64, f64)>>); 2] =
-        [("y", "g(y)", penalties), ("v", "ξ(v)", operators.collect())];
+    let panels = [("y", "g(y)", penalties), ("v", "ξ(v)", operators.collect())];
     let mut svg = String::new();
     {
         let (width, height) = (1000, 520);

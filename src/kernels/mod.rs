@@ -7,6 +7,7 @@ mod batch;
 pub mod dsrl;
 mod fixture;
 pub mod group;
+mod launch;
 pub mod layer;
 pub mod learn;
 mod matrix;
@@ -22,6 +23,7 @@ mod tiles;
 mod timed;
 #[cfg(test)]
 mod wgsl;
+mod window;
 
 pub use batch::{Batch, Data, Order};
 pub use matrix::{Format, Matrix};

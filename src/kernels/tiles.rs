@@ -13,7 +13,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Kernels;
-use super::step::{LANES, WORKGROUP, Width, within_binding};
+use super::step::{LANES, WORKGROUP, Width};
+use super::window::{ADDRESSABLE, within_binding};
 use crate::error::{Error, Result};
 use crate::gpu::{self, Pipeline, View};
 use crate::penalty::{Group, Groups, Layout};
@@ -60,9 +61,6 @@ const NARROW: u64 = 4;
 
 /// The elements that the groups of one tile lie within where their sizes differ: small beside any binding.
 const REACH: u64 = 1 << 20;
-
-/// Shaders address a binding by 32 bits, some backends byte by byte: no window is larger, whatever the device allows.
-const ADDRESSABLE: u64 = u32::MAX as u64;
 
 /// WGSL's `Tile`, of `shaders/shared/tile_at.wgsl`, where each field is explained. All counts are of elements.
 #[repr(C)]

@@ -513,12 +513,12 @@ impl Backward {
                 x,
                 data,
                 bar: bar.clone(),
-                scale_by: scale_by.map(|set| set * job.learned.places.length()),
+                scale_by,
                 u: u.clone(),
                 w: w.clone(),
                 r_bar: r_bar.clone(),
             };
-            binder.layer_back(layer, &passed, scale_by)?;
+            binder.layer_back(layer, &passed)?;
             let into =
                 sums::Into { gradient: gradient.clone(), layer: set, add: shared && layer + 1 < job.layers };
             binder.acts.push(Act::Sums(sums::Dispatches::bind(kernels, &passed, &into)?));
@@ -551,8 +551,8 @@ impl Backward {
 
 impl Binder<'_> {
     /// u, w_bar and r_bar of a layer.
-    fn layer_back(&mut self, layer: u32, passed: &sums::Passed, scale_by: Option<u32>) -> Result<()> {
-        let sums::Passed { learned, x, data, bar, u, w, r_bar, .. } = passed.clone();
+    fn layer_back(&mut self, layer: u32, passed: &sums::Passed) -> Result<()> {
+        let sums::Passed { learned, x, data, bar, scale_by, u, w, r_bar, .. } = passed.clone();
         if on_chip(x.components) {
             let matrix = self.job.matrix.clone();
             let layer = self.set(layer);

@@ -3,14 +3,17 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView2};
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::reference::{Gradient, Phi, layer, layer_back, loss_gradient, unfolded};
 use super::{Parameters, Regulariser, file};
+use crate::accuracy::Approx;
 use crate::error::Error;
+use crate::kernels::layer::reference::Layer;
+use crate::kernels::{Format, dsrl};
 use crate::matrix::Pattern;
 use crate::penalty::Activation;
 
@@ -880,5 +883,73 @@ fn files_are_written_whole_and_read_again() {
     assert!(matches!(file::save(&missing, &[p], 4), Err(Error::File { .. })));
     for path in [folder.path(), &missing] {
         assert!(file::load(path).unwrap_err().to_string().contains(": open: "));
+    }
+}
+
+/// The values of the twin by which the kernels of layers are judged are those of the twin without bounds.
+#[test]
+fn the_twin_with_bounds_has_the_same_values() {
+    let (n, m) = (12_usize, 7);
+    let pattern = Arc::new(Pattern::random(n as u32, 0.4, 3).unwrap());
+    let activation = Activation { eta1: 0.75, eta2: 0.5, delta1: 0.25, delta2: 0.75 };
+    let mut p = Parameters::identity(pattern.clone(), activation, 1.25).unwrap();
+    p.values.iter_mut().enumerate().for_each(|(k, a)| *a += f64::from((k as f32 * 0.7).sin()));
+    p.b.iter_mut().enumerate().for_each(|(k, b)| *b = 0.125 * k as f64);
+    let p = p.rounded();
+    let [x, c, bar] = [0.3_f32, 0.5, 0.9]
+        .map(|f| Array2::from_shape_fn((n, m), |(i, c)| f64::from((f * (i * m + c) as f32).cos())));
+    let passed = layer(&p, &Phi::Near(c.view()), &x);
+    let (x_bar, _) = layer_back(&p, &Phi::Near(c.view()), &passed, &bar);
+    let numbers = |of: &Array2<f64>| of.iter().map(|&x| Approx::exact(x)).collect::<Vec<_>>();
+    let close = |a: &[Approx], b: &Array2<f64>| {
+        a.iter().zip(b).for_each(|(a, b)| assert!((a.value - b).abs() < 1e-9, "{a:?} {b}"));
+    };
+    for format in Format::ALL {
+        let twin = Layer::new(&pattern, &p.packed(), format);
+        close(&twin.forward(&numbers(&x), &numbers(&c), false), &passed.y);
+        close(&twin.forward(&numbers(&x), &numbers(&passed.g), true), &passed.y);
+        let u = twin.u(&numbers(&x), &numbers(&c), false);
+        close(&u, &passed.u);
+        let (r_bar, _) = twin.r_bar(&u, &twin.w(&numbers(&bar), None));
+        close(&r_bar, &(x_bar.clone() / (1.0 - 1.0 / p.l)));
+        let scaled = twin.w(&numbers(&bar), Some(4.0));
+        twin.w(&numbers(&bar), None).iter().zip(&scaled).for_each(|(a, b)| {
+            assert!((0.75 * a.value - b.value).abs() < 1e-9);
+        });
+    }
+}
+
+/// Â = I, q = 1 and b = 0 make the network's twin that of the kernels of DSRL.
+#[test]
+fn the_twin_of_dsrl_is_that_of_the_identity() {
+    let (n, m, layers) = (3u32, 7usize, 4u32);
+    let activation = Activation { eta1: 1.25, eta2: 0.5, delta1: 0.25, delta2: 0.75 };
+    let p = Parameters::identity(Arc::new(Pattern::diagonal(n).unwrap()), activation, 2.0).unwrap();
+    let at = |k: usize| ((k * 37 + 11) % 64) as f32 / 16.0 - 2.03125;
+    let x: Vec<f32> = (0..21).map(at).collect();
+    let c: Vec<f32> = (0..21).map(|k| at(k + 100)).collect();
+    let wide = |v: &[f32]| Array2::from_shape_fn((3, m), |(i, j)| f64::from(v[i * m + j]));
+    let (wx, wc) = (wide(&x), wide(&c));
+    let target = Array2::zeros((3, m));
+    let (_, gradients, x_bar) =
+        loss_gradient(&vec![&p; layers as usize], &Phi::Near(wc.view()), &wx, ArrayView2::from(&target));
+    let mut numbers = vec![0.0f32; 8];
+    numbers[..5].copy_from_slice(&[2.0, 1.25, 0.5, 0.25, 0.75]);
+    let reference = dsrl::Reference::new(&numbers, layers);
+    let mut sums = [0.0; 5];
+    for k in 0..x.len() {
+        let bar = reference.value(x[k], c[k]);
+        assert_eq!(f64::from(bar as f32), bar, "exact in f32");
+        let (value, _, terms, _) = reference.back(x[k], c[k], bar as f32);
+        assert!((value.value - x_bar[[k / m, k % m]]).abs() < 1e-12);
+        terms.iter().for_each(|t| sums.iter_mut().zip(t).for_each(|(s, t)| *s += t.0));
+    }
+    let mut expected = [0.0; 5];
+    for g in &gradients {
+        let a = g.activation;
+        [g.l, a[0], a[1], a[2], a[3]].iter().zip(&mut expected).for_each(|(x, e)| *e += x);
+    }
+    for (sum, expected) in sums.iter().zip(expected) {
+        assert!((sum - expected).abs() < 1e-9, "{sums:?} {expected}");
     }
 }

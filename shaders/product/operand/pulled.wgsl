@@ -4,7 +4,7 @@ var<private> bend_broken: bool;
 
 fn prepare() {
     bend = activation_at(job.theta);
-    bend_broken = broken_activation(bend);
+    bend_broken = any_broken(bend);
 }
 
 // Comparisons lose a NaN, and so may a multiplication by 0.

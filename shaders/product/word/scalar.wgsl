@@ -10,21 +10,21 @@ var<private> other_from: u32;
 
 fn aim(first: u32, apart: u32) {
     let vector = min(first, job.vectors - 1u);
-    x_from = job.x_at + vector * job.x_across;
-    other_from = job.other_at + vector * job.other_across;
+    x_from = job.x.first + vector * job.x.across;
+    other_from = job.other.first + vector * job.other.across;
 }
 
 fn x_of(component: u32) -> Word {
-    return x[x_from + component * job.x_down];
+    return x[x_from + component * job.x.down];
 }
 
 fn other_of(component: u32) -> Word {
-    return other[other_from + component * job.other_down];
+    return other[other_from + component * job.other.down];
 }
 
 fn store(component: u32, first: u32, apart: u32, sum: Word) {
     if first < job.vectors {
-        y[job.y_at + component * job.y_down + first * job.y_across] = sum;
+        y[place(job.y, component, first)] = sum;
     }
 }
 

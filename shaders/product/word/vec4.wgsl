@@ -14,23 +14,23 @@ fn vectors_of(first: u32, apart: u32) -> vec4<u32> {
 
 fn aim(first: u32, apart: u32) {
     let vectors = min(vectors_of(first, apart), vec4(job.vectors - 1u));
-    x_from = job.x_at + vectors * job.x_across;
-    other_from = job.other_at + vectors * job.other_across;
+    x_from = job.x.first + vectors * job.x.across;
+    other_from = job.other.first + vectors * job.other.across;
 }
 
 fn x_of(component: u32) -> Word {
-    let at = x_from + component * job.x_down;
+    let at = x_from + component * job.x.down;
     return vec4(x[at.x], x[at.y], x[at.z], x[at.w]);
 }
 
 fn other_of(component: u32) -> Word {
-    let at = other_from + component * job.other_down;
+    let at = other_from + component * job.other.down;
     return vec4(other[at.x], other[at.y], other[at.z], other[at.w]);
 }
 
 fn store(component: u32, first: u32, apart: u32, sum: Word) {
     let vectors = vectors_of(first, apart);
-    let at = job.y_at + component * job.y_down + vectors * job.y_across;
+    let at = job.y.first + component * job.y.down + vectors * job.y.across;
     if vectors.x < job.vectors {
         y[at.x] = sum.x;
     }

@@ -5,8 +5,9 @@ use bytemuck::{Pod, Zeroable};
 use super::{ROOM, Stage};
 use crate::error::{Error, Result};
 use crate::gpu::{self, View};
-use crate::kernels::learn::{Launch, Window, refuse_overlap, whole};
-use crate::kernels::step::{WORKGROUP, within_binding};
+use crate::kernels::launch::{Launch, folded};
+use crate::kernels::step::WORKGROUP;
+use crate::kernels::window::{Window, refuse_overlap, within_binding};
 use crate::kernels::{Kernels, Learned, Places};
 
 /// The places of a layer's numbers: the head alone.
@@ -99,12 +100,8 @@ impl Dispatches {
     /// [`Error::Limit`], [`Error::OutOfMemory`] and [`Error::Gpu`] for what the device cannot give.
     pub fn forward(kernels: &Kernels, job: &Forward) -> Result<Self> {
         check(&job.learned, job.layers, &job.x, &[("c", &job.c), ("output", &job.output)])?;
-        refuse_overlap(&[
-            ("learned numbers", &job.learned.view, false),
-            ("x", &job.x, false),
-            ("c", &job.c, false),
-            ("output", &job.output, true),
-        ])?;
+        let read = [("learned numbers", &job.learned.view), ("x", &job.x), ("c", &job.c)];
+        refuse_overlap(&read, &[("output", &job.output)])?;
         if job.x.length() == 0 {
             return Ok(Dispatches { order: Vec::new() });
         }
@@ -114,19 +111,19 @@ impl Dispatches {
         let c = Window::new("c", &job.c, &limits)?;
         let output = Window::new("output", &job.output, &limits)?;
         let work = Work {
-            theta: theta.lead(),
-            x: x.lead(),
-            c: c.lead(),
-            output: output.lead(),
+            theta: theta.first,
+            x: x.first,
+            c: c.first,
+            output: output.first,
             elements: job.x.length() as u32,
             layers: job.layers,
             apart: apart(&job.learned),
             ..Work::default()
         };
         let bindings = [(1, theta.binding()), (2, x.binding()), (3, c.binding()), (5, output.binding())];
-        let tiles = work.elements.div_ceil(4 * WORKGROUP);
-        let across = tiles.min(limits.max_compute_workgroups_per_dimension);
-        let launch = launch(kernels, Stage::Forward, &work, &bindings, (across, tiles.div_ceil(across)))?;
+        let tiles = u64::from(work.elements.div_ceil(4 * WORKGROUP));
+        let workgroups = folded(ROOM.name, tiles, &limits)?;
+        let launch = launch(kernels, Stage::Forward, &work, &bindings, workgroups)?;
         Ok(Dispatches { order: vec![launch] })
     }
 
@@ -143,11 +140,8 @@ impl Dispatches {
             let text = |l: &Learned| format!("{} layers of {:?}", l.layers, l.places);
             return Err(wrong("gradient", text(gradient), text(learned)));
         }
-        let mut all = vec![("learned numbers", &learned.view, false), ("x", &job.x, false)];
-        all.extend([("c", &job.c, false), ("derivative by the output", &job.bar, false)]);
-        all.extend(job.x_bar.iter().map(|view| ("derivative by x", view, true)));
-        all.push(("gradient", &gradient.view, true));
-        refuse_overlap(&all)?;
+        let read = [("learned numbers", &learned.view), ("x", &job.x), views[0], views[1]];
+        refuse_overlap(&read, &[&views[2..], &[("gradient", &gradient.view)]].concat())?;
 
         let device = kernels.device();
         let limits = device.limits();
@@ -160,8 +154,8 @@ impl Dispatches {
         let sums = Window::new("gradient", &gradient.view, &limits)?;
         let theta = Window::new("learned numbers", &learned.view, &limits)?;
         let mut work = Work {
-            theta: theta.lead(),
-            gradient: sums.lead(),
+            theta: theta.first,
+            gradient: sums.first,
             elements: job.x.length() as u32,
             layers: job.layers,
             apart: apart(learned),
@@ -176,25 +170,22 @@ impl Dispatches {
             let x = Window::new("x", &job.x, &limits)?;
             let c = Window::new("c", &job.c, &limits)?;
             let bar = Window::new("derivative by the output", &job.bar, &limits)?;
-            (work.x, work.c, work.bar) = (x.lead(), c.lead(), bar.lead());
-            let nowhere = gpu::buffer(device, "no derivative by x", 16, usage, false)?;
-            let mut output = whole(&nowhere);
-            if let Some(view) = &job.x_bar {
-                let window = Window::new("derivative by x", view, &limits)?;
-                (work.output, output) = (window.lead(), window.binding());
-            }
+            (work.x, work.c, work.bar) = (x.first, c.first, bar.first);
+            // something has to be bound
+            let output = Window::new("derivative by x", job.x_bar.as_ref().unwrap_or(&job.bar), &limits)?;
+            work.output = output.first;
             let bindings = [
                 (1, theta.binding()),
                 (2, x.binding()),
                 (3, c.binding()),
                 (4, bar.binding()),
-                (5, output),
-                (6, whole(&partials)),
+                (5, output.binding()),
+                (6, partials.as_entire_buffer_binding()),
             ];
             order.push(launch(kernels, Stage::Backward, &work, &bindings, (groups, 1))?);
         }
         let most = limits.max_compute_workgroups_per_dimension;
-        let bindings = [(6, whole(&partials)), (7, sums.binding())];
+        let bindings = [(6, partials.as_entire_buffer_binding()), (7, sums.binding())];
         order.push(launch(kernels, Stage::Fold, &work, &bindings, (gradient.layers.clamp(1, most), 1))?);
         Ok(Dispatches { order })
     }
@@ -212,12 +203,9 @@ fn launch(
     bindings: &[(u32, wgpu::BufferBinding<'_>)],
     workgroups: (u32, u32),
 ) -> Result<Launch> {
-    let device = kernels.device();
-    let table = gpu::buffer_with(device, "dsrl", bytemuck::bytes_of(work), wgpu::BufferUsages::STORAGE)?;
     let pipeline =
         kernels.pipeline(ROOM.name, stage.name(), WORKGROUP, stage.bindings(), || stage.source())?;
-    let all: Vec<_> = std::iter::once((0, whole(&table))).chain(bindings.iter().cloned()).collect();
-    Launch::new(device, ROOM.name, pipeline, &all, workgroups)
+    Launch::new(kernels.device(), ROOM.name, pipeline, bytemuck::bytes_of(work), bindings, workgroups)
 }
 
 /// From a layer's numbers to the next one's.

@@ -165,7 +165,7 @@ impl Reference {
 
     /// One element backward: the derivative by x_0, whether that is finite, what it adds to each layer's gradient, and whether it
     /// came near a knee.
-    fn back(&self, x: f32, c: f32, bar: f32) -> (Approx, Option<bool>, Vec<Terms>, bool) {
+    pub(crate) fn back(&self, x: f32, c: f32, bar: f32) -> (Approx, Option<bool>, Vec<Terms>, bool) {
         let (passed, _, _) = self.passed(x, c);
         let mut finite = Some(bar.is_finite());
         let mut bar = if bar.is_finite() { exact(bar) } else { Approx::exact(0.0) };
@@ -320,49 +320,4 @@ fn near(k: usize, what: &str, expected: Approx, finite: Option<bool>, got: f32, 
             expected.error
         )
     });
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::matrix::Pattern;
-    use crate::network::Parameters;
-    use crate::network::reference::{Phi, loss_gradient};
-    use ndarray::{Array2, ArrayView2};
-    use std::sync::Arc;
-
-    /// Â = I, q = 1 and b = 0 make the network's twin this one.
-    #[test]
-    fn it_is_the_network_of_the_identity() {
-        let (n, m, layers) = (3u32, 7usize, 4u32);
-        let activation = Activation { eta1: 1.25, eta2: 0.5, delta1: 0.25, delta2: 0.75 };
-        let p = Parameters::identity(Arc::new(Pattern::diagonal(n).unwrap()), activation, 2.0).unwrap();
-        let at = |k: usize| ((k * 37 + 11) % 64) as f32 / 16.0 - 2.03125;
-        let x: Vec<f32> = (0..21).map(at).collect();
-        let c: Vec<f32> = (0..21).map(|k| at(k + 100)).collect();
-        let wide = |v: &[f32]| Array2::from_shape_fn((3, m), |(i, j)| f64::from(v[i * m + j]));
-        let (wx, wc) = (wide(&x), wide(&c));
-        let target = Array2::zeros((3, m));
-        let (_, gradients, x_bar) =
-            loss_gradient(&vec![&p; layers as usize], &Phi::Near(wc.view()), &wx, ArrayView2::from(&target));
-        let mut numbers = vec![0.0f32; 8];
-        numbers[..5].copy_from_slice(&[2.0, 1.25, 0.5, 0.25, 0.75]);
-        let reference = Reference::new(&numbers, layers);
-        let mut sums = [0.0; 5];
-        for k in 0..x.len() {
-            let bar = reference.value(x[k], c[k]);
-            assert_eq!(f64::from(bar as f32), bar, "exact in f32");
-            let (value, _, terms, _) = reference.back(x[k], c[k], bar as f32);
-            assert!((value.value - x_bar[[k / m, k % m]]).abs() < 1e-12);
-            terms.iter().for_each(|t| sums.iter_mut().zip(t).for_each(|(s, t)| *s += t.0));
-        }
-        let mut expected = [0.0; 5];
-        for g in &gradients {
-            let a = g.activation;
-            [g.l, a[0], a[1], a[2], a[3]].iter().zip(&mut expected).for_each(|(x, e)| *e += x);
-        }
-        for (sum, expected) in sums.iter().zip(expected) {
-            assert!((sum - expected).abs() < 1e-9, "{sums:?} {expected}");
-        }
-    }
 }

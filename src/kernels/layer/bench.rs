@@ -9,12 +9,11 @@ use rand_chacha::ChaCha8Rng;
 use super::reference::{Layer, Numbers, exact, judge};
 use super::{Backward, Dispatches, Forward, Variant, Way, cases};
 use crate::error::Result;
-use crate::gpu::{self, Pipeline, Readback, View};
+use crate::gpu::{self, Readback, View};
+use crate::kernels::launch::Launch;
 use crate::kernels::step::WORKGROUP;
-use crate::kernels::{Batch, Bench, Data, Format, Kernels, Learned, Loaded, Order, Outcome, compare};
+use crate::kernels::{Batch, Bench, Data, Format, Kernels, Learned, Loaded, Order, Outcome, Places, compare};
 use crate::matrix::Pattern;
-use crate::network::Parameters;
-use crate::penalty::Activation;
 
 /// Components of every vector.
 const COMPONENTS: u32 = 64;
@@ -50,15 +49,24 @@ pub(super) fn all() -> Vec<Box<dyn Bench>> {
 }
 
 /// Â with 40 % of its entries, numbers as training leaves them.
-fn parameters() -> Result<Parameters> {
+fn parameters() -> Result<(Arc<Pattern>, Vec<f32>)> {
     let pattern = Arc::new(Pattern::random(COMPONENTS, 0.4, 1)?);
-    let activation = Activation { eta1: 0.85, eta2: 0.7, delta1: 0.15, delta2: 0.9 };
-    let mut p = Parameters::identity(pattern, activation, 1.3)?;
+    let places = places(&pattern);
+    let mut p = vec![0.0; places.length() as usize];
+    p[Places::L] = 1.3;
+    (p[Places::ETA1], p[Places::ETA2]) = (0.85, 0.7);
+    (p[Places::DELTA1], p[Places::DELTA2]) = (0.15, 0.9);
     let mut rng = ChaCha8Rng::seed_from_u64(0xbe9c);
-    p.values.iter_mut().for_each(|a| *a = 0.5 * *a + rng.random_range(-0.2..0.2));
-    p.q.iter_mut().for_each(|q| *q = rng.random_range(0.5..1.5));
-    p.b.iter_mut().for_each(|b| *b = rng.random_range(-0.1..0.1));
-    Ok(p.rounded())
+    for ((i, j), value) in pattern.entries().zip(&mut p[places.values()]) {
+        *value = 0.5 * f64::from(u8::from(i == j)) + rng.random_range(-0.2..0.2);
+    }
+    p[places.q()].iter_mut().for_each(|q| *q = rng.random_range(0.5..1.5));
+    p[places.b()].iter_mut().for_each(|b| *b = rng.random_range(-0.1..0.1));
+    Ok((pattern, p.into_iter().map(|x| x as f32).collect()))
+}
+
+fn places(pattern: &Pattern) -> Places {
+    Places { components: COMPONENTS, nonzeros: pattern.nonzeros() }
 }
 
 /// How many vectors there are among `elements` numbers.
@@ -109,18 +117,19 @@ impl Bench for Subject {
         elements: u64,
         sets: usize,
     ) -> Result<Box<dyn Loaded>> {
-        let p = parameters()?;
+        let (pattern, p) = parameters()?;
         let m = columns(elements);
         let count = u64::from(COMPONENTS) * u64::from(m);
         let numbers = random(count);
         let name = format!("layer/{} at {elements} elements", self.label());
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
         let upload = |values: &[f32]| gpu::buffer_with(device, &name, bytemuck::cast_slice(values), usage);
-        let theta = upload(&p.packed())?;
-        let dense = upload(&dense(&p))?;
-        let learned = View::new(&name, &theta, 0, u64::from(p.places().length()))?;
-        let learned = Learned::new(&name, learned, p.places(), 1)?;
-        let matrix = cases::matrix(queue, kernels, self.format, std::slice::from_ref(&p))?;
+        let places = places(&pattern);
+        let theta = upload(&p)?;
+        let dense = upload(&dense(&pattern, &p[places.values()]))?;
+        let learned = View::new(&name, &theta, 0, u64::from(places.length()))?;
+        let learned = Learned::new(&name, learned, places, 1)?;
+        let matrix = cases::matrix(queue, kernels, self.format, &pattern, std::slice::from_ref(&p))?;
         let mut loaded = Vec::new();
         for _ in 0..sets.max(1) {
             let inputs = [upload(&numbers[0])?, upload(&numbers[1])?, upload(&numbers[2])?];
@@ -159,7 +168,7 @@ impl Bench for Subject {
             device: device.clone(),
             queue: queue.clone(),
             subject: *self,
-            p,
+            layer: Layer::new(&pattern, &p, if self.separate { Format::Dense } else { self.format }),
             numbers,
             columns: m as usize,
             sets: loaded,
@@ -170,17 +179,18 @@ impl Bench for Subject {
         if self.format != Format::Csr || self.separate {
             return None;
         }
-        use crate::network::reference::{Phi, layer_back, unfolded};
-        let (p, m, way, layers) = (parameters().ok()?, columns(elements) as usize, self.way, self.layers);
-        let n = COMPONENTS as usize;
-        let [x, c, bar] = random((n * m) as u64)
-            .map(|all| ndarray::Array2::from_shape_fn((n, m), |(i, c)| f64::from(all[i * m + c])));
-        Some(Box::new(move || {
-            let phi = Phi::Near(c.view());
-            let passed = unfolded(&vec![&p; layers as usize], &phi, &x);
-            match (way, passed.last()) {
-                (Way::Backward, Some(last)) => drop(std::hint::black_box(layer_back(&p, &phi, last, &bar))),
-                _ => drop(std::hint::black_box(passed)),
+        let (pattern, p) = parameters().ok()?;
+        let (layer, way, layers) = (Layer::new(&pattern, &p, self.format), self.way, self.layers);
+        let count = u64::from(COMPONENTS) * u64::from(columns(elements));
+        let [x, c, bar] = random(count).map(exact);
+        Some(Box::new(move || match way {
+            Way::Forward => {
+                let first = layer.forward(&x, &c, false);
+                drop(std::hint::black_box((1..layers).fold(first, |x, _| layer.forward(&x, &c, false))));
+            }
+            Way::Backward => {
+                let (u, w) = (layer.u(&x, &c, false), layer.w(&bar, None));
+                drop(std::hint::black_box(layer.r_bar(&u, &w)));
             }
         }))
     }
@@ -191,25 +201,18 @@ impl Bench for Subject {
 }
 
 /// Â with its zeros, row by row.
-fn dense(p: &Parameters) -> Vec<f32> {
+fn dense(pattern: &Pattern, values: &[f32]) -> Vec<f32> {
     let mut all = vec![0.0; (COMPONENTS * COMPONENTS) as usize];
-    for ((i, j), value) in p.pattern.entries().zip(&p.values) {
-        all[(i * COMPONENTS + j) as usize] = *value as f32;
+    for ((i, j), value) in pattern.entries().zip(values) {
+        all[(i * COMPONENTS + j) as usize] = *value;
     }
     all
-}
-
-/// A dispatch of the other way.
-struct Pass {
-    pipeline: Arc<Pipeline>,
-    group: wgpu::BindGroup,
-    workgroups: (u32, u32),
 }
 
 /// One set's work.
 enum Recorded {
     Whole(Dispatches),
-    Separate(Vec<Pass>),
+    Separate(Vec<Launch>),
 }
 
 /// What makes the dispatches of the other way.
@@ -232,7 +235,7 @@ impl Passes<'_> {
         sizes: &[u32],
         buffers: &[(&wgpu::Buffer, u64, u64)],
         workgroups: (u32, u32),
-    ) -> Result<Pass> {
+    ) -> Result<Launch> {
         let source = match entry {
             "product" => include_str!("../../../shaders/bench/product.wgsl").to_owned(),
             _ => [
@@ -244,28 +247,14 @@ impl Passes<'_> {
         let last = buffers.len() as u32;
         let bindings: Vec<_> = (0..=last).map(|k| (k, k != last)).collect();
         let pipeline = gpu::compute_pipeline(self.device, entry, &source, entry, WORKGROUP, &bindings)?;
-        let sizes = bytemuck::cast_slice(sizes);
-        let sizes = gpu::buffer_with(self.device, "sizes", sizes, wgpu::BufferUsages::STORAGE)?;
-        let whole = (&sizes, 0, sizes.size());
-        let entries: Vec<_> = (0..)
-            .zip(std::iter::once(&whole).chain(buffers))
-            .map(|(binding, &(buffer, offset, size))| wgpu::BindGroupEntry {
-                binding,
-                resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-                    buffer,
-                    offset,
-                    size: std::num::NonZeroU64::new(size),
-                }),
+        let buffers: Vec<_> = (1..)
+            .zip(buffers)
+            .map(|(binding, &(buffer, offset, size))| {
+                (binding, wgpu::BufferBinding { buffer, offset, size: wgpu::BufferSize::new(size) })
             })
             .collect();
-        let group = gpu::guarded(self.device, entry, 0, || {
-            self.device.create_bind_group(&wgpu::BindGroupDescriptor {
-                label: Some(entry),
-                layout: &pipeline.layout,
-                entries: &entries,
-            })
-        })?;
-        Ok(Pass { pipeline: Arc::new(pipeline), group, workgroups })
+        let sizes = bytemuck::cast_slice(sizes);
+        Launch::new(self.device, entry, Arc::new(pipeline), sizes, &buffers, workgroups)
     }
 
     fn product(
@@ -273,7 +262,7 @@ impl Passes<'_> {
         transposed: bool,
         x: (&wgpu::Buffer, u64, u64),
         y: (&wgpu::Buffer, u64, u64),
-    ) -> Result<Pass> {
+    ) -> Result<Launch> {
         let [n, m] = self.sizes;
         let (down, next) = if transposed { (1, n) } else { (n, 1) };
         let workgroups = (m.div_ceil(16), n.div_ceil(16));
@@ -281,7 +270,7 @@ impl Passes<'_> {
         self.pass("product", &[n, m, n, down, next], &[a, x, y], workgroups)
     }
 
-    fn elementwise(&self, which: u32, buffers: [(&wgpu::Buffer, u64, u64); 3]) -> Result<Pass> {
+    fn elementwise(&self, which: u32, buffers: [(&wgpu::Buffer, u64, u64); 3]) -> Result<Launch> {
         let [n, m] = self.sizes;
         let count = (n * m).div_ceil(WORKGROUP);
         let across = count.min(1 << 15);
@@ -296,7 +285,7 @@ impl Passes<'_> {
         made: &wgpu::Buffer,
         count: u64,
         layers: u32,
-    ) -> Result<Vec<Pass>> {
+    ) -> Result<Vec<Launch>> {
         let (one, two) = (self.scratch(count)?, self.scratch(count)?);
         let whole = |buffer| (buffer, 0, 4 * count);
         let mut all = Vec::new();
@@ -315,7 +304,7 @@ impl Passes<'_> {
         [x, c, bar]: &[wgpu::Buffer; 3],
         made: &wgpu::Buffer,
         count: u64,
-    ) -> Result<Vec<Pass>> {
+    ) -> Result<Vec<Launch>> {
         let one = self.scratch(count)?;
         let whole = |buffer| (buffer, 0, 4 * count);
         let [u, w, r_bar] = [0, 1, 2].map(|k| (made, 4 * count * k, 4 * count));
@@ -335,7 +324,7 @@ struct OnDevice {
     device: wgpu::Device,
     queue: wgpu::Queue,
     subject: Subject,
-    p: Parameters,
+    layer: Layer,
     numbers: [Vec<f32>; 3],
     columns: usize,
     sets: Vec<(wgpu::Buffer, Recorded)>,
@@ -373,8 +362,7 @@ impl Loaded for OnDevice {
         let [x, c, bar] = self.numbers.each_ref().map(|all| exact(self.chosen(all)));
         let judged =
             |expected: &Numbers, got: &[f32]| compare(got.len(), |k| judge(expected[k], got[k]), |k| got[k]);
-        let layer =
-            Layer::new(&self.p, if self.subject.separate { Format::Dense } else { self.subject.format });
+        let layer = &self.layer;
         let mut outcome = Outcome::default();
         match self.subject.way {
             Way::Forward => {
@@ -397,13 +385,7 @@ impl Loaded for OnDevice {
     fn record(&self, pass: &mut wgpu::ComputePass<'_>, set: usize) {
         match &self.sets[set % self.sets.len()].1 {
             Recorded::Whole(dispatches) => dispatches.record(pass),
-            Recorded::Separate(all) => {
-                for one in all {
-                    pass.set_pipeline(&one.pipeline.pipeline);
-                    pass.set_bind_group(0, &one.group, &[]);
-                    pass.dispatch_workgroups(one.workgroups.0, one.workgroups.1, 1);
-                }
-            }
+            Recorded::Separate(all) => all.iter().for_each(|launch| launch.record(pass)),
         }
     }
 }

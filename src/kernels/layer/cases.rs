@@ -13,8 +13,6 @@ use crate::kernels::fixture::Fixture;
 use crate::kernels::matrix::Laid;
 use crate::kernels::{Batch, Case, Data, Format, Kernels, Learned, Matrix, Order, Outcome, Places, compare};
 use crate::matrix::Pattern;
-use crate::network::Parameters;
-use crate::penalty::Activation;
 
 /// What outputs hold before, so that a word that is not written is seen.
 const UNWRITTEN: u32 = 0x7fba_0001;
@@ -189,48 +187,49 @@ impl Subject {
         self.columns as usize
     }
 
+    fn places(&self) -> Places {
+        Places { components: self.pattern.rows(), nonzeros: self.pattern.nonzeros() }
+    }
+
     /// The learned numbers of each layer: backward there is always one more, whose L scales ȳ.
-    fn parameters(&self, rng: &mut impl Rng) -> Vec<Parameters> {
+    fn parameters(&self, rng: &mut impl Rng) -> Vec<Vec<f32>> {
         let layers = if self.shared { 1 } else { self.layers + u32::from(self.way == Way::Backward) };
+        let places = self.places();
         let one = |layer: u32| {
-            let a = Activation { eta1: 0.85, eta2: 0.7, delta1: 0.15, delta2: 0.9 };
-            let mut p = Parameters::identity(self.pattern.clone(), a, 1.3).expect("in the domain");
+            let mut p = vec![0.0; places.length() as usize];
+            p[Places::L] = 1.3 + 0.2 * f64::from(layer);
+            (p[Places::ETA1], p[Places::ETA2]) = (0.85, 0.7 + 0.05 * f64::from(layer));
+            (p[Places::DELTA1], p[Places::DELTA2]) = match self.kind {
+                Kind::Knees => (0.5, 1.25),
+                Kind::Tiny => (0.0, 1e-37),
+                _ => (0.15, 0.9),
+            };
             if self.kind == Kind::Knees {
-                p.activation = Activation { delta1: 0.5, delta2: 1.25, ..a };
-                p.q.iter_mut().enumerate().for_each(|(i, q)| *q = [0.5, 1.0, 2.0][i % 3]);
-                return p.rounded();
+                p[places.values()].fill(1.0);
+                p[places.q()].iter_mut().enumerate().for_each(|(i, q)| *q = [0.5, 1.0, 2.0][i % 3]);
+                return p.into_iter().map(|x| x as f32).collect();
             }
-            p.activation.eta2 += 0.05 * f64::from(layer);
-            p.l += 0.2 * f64::from(layer);
-            for (k, (i, j)) in self.pattern.entries().enumerate() {
+            for ((i, j), value) in self.pattern.entries().zip(&mut p[places.values()]) {
                 let apart = f64::from(1.0 / (self.pattern.row(i).len() as f32).sqrt());
-                p.values[k] = apart * rng.random_range(-1.0..1.0) + 0.5 * f64::from(u8::from(i == j));
+                *value = apart * rng.random_range(-1.0..1.0) + 0.5 * f64::from(u8::from(i == j));
             }
             for i in 0..self.n() {
-                p.q[i] = rng.random_range(0.5..1.5);
-                p.b[i] = if self.kind == Kind::Zeros || self.kind == Kind::Tiny {
-                    0.0
-                } else {
-                    rng.random_range(-0.1..0.1)
-                };
+                p[places.q().start + i] = rng.random_range(0.5..1.5);
+                if self.kind != Kind::Zeros && self.kind != Kind::Tiny {
+                    p[places.b().start + i] = rng.random_range(-0.1..0.1);
+                }
             }
-            if self.kind == Kind::Tiny {
-                (p.activation.delta1, p.activation.delta2) = (0.0, 1e-37);
-            }
-            p.rounded()
+            p.into_iter().map(|x| x as f32).collect()
         };
-        let mut all: Vec<Parameters> = (0..layers).map(one).collect();
-        if let Kind::Theta(at, number) = self.kind {
-            let last = all.len() - 1;
-            let mut packed = all[last].packed();
-            packed[at] = number;
-            all[last] = Parameters::unpacked(self.pattern.clone(), &packed).expect("as many numbers");
+        let mut all: Vec<Vec<f32>> = (0..layers).map(one).collect();
+        if let (Kind::Theta(at, number), Some(last)) = (self.kind, all.last_mut()) {
+            last[at] = number;
         }
         all
     }
 
     /// x, the data term and ȳ: n x m, row by row.
-    fn numbers(&self, p: &Parameters, rng: &mut impl Rng) -> [Vec<f32>; 3] {
+    fn numbers(&self, p: &[f32], rng: &mut impl Rng) -> [Vec<f32>; 3] {
         let (n, m) = (self.n(), self.m());
         let mut all = [0, 1, 2].map(|which| {
             let one = |k: usize| {
@@ -252,8 +251,8 @@ impl Subject {
         });
         if self.kind == Kind::Knees {
             for k in 0..n * m {
-                let q = p.q[k / m] as f32;
-                let knee = [p.activation.delta1, p.activation.delta2][k % 2] as f32 / q;
+                let q = p[self.places().q().start + k / m];
+                let knee = [p[Places::DELTA1], p[Places::DELTA2]][k % 2] / q;
                 let near = [knee, knee.next_up(), knee.next_down(), 0.0][k / m % 4];
                 all[0][k] = if k % 3 == 0 { -near } else { near };
             }
@@ -285,10 +284,10 @@ impl Subject {
         (0..n * m).map(|k| fixture.value(array, start + at(k))).collect()
     }
 
-    fn forward(&self, run: &Run<'_>, p: &[Parameters], numbers: &[Vec<f32>; 3]) -> Result<Outcome> {
+    fn forward(&self, run: &Run<'_>, p: &[Vec<f32>], numbers: &[Vec<f32>; 3]) -> Result<Outcome> {
         let (count, layers) = (self.n() * self.m(), self.layers as usize);
         let unwritten = |count| vec![f32::from_bits(UNWRITTEN); count];
-        let theta: Vec<f32> = p.iter().flat_map(Parameters::packed).collect();
+        let theta = p.concat();
         let mut arrays = vec![
             self.laid(&numbers[0], self.orders[0]),
             self.laid(&numbers[1], self.orders[1]),
@@ -298,7 +297,7 @@ impl Subject {
         if layers > 1 {
             arrays.extend([unwritten((layers - 1) * count), unwritten(count)]);
         }
-        let (mut fixture, learned) = self.fixture(run, p, &arrays)?;
+        let (mut fixture, learned) = self.fixture(run, &arrays)?;
         let views = fixture.views.clone();
         let data = self.batch(&views[1], self.orders[1])?;
         let job = Forward {
@@ -323,7 +322,8 @@ impl Subject {
         let mut x = exact(numbers[0].iter().copied());
         let output = self.got(&fixture, 3, self.orders[2], 0);
         for k in 0..layers {
-            let expected = Layer::new(&p[k.min(p.len() - 1)], self.format).forward(&x, &data, self.given);
+            let expected =
+                Layer::new(&self.pattern, &p[k.min(p.len() - 1)], self.format).forward(&x, &data, self.given);
             let got = match k + 1 == layers {
                 true => output.clone(),
                 false => self.got(&fixture, 4, Order::Components, k * count),
@@ -342,11 +342,11 @@ impl Subject {
         Ok(outcome)
     }
 
-    fn backward(&self, run: &Run<'_>, p: &[Parameters], numbers: &[Vec<f32>; 3]) -> Result<Outcome> {
+    fn backward(&self, run: &Run<'_>, p: &[Vec<f32>], numbers: &[Vec<f32>; 3]) -> Result<Outcome> {
         let count = self.n() * self.m();
         // u, w̄ and r̄ with some words between them
         const GAP: usize = 3;
-        let theta: Vec<f32> = p.iter().flat_map(Parameters::packed).collect();
+        let theta = p.concat();
         let arrays = [
             self.laid(&numbers[0], self.orders[0]),
             self.laid(&numbers[1], self.orders[1]),
@@ -354,7 +354,7 @@ impl Subject {
             self.laid(&numbers[2], self.orders[2]),
             vec![f32::from_bits(UNWRITTEN); 3 * (count + GAP)],
         ];
-        let (mut fixture, learned) = self.fixture(run, p, &arrays)?;
+        let (mut fixture, learned) = self.fixture(run, &arrays)?;
         let views = fixture.views.clone();
         let data = self.batch(&views[1], self.orders[1])?;
         let part = |k: usize| {
@@ -382,12 +382,12 @@ impl Subject {
         let dispatches = Dispatches::backward(run.kernels, &job)?;
         fixture.run(run.device, run.queue, &run.status, |pass| dispatches.record(pass))?;
 
-        let twin = Layer::new(&p[layer as usize], self.format);
+        let twin = Layer::new(&self.pattern, &p[layer as usize], self.format);
         let [x, data, bar] = numbers.each_ref().map(|all| exact(all.iter().copied()));
         let got = |k: usize| self.got(&fixture, 4, Order::Components, k * (count + GAP));
         let (w, u, r_bar) = (got(0), got(1), got(2));
         let mut outcome = judged(&twin.u(&x, &data, self.given), &u, "u");
-        let scale_by = scale_by.map(|k| p[k as usize].l);
+        let scale_by = scale_by.map(|k| f64::from(p[k as usize][Places::L]));
         outcome.merge(judged(&twin.w(&bar, scale_by), &w, "w"));
         let (expected, in_band) = twin.r_bar(&exact(u), &exact(w));
         outcome.in_band += in_band;
@@ -401,10 +401,10 @@ impl Subject {
     }
 
     /// The arrays on the device, and the third as learned numbers.
-    fn fixture(&self, run: &Run<'_>, p: &[Parameters], arrays: &[Vec<f32>]) -> Result<(Fixture, Learned)> {
+    fn fixture(&self, run: &Run<'_>, arrays: &[Vec<f32>]) -> Result<(Fixture, Learned)> {
         let leads: Vec<u64> = (0..arrays.len() as u64).map(|k| (self.lead * (k + 1)) % 4).collect();
         let fixture = Fixture::new(run.device, &self.name(), arrays, &leads, self.one_buffer)?;
-        let learned = Learned::new("case", fixture.views[2].clone(), p[0].places(), p.len() as u32)?;
+        let learned = Learned::new("case", fixture.views[2].clone(), self.places(), run.matrix.layers())?;
         Ok((fixture, learned))
     }
 }
@@ -430,13 +430,13 @@ pub(super) fn matrix(
     queue: &wgpu::Queue,
     kernels: &Kernels,
     format: Format,
-    p: &[Parameters],
+    pattern: &Arc<Pattern>,
+    p: &[Vec<f32>],
 ) -> Result<Matrix> {
-    let pattern = &p[0].pattern;
     let matrix = Matrix::new(kernels, pattern.clone(), format, p.len() as u32)?;
     let laid = Laid::new(pattern, format);
-    let places = p[0].places();
-    let values: Vec<f32> = p.iter().flat_map(|p| laid.values(&p.packed()[places.values()])).collect();
+    let places = Places { components: pattern.rows(), nonzeros: pattern.nonzeros() };
+    let values: Vec<f32> = p.iter().flat_map(|p| laid.values(&p[places.values()])).collect();
     queue.write_buffer(&matrix.values, 0, bytemuck::cast_slice(&values));
     Ok(matrix)
 }
@@ -465,7 +465,7 @@ impl Case for Subject {
         let mut rng = ChaCha8Rng::seed_from_u64(0x1a7e);
         let p = self.parameters(&mut rng);
         let numbers = self.numbers(&p[0], &mut rng);
-        let matrix = matrix(queue, kernels, self.format, &p)?;
+        let matrix = matrix(queue, kernels, self.format, &self.pattern, &p)?;
         let status = gpu::buffer_with(device, "status", &[0; 16], wgpu::BufferUsages::COPY_SRC)?;
         let run = Run { device, queue, kernels, matrix, status };
         match self.way {

@@ -1,14 +1,14 @@
 //! The dispatches: checks, cutting, binding.
 
-use std::sync::Arc;
-
 use bytemuck::{Pod, Zeroable};
 
 use super::{LARGEST, ROOM, Variant, Way};
 use crate::error::{Error, Result};
-use crate::gpu::{self, Pipeline, View};
+use crate::gpu::View;
+use crate::kernels::launch::{Launch, folded};
 use crate::kernels::matrix::Side;
-use crate::kernels::step::{WORKGROUP, within_binding};
+use crate::kernels::step::WORKGROUP;
+use crate::kernels::window::{Strided, Window, refuse_overlap, within_binding};
 use crate::kernels::{Batch, Data, Format, Kernels, Learned, Matrix, Order, Places};
 
 /// Layers forward: output = layer N (... layer 1 (x)).
@@ -55,15 +55,6 @@ pub struct Backward {
     pub r_bar: Batch,
 }
 
-/// `struct Place` of the shader.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
-pub(super) struct Place {
-    at: u32,
-    down: u32,
-    next: u32,
-}
-
 /// `struct Job` of the shader.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
@@ -83,19 +74,16 @@ pub(super) struct Job {
     scale_at: u32,
     keep: u32,
     samples: u32,
-    x: Place,
-    data: Place,
-    beside: Place,
-    made: Place,
-    w: Place,
-    r_bar: Place,
+    x: Strided,
+    data: Strided,
+    beside: Strided,
+    made: Strided,
+    w: Strided,
+    r_bar: Strided,
 }
 
 /// No such thing.
 const NONE: u32 = u32::MAX;
-
-/// Shaders address a binding by 32 bits, some backends byte by byte.
-const ADDRESSABLE: u64 = u32::MAX as u64;
 
 /// The fewest columns of which a word has four.
 const WIDE: u32 = 256;
@@ -146,7 +134,7 @@ impl Cut {
 #[derive(Debug)]
 pub struct Dispatches {
     /// None for no columns.
-    bound: Option<(Arc<Pipeline>, wgpu::BindGroup, (u32, u32))>,
+    bound: Option<Launch>,
 }
 
 impl Dispatches {
@@ -185,19 +173,13 @@ impl Dispatches {
             }
         }
         let inputs = inputs.as_ref().filter(|view| view.length() > 0);
-        let mut views = vec![
-            ("x", &x.view, false),
-            ("data", &data.batch().view, false),
-            ("the learned numbers", &learned.view, false),
-            ("output", &output.view, true),
-        ];
-        views.extend(inputs.map(|view| ("inputs", view, true)));
-        refuse_overlap(&views)?;
+        let read = [("x", &x.view), ("data", &data.batch().view), ("the learned numbers", &learned.view)];
+        let mut written = vec![("output", &output.view)];
+        written.extend(inputs.map(|view| ("inputs", view)));
+        refuse_overlap(&read, &written)?;
 
         let limits = kernels.device().limits();
-        let window = |name: &str, view: &View| {
-            window(&format!("{place}: {name}"), view.buffer(), view.offset()..view.end(), &limits)
-        };
+        let window = |name: &str, view: &View| Window::new(&format!("{place}: {name}"), view, &limits);
         let shared = learned.layers == 1;
         let cut = Cut::new(matrix, x.vectors, wanted(kernels.device()));
         let theta = window("learned numbers", &learned.view)?;
@@ -208,16 +190,16 @@ impl Dispatches {
         let components = Order::Components;
         let job = Job {
             layers: *layers,
-            learned: theta.element(&learned.view),
+            learned: theta.first,
             learned_apart: if shared { 0 } else { learned.places.length() },
             values_apart: if shared { 0 } else { matrix.apart() },
             keep: u32::from(inputs.is_some()),
-            x: from.place(x),
-            data: term.place(data.batch()),
-            beside: inputs.map_or(Place::default(), |view| {
-                beside.place(&Batch { view: view.clone(), order: components, ..x.clone() })
+            x: from.strided(x),
+            data: term.strided(data.batch()),
+            beside: inputs.map_or(Strided::default(), |view| {
+                beside.strided(&Batch { view: view.clone(), order: components, ..x.clone() })
             }),
-            made: made.place(output),
+            made: made.strided(output),
             ..common(matrix, x, cut)
         };
         let variant = Variant {
@@ -255,23 +237,21 @@ impl Dispatches {
                 });
             }
         }
-        let mut views: Vec<_> = read.iter().map(|(name, batch)| (*name, &batch.view, false)).collect();
-        views.push(("the learned numbers", &learned.view, false));
-        views.extend(made.iter().map(|(name, batch)| (*name, &batch.view, true)));
-        refuse_overlap(&views)?;
+        let mut views = read.map(|(name, batch)| (name, &batch.view)).to_vec();
+        views.push(("the learned numbers", &learned.view));
+        refuse_overlap(&views, &made.map(|(name, batch)| (name, &batch.view)))?;
 
         let limits = kernels.device().limits();
-        let window_of = |name: &str, view: &View| {
-            window(&format!("{place}: {name}"), view.buffer(), view.offset()..view.end(), &limits)
-        };
+        let window = |name: &str, view: &View| Window::new(&format!("{place}: {name}"), view, &limits);
         let cut = Cut::new(matrix, x.vectors, wanted(kernels.device()));
-        let theta = window_of("learned numbers", &learned.view)?;
+        let theta = window("learned numbers", &learned.view)?;
         let [from, term, beside] =
-            [window_of("x", &x.view)?, window_of("data", &data.batch().view)?, window_of("bar", &bar.view)?];
-        let start = made.iter().map(|(_, batch)| batch.view.offset()).min().unwrap_or(0);
+            [window("x", &x.view)?, window("data", &data.batch().view)?, window("bar", &bar.view)?];
+        let offset = made.iter().map(|(_, batch)| batch.view.offset()).min().unwrap_or(0);
         let end = made.iter().map(|(_, batch)| batch.view.end()).max().unwrap_or(0);
-        let all = window(&format!("{place}: u, w and r_bar"), u.view.buffer(), start..end, &limits)?;
-        let first = theta.element(&learned.view);
+        let all = View { offset, length: (end - offset) / 4, ..u.view.clone() };
+        let all = window("u, w and r_bar", &all)?;
+        let first = theta.first;
         let common = common(matrix, x, cut);
         let job = Job {
             plain: Side { values: common.plain.values + layer * matrix.apart(), ..common.plain },
@@ -282,12 +262,12 @@ impl Dispatches {
             layers: 1,
             learned: first + layer * learned.places.length(),
             scale_at: scale_by.map_or(NONE, |k| first + k * learned.places.length() + Places::L as u32),
-            x: from.place(x),
-            data: term.place(data.batch()),
-            beside: beside.place(bar),
-            made: all.place(u),
-            w: all.place(w),
-            r_bar: all.place(r_bar),
+            x: from.strided(x),
+            data: term.strided(data.batch()),
+            beside: beside.strided(bar),
+            made: all.strided(u),
+            w: all.strided(w),
+            r_bar: all.strided(r_bar),
             ..common
         };
         let variant = Variant {
@@ -301,11 +281,7 @@ impl Dispatches {
 
     /// Records it.
     pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
-        if let Some((pipeline, group, workgroups)) = &self.bound {
-            pass.set_pipeline(&pipeline.pipeline);
-            pass.set_bind_group(0, group, &[]);
-            pass.dispatch_workgroups(workgroups.0, workgroups.1, 1);
-        }
+        self.bound.iter().for_each(|launch| launch.record(pass));
     }
 }
 
@@ -345,52 +321,6 @@ fn check(place: &str, matrix: &Matrix, learned: &Learned, batches: &[(&str, &Bat
     Ok(())
 }
 
-/// Outputs share memory with nothing.
-fn refuse_overlap(views: &[(&str, &View, bool)]) -> Result<()> {
-    for (k, a) in views.iter().enumerate() {
-        for b in &views[..k] {
-            if let Some(shared) = a.1.overlap(b.1).filter(|_| a.2 || b.2) {
-                let (first, second) = (b.0.into(), a.0.into());
-                return Err(Error::Overlap { first, second, start: shared.start, end: shared.end });
-            }
-        }
-    }
-    Ok(())
-}
-
-/// A part of a buffer that is bound: from an aligned offset.
-struct Window {
-    buffer: wgpu::Buffer,
-    start: u64,
-    end: u64,
-}
-
-fn window(
-    place: &str,
-    buffer: &wgpu::Buffer,
-    bytes: std::ops::Range<u64>,
-    limits: &wgpu::Limits,
-) -> Result<Window> {
-    let align = u64::from(limits.min_storage_buffer_offset_alignment).max(4);
-    let start = bytes.start / align * align;
-    let most = limits.max_storage_buffer_binding_size.min(ADDRESSABLE);
-    let limits = wgpu::Limits { max_storage_buffer_binding_size: most, ..limits.clone() };
-    within_binding(place, bytes.end - start, &limits)?;
-    Ok(Window { buffer: buffer.clone(), start, end: bytes.end })
-}
-
-impl Window {
-    /// Where a view starts in it.
-    fn element(&self, view: &View) -> u32 {
-        ((view.offset() - self.start) / 4) as u32
-    }
-
-    fn place(&self, batch: &Batch) -> Place {
-        let (down, next) = batch.strides();
-        Place { at: self.element(&batch.view), down, next }
-    }
-}
-
 /// What every job says.
 fn common(matrix: &Matrix, x: &Batch, cut: Cut) -> Job {
     Job {
@@ -414,49 +344,24 @@ fn bind(
     cut: Cut,
     job: &Job,
     matrix: &Matrix,
-    [theta, x, data, beside, made]: [Window; 5],
+    windows: [Window; 5],
 ) -> Result<Dispatches> {
-    let device = kernels.device();
-    let limits = device.limits();
-    let place = format!("{}/{}", ROOM.name, variant.name());
     if job.columns == 0 {
         return Ok(Dispatches { bound: None });
     }
-    let most = u64::from(limits.max_compute_workgroups_per_dimension);
-    let count = cut.workgroups(job.columns);
-    let down = count.div_ceil(most);
-    if down > most {
-        let name = "max_compute_workgroups_per_dimension";
-        return Err(Error::Limit { place, name, needed: down, limit: most });
+    let device = kernels.device();
+    let limits = device.limits();
+    let place = format!("{}/{}", ROOM.name, variant.name());
+    let workgroups = folded(&place, cut.workgroups(job.columns), &limits)?;
+    let [structure, values] = [&matrix.structure, &matrix.values].map(wgpu::Buffer::as_entire_buffer_binding);
+    for buffer in [&matrix.structure, &matrix.values] {
+        within_binding(&format!("{place}: the matrix"), buffer.size(), &limits)?;
     }
-    let whole = |buffer: &wgpu::Buffer| Window { buffer: buffer.clone(), start: 0, end: buffer.size() };
-    let [structure, values] = [&matrix.structure, &matrix.values].map(whole);
-    for window in [&structure, &values] {
-        within_binding(&format!("{place}: the matrix"), window.end, &limits)?;
-    }
-    let table = gpu::buffer_with(device, &place, bytemuck::bytes_of(job), wgpu::BufferUsages::STORAGE)?;
+    let [theta, x, data, beside, made] = windows.each_ref().map(Window::binding);
+    let buffers: Vec<_> = (1..).zip([theta, structure, values, x, data, beside, made]).collect();
     let pipeline = variant.pipeline(kernels)?;
-    let windows = [whole(&table), theta, structure, values, x, data, beside, made];
-    let entries: Vec<_> = (0..)
-        .zip(&windows)
-        .map(|(binding, window)| wgpu::BindGroupEntry {
-            binding,
-            resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-                buffer: &window.buffer,
-                offset: window.start,
-                size: std::num::NonZeroU64::new(window.end - window.start),
-            }),
-        })
-        .collect();
-    let group = gpu::guarded(device, &place, 0, || {
-        device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some(&place),
-            layout: &pipeline.layout,
-            entries: &entries,
-        })
-    })?;
-    let across = count.div_ceil(down);
-    Ok(Dispatches { bound: Some((pipeline, group, (across as u32, down as u32))) })
+    let launch = Launch::new(device, &place, pipeline, bytemuck::bytes_of(job), &buffers, workgroups)?;
+    Ok(Dispatches { bound: Some(launch) })
 }
 
 #[cfg(test)]

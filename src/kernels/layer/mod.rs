@@ -97,6 +97,9 @@ impl Variant {
                 false => include_str!("../../../shaders/layer/near.wgsl"),
             },
             include_str!("../../../shaders/shared/activation.wgsl"),
+            include_str!("../../../shaders/shared/any_broken.wgsl"),
+            include_str!("../../../shaders/shared/broken.wgsl"),
+            include_str!("../../../shaders/shared/place.wgsl"),
             include_str!("../../../shaders/shared/side.wgsl"),
             self.format.wgsl(),
             match self.way {
@@ -142,8 +145,8 @@ mod tests {
             let (members, size) = wgsl::members(&module, "Job").expect("a job");
             assert_eq!(size as usize, size_of::<dispatch::Job>());
             assert_eq!(members, dispatch::Job::members());
-            let (place, _) = wgsl::members(&module, "Place").expect("a place");
-            assert_eq!(place, wgsl::spaced(&["at", "down", "next"], 4));
+            let (strided, _) = wgsl::members(&module, "Strided").expect("a batch");
+            assert_eq!(strided, wgsl::spaced(&["first", "down", "across"], 4));
         }
     }
 }

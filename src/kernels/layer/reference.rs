@@ -1,14 +1,16 @@
 //! The float64 twin of the kernels, with bounds: every number is an [`Approx`].
 //!
 //! Layers are judged one by one, each by the input that the GPU had, and the stages of the backward pass likewise, so that the
-//! bounds stay those of one product or two. `crate::network::reference` has the same formulas without bounds.
+//! bounds stay those of one product or two. The network's twin has the same formulas without bounds.
+
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
 use crate::accuracy::{Approx, FLUSH, RELATIVE};
-use crate::kernels::{Format, Judgement};
+use crate::kernels::{Format, Judgement, Places};
 use crate::matrix::Pattern;
-use crate::network::Parameters;
+use crate::penalty::Activation;
 
 /// Roundings of a sum but those of its terms: the sums of up to 16 invocations, the products, and one for higher orders.
 const TREE: f64 = 18.0;
@@ -56,8 +58,13 @@ pub(crate) fn judge(expected: Approx, got: f32) -> Judgement {
 }
 
 /// A layer with its numbers as the kernel has them.
-pub(crate) struct Layer<'a> {
-    p: &'a Parameters,
+pub(crate) struct Layer {
+    pattern: Arc<Pattern>,
+    values: Vec<f64>,
+    q: Vec<f64>,
+    b: Vec<f64>,
+    activation: Activation,
+    l: f64,
     format: Format,
     /// The transposed pattern and its values.
     transposed: (Pattern, Vec<f64>),
@@ -65,13 +72,30 @@ pub(crate) struct Layer<'a> {
     usable: bool,
 }
 
-impl<'a> Layer<'a> {
-    pub fn new(p: &'a Parameters, format: Format) -> Self {
-        let (transposed, from) = p.pattern.transposed();
-        let values = from.iter().map(|&k| p.values[k as usize]).collect();
-        let a = p.activation;
-        let usable = [p.l, a.eta1, a.eta2, a.delta1, a.delta2].iter().all(|x| x.is_finite());
-        Layer { p, format, transposed: (transposed, values), usable }
+impl Layer {
+    /// `numbers` are the layer's, at their places.
+    pub fn new(pattern: &Arc<Pattern>, numbers: &[f32], format: Format) -> Self {
+        let places = Places { components: pattern.rows(), nonzeros: pattern.nonzeros() };
+        let part = |range: std::ops::Range<usize>| -> Vec<f64> {
+            numbers[range].iter().map(|&x| f64::from(x)).collect()
+        };
+        let [l, eta1, eta2, delta1, delta2] =
+            [Places::L, Places::ETA1, Places::ETA2, Places::DELTA1, Places::DELTA2]
+                .map(|at| f64::from(numbers[at]));
+        let values = part(places.values());
+        let (transposed, from) = pattern.transposed();
+        let turned = from.iter().map(|&k| values[k as usize]).collect();
+        Layer {
+            pattern: pattern.clone(),
+            values,
+            q: part(places.q()),
+            b: part(places.b()),
+            activation: Activation { eta1, eta2, delta1, delta2 },
+            l,
+            format,
+            transposed: (transposed, turned),
+            usable: [l, eta1, eta2, delta1, delta2].iter().all(|x| x.is_finite()),
+        }
     }
 
     /// The matrix, or its transpose, times x.
@@ -132,7 +156,7 @@ impl<'a> Layer<'a> {
     }
 
     fn plain(&self, x: &[Approx]) -> Numbers {
-        self.product(&self.p.pattern, &self.p.values, x)
+        self.product(&self.pattern, &self.values, x)
     }
 
     fn back(&self, x: &[Approx]) -> Numbers {
@@ -141,7 +165,7 @@ impl<'a> Layer<'a> {
 
     /// x - (x - c) / L, or x - g / L.
     fn stepped(&self, x: &[Approx], data: &[Approx], given: bool) -> Numbers {
-        let l = Approx::exact(self.p.l);
+        let l = Approx::exact(self.l);
         x.iter()
             .zip(data)
             .map(|(&x, &d)| {
@@ -155,25 +179,25 @@ impl<'a> Layer<'a> {
     /// The layer's output.
     pub fn forward(&self, x: &[Approx], data: &[Approx], given: bool) -> Numbers {
         let u = self.plain(&self.stepped(x, data, given));
-        let m = x.len() / self.p.q.len();
+        let m = x.len() / self.q.len();
         let e: Numbers = u.iter().enumerate().map(|(k, &u)| self.e(u, k / m)).collect();
         self.back(&e)
     }
 
     /// xi(q_i u) - b_i
     fn e(&self, u: Approx, i: usize) -> Approx {
-        let v = settled(times(Approx::exact(self.p.q[i]), u));
+        let v = settled(times(Approx::exact(self.q[i]), u));
         if !self.usable || v.value.is_nan() {
             return Approx { value: f64::NAN, error: 0.0, peak: 0.0 };
         }
-        let a = self.p.activation;
+        let a = self.activation;
         let [low, value, high] = [v.value - v.error, v.value, v.value + v.error].map(|v| a.value(v));
         let largest = low.abs().max(high.abs());
         let rounded =
             if largest == 0.0 { 0.0 } else { 4.0 * RELATIVE * largest + 4.0 * FLUSH * (1.0 + a.lipschitz()) };
         let error = (high - value).max(value - low) + rounded;
         let xi = Approx { value, error, peak: v.peak.max(largest + error) };
-        let b = Approx::exact(self.p.b[i]);
+        let b = Approx::exact(self.b[i]);
         settled(if b.value == 0.0 { xi } else { xi - b })
     }
 
@@ -194,10 +218,10 @@ impl<'a> Layer<'a> {
 
     /// r̄ from the u and w̄ that the kernel wrote, and how many of these lie where either slope is right.
     pub fn r_bar(&self, u: &[Approx], w: &[Approx]) -> (Numbers, u64) {
-        let m = u.len() / self.p.q.len();
+        let m = u.len() / self.q.len();
         let mut in_band = 0;
         let mut bar = |(k, (&u, &w)): (usize, (&Approx, &Approx))| {
-            let q = Approx::exact(self.p.q[k / m]);
+            let q = Approx::exact(self.q[k / m]);
             let v = settled(times(q, u));
             if !self.usable || v.value.is_nan() || !w.value.is_finite() {
                 return Approx { value: f64::NAN, error: 0.0, peak: 0.0 };
@@ -212,7 +236,7 @@ impl<'a> Layer<'a> {
 
     /// xi'(v), with the other side's where v is within its error of a knee.
     fn slope(&self, v: Approx) -> Approx {
-        let a = self.p.activation;
+        let a = self.activation;
         let value = a.partials(v.value).v;
         let (low, high) = (v.value - v.error, v.value + v.error);
         let mut sides = vec![value];
@@ -223,48 +247,5 @@ impl<'a> Layer<'a> {
         }
         let error = sides.iter().map(|s| (s - value).abs()).fold(0.0, f64::max);
         Approx { value, error, peak: value.abs() + error }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use ndarray::Array2;
-
-    use super::*;
-    use crate::network::reference::{Phi, layer, layer_back};
-    use crate::penalty::Activation;
-
-    /// The values are those of the twin without bounds.
-    #[test]
-    fn the_values_are_those_of_the_network() {
-        let (n, m) = (12_usize, 7);
-        let pattern = Arc::new(Pattern::random(n as u32, 0.4, 3).unwrap());
-        let activation = Activation { eta1: 0.75, eta2: 0.5, delta1: 0.25, delta2: 0.75 };
-        let mut p = Parameters::identity(pattern, activation, 1.25).unwrap();
-        p.values.iter_mut().enumerate().for_each(|(k, a)| *a += f64::from((k as f32 * 0.7).sin()));
-        p.b.iter_mut().enumerate().for_each(|(k, b)| *b = 0.125 * k as f64);
-        let [x, c, bar] = [0.3_f32, 0.5, 0.9]
-            .map(|f| Array2::from_shape_fn((n, m), |(i, c)| f64::from((f * (i * m + c) as f32).cos())));
-        let passed = layer(&p, &Phi::Near(c.view()), &x);
-        let (x_bar, _) = layer_back(&p, &Phi::Near(c.view()), &passed, &bar);
-        let numbers = |of: &Array2<f64>| of.iter().map(|&x| Approx::exact(x)).collect::<Numbers>();
-        let close = |a: &[Approx], b: &Array2<f64>| {
-            a.iter().zip(b).for_each(|(a, b)| assert!((a.value - b).abs() < 1e-9, "{a:?} {b}"));
-        };
-        for format in Format::ALL {
-            let twin = Layer::new(&p, format);
-            close(&twin.forward(&numbers(&x), &numbers(&c), false), &passed.y);
-            close(&twin.forward(&numbers(&x), &numbers(&passed.g), true), &passed.y);
-            let u = twin.u(&numbers(&x), &numbers(&c), false);
-            close(&u, &passed.u);
-            let (r_bar, _) = twin.r_bar(&u, &twin.w(&numbers(&bar), None));
-            close(&r_bar, &(x_bar.clone() / (1.0 - 1.0 / p.l)));
-            let scaled = twin.w(&numbers(&bar), Some(4.0));
-            twin.w(&numbers(&bar), None).iter().zip(&scaled).for_each(|(a, b)| {
-                assert!((0.75 * a.value - b.value).abs() < 1e-9);
-            });
-        }
     }
 }

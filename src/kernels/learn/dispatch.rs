@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use bytemuck::{Pod, Zeroable};
 
-use super::launch::{Launch, Window, refuse_overlap, whole};
 use super::{Floors, Hyper, Method, Numbers, ROOM, Rates, Variant};
 use crate::error::{Error, Result, require};
 use crate::gpu::{self, Ring};
-use crate::kernels::places::HEAD;
+use crate::kernels::launch::Launch;
 use crate::kernels::step::WORKGROUP;
-use crate::kernels::{Kernels, Learned, Places};
+use crate::kernels::window::{Window, refuse_overlap, within_binding};
+use crate::kernels::{HEAD, Kernels, Learned, Places};
 use crate::matrix::Pattern;
 use crate::penalty::WEIGHT;
 
@@ -138,12 +138,12 @@ impl Dispatches {
             Method::Adam { beta1, beta2, epsilon } => (beta1, beta2, epsilon),
             Method::Gradient => (0.0, 0.0, 0.0),
         };
-        let lead = |window: Option<&Window<'_>>| window.map_or(0, Window::lead);
+        let first = |window: Option<&Window>| window.map_or(0, |window| window.first);
         let work = Work {
-            theta: theta.lead(),
-            gradient: gradient.lead(),
-            first: lead(moments.as_ref().map(|m| &m.0)),
-            second: lead(moments.as_ref().map(|m| &m.1)),
+            theta: theta.first,
+            gradient: gradient.first,
+            first: first(moments.as_ref().map(|m| &m.0)),
+            second: first(moments.as_ref().map(|m| &m.1)),
             layers,
             length: places.length(),
             b: places.b().start as u32,
@@ -159,15 +159,13 @@ impl Dispatches {
             floor_l: job.floors.l as f32,
             unused: [0; 3],
         };
-        let table = gpu::buffer_with(device, "step", bytemuck::bytes_of(&work), wgpu::BufferUsages::STORAGE)?;
         let mut bindings = vec![
-            (0, whole(&table)),
-            (1, whole(ring.target())),
+            (1, ring.target().as_entire_buffer_binding()),
             (2, theta.binding()),
             (3, gradient.binding()),
-            (6, whole(&status)),
+            (6, status.as_entire_buffer_binding()),
         ];
-        let variant = match (job.method, moments) {
+        let variant = match (job.method, &moments) {
             (Method::Adam { .. }, Some((first, second))) => {
                 bindings.extend([(4, first.binding()), (5, second.binding())]);
                 Variant::Adam
@@ -176,7 +174,7 @@ impl Dispatches {
         };
         let most = limits.max_compute_workgroups_per_dimension;
         let across = (work.end - HEAD).div_ceil(WORKGROUP).clamp(1, most);
-        let update = launch(kernels, variant, &bindings, (across, layers.clamp(1, most)))?;
+        let update = launch(kernels, variant, &work, &bindings, (across, layers.clamp(1, most)))?;
 
         let bound = match job.bound {
             None => None,
@@ -188,13 +186,13 @@ impl Dispatches {
                 for (place, bytes) in
                     [("structure of the pattern", structure.len()), ("vectors", vectors.len())]
                 {
-                    crate::kernels::step::within_binding(place, bytes as u64, &limits)?;
+                    within_binding(place, bytes as u64, &limits)?;
                 }
                 let usage = wgpu::BufferUsages::STORAGE;
                 let structure = gpu::buffer_with(device, "structure of the pattern", &structure, usage)?;
                 let vectors = gpu::buffer_with(device, "vectors", vectors, usage)?;
                 let work = BoundWork {
-                    theta: theta.lead(),
+                    theta: theta.first,
                     length: places.length(),
                     values: work.values,
                     layers,
@@ -203,16 +201,14 @@ impl Dispatches {
                     rounds,
                     unused: 0,
                 };
-                let table = gpu::buffer_with(device, "norm bound", bytemuck::bytes_of(&work), usage)?;
                 let bindings = [
-                    (0, whole(&table)),
-                    (1, whole(&structure)),
+                    (1, structure.as_entire_buffer_binding()),
                     (2, theta.binding()),
-                    (3, whole(&vectors)),
-                    (4, whole(&norms)),
-                    (6, whole(&status)),
+                    (3, vectors.as_entire_buffer_binding()),
+                    (4, norms.as_entire_buffer_binding()),
+                    (6, status.as_entire_buffer_binding()),
                 ];
-                Some(launch(kernels, Variant::Bound, &bindings, (layers.clamp(1, most), 1))?)
+                Some(launch(kernels, Variant::Bound, &work, &bindings, (layers.clamp(1, most), 1))?)
             }
         };
         Ok(Dispatches { method: job.method, rates: job.rates, ring, status, norms, update, bound })
@@ -255,12 +251,13 @@ impl Dispatches {
 fn launch(
     kernels: &Kernels,
     variant: Variant,
-    bindings: &[(u32, wgpu::BufferBinding<'_>)],
+    work: &impl Pod,
+    buffers: &[(u32, wgpu::BufferBinding<'_>)],
     workgroups: (u32, u32),
 ) -> Result<Launch> {
     let pipeline =
         kernels.pipeline(ROOM.name, variant.name(), WORKGROUP, variant.bindings(), || variant.source())?;
-    Launch::new(kernels.device(), ROOM.name, pipeline, bindings, workgroups)
+    Launch::new(kernels.device(), ROOM.name, pipeline, bytemuck::bytes_of(work), buffers, workgroups)
 }
 
 impl Job {
@@ -318,11 +315,10 @@ impl Job {
             let allowed = (1..=1000).contains(&rounds);
             require(allowed, place, "rounds of the norm bound", f64::from(rounds), "[1, 1000]")?;
         }
-        let mut views =
-            vec![("learned numbers", &self.learned.view, true), ("gradient", &self.gradient.view, false)];
-        views.extend(first.map(|m| ("first moments", &m.view, true)));
-        views.extend(second.map(|m| ("second moments", &m.view, true)));
-        refuse_overlap(&views)
+        let mut written = vec![("learned numbers", &self.learned.view)];
+        written.extend(first.map(|m| ("first moments", &m.view)));
+        written.extend(second.map(|m| ("second moments", &m.view)));
+        refuse_overlap(&[("gradient", &self.gradient.view)], &written)
     }
 }
 

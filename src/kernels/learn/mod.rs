@@ -44,11 +44,9 @@
 mod bench;
 mod cases;
 mod dispatch;
-mod launch;
 mod reference;
 
 pub use dispatch::{Dispatches, Job};
-pub(in crate::kernels) use launch::{Launch, Window, refuse_overlap, whole};
 pub use reference::Reference;
 pub(crate) use reference::start;
 
@@ -203,7 +201,11 @@ impl Variant {
         match self {
             Variant::Adam => [main, include_str!("../../../shaders/learn/adam.wgsl")].join("\n"),
             Variant::Gradient => [main, include_str!("../../../shaders/learn/gradient.wgsl")].join("\n"),
-            Variant::Bound => include_str!("../../../shaders/learn/bound.wgsl").into(),
+            Variant::Bound => concat!(
+                include_str!("../../../shaders/shared/broken.wgsl"),
+                include_str!("../../../shaders/learn/bound.wgsl")
+            )
+            .into(),
         }
     }
 

@@ -1,13 +1,13 @@
 //! The dispatch of a product: checks, how the work is shared out, and what is bound.
 
-use std::sync::Arc;
-
 use bytemuck::{Pod, Zeroable};
 
 use super::{Finish, Operand, Path, Variant, WORKGROUP};
 use crate::error::{Error, Result, require};
-use crate::gpu::{self, Pipeline, View};
+use crate::gpu::View;
+use crate::kernels::launch::{Launch, folded};
 use crate::kernels::matrix::{Format, Matrix, Side};
+use crate::kernels::window::{Strided, Window, refuse_overlap};
 use crate::kernels::{Batch, HEAD, Kernels, Learned, Order};
 
 /// One product.
@@ -44,9 +44,9 @@ struct Words {
     side: Side,
     vectors: u32,
     share: Share,
-    x: [u32; 3],
-    other: [u32; 3],
-    y: [u32; 3],
+    x: Strided,
+    other: Strided,
+    y: Strided,
     theta: u32,
     q: u32,
     b: u32,
@@ -80,7 +80,7 @@ const BUSY: u64 = 1 << 16;
 
 /// The dispatches, ready to be recorded.
 #[derive(Debug)]
-pub struct Dispatches(Option<One>);
+pub struct Dispatches(Option<Launch>);
 
 impl Dispatches {
     /// Checks, compiles what is missing, and binds.
@@ -111,41 +111,34 @@ impl Dispatches {
             }
         };
         let second = job.second.as_ref().unwrap_or(&job.first);
-        let mut bounds = Vec::new();
-        for batch in [&job.first, second, &job.output] {
-            within(PLACE, batch.view.length(), &limits)?;
-            bounds.push(Bound::of(&batch.view, 0, batch.view.length(), &limits));
-        }
-        let strides = |batch: &Batch, bound: &Bound| {
-            let (down, across) = batch.strides();
-            [bound.at, down, across]
-        };
+        let window = |batch: &Batch| Window::new(PLACE, &batch.view, &limits);
+        let [x, other, y] = [window(&job.first)?, window(second)?, window(&job.output)?];
         let mut words = Words {
             side,
             vectors: job.output.vectors,
             share,
-            x: strides(&job.first, &bounds[0]),
-            other: strides(second, &bounds[1]),
-            y: strides(&job.output, &bounds[2]),
+            x: x.strided(&job.first),
+            other: other.strided(second),
+            y: y.strided(&job.output),
             scale_at: NONE,
             ..Words::default()
         };
         let numbers = job.numbers(&mut words, &limits)?;
         // what no kernel reads must be bound all the same
-        let none = gpu::buffer(device, "no learned numbers", 16, wgpu::BufferUsages::STORAGE, false)?;
-        let mut views = vec![
-            (1, job.matrix.structure.as_entire_binding()),
-            (2, job.matrix.values.as_entire_binding()),
-            (3, numbers.as_ref().and_then(Bound::binding).unwrap_or(none.as_entire_binding())),
+        let theta = numbers.as_ref().unwrap_or(&x);
+        let mut buffers = vec![
+            (1, job.matrix.structure.as_entire_buffer_binding()),
+            (2, job.matrix.values.as_entire_buffer_binding()),
+            (3, theta.binding()),
+            (4, x.binding()),
+            (6, y.binding()),
         ];
-        for (binding, bound) in [4, 5, 6].into_iter().zip(&bounds) {
-            if binding != 5 || job.second.is_some() {
-                views.push((binding, bound.binding().unwrap_or(none.as_entire_binding())));
-            }
-        }
-        let variant = Variant::Product { path, operand: job.operand, finish: job.finish };
-        let one = One::new(kernels, variant, bytemuck::bytes_of(&words), &views, share.groups)?;
-        Ok(Dispatches(Some(one)))
+        buffers.extend(job.second.iter().map(|_| (5, other.binding())));
+        let workgroups = folded(PLACE, u64::from(share.groups), &limits)?;
+        let pipeline =
+            Variant::Product { path, operand: job.operand, finish: job.finish }.pipeline(kernels)?;
+        Launch::new(device, PLACE, pipeline, bytemuck::bytes_of(&words), &buffers, workgroups)
+            .map(|launch| Dispatches(Some(launch)))
     }
 
     /// How many there are: one, or none for a batch without vectors.
@@ -156,7 +149,7 @@ impl Dispatches {
 
     /// Records them.
     pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
-        self.0.iter().for_each(|one| one.record(pass));
+        self.0.iter().for_each(|launch| launch.record(pass));
     }
 }
 
@@ -216,22 +209,10 @@ impl Job {
                 }
             }
         }
-        let others = [
-            ("the batch", Some(&self.first.view)),
-            ("the second batch", self.second.as_ref().map(|b| &b.view)),
-        ];
-        let learned = ("the learned numbers", self.learned.as_ref().map(|l| &l.view));
-        for (name, view) in others.into_iter().chain([learned]) {
-            if let Some(shared) = view.and_then(|view| view.overlap(&self.output.view)) {
-                return Err(Error::Overlap {
-                    first: name.into(),
-                    second: "the product".into(),
-                    start: shared.start,
-                    end: shared.end,
-                });
-            }
-        }
-        Ok(())
+        let mut read = vec![("the batch", &self.first.view)];
+        read.extend(self.second.iter().map(|batch| ("the second batch", &batch.view)));
+        read.extend(self.learned.iter().map(|learned| ("the learned numbers", &learned.view)));
+        refuse_overlap(&read, &[("the product", &self.output.view)])
     }
 
     /// Components that go in, and that come out.
@@ -248,22 +229,23 @@ impl Job {
     }
 
     /// The learned numbers that are read, and where they lie among what is bound.
-    fn numbers(&self, words: &mut Words, limits: &wgpu::Limits) -> Result<Option<Bound<'_>>> {
+    fn numbers(&self, words: &mut Words, limits: &wgpu::Limits) -> Result<Option<Window>> {
         let Some(learned) = &self.learned else { return Ok(None) };
         let stride = u64::from(learned.places.length());
         let used = HEAD + 2 * learned.places.components;
         let scale = self.scale_by.unwrap_or(self.learned_layer);
         let first = u64::from(scale.min(self.learned_layer)) * stride;
         let end = u64::from(scale.max(self.learned_layer)) * stride + u64::from(used);
-        within("learned numbers of a product", end - first, limits)?;
-        let bound = Bound::of(&learned.view, first, end, limits);
-        let at = |layer: u32| bound.at + (u64::from(layer) * stride - first) as u32;
+        let offset = learned.view.offset() + 4 * first;
+        let part = View { offset, length: end - first, ..learned.view.clone() };
+        let window = Window::new("learned numbers of a product", &part, limits)?;
+        let at = |layer: u32| window.first + (u64::from(layer) * stride - first) as u32;
         let [theta, scale] = [self.learned_layer, scale].map(at);
         words.theta = theta;
         words.q = words.theta + learned.places.q().start as u32;
         words.b = words.theta + learned.places.b().start as u32;
         words.scale_at = self.scale_by.map_or(NONE, |_| scale);
-        Ok(Some(bound))
+        Ok(Some(window))
     }
 }
 
@@ -319,98 +301,6 @@ pub(super) fn shape<T: PartialEq + ToString>(place: &str, name: &str, got: T, ex
     Err(Error::Shape { place: place.into(), name: name.into(), got, expected })
 }
 
-/// [`Error::Limit`] unless a view of so many elements can be bound, wherever it starts, and its elements numbered.
-pub(super) fn within(place: &str, elements: u64, limits: &wgpu::Limits) -> Result<()> {
-    let needed = 4 * elements + u64::from(limits.min_storage_buffer_offset_alignment);
-    let limit = limits.max_storage_buffer_binding_size;
-    if needed > limit || needed / 4 > u64::from(u32::MAX) {
-        let limit = limit.min(4 * u64::from(u32::MAX));
-        return Err(Error::Limit {
-            place: place.into(),
-            name: "max_storage_buffer_binding_size",
-            needed,
-            limit,
-        });
-    }
-    Ok(())
-}
-
-/// A part of a view as it is bound: from the alignment boundary below.
-pub(super) struct Bound<'a> {
-    view: &'a View,
-    start: u64,
-    end: u64,
-    /// The first element, from there.
-    pub at: u32,
-}
-
-impl<'a> Bound<'a> {
-    pub fn of(view: &'a View, first: u64, end: u64, limits: &wgpu::Limits) -> Self {
-        let align = u64::from(limits.min_storage_buffer_offset_alignment);
-        let offset = view.offset() + 4 * first;
-        let start = offset / align * align;
-        Bound { view, start, end: view.offset() + 4 * end, at: ((offset - start) / 4) as u32 }
-    }
-
-    /// None where there is nothing to bind.
-    pub fn binding(&self) -> Option<wgpu::BindingResource<'a>> {
-        let size = wgpu::BufferSize::new(self.end - self.start)?;
-        let buffer = self.view.buffer();
-        Some(wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-            buffer,
-            offset: self.start,
-            size: Some(size),
-        }))
-    }
-}
-
-/// One dispatch.
-#[derive(Debug)]
-pub(super) struct One {
-    pipeline: Arc<Pipeline>,
-    group: wgpu::BindGroup,
-    workgroups: (u32, u32),
-}
-
-impl One {
-    /// `job` is bound at 0, `views` where they say; `groups` workgroups are folded into two dimensions.
-    pub fn new(
-        kernels: &Kernels,
-        variant: Variant,
-        job: &[u8],
-        views: &[(u32, wgpu::BindingResource<'_>)],
-        groups: u32,
-    ) -> Result<Self> {
-        let device = kernels.device();
-        let most = device.limits().max_compute_workgroups_per_dimension;
-        let down = groups.div_ceil(most);
-        if down > most {
-            return Err(too_many(u64::from(groups)));
-        }
-        let pipeline = variant.pipeline(kernels)?;
-        let job = gpu::buffer_with(device, "job", job, wgpu::BufferUsages::STORAGE)?;
-        let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: job.as_entire_binding() }];
-        entries.extend(views.iter().map(|(binding, resource)| wgpu::BindGroupEntry {
-            binding: *binding,
-            resource: resource.clone(),
-        }));
-        let group = gpu::guarded(device, PLACE, 0, || {
-            device.create_bind_group(&wgpu::BindGroupDescriptor {
-                label: Some(PLACE),
-                layout: &pipeline.layout,
-                entries: &entries,
-            })
-        })?;
-        Ok(One { pipeline, group, workgroups: (groups.div_ceil(down), down) })
-    }
-
-    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
-        pass.set_pipeline(&self.pipeline.pipeline);
-        pass.set_bind_group(0, &self.group, &[]);
-        pass.dispatch_workgroups(self.workgroups.0, self.workgroups.1, 1);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -421,33 +311,18 @@ mod tests {
         let variant = Variant::Product { path: Path::Tiles, operand: Operand::Plain, finish: Finish::Plain };
         let module = wgsl::module("tiles", &variant.source(), "product");
         let (members, size) = wgsl::members(&module, "Job").unwrap();
-        let names = [
-            "vectors",
-            "beside",
-            "lanes",
-            "rows_at_once",
-            "lane_step",
-            "row_step",
-            "blocks",
-            "groups",
-            "x_at",
-            "x_down",
-            "x_across",
-            "other_at",
-            "other_down",
-            "other_across",
-            "y_at",
-            "y_down",
-            "y_across",
-            "theta",
-            "q",
-            "b",
-            "scale_at",
-        ];
         let side = size_of::<Side>() as u32;
-        let rest = wgsl::spaced(&names, 4).into_iter().map(|(name, at)| (name, at + side));
-        assert_eq!(members, std::iter::once(("side".to_owned(), 0)).chain(rest).collect::<Vec<_>>());
-        assert_eq!(size, size_of::<Words>() as u32);
+        let mut expected = vec![("side".to_owned(), 0)];
+        let shared =
+            ["vectors", "beside", "lanes", "rows_at_once", "lane_step", "row_step", "blocks", "groups"];
+        for (names, stride, start) in [
+            (&shared[..], 4, side),
+            (&["x", "other", "y"], 12, side + 32),
+            (&["theta", "q", "b", "scale_at"], 4, side + 68),
+        ] {
+            expected.extend(wgsl::spaced(names, stride).into_iter().map(|(name, at)| (name, at + start)));
+        }
+        assert_eq!((members, size), (expected, size_of::<Words>() as u32));
         let (members, size) = wgsl::members(&module, "Side").unwrap();
         assert_eq!(members, wgsl::spaced(&["rows", "columns", "structure", "values", "down", "across"], 4));
         assert_eq!(size, side);

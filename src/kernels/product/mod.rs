@@ -177,10 +177,13 @@ impl Variant {
         };
         let shared = [
             include_str!("../../../shaders/shared/side.wgsl"),
-            include_str!("../../../shaders/product/job.wgsl"),
+            include_str!("../../../shaders/shared/place.wgsl"),
+            include_str!("../../../shaders/shared/broken.wgsl"),
             include_str!("../../../shaders/shared/activation.wgsl"),
+            include_str!("../../../shaders/shared/any_broken.wgsl"),
+            include_str!("../../../shaders/product/job.wgsl"),
         ];
-        [shared[0], shared[1], shared[2], word, operand.wgsl(), finish.wgsl(), walk, main].join("\n")
+        [&shared[..], &[word, operand.wgsl(), finish.wgsl(), walk, main]].concat().join("\n")
     }
 
     /// Bindings with whether they are read only.

@@ -2,10 +2,12 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::dispatch::{Bound, One, shape, within};
+use super::dispatch::shape;
 use super::{Variant, WORKGROUP};
 use crate::error::Result;
-use crate::gpu::{self, View};
+use crate::gpu::View;
+use crate::kernels::launch::{Launch, folded};
+use crate::kernels::window::Window;
 use crate::kernels::{Kernels, Learned, Matrix};
 
 /// `struct Refresh` of `shaders/product/refresh.wgsl`.
@@ -21,7 +23,7 @@ struct Words {
 /// Copies the values of all layers into the order in which products read them: to be recorded after every change of the
 /// values and before the products that are to see it. One dispatch; NaN are copied as they are.
 #[derive(Debug)]
-pub struct Refresh(Option<One>);
+pub struct Refresh(Option<Launch>);
 
 impl Refresh {
     /// From the learned numbers.
@@ -54,23 +56,22 @@ impl Refresh {
         }
         let device = kernels.device();
         let limits = device.limits();
-        within("refresh", from.length(), &limits)?;
-        let from = Bound::of(from, 0, from.length(), &limits);
-        let none = gpu::buffer(device, "no values", 16, wgpu::BufferUsages::STORAGE, false)?;
-        let words = Words { apart: matrix.apart(), count, at: from.at + at, stride };
-        let views = [
-            (1, matrix.index.as_entire_binding()),
-            (2, from.binding().unwrap_or(none.as_entire_binding())),
-            (3, matrix.values.as_entire_binding()),
+        let from = Window::new("refresh", from, &limits)?;
+        let words = Words { apart: matrix.apart(), count, at: from.first + at, stride };
+        let buffers = [
+            (1, matrix.index.as_entire_buffer_binding()),
+            (2, from.binding()),
+            (3, matrix.values.as_entire_buffer_binding()),
         ];
-        let groups = count.div_ceil(WORKGROUP);
-        One::new(kernels, Variant::Refresh, bytemuck::bytes_of(&words), &views, groups)
-            .map(|one| Refresh(Some(one)))
+        let workgroups = folded("refresh", u64::from(count.div_ceil(WORKGROUP)), &limits)?;
+        let pipeline = Variant::Refresh.pipeline(kernels)?;
+        Launch::new(device, "refresh", pipeline, bytemuck::bytes_of(&words), &buffers, workgroups)
+            .map(|launch| Refresh(Some(launch)))
     }
 
     /// Records it.
     pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
-        self.0.iter().for_each(|one| one.record(pass));
+        self.0.iter().for_each(|launch| launch.record(pass));
     }
 }
 

@@ -8,8 +8,10 @@ use super::{Path, ROOM};
 use crate::error::{Error, Result};
 use crate::gpu::View;
 use crate::kernels::Kernels;
-use crate::kernels::sums::{self, Dispatch, Fold, Strided, Window};
+use crate::kernels::launch::Launch;
+use crate::kernels::sums::{self, Fold};
 use crate::kernels::tiles::scratch;
+use crate::kernels::window::{Strided, Window};
 use crate::matrix::Pattern;
 
 /// Where squares of 32 x 32 places that are not empty hold fewer entries than this share of theirs, entries are worked on one
@@ -181,7 +183,7 @@ fn tiles(pattern: &Pattern, side: u32) -> (Vec<u32>, u32) {
 /// The derivatives by the entries of Â of one layer, ready to be recorded.
 #[derive(Clone, Debug)]
 pub struct Dispatches {
-    order: Vec<Dispatch>,
+    order: Vec<Launch>,
 }
 
 impl Dispatches {
@@ -222,7 +224,7 @@ impl Dispatches {
                 expected: said((rows, rows, places.nonzeros)),
             });
         }
-        let batch = |name: &str, batch| Window::of_batch(name, batch, shape, &limits);
+        let batch = |name: &str, batch| sums::window(name, batch, shape, &limits);
         let (x, x_at) = batch("sampled: x", &passed.x)?;
         let (data, data_at) = batch("sampled: the data", passed.data.batch())?;
         let (bar, bar_at) = batch("sampled: ȳ", &passed.bar)?;
@@ -250,7 +252,7 @@ impl Dispatches {
             u: u_at,
             w: w_at,
             theta: passed.theta(&learned),
-            scale_at: passed.scale_by.map_or(u32::MAX, |at| learned.first + at),
+            scale_at: passed.scale_at(&learned).unwrap_or(u32::MAX),
             given: passed.given(),
             rows,
             columns,
@@ -269,7 +271,7 @@ impl Dispatches {
         let variant = (ROOM.name, cut.path.name(), cut.path.invocations());
         let groups = u64::from(cut.pieces) * u64::from(cut.splits);
         let source = || cut.path.source();
-        let mut order = vec![Dispatch::new(kernels, variant, source, &job, &buffers, groups)?];
+        let mut order = vec![sums::launch(kernels, variant, source, &job, &buffers, groups)?];
         if split {
             let (numbers, splits) = (places.nonzeros, cut.splits);
             let job = Fold { add, numbers, splits, apart: numbers, ..Fold::default() };

@@ -8,17 +8,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{Base, LANES, Tile, Variant, WORKGROUP, Width};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::gpu::{self, Pipeline, View};
 use crate::kernels::Kernels;
+use crate::kernels::window::{ADDRESSABLE, within_binding};
 use crate::penalty::Penalty;
 
 /// Plans with at least this many elements use tiles of four words per invocation; smaller ones use one, so that few
 /// elements still spread over many workgroups.
 const LARGE: u64 = 1 << 22;
-
-/// Shaders address a binding by 32 bits, some backends byte by byte: no window is larger, whatever the device allows.
-const ADDRESSABLE: u64 = u32::MAX as u64;
 
 /// One tensor's work.
 #[derive(Clone, Debug)]
@@ -94,15 +92,6 @@ impl Dispatches {
             pass.dispatch_workgroups(bucket.workgroups.0, bucket.workgroups.1, 1);
         }
     }
-}
-
-/// Refuses what one binding cannot hold.
-pub(in crate::kernels) fn within_binding(place: &str, needed: u64, limits: &wgpu::Limits) -> Result<()> {
-    let limit = limits.max_storage_buffer_binding_size;
-    if needed <= limit {
-        return Ok(());
-    }
-    Err(Error::Limit { place: place.into(), name: "max_storage_buffer_binding_size", needed, limit })
 }
 
 /// Cuts the tensors into tiles and collects those of equal variant and buffers, window by window.

@@ -31,7 +31,6 @@ mod dispatch;
 pub(in crate::kernels) mod reference;
 
 pub use base::{Adam, Base, Hyper};
-pub(in crate::kernels) use dispatch::within_binding;
 pub use dispatch::{Dispatches, Job};
 pub(crate) use reference::rounded;
 pub use reference::{Element, Reference};

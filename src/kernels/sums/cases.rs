@@ -90,7 +90,7 @@ pub(in crate::kernels) fn subjects() -> Vec<Subject> {
                 lead: (k % 4) as u64,
                 one_buffer: k % 3 == 1,
                 given: k % 5 < 2,
-                scaled: k % 2 == 0,
+                scaled: k.is_multiple_of(2),
                 add: k % 7 < 3,
                 ..subject(n, m, [0.05, 0.4, 1.0][k % 3])
             });
@@ -262,7 +262,7 @@ impl Subject {
             x: batch(0)?,
             data: if self.given { Data::Given(batch(1)?) } else { Data::Near(batch(1)?) },
             bar: batch(2)?,
-            scale_by: self.scaled.then(|| BEHIND * places.length()),
+            scale_by: self.scaled.then_some(BEHIND),
             u: batch(3)?,
             w: batch(4)?,
             r_bar: batch(5)?,

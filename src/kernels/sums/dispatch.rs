@@ -2,10 +2,12 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{Dispatch, INVOCATIONS, Into, Passed, ROOM, Stage, Strided, Window, refuse_overlap};
+use super::{INVOCATIONS, Into, Passed, ROOM, Stage, window};
 use crate::error::{Error, Result};
 use crate::gpu::View;
+use crate::kernels::launch::{Launch, folded};
 use crate::kernels::tiles::scratch;
+use crate::kernels::window::{Strided, Window, refuse_overlap};
 use crate::kernels::{Batch, HEAD, Kernels, Learned};
 
 /// More workgroups of the sums than this keep any GPU busy.
@@ -77,16 +79,34 @@ pub(super) struct ChainJob {
     theta: u32,
 }
 
-/// A dispatch of one of the room's kernels.
-fn dispatch<J: Pod>(
+/// `groups` workgroups of `invocations` of a room's variant, with the buffers bound behind the job. These are bound for
+/// reading and writing all of them, so that they may lie in one buffer.
+pub(in crate::kernels) fn launch(
     kernels: &Kernels,
-    stage: Stage,
-    job: &J,
+    (room, variant, invocations): (&str, &str, u32),
+    source: impl FnOnce() -> String,
+    job: &[u8],
     buffers: &[wgpu::BufferBinding<'_>],
     groups: u64,
-) -> Result<Dispatch> {
+) -> Result<Launch> {
+    let device = kernels.device();
+    let workgroups = folded(&format!("{room}/{variant}"), groups, &device.limits())?;
+    let layout: Vec<(u32, bool)> = (0..=buffers.len() as u32).map(|k| (k, k == 0)).collect();
+    let pipeline = kernels.pipeline(room, variant, invocations, &layout, source)?;
+    let buffers: Vec<_> = (1..).zip(buffers.iter().cloned()).collect();
+    Launch::new(device, room, pipeline, job, &buffers, workgroups)
+}
+
+/// One of the room's kernels.
+fn own(
+    kernels: &Kernels,
+    stage: Stage,
+    job: &impl Pod,
+    buffers: &[wgpu::BufferBinding<'_>],
+    groups: u64,
+) -> Result<Launch> {
     let variant = (ROOM.name, stage.name(), INVOCATIONS);
-    Dispatch::new(kernels, variant, || stage.source(), bytemuck::bytes_of(job), buffers, groups)
+    launch(kernels, variant, || stage.source(), bytemuck::bytes_of(job), buffers, groups)
 }
 
 /// Puts partial sums together: of `scratch`, into `result`.
@@ -95,10 +115,10 @@ pub(in crate::kernels) fn fold(
     job: Fold,
     scratch: &wgpu::Buffer,
     result: &Window,
-) -> Result<Dispatch> {
+) -> Result<Launch> {
     let groups = u64::from(job.numbers + job.zeros).div_ceil(u64::from(INVOCATIONS)) + u64::from(job.totals);
     let buffers = [scratch.as_entire_buffer_binding(), result.binding()];
-    dispatch(kernels, Stage::Fold, &Fold { out: result.first, ..job }, &buffers, groups)
+    own(kernels, Stage::Fold, &Fold { out: result.first, ..job }, &buffers, groups)
 }
 
 /// How the sums of n x m elements are cut.
@@ -147,7 +167,7 @@ impl Cut {
 /// The derivatives by q, b, the activation and L of one layer, ready to be recorded.
 #[derive(Clone, Debug)]
 pub struct Dispatches {
-    order: [Dispatch; 2],
+    order: [Launch; 2],
 }
 
 impl Dispatches {
@@ -162,7 +182,7 @@ impl Dispatches {
         let gradient = passed.check(place, into)?;
         let limits = kernels.device().limits();
         let (rows, columns) = passed.shape();
-        let batch = |name: &str, batch| Window::of_batch(name, batch, (rows, columns), &limits);
+        let batch = |name: &str, batch| window(name, batch, (rows, columns), &limits);
         let (x, x_at) = batch("sums: x", &passed.x)?;
         let (data, data_at) = batch("sums: the data", passed.data.batch())?;
         let (u, u_at) = batch("sums: u", &passed.u)?;
@@ -208,10 +228,8 @@ impl Dispatches {
             zeros: if into.add { 0 } else { HEAD - 5 + places.length() - end },
             ..Fold::default()
         };
-        let order = [
-            dispatch(kernels, Stage::Rows, &job, &buffers, groups)?,
-            fold(kernels, fold_job, &parts, &result)?,
-        ];
+        let order =
+            [own(kernels, Stage::Rows, &job, &buffers, groups)?, fold(kernels, fold_job, &parts, &result)?];
         Ok(Dispatches { order })
     }
 
@@ -230,7 +248,7 @@ impl Dispatches {
 /// The loss and its derivative, ready to be recorded.
 #[derive(Clone, Debug)]
 pub struct Loss {
-    order: [Dispatch; 2],
+    order: [Launch; 2],
 }
 
 impl Loss {
@@ -257,10 +275,9 @@ impl Loss {
         }
         let limits = kernels.device().limits();
         let shape = (output.components, output.vectors);
-        let read = [("the output", &output.view), ("the target", &target.view), ("the loss", loss)];
-        refuse_overlap(("the loss's derivative", &bar.view), &read)?;
-        refuse_overlap(("the loss", loss), &read[..2])?;
-        let batch = |name: &str, batch| Window::of_batch(name, batch, shape, &limits);
+        let read = [("the output", &output.view), ("the target", &target.view)];
+        refuse_overlap(&read, &[("the loss", loss), ("the loss's derivative", &bar.view)])?;
+        let batch = |name: &str, batch| window(name, batch, shape, &limits);
         let (from, output_at) = batch("loss: the output", output)?;
         let (aim, aim_at) = batch("loss: the target", target)?;
         let (to, bar_at) = batch("loss: its derivative", bar)?;
@@ -280,10 +297,8 @@ impl Loss {
         };
         let buffers = [from.binding(), aim.binding(), to.binding(), parts.as_entire_buffer_binding()];
         let fold_job = Fold { totals: 1, parts: groups as u32, ..Fold::default() };
-        let order = [
-            dispatch(kernels, Stage::Loss, &job, &buffers, groups)?,
-            fold(kernels, fold_job, &parts, &result)?,
-        ];
+        let order =
+            [own(kernels, Stage::Loss, &job, &buffers, groups)?, fold(kernels, fold_job, &parts, &result)?];
         Ok(Loss { order })
     }
 
@@ -307,7 +322,7 @@ pub(super) fn loss_span(elements: u64) -> u64 {
 /// The derivative by a layer's input, for any phi, ready to be recorded.
 #[derive(Clone, Debug)]
 pub struct Chain {
-    dispatch: Dispatch,
+    dispatch: Launch,
 }
 
 impl Chain {
@@ -327,9 +342,9 @@ impl Chain {
         let limits = kernels.device().limits();
         super::layer_of("chain", learned, layer)?;
         let read = [("r̄", &r_bar.view), ("h", &h.view), ("the learned numbers", &learned.view)];
-        refuse_overlap(("the derivative by the input", &out.view), &read)?;
+        refuse_overlap(&read, &[("the derivative by the input", &out.view)])?;
         let shape = (learned.places.components, out.vectors);
-        let batch = |name: &str, batch| Window::of_batch(name, batch, shape, &limits);
+        let batch = |name: &str, batch| window(name, batch, shape, &limits);
         let (back, r_bar_at) = batch("chain: r̄", r_bar)?;
         let (curved, h_at) = batch("chain: h", h)?;
         let (to, out_at) = batch("chain: the derivative by the input", out)?;
@@ -345,7 +360,7 @@ impl Chain {
         };
         let buffers = [&back, &curved, &to, &theta].map(Window::binding);
         let groups = out.view.length().div_ceil(u64::from(INVOCATIONS));
-        Ok(Chain { dispatch: dispatch(kernels, Stage::Chain, &job, &buffers, groups)? })
+        Ok(Chain { dispatch: own(kernels, Stage::Chain, &job, &buffers, groups)? })
     }
 
     /// How many dispatches there are.

@@ -27,19 +27,18 @@
 //! **Limits.** 256 invocations, 8 KiB of workgroup memory, 8 storage buffers. Each view lies within a binding.
 
 mod bench;
-mod bind;
 mod cases;
 mod dispatch;
 mod reference;
 
 pub(super) use bench::{Judge, load};
-pub(super) use bind::{Dispatch, Strided, Window, refuse_overlap};
 pub(super) use cases::{Numbers, Subject, demand, start, subject, subjects, unchanged};
 pub use dispatch::{Chain, Dispatches, Loss, Scaled};
-pub(super) use dispatch::{Fold, fold};
+pub(super) use dispatch::{Fold, fold, launch};
 pub(super) use reference::{Layer, Near, Sum};
 
-use super::{Batch, Data, Learned, Room};
+use super::window::{Strided, Window, refuse_overlap};
+use super::{Batch, Data, Learned, Places, Room};
 use crate::error::{Error, Result};
 use crate::gpu::View;
 
@@ -67,8 +66,8 @@ pub struct Passed {
     pub data: Data,
     /// ȳ, the derivative by the output, or what is to be scaled to give it.
     pub bar: Batch,
-    /// The element of the learned numbers with the L by which `bar` is scaled, ȳ = (1 - 1/L) bar: that of the next layer, for
-    /// phi = 1/2 ||x - c||² and `bar` that layer's r̄. ȳ = bar for `None`.
+    /// The layer whose 1 - 1/L multiplies `bar` to give ȳ: the next one, for phi = 1/2 ||x - c||² and `bar` that layer's r̄.
+    /// ȳ = bar for `None`.
     pub scale_by: Option<u32>,
     /// u = Â r.
     pub u: Batch,
@@ -104,6 +103,26 @@ pub(super) fn layer_of(place: &str, of: &Learned, layer: u32) -> Result<View> {
     Ok(View { buffer: of.view.buffer().clone(), offset, length })
 }
 
+/// A batch's window, whose shape must be `components` x `vectors`, with at least one vector.
+pub(super) fn window(
+    place: &str,
+    batch: &Batch,
+    (components, vectors): (u32, u32),
+    limits: &wgpu::Limits,
+) -> Result<(Window, Strided)> {
+    if (batch.components, batch.vectors) != (components, vectors) || vectors == 0 {
+        return Err(Error::Shape {
+            place: place.into(),
+            name: "shape".into(),
+            got: format!("{} components of {} vectors", batch.components, batch.vectors),
+            expected: format!("{components} components of {} vectors", vectors.max(1)),
+        });
+    }
+    let window = Window::new(place, &batch.view, limits)?;
+    let strided = window.strided(batch);
+    Ok((window, strided))
+}
+
 impl Passed {
     /// n and m.
     pub(super) fn shape(&self) -> (u32, u32) {
@@ -122,9 +141,9 @@ impl Passed {
         if own != other {
             return said("gradient", format!("{other:?}"), format!("{own:?}"));
         }
-        let length = self.learned.view.length();
-        if let Some(at) = self.scale_by.filter(|&at| u64::from(at) >= length) {
-            return said("element of the scaling L", at.to_string(), format!("one of {length}"));
+        let layers = self.learned.layers;
+        if let Some(layer) = self.scale_by.filter(|&layer| layer >= layers) {
+            return said("layer of the scale", layer.to_string(), format!("one of {layers}"));
         }
         let read = [
             ("x", &self.x.view),
@@ -135,13 +154,18 @@ impl Passed {
             ("r̄", &self.r_bar.view),
             ("the learned numbers", &self.learned.view),
         ];
-        refuse_overlap(("the gradient", &gradient), &read)?;
+        refuse_overlap(&read, &[("the gradient", &gradient)])?;
         Ok(gradient)
     }
 
     /// The element of the layer's first learned number in the binding of them all.
     pub(super) fn theta(&self, learned: &Window) -> u32 {
         learned.first + self.layer * self.learned.places.length()
+    }
+
+    /// The element of the L of the scale there.
+    pub(super) fn scale_at(&self, learned: &Window) -> Option<u32> {
+        self.scale_by.map(|layer| learned.first + layer * self.learned.places.length() + Places::L as u32)
     }
 
     /// Whether the data is phi's gradient.
@@ -194,11 +218,17 @@ impl Stage {
 pub(super) const ACTIVATION: &str = concat!(
     include_str!("../../../shaders/shared/activation.wgsl"),
     "\n",
-    include_str!("../../../shaders/sums/any_broken.wgsl")
+    include_str!("../../../shaders/shared/any_broken.wgsl")
 );
 
 /// Batches in their bindings, and NaN.
-pub(super) const STRIDED: &str = include_str!("../../../shaders/sums/strided.wgsl");
+pub(super) const STRIDED: &str = concat!(
+    include_str!("../../../shaders/shared/place.wgsl"),
+    "\n",
+    include_str!("../../../shaders/shared/broken.wgsl"),
+    "\n",
+    include_str!("../../../shaders/sums/nan_if.wgsl")
+);
 
 #[cfg(test)]
 mod tests {
@@ -207,7 +237,7 @@ mod tests {
 
     use super::*;
     use crate::gpu;
-    use crate::kernels::{Kernels, Order, Places, sampled, wgsl};
+    use crate::kernels::{Kernels, Order, sampled, wgsl};
     use crate::matrix::Pattern;
 
     #[test]
@@ -272,7 +302,7 @@ mod tests {
             x: batch(1, 4),
             data: Data::Near(batch(13, 4)),
             bar: batch(25, 4),
-            scale_by: Some(24),
+            scale_by: Some(1),
             u: batch(37, 4),
             w: batch(49, 4),
             r_bar: batch(61, 4),
@@ -291,7 +321,7 @@ mod tests {
         refused(&passed, &Into { gradient: gradient(130), ..into.clone() }, "the learned numbers overlap");
         refused(&passed, &Into { layer: 1, ..into.clone() }, "layer is 1, expected one of 1");
         refused(&Passed { layer: 2, ..passed.clone() }, &into, "layer is 2, expected one of 2");
-        refused(&Passed { scale_by: Some(48), ..passed.clone() }, &into, "is 48, expected one of 48");
+        refused(&Passed { scale_by: Some(2), ..passed.clone() }, &into, "scale is 2, expected one of 2");
         refused(
             &Passed { u: batch(37, 3), ..passed.clone() },
             &into,

@@ -1,0 +1,79 @@
+//! Views in their bindings.
+
+use bytemuck::{Pod, Zeroable};
+
+use super::Batch;
+use crate::error::{Error, Result};
+use crate::gpu::View;
+
+/// Shaders address a binding by 32 bits, some backends byte by byte.
+pub(super) const ADDRESSABLE: u64 = u32::MAX as u64;
+
+/// Refuses what one binding cannot hold.
+pub(super) fn within_binding(place: &str, needed: u64, limits: &wgpu::Limits) -> Result<()> {
+    let limit = limits.max_storage_buffer_binding_size.min(ADDRESSABLE);
+    if needed <= limit {
+        return Ok(());
+    }
+    Err(Error::Limit { place: place.into(), name: "max_storage_buffer_binding_size", needed, limit })
+}
+
+/// Refuses that what is written shares memory with anything else.
+pub(super) fn refuse_overlap(read: &[(&str, &View)], written: &[(&str, &View)]) -> Result<()> {
+    for (k, (first, a)) in written.iter().enumerate() {
+        for (second, b) in read.iter().chain(&written[..k]) {
+            if let Some(shared) = a.overlap(b) {
+                let (first, second) = ((*first).into(), (*second).into());
+                return Err(Error::Overlap { first, second, start: shared.start, end: shared.end });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A batch in its binding: WGSL's `Strided`, of `shaders/shared/place.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
+pub(super) struct Strided {
+    first: u32,
+    pub down: u32,
+    across: u32,
+}
+
+/// A view in its binding, which starts at the alignment boundary below.
+#[derive(Clone, Debug)]
+pub(super) struct Window {
+    buffer: wgpu::Buffer,
+    offset: u64,
+    size: u64,
+    /// The view's first element in the binding.
+    pub first: u32,
+}
+
+impl Window {
+    /// Refuses what a binding cannot hold; `place` is used in the message. Of an empty view some word is bound, which no
+    /// kernel reads.
+    pub fn new(place: &str, view: &View, limits: &wgpu::Limits) -> Result<Self> {
+        let buffer = view.buffer().clone();
+        if view.length() == 0 {
+            return Ok(Window { buffer, offset: 0, size: 4, first: 0 });
+        }
+        let offset = view.offset() - view.offset() % u64::from(limits.min_storage_buffer_offset_alignment);
+        let size = view.end() - offset;
+        within_binding(place, size, limits)?;
+        Ok(Window { buffer, offset, size, first: ((view.offset() - offset) / 4) as u32 })
+    }
+
+    /// A batch that lies in the window.
+    pub fn strided(&self, batch: &Batch) -> Strided {
+        let (down, across) = batch.strides();
+        let first = batch.view.offset().saturating_sub(self.offset) / 4;
+        Strided { first: first as u32, down, across }
+    }
+
+    /// The binding.
+    pub fn binding(&self) -> wgpu::BufferBinding<'_> {
+        let size = wgpu::BufferSize::new(self.size);
+        wgpu::BufferBinding { buffer: &self.buffer, offset: self.offset, size }
+    }
+}
