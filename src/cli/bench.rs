@@ -21,8 +21,14 @@ pub struct Bench {
     #[arg(long)]
     quick: bool,
     /// Also write the tables as Markdown
-    #[arg(long, value_name = "FILE.md")]
+    #[arg(long, value_name = "FILE.md", conflicts_with = "formats")]
     report: Option<PathBuf>,
+    /// Time the formats of a sparse N x N matrix instead, against density and number of vectors
+    #[arg(long, value_name = "N")]
+    formats: Option<u32>,
+    /// With --formats: also draw them
+    #[arg(long, value_name = "FILE.svg", requires = "formats")]
+    chart: Option<PathBuf>,
 }
 
 const SOFTWARE: &str = "A software adapter: these figures prove nothing about GPUs.";
@@ -36,6 +42,16 @@ impl Bench {
             Backend::Cpu => true,
         };
         let options = Options::new(software, self.quick);
+        if let Some(components) = self.formats {
+            let Backend::Gpu(context) = &backend else {
+                return Err(Error::Unsupported {
+                    place: "--formats".into(),
+                    what: "the float64 twins, which know no formats".into(),
+                    allowed: "an adapter".into(),
+                });
+            };
+            return super::formats::run(global, context, components, &options.effort, self.chart.as_ref());
+        }
         let bar = global.progress(Some(steps(&options)), "bench");
         let mut progress = |step: &str| {
             bar.set_message(step.to_owned());

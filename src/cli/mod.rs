@@ -8,6 +8,7 @@ mod bench;
 mod compact;
 mod denoise;
 mod devices;
+mod formats;
 mod norms;
 mod prox;
 mod train;
