@@ -8,7 +8,8 @@
 //! ```
 //!
 //! with g = x - c ([`Data::Near`](crate::kernels::Data::Near)), or a gradient computed elsewhere
-//! ([`Data::Given`](crate::kernels::Data::Given), one layer). Backward, ȳ may be scaled by 1 - 1/L of the next layer: then the r̄ of that layer is taken as it is.
+//! ([`Data::Given`](crate::kernels::Data::Given), one layer). Backward, ȳ may be scaled by 1 - 1/L of the next
+//! layer: then the r̄ of that layer is taken as it is.
 //!
 //! **Memory.** Forward, x and c are read and y is written once, c again per further layer, whose inputs are written where they
 //! are wanted; backward, x, c and ȳ are read, and u, w̄ and r̄ written. Each workgroup reads Â twice per layer, forward, and three
