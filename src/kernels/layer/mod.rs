@@ -7,8 +7,9 @@
 //! u = Â r,   w̄ = Â ȳ,   ū = q∘xi'(q∘u)∘w̄,   r̄ = Âᵀ ū                                  backward
 //! ```
 //!
-//! with g = x - c ([`Data::Near`]), or a gradient computed elsewhere ([`Data::Given`], one layer). Backward, ȳ may be scaled by
-//! 1 - 1/L of the next layer: then the r̄ of that layer is taken as it is.
+//! with g = x - c ([`Data::Near`](crate::kernels::Data::Near)), or a gradient computed elsewhere
+//! ([`Data::Given`](crate::kernels::Data::Given), one layer). Backward, ȳ may be scaled by 1 - 1/L of the next
+//! layer: then the r̄ of that layer is taken as it is.
 //!
 //! **Memory.** Forward, x and c are read and y is written once, c again per further layer, whose inputs are written where they
 //! are wanted; backward, x, c and ȳ are read, and u, w̄ and r̄ written. Each workgroup reads Â twice per layer, forward, and three
@@ -26,7 +27,7 @@
 //! column). No other column is touched.
 //!
 //! **Accuracy.** Every product is within D + 2 roundings of the sum of its terms' magnitudes, D being the longest chain of
-//! additions, and xi is Lipschitz; see [`reference`]. ū is judged with either side where q∘u is within its error of a knee.
+//! additions, and xi is Lipschitz; see `reference`. ū is judged with either side where q∘u is within its error of a knee.
 //!
 //! **Limits.** n <= [`LARGEST`]. 256 invocations, 16 KiB of workgroup memory, 8 storage buffers, for which backward u, w̄ and r̄ are to
 //! lie in one buffer. A batch must lie within one binding, u, w̄ and r̄ together.

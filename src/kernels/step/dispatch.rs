@@ -59,8 +59,8 @@ impl Dispatches {
     /// Cuts, compiles what is missing, and binds. `rows` holds the jobs' [`Row`](super::Row)s, `status` the status words.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] for a combination without a kernel, [`Error::Limit`], [`Error::OutOfMemory`] and
-    /// [`Error::Gpu`] for what the device cannot give.
+    /// [`crate::Error::Unsupported`] for a combination without a kernel, [`crate::Error::Limit`],
+    /// [`crate::Error::OutOfMemory`] and [`crate::Error::Gpu`] for what the device cannot give.
     pub fn bind(
         kernels: &Kernels,
         base: Base,
