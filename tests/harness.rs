@@ -378,6 +378,181 @@ fn every_fault_planted_in_a_solver_is_reported() {
     }
 }
 
+/// A fault in one of several kernels of a room: the case that must report it, the WGSL that is replaced wherever it stands,
+/// and what stands in its place.
+struct Planted {
+    case: &'static str,
+    what: &'static str,
+    by: &'static str,
+    edit: fn(String) -> String,
+}
+
+macro_rules! planted {
+    ($($case:expr => $what:literal, $by:literal;)*) => {
+        [$(Planted { case: $case, what: $what, by: $by, edit: |source| source.replace($what, $by) }),*]
+    };
+}
+
+/// Demands that each case passes without a fault and reports it with it, on every adapter.
+fn demand_reports(faults: &[Planted]) {
+    let room_of = |case: &str| case.split('/').next().expect("a case is named after its room").to_owned();
+    for Planted { case, what, .. } in faults {
+        let room = ROOMS.iter().find(|room| room.name == room_of(case)).expect("a room of the register");
+        assert!(
+            (room.variants)().iter().any(|(_, source)| source.contains(what)),
+            "{}: the kernels have changed; plant the fault elsewhere: {what}",
+            room.name
+        );
+    }
+    let all: Vec<_> = ROOMS.iter().flat_map(|room| (room.cases)()).collect();
+    let case_of = |name: &str| {
+        let found = all.iter().find(|case| case.name() == name);
+        found.unwrap_or_else(|| panic!("the register has no case {name}"))
+    };
+    for one in support::software_adapters() {
+        let (device, queue) = one.device();
+        let sound = Kernels::new(&device);
+        for Planted { case, what, by, edit } in faults {
+            let place = format!("{}: {case}: {what:?} => {by:?}", one.label);
+            let run = |kernels: &Kernels| case_of(case).run(&device, &queue, kernels).expect("it runs");
+            let without = run(&sound);
+            assert_eq!((without.mismatches, without.first_mismatch), (0, None), "{place}: without the fault");
+            let found = run(&Kernels::edited(&device, *edit));
+            assert!(found.mismatches > 0, "{place}: passes");
+            assert!(found.first_mismatch.is_some(), "{place}: without a place");
+        }
+    }
+}
+
+#[test]
+fn every_fault_planted_in_a_product_is_reported() {
+    const STRAIGHT: &str =
+        "product/csr/63x63x1/density=0.3/straight/plain/plain/orders=ccc/offsets=03120/one-buffer";
+    const SCALED: &str =
+        "product/csr/63x63x3/density=0.3/transposed/plain-scaled/plain/orders=ccc/offsets=13120/extreme";
+    const NEAR: &str =
+        "product/csr/63x63x3/density=0.3/straight/near/activated/orders=ccc/offsets=03120/one-buffer";
+    const GIVEN: &str =
+        "product/dense/63x63x3/density=0.3/straight/given/plain/orders=ccc/offsets=03120/one-buffer";
+    const PULLED: &str =
+        "product/csr/63x63x3/density=0.3/straight/pulled/plain/orders=ccc/offsets=03120/one-buffer";
+    const BROKEN: &str =
+        "product/csr/63x63x3/density=0.3/straight/pulled/plain/orders=ccc/offsets=23120/broken/one-buffer";
+    const BITMAP: &str =
+        "product/bitmap/63x63x3/density=0.3/straight/plain/plain/orders=ccc/offsets=03120/one-buffer";
+    const TILES: &str =
+        "product/dense/65x65x64/density=0.3/straight/plain/activated/orders=ccc/offsets=03120/one-buffer";
+    demand_reports(&planted! {
+        NEAR => "size * (v - other_of(column))", "(v - other_of(column))";
+        GIVEN => "x_of(column) - size * other_of(column)", "x_of(column) + size * other_of(column)";
+        PULLED => "poisoned(q * slope(v, bend) * w, bad)", "poisoned(slope(v, bend) * w, bad)";
+        BROKEN => "flags(v) | flags(w) | Flags(bend_broken)", "flags(w)";
+        NEAR => "- theta[job.b + row]", "- 0.0";
+        NEAR => "let v = theta[job.q + row] * sum;", "let v = theta[job.q + row + 1u] * sum;";
+        SCALED => "scale = 1.0 - step_size(theta[job.scale_at]);", "scale = step_size(theta[job.scale_at]);";
+        BITMAP => "bits &= bits - 1u;", "bits &= bits - 1u; bits &= 0x7fffffffu;";
+        TILES => "sum2 += of_rows.z", "sum2 += of_rows.y";
+        TILES => "if at + 1u < end {", "if at + 2u < end {";
+        STRAIGHT => "k < lanes; k += apart", "k + 1u < lanes; k += apart";
+        STRAIGHT => "job.stride + from_entry", "job.stride + from_entry + u32(k % job.apart == 7u)";
+    });
+}
+
+#[test]
+fn every_fault_planted_in_a_layer_is_reported() {
+    const FORWARD: &str = "layer/forward/csr/64x64/entries=1638/layers=2-shared/orders=scc/lead=1/Ordinary";
+    const OWN: &str = "layer/forward/csr/64x3/entries=1638/layers=2/orders=ssc/lead=3/Ordinary";
+    const GIVEN: &str =
+        "layer/forward/csr/64x20/entries=1638/layers=1-shared/orders=ssc/lead=3/given/Ordinary";
+    const BACKWARD: &str = "layer/backward/csr/16x64/entries=77/layers=2-shared/orders=ccs/lead=0/Ordinary";
+    const WIDE: &str = "layer/backward/csr/64x256/entries=1638/layers=2/orders=css/lead=2/Ordinary";
+    const BROKEN: &str = "layer/backward/csr/64x20/entries=410/layers=2/orders=ccc/lead=0/Nonfinite";
+    demand_reports(&planted! {
+        OWN => "theta[learned + job.learned_apart]", "theta[job.learned]";
+        FORWARD => " - theta[q + job.components]", "";
+        FORWARD => "job.keep == 1u", "job.keep == 0u";
+        FORWARD => "(x - data) / l", "x / l";
+        GIVEN => "return x - data / l;", "return x - (x - data) / l;";
+        BACKWARD => "held[HALF + word] = scale * beside_of", "held[HALF + word] = beside_of";
+        BACKWARD => "q * activation_slope(v, a) * w", "activation_slope(v, a) * w";
+        WIDE => "load_x(i, c + 2u * k)", "load_x(i, c + k)";
+        BROKEN => "bad || nonfinite(v) || nonfinite(w)", "bad";
+    });
+}
+
+#[test]
+fn every_fault_planted_in_the_derivatives_by_learned_numbers_is_reported() {
+    const ENTRIES: &str = "sampled/entries/n=16/m=64/density=0.4/css/offset=2/one-buffer/scaled";
+    const TILES: &str = "sampled/tiles32/n=16/m=64/density=0.4/css/offset=2/one-buffer/scaled";
+    const ADDED: &str = "sampled/entries/n=3/m=64/density=1/scs/offset=1/add";
+    const KNEES: &str = "sampled/entries/n=17/m=70/density=0.6/ccc/offset=0/knees=0.5-1.25";
+    const BEHIND: &str = "sampled/entries/n=17/m=70/density=0.6/ccc/offset=0/scaled/behind=inf";
+    const SUMS: &str = "sums/layer/n=16/m=64/density=0.4/css/offset=2/one-buffer/scaled";
+    const SUMS_ADDED: &str = "sums/layer/n=65/m=3/density=0.05/scs/offset=1/add";
+    const SUMS_KNEES: &str = "sums/layer/n=17/m=70/density=0.6/ccc/offset=0/knees=0.5-1.25";
+    const SUMS_BROKEN: &str = "sums/layer/n=17/m=70/density=0.6/ccc/offset=0/learned[3]=NaN";
+    demand_reports(&planted! {
+        ENTRIES => "own.x * other.x + own.y * other.y", "own.x * other.x";
+        TILES => "k += countOneBits(bits & ((1u << shift) - 1u));", "";
+        TILES => "let u_bar = u_bars[k * PITCH + down];", "let u_bar = u_bars[k * PITCH + across];";
+        ADDED => "out[at] += sum;", "out[at] = sum;";
+        KNEES => "v >= a.delta1 || v < -a.delta1", "v > a.delta1 || v < -a.delta1";
+        BEHIND => "nan_if(broken(behind), 1.0 - 1.0 / behind)", "1.0 - 1.0 / behind";
+        SUMS => "scratch[at + job.rows] = first.y", "scratch[at + job.rows] = -first.y";
+        SUMS => "/ (step_size * step_size)", "/ step_size";
+        SUMS => "r * g, w_here", "r * x_here, w_here";
+        SUMS_ADDED => "result[at] += sum", "result[at] = sum";
+        SUMS_KNEES => "v >= a.delta2 || v < -a.delta2", "v > a.delta2 || v < -a.delta2";
+        SUMS_BROKEN => "let slope = nan_if(bad, activation_slope(v, a));", "let slope = activation_slope(v, a);";
+        "sums/loss/n=2/m=3/offset=2/size=1e0" => "sum * (0.5 * job.scale)", "sum * job.scale";
+        "sums/chain/n=63/m=65/offset=3/size=1e0" => "r_bar[place(job.r_bar, at.x, at.y)] - step", "r_bar[place(job.h, at.x, at.y)] - step";
+        "sums/chain/L=inf/n=5/m=7/offset=0/size=1e0" => "nan_if(broken(l), h[place(job.h, at.x, at.y)] / l)", "h[place(job.h, at.x, at.y)] / l";
+    });
+}
+
+#[test]
+fn every_fault_planted_in_a_step_of_learned_numbers_is_reported() {
+    const ADAM: &str = "learn/adam/shape/n=16/density=0.5/layers=2";
+    // with weight decay
+    const DECAY: &str = "learn/adam/shape/n=3/density=0.7/layers=1";
+    const GRADIENT_DECAY: &str = "learn/gradient/shape/n=3/density=0.7/layers=1";
+    const REGIONS: &str = "learn/gradient/regions/n=2/density=1/layers=320";
+    const STRANGE: &str = "learn/adam/strange/n=17/density=0.4/layers=60";
+    const BOUND: &str = "learn/bound/n=16/density=0.5/rounds=2";
+    const BOUND_STRANGE: &str = "learn/bound/strange";
+    demand_reports(&planted! {
+        DECAY => "let g = bitcast<f32>(raw) + job.decay * value;", "let g = bitcast<f32>(raw);";
+        GRADIENT_DECAY => "(bitcast<f32>(raw) + job.decay * value)", "bitcast<f32>(raw)";
+        ADAM => "rates.root_scale * root", "root";
+        ADAM => "rates.b, p < job.values), rates.q, p < job.b)", "rates.q, p < job.values), rates.b, p < job.b)";
+        REGIONS => "clamp((eta1 - 1.0) / eta1, 0.0, 1.0)", "0.0";
+        "learn/adam/all-rest/n=16/density=0.5/layers=3" => "if rate != 0.0 {", "if rate >= 0.0 {";
+        STRANGE => "|| v > 0x80000000u", "";
+        BOUND => "let v = theta[base + HEAD + i] * u;", "let v = u;";
+        BOUND => "let entry = structure[rows + job.nonzeros + k];", "let entry = k;";
+        BOUND_STRANGE => "if lost || size == 0.0 {", "if false {";
+    });
+}
+
+#[test]
+fn every_fault_planted_in_separable_layers_is_reported() {
+    const FORWARD: &str = "dsrl/forward/ordinary/elements=65/layers=3/own";
+    const BACKWARD: &str = "dsrl/backward/ordinary/elements=1023/layers=10/shared";
+    const STRANGE: &str = "dsrl/forward/strange/elements=4097/layers=2/own";
+    const STRANGE_BACK: &str = "dsrl/backward/strange-layer/elements=700/layers=7/own";
+    demand_reports(&planted! {
+        FORWARD => "return x - (x - c) * k.inverse;", "return x - (x - c);";
+        FORWARD => "job.theta + l * job.apart", "job.theta";
+        BACKWARD => "before < l; before++", "before + 1u < l; before++";
+        BACKWARD => "r * (1.0 - k.inverse)", "r";
+        BACKWARD => "sum *= scale;", "";
+        BACKWARD => "select(1u, job.layers, job.apart == 0u)", "1u";
+        BACKWARD => "v - side * a.delta2, -side * a.eta1", "v - a.delta2, -side * a.eta1";
+        STRANGE => "return marked(y, bad_at(v, k));", "return y;";
+        STRANGE_BACK => "let w = marked(bar, bad_at(v, k));", "let w = bar;";
+    });
+}
+
 /// Two tensors; the faults of value are planted at element 200 of those that have more than 256.
 fn verified(device: &wgpu::Device, queue: &wgpu::Queue, edit: fn(String) -> String) -> Result<u64, Error> {
     let weights: Vec<f32> = (0..400).map(|k| (k as f32 - 201.5) * 0.01).collect();

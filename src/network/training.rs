@@ -79,6 +79,10 @@ impl Options {
             }
             require((1e-12..=1.0).contains(&epsilon), place, "Adam's epsilon", epsilon, "[1e-12, 1]")?;
         }
+        if let Some(rounds) = self.bound {
+            let allowed = (1..=1000).contains(&rounds);
+            require(allowed, place, "rounds of the norm bound", f64::from(rounds), "[1, 1000]")?;
+        }
         Ok(())
     }
 }

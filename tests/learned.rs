@@ -1,0 +1,1009 @@
+//! Learned layers asked for what cannot be: a typed error that names value, place and what is allowed, before any work on the
+//! GPU; nothing is written. And the same on a device that has gone away.
+
+mod support;
+
+use std::sync::Arc;
+
+use maf_srl::Error;
+use maf_srl::gpu::{Context, View};
+use maf_srl::kernels::learn::{self, Floors, Hyper, Method, Rates};
+use maf_srl::kernels::product::{self, Finish, Operand};
+use maf_srl::kernels::{
+    Batch, Data, Format, Kernels, Learned, Matrix, Order, Places, dsrl, layer, sampled, sums,
+};
+use maf_srl::matrix::Pattern;
+use maf_srl::network::{self, Options, Parameters, Space, Start, Term, Trainer, Unfolded};
+use maf_srl::penalty::Activation;
+use support::TestAdapter;
+use support::work::{blank, download, submit, upload, within};
+
+/// Demands that a result is an error of this kind whose text holds these parts.
+macro_rules! refused {
+    ($result:expr, $kind:ident, $($part:expr),+) => {{
+        let Err(error) = $result else { panic!("not refused: {}", stringify!($result)) };
+        let text = error.to_string();
+        assert!(matches!(error, Error::$kind { .. }), "{}: {error:?}", stringify!($result));
+        $(assert!(text.contains($part), "{}: {text:?} lacks {:?}", stringify!($result), $part);)+
+    }};
+}
+
+/// Seconds after which a test says that something hangs.
+const PATIENCE: u64 = 20;
+
+const KIB: u64 = 1024;
+
+/// Words of the page.
+const WORDS: u32 = 1 << 16;
+
+/// A device with one buffer that all views lie in.
+struct Page {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    kernels: Kernels,
+    buffer: wgpu::Buffer,
+    words: Vec<u32>,
+}
+
+impl Page {
+    fn new(one: &TestAdapter, limits: wgpu::Limits) -> Self {
+        let (device, queue) =
+            one.device_with(&wgpu::DeviceDescriptor { required_limits: limits, ..Default::default() });
+        // what reaches the owner's handler has been handed to the GPU
+        device.on_uncaptured_error(Arc::new(|error| panic!("reached the owner's handler: {error}")));
+        let words: Vec<u32> = (0..WORDS).map(|k| 0x3f00_0000 + k).collect();
+        let buffer = upload(&device, &words);
+        Page { kernels: Kernels::new(&device), device, queue, buffer, words }
+    }
+
+    fn view(&self, at: u64, length: u64) -> View {
+        View::new("page", &self.buffer, 4 * at, length).expect("within the page")
+    }
+
+    fn batch(&self, at: u64, components: u32, vectors: u32) -> Batch {
+        let view = self.view(at, u64::from(components) * u64::from(vectors));
+        Batch::new("batch", view, components, vectors, Order::Components).expect("a batch")
+    }
+
+    fn learned(&self, at: u64, places: Places, layers: u32) -> Learned {
+        let view = self.view(at, u64::from(places.length()) * u64::from(layers));
+        Learned::new("learned", view, places, layers).expect("learned numbers")
+    }
+
+    fn matrix(&self, pattern: Pattern, format: Format, layers: u32) -> Matrix {
+        Matrix::new(&self.kernels, Arc::new(pattern), format, layers).expect("a matrix")
+    }
+
+    fn untouched(&self) {
+        assert_eq!(download(&self.device, &self.queue, &self.buffer), self.words, "the buffer was written");
+    }
+}
+
+fn page() -> Page {
+    Page::new(&support::adapter("lavapipe"), wgpu::Limits::default())
+}
+
+/// A device whose bindings hold less than the page.
+fn small() -> Page {
+    let limits = wgpu::Limits { max_storage_buffer_binding_size: 64 * KIB, ..wgpu::Limits::default() };
+    Page::new(&support::adapter("lavapipe"), limits)
+}
+
+fn full(rows: u32, columns: u32) -> Pattern {
+    Pattern::full(rows, columns).expect("a pattern")
+}
+
+fn diagonal(n: u32) -> Pattern {
+    Pattern::diagonal(n).expect("a pattern")
+}
+
+/// Places of a layer of three components with all entries: 8 + 2 * 3 + 9 numbers, padded to 24.
+const THREE: Places = Places { components: 3, nonzeros: 9 };
+
+#[test]
+fn lengths_and_sizes() {
+    let page = page();
+    let batch = |length, n, m| Batch::new("noisy", page.view(0, length), n, m, Order::Samples);
+    refused!(batch(11, 3, 4), Shape, "noisy: length is 11", "3 components times 4 vectors = 12");
+    refused!(batch(1, u32::MAX, u32::MAX), Shape, "= 18446744065119617025");
+    let learned = |length, layers| Learned::new("theta", page.view(0, length), THREE, layers);
+    refused!(learned(47, 2), Shape, "theta: length is 47", "2 layers of 24 numbers = 48");
+    refused!(learned(24, 0), Shape, "expected 0 layers of 24 numbers = 0");
+    page.untouched();
+
+    // each of the three things that a matrix may have too much of: places, entries, structure; and layers
+    let page = small();
+    let matrix =
+        |pattern: Pattern, format, layers| Matrix::new(&page.kernels, Arc::new(pattern), format, layers);
+    let one_entry = Pattern::new(2000, 2000, [(7, 7)]).expect("a pattern");
+    for (pattern, format, layers, place, needed) in [
+        (full(200, 200), Format::Dense, 1, "dense matrix of 200 x 200", "160000"),
+        (full(100, 100), Format::Csr, 1, "csr matrix of 100 x 100", "80000"),
+        (full(100, 100), Format::Bitmap, 1, "bitmap matrix of 100 x 100", "80000"),
+        (diagonal(100), Format::Csr, 100, "csr matrix of 100 x 100", "80000"),
+        (one_entry, Format::Bitmap, 1, "structure of a bitmap matrix", "1280000"),
+    ] {
+        let made = matrix(pattern, format, layers);
+        refused!(made, Limit, place, needed, "max_storage_buffer_binding_size", "the device allows 65536");
+    }
+    assert!(matrix(full(90, 90), Format::Csr, 1).is_ok(), "64800 bytes fit");
+}
+
+#[test]
+fn products() {
+    let page = page();
+    // 3 x 4, two layers; the learned numbers have three components
+    let matrix = page.matrix(full(3, 4), Format::Csr, 2);
+    let places = Places { components: 3, nonzeros: 12 };
+    let job = product::Job {
+        matrix: matrix.clone(),
+        layer: 1,
+        transposed: false,
+        operand: Operand::Plain,
+        finish: Finish::Plain,
+        learned: Some(page.learned(1000, places, 2)),
+        learned_layer: 1,
+        scale_by: Some(0),
+        first: page.batch(0, 4, 5),
+        second: None,
+        output: page.batch(200, 3, 5),
+    };
+    let bind = |job: &product::Job| product::Dispatches::bind(&page.kernels, job);
+    assert_eq!(bind(&job).expect("it fits").count(), 1);
+    let near = product::Job {
+        operand: Operand::Near,
+        scale_by: None,
+        second: Some(page.batch(100, 4, 5)),
+        ..job.clone()
+    };
+    assert_eq!(bind(&near).expect("it fits").count(), 1);
+
+    refused!(bind(&product::Job { layer: 2, ..job.clone() }), Domain, "product: layer = 2 is outside [0, 2)");
+    let turned = product::Job { transposed: true, ..job.clone() };
+    refused!(bind(&turned), Shape, "components of the batch is 4, expected 3");
+    let wrong = product::Job { output: page.batch(200, 4, 5), ..job.clone() };
+    refused!(bind(&wrong), Shape, "components of the output is 4, expected 3");
+    let wrong = product::Job { first: page.batch(0, 4, 6), ..job.clone() };
+    refused!(bind(&wrong), Shape, "vectors of the batch is 6, expected 5");
+    let wrong = product::Job { second: Some(page.batch(100, 4, 4)), ..near.clone() };
+    refused!(bind(&wrong), Shape, "vectors of the second batch is 4, expected 5");
+
+    for operand in [Operand::Near, Operand::Given, Operand::Pulled] {
+        let wrong = product::Job { operand, second: None, ..near.clone() };
+        refused!(bind(&wrong), Unsupported, "without a second batch", "one for near, given and pulled");
+    }
+    let wrong = product::Job { operand: Operand::Plain, ..near.clone() };
+    refused!(bind(&wrong), Unsupported, "the operand plain with a second batch", "none for plain");
+    let wrong = product::Job { scale_by: Some(0), ..near.clone() };
+    refused!(bind(&wrong), Unsupported, "product: a scale", "with the operand plain");
+
+    let without = product::Job { learned: None, scale_by: None, ..job.clone() };
+    assert!(bind(&without).is_ok(), "plain throughout");
+    for wrong in [
+        product::Job { scale_by: Some(0), ..without.clone() },
+        product::Job { finish: Finish::Activated, ..without.clone() },
+        product::Job { learned: None, ..near.clone() },
+    ] {
+        refused!(
+            bind(&wrong),
+            Unsupported,
+            "no learned numbers",
+            "plain operand and finish, without a scale"
+        );
+    }
+    let wrong = product::Job { learned_layer: 2, ..job.clone() };
+    refused!(bind(&wrong), Domain, "layer of the learned numbers = 2 is outside [0, 2)");
+    let wrong = product::Job { scale_by: Some(7), ..job.clone() };
+    refused!(bind(&wrong), Domain, "layer of the scale = 7 is outside [0, 2)");
+    let four = page.learned(1000, Places { components: 4, nonzeros: 12 }, 2);
+    let wrong = product::Job { finish: Finish::Activated, learned: Some(four), ..job.clone() };
+    refused!(bind(&wrong), Shape, "components of the learned numbers is 4, expected 3");
+    let wrong = product::Job { operand: Operand::Pulled, ..near.clone() };
+    refused!(bind(&wrong), Shape, "components of the learned numbers is 3, expected 4");
+
+    // the output shares its first or its last number with another
+    let wrong = product::Job { output: page.batch(19, 3, 5), ..job.clone() };
+    refused!(bind(&wrong), Overlap, "the batch and the product overlap", "bytes 76..80");
+    let wrong = product::Job { output: page.batch(86, 3, 5), ..near.clone() };
+    refused!(bind(&wrong), Overlap, "the second batch and the product overlap", "bytes 400..404");
+    let wrong = product::Job { output: page.batch(1055, 3, 5), ..job.clone() };
+    refused!(bind(&wrong), Overlap, "the learned numbers and the product overlap", "bytes 4220..4224");
+
+    let refresh =
+        |places, layers| product::Refresh::bind(&page.kernels, &matrix, &page.learned(0, places, layers));
+    refused!(refresh(places, 1), Shape, "refresh: layers of the learned numbers is 1, expected 2");
+    let other = Places { nonzeros: 11, ..places };
+    refused!(refresh(other, 2), Shape, "refresh: entries of the learned numbers is 11, expected 12");
+    let packed = product::Refresh::packed(&page.kernels, &matrix, &page.view(0, 23));
+    refused!(packed, Shape, "refresh: number of values is 23, expected 24");
+    page.untouched();
+
+    let page = small();
+    let large = product::Job {
+        matrix: page.matrix(full(3, 4), Format::Csr, 2),
+        learned: None,
+        scale_by: None,
+        first: page.batch(0, 4, 5000),
+        output: page.batch(20_000, 3, 5000),
+        ..job
+    };
+    let made = product::Dispatches::bind(&page.kernels, &large);
+    refused!(made, Limit, "product: needs max_storage_buffer_binding_size of 80", "allows 65536");
+    page.untouched();
+}
+
+#[test]
+fn layers() {
+    let page = page();
+    let matrix = page.matrix(full(3, 3), Format::Csr, 2);
+    let forward = layer::Forward {
+        matrix: matrix.clone(),
+        learned: page.learned(1000, THREE, 2),
+        layers: 2,
+        x: page.batch(0, 3, 5),
+        data: Data::Near(page.batch(0, 3, 5)),
+        inputs: Some(page.view(300, 15)),
+        output: page.batch(200, 3, 5),
+    };
+    let bind = |job: &layer::Forward| layer::Dispatches::forward(&page.kernels, job);
+    bind(&forward).expect("it fits");
+    // more components than fit on chip are refused before anything else is looked at
+    let n = layer::LARGEST + 1;
+    let wrong = layer::Forward { matrix: page.matrix(diagonal(n), Format::Csr, 1), ..forward.clone() };
+    refused!(bind(&wrong), Limit, "513 components", "max_compute_workgroup_storage_size of 16416", "16384");
+    let wrong = layer::Forward { matrix: page.matrix(full(3, 4), Format::Csr, 2), ..forward.clone() };
+    refused!(bind(&wrong), Shape, "layers forward: columns of the matrix is 4, expected 3");
+    for (places, layers, part) in [
+        (Places { components: 4, ..THREE }, 2, "components of the learned numbers is 4, expected 3"),
+        (Places { nonzeros: 8, ..THREE }, 2, "entries of the learned numbers is 8, expected 9"),
+        (THREE, 1, "layers of the learned numbers is 1, expected 2"),
+    ] {
+        let wrong = layer::Forward { learned: page.learned(1000, places, layers), ..forward.clone() };
+        refused!(bind(&wrong), Shape, part);
+    }
+    for layers in [0, 1, 3] {
+        let wrong = layer::Forward { layers, inputs: None, ..forward.clone() };
+        refused!(bind(&wrong), Shape, &format!("layers is {layers}, expected the 2 of the learned numbers"));
+    }
+    let wrong = layer::Forward { data: Data::Near(page.batch(0, 5, 3)), ..forward.clone() };
+    refused!(bind(&wrong), Shape, "shape of data is 5 x 3, expected 3 x 5");
+    let wrong = layer::Forward { output: page.batch(200, 3, 4), ..forward.clone() };
+    refused!(bind(&wrong), Shape, "shape of output is 3 x 4, expected 3 x 5");
+    let wrong = layer::Forward { data: Data::Given(page.batch(0, 3, 5)), ..forward.clone() };
+    refused!(bind(&wrong), Unsupported, "a given gradient for 2 layers", "allowed: one layer");
+    let wrong = layer::Forward { inputs: Some(page.view(300, 14)), ..forward.clone() };
+    refused!(bind(&wrong), Shape, "length of inputs is 14, expected 15");
+    let wrong = layer::Forward { output: page.batch(14, 3, 5), ..forward.clone() };
+    refused!(bind(&wrong), Overlap, "x and output overlap", "bytes 56..60");
+    let wrong = layer::Forward { inputs: Some(page.view(214, 15)), ..forward.clone() };
+    refused!(bind(&wrong), Overlap, "output and inputs overlap", "bytes 856..860");
+    let wrong = layer::Forward { output: page.batch(1047, 3, 5), ..forward.clone() };
+    refused!(bind(&wrong), Overlap, "the learned numbers and output overlap");
+
+    let backward = layer::Backward {
+        matrix: matrix.clone(),
+        learned: page.learned(1000, THREE, 2),
+        layer: 0,
+        x: page.batch(0, 3, 5),
+        data: Data::Given(page.batch(20, 3, 5)),
+        bar: page.batch(40, 3, 5),
+        scale_by: Some(1),
+        u: page.batch(60, 3, 5),
+        w: page.batch(80, 3, 5),
+        r_bar: page.batch(100, 3, 5),
+    };
+    let bind = |job: &layer::Backward| layer::Dispatches::backward(&page.kernels, job);
+    bind(&backward).expect("it fits");
+    let wrong = layer::Backward { layer: 2, ..backward.clone() };
+    refused!(bind(&wrong), Shape, "a layer backward: layer is 2, expected less than the 2 layers");
+    let wrong = layer::Backward { scale_by: Some(2), ..backward.clone() };
+    refused!(bind(&wrong), Shape, "a layer backward: scale_by is 2, expected less than the 2 layers");
+    let wrong = layer::Backward { bar: page.batch(40, 3, 4), ..backward.clone() };
+    refused!(bind(&wrong), Shape, "shape of bar is 3 x 4, expected 3 x 5");
+    let apart = blank(&page.device, 60);
+    let apart = Batch { view: View::new("apart", &apart, 0, 15).expect("a view"), ..page.batch(0, 3, 5) };
+    for (name, wrong) in [
+        ("w", layer::Backward { w: apart.clone(), ..backward.clone() }),
+        ("r_bar", layer::Backward { r_bar: apart.clone(), ..backward.clone() }),
+        (
+            "u",
+            layer::Backward { u: Batch { order: Order::Samples, ..backward.u.clone() }, ..backward.clone() },
+        ),
+    ] {
+        let what = format!("a layer backward: {name} in another order, or another buffer than u");
+        refused!(bind(&wrong), Unsupported, &what, "in one buffer, in Order::Components");
+    }
+    let wrong = layer::Backward { r_bar: page.batch(94, 3, 5), ..backward.clone() };
+    refused!(bind(&wrong), Overlap, "w and r_bar overlap");
+    let wrong = layer::Backward { w: page.batch(54, 3, 5), ..backward.clone() };
+    refused!(bind(&wrong), Overlap, "bar and w overlap");
+    let wrong = layer::Backward {
+        u: page.batch(34, 3, 5),
+        data: Data::Near(page.batch(20, 3, 5)),
+        ..backward.clone()
+    };
+    refused!(bind(&wrong), Overlap, "data and u overlap");
+    page.untouched();
+
+    let page = small();
+    let matrix = page.matrix(full(3, 3), Format::Csr, 2);
+    let learned = page.learned(60_000, THREE, 2);
+    let (x, output) = (page.batch(0, 3, 6000), page.batch(20_000, 3, 6000));
+    let data = Data::Near(x.clone());
+    let large = layer::Forward {
+        matrix: matrix.clone(),
+        learned: learned.clone(),
+        layers: 2,
+        x,
+        data,
+        inputs: None,
+        output,
+    };
+    let made = layer::Dispatches::forward(&page.kernels, &large);
+    refused!(made, Limit, "layers forward: x", "max_storage_buffer_binding_size of 72000", "allows 65536");
+    // each batch fits, the three that are bound as one do not
+    let batch = |k: u64| page.batch(6000 * k, 3, 2000);
+    let large = layer::Backward {
+        matrix,
+        learned,
+        layer: 0,
+        x: batch(0),
+        data: Data::Near(batch(1)),
+        bar: batch(2),
+        scale_by: None,
+        u: batch(3),
+        w: batch(4),
+        r_bar: batch(5),
+    };
+    let made = layer::Dispatches::backward(&page.kernels, &large);
+    refused!(
+        made,
+        Limit,
+        "a layer backward: u, w and r_bar",
+        "max_storage_buffer_binding_size of 72",
+        "65536"
+    );
+    page.untouched();
+}
+
+/// What the rooms `sums` and `sampled` bind.
+fn passed(page: &Page) -> (sums::Passed, sums::Into) {
+    let passed = sums::Passed {
+        learned: page.learned(1000, THREE, 2),
+        layer: 1,
+        x: page.batch(0, 3, 4),
+        data: Data::Near(page.batch(20, 3, 4)),
+        bar: page.batch(40, 3, 4),
+        scale_by: Some(0),
+        u: page.batch(60, 3, 4),
+        w: page.batch(80, 3, 4),
+        r_bar: page.batch(100, 3, 4),
+    };
+    (passed, sums::Into { gradient: page.learned(2000, THREE, 2), layer: 1, add: true })
+}
+
+#[test]
+fn derivatives_by_learned_numbers() {
+    let page = page();
+    let (good, into) = passed(&page);
+    let pattern = Arc::new(full(3, 3));
+    let sums_of =
+        |passed: &sums::Passed, into: &sums::Into| sums::Dispatches::bind(&page.kernels, passed, into);
+    let sampled_of = |passed: &sums::Passed, into: &sums::Into, pattern: &Arc<Pattern>| {
+        sampled::Dispatches::bind(&page.kernels, pattern, passed, into)
+    };
+    sums_of(&good, &into).expect("it fits");
+    sampled_of(&good, &into, &pattern).expect("it fits");
+    macro_rules! both {
+        ($passed:expr, $into:expr, $kind:ident, $($part:expr),+) => {{
+            let (passed, into) = ($passed, $into);
+            refused!(sums_of(&passed, &into), $kind, $($part),+);
+            refused!(sampled_of(&passed, &into, &pattern), $kind, $($part),+);
+        }};
+    }
+    both!(sums::Passed { layer: 2, ..good.clone() }, into.clone(), Shape, "layer is 2, expected one of 2");
+    both!(good.clone(), sums::Into { layer: 5, ..into.clone() }, Shape, "layer is 5, expected one of 2");
+    let scaled = sums::Passed { scale_by: Some(48), ..good.clone() };
+    both!(scaled, into.clone(), Shape, "element of the scaling L is 48, expected one of 48");
+    let other = page.learned(2000, Places { nonzeros: 8, ..THREE }, 2);
+    both!(
+        good.clone(),
+        sums::Into { gradient: other, ..into.clone() },
+        Shape,
+        "gradient is Places",
+        "nonzeros: 9"
+    );
+    let wide = sums::Passed { w: page.batch(80, 3, 5), ..good.clone() };
+    both!(
+        wide,
+        into.clone(),
+        Shape,
+        "w̄: shape is 3 components of 5 vectors",
+        "expected 3 components of 4 vectors"
+    );
+    let none = |at| page.batch(at, 3, 0);
+    let empty = sums::Passed {
+        x: none(0),
+        data: Data::Near(none(20)),
+        bar: none(40),
+        u: none(60),
+        w: none(80),
+        r_bar: none(100),
+        ..good.clone()
+    };
+    both!(empty, into.clone(), Shape, "x: shape is 3 components of 0 vectors");
+    // the gradient's second layer starts 24 numbers in
+    let at = |at: u64| sums::Into { gradient: page.learned(at, THREE, 2), ..into.clone() };
+    both!(good.clone(), at(87), Overlap, "the gradient and r̄ overlap", "bytes 444..448");
+    both!(good.clone(), at(1000), Overlap, "the gradient and the learned numbers overlap");
+    let diagonal = Arc::new(diagonal(3));
+    refused!(
+        sampled_of(&good, &into, &diagonal),
+        Shape,
+        "3 x 3 with 3 entries, expected 3 x 3 with 9 entries"
+    );
+
+    let batch = |at| page.batch(at, 3, 4);
+    let loss = |target: &Batch, bar: &Batch, loss: &View| {
+        sums::Loss::bind(&page.kernels, &batch(0), target, 0.5, bar, loss)
+    };
+    loss(&batch(20), &batch(40), &page.view(60, 1)).expect("it fits");
+    refused!(loss(&batch(20), &batch(40), &page.view(60, 2)), Shape, "loss: length is 2, expected 1");
+    let wide = page.batch(20, 3, 5);
+    refused!(
+        loss(&wide, &batch(40), &page.view(60, 1)),
+        Shape,
+        "loss: the target: shape is 3 components of 5"
+    );
+    refused!(
+        loss(&batch(20), &wide, &page.view(60, 1)),
+        Overlap,
+        "the loss's derivative and the target overlap"
+    );
+    refused!(
+        loss(&batch(20), &batch(40), &page.view(51, 1)),
+        Overlap,
+        "the loss's derivative and the loss overlap"
+    );
+    refused!(loss(&batch(20), &batch(40), &page.view(31, 1)), Overlap, "the loss and the target overlap");
+
+    let learned = page.learned(1000, THREE, 2);
+    let chain =
+        |layer, h: &Batch, out: &Batch| sums::Chain::bind(&page.kernels, &learned, layer, &batch(0), h, out);
+    chain(1, &batch(20), &batch(40)).expect("it fits");
+    refused!(chain(2, &batch(20), &batch(40)), Shape, "chain: layer is 2, expected one of 2");
+    refused!(chain(1, &wide, &batch(40)), Shape, "chain: h: shape is 3 components of 5 vectors");
+    refused!(chain(1, &batch(20), &batch(31)), Overlap, "the derivative by the input and h overlap");
+    refused!(
+        chain(1, &batch(20), &batch(1040)),
+        Overlap,
+        "the derivative by the input and the learned numbers"
+    );
+    let scaled = sums::Scaled::bind(&page.kernels, &learned, 1, &batch(0), &batch(11));
+    refused!(scaled, Overlap, "the derivative by the input and r̄ overlap", "bytes 44..48");
+    page.untouched();
+
+    let page = small();
+    let (passed, into) = passed(&page);
+    let batch = |k: u64| page.batch(3000 + 20_000 * k, 3, 6000);
+    let large = sums::Passed {
+        x: batch(0),
+        data: Data::Near(batch(1)),
+        bar: batch(1),
+        u: batch(0),
+        w: batch(1),
+        r_bar: batch(1),
+        ..passed
+    };
+    let made = sums::Dispatches::bind(&page.kernels, &large, &into);
+    refused!(made, Limit, "sums: x: needs max_storage_buffer_binding_size of 72", "allows 65536");
+    let made = sampled::Dispatches::bind(&page.kernels, &pattern, &large, &into);
+    refused!(made, Limit, "sampled: x: needs max_storage_buffer_binding_size of 72", "allows 65536");
+    page.untouched();
+}
+
+fn step(page: &Page) -> learn::Job {
+    learn::Job {
+        pattern: Arc::new(full(3, 3)),
+        learned: page.learned(0, THREE, 2),
+        gradient: page.learned(100, THREE, 2),
+        moments: Some([page.learned(200, THREE, 2), page.learned(300, THREE, 2)]),
+        method: Method::default(),
+        rates: Rates::default(),
+        decay: 0.0,
+        floors: Floors::default(),
+        bound: Some(2),
+    }
+}
+
+#[test]
+fn steps() {
+    let page = page();
+    let job = step(&page);
+    let bind = |job: &learn::Job| learn::Dispatches::bind(&page.kernels, job);
+    let mut bound = bind(&job).expect("it fits");
+    let rates = Rates::default();
+    for (name, rates) in [
+        ("values", Rates { values: -1.0, ..rates }),
+        ("q", Rates { q: f64::NAN, ..rates }),
+        ("b", Rates { b: f64::INFINITY, ..rates }),
+        ("activation", Rates { activation: 1e7, ..rates }),
+        ("l", Rates { l: -1e-9, ..rates }),
+    ] {
+        let wrong = learn::Job { rates, ..job.clone() };
+        refused!(bind(&wrong), Domain, &format!("learn: rate of {name} = "), "is outside [0, ");
+    }
+    refused!(
+        bind(&learn::Job { decay: f64::NAN, ..job.clone() }),
+        Domain,
+        "learn: decay = NaN is outside [0, "
+    );
+    for (epsilon, l, part) in [
+        (0.0, 0.6, "floor of slopes and scales = 0 is outside [1e-6, 1]"),
+        (2.0, 0.6, "floor of slopes and scales = 2 is outside [1e-6, 1]"),
+        (1e-3, f64::NAN, "floor of L = NaN is outside [1e-6, 1e6]"),
+    ] {
+        refused!(bind(&learn::Job { floors: Floors { epsilon, l }, ..job.clone() }), Domain, part);
+    }
+    for (beta1, beta2, epsilon, part) in [
+        (1.0, 0.5, 1e-8, "beta1 = 1 is outside [0, 1)"),
+        (0.5, -0.1, 1e-8, "beta2 = -0.1 is outside [0, 1)"),
+        (f64::NAN, 0.5, 1e-8, "beta1 = NaN is outside [0, 1)"),
+        (0.5, 0.5, 0.0, "epsilon = 0 is outside [1e-12, 1]"),
+    ] {
+        let method = Method::Adam { beta1, beta2, epsilon };
+        refused!(bind(&learn::Job { method, ..job.clone() }), Domain, part);
+    }
+    for rounds in [0, 1001] {
+        let wrong = learn::Job { bound: Some(rounds), ..job.clone() };
+        refused!(bind(&wrong), Domain, &format!("norm bound = {rounds} is outside [1, 1000]"));
+    }
+    refused!(
+        bind(&learn::Job { moments: None, ..job.clone() }),
+        Unsupported,
+        "Adam without moments",
+        "two vectors"
+    );
+    assert!(bind(&learn::Job { moments: None, method: Method::Gradient, ..job.clone() }).is_ok());
+
+    let head = Places { components: 0, nonzeros: 0 };
+    let alone = learn::Job {
+        learned: page.learned(0, head, 2),
+        gradient: page.learned(100, head, 2),
+        moments: None,
+        method: Method::Gradient,
+        ..job.clone()
+    };
+    refused!(bind(&alone), Unsupported, "learn: a norm bound without a matrix", "no components");
+    assert!(bind(&learn::Job { bound: None, ..alone }).is_ok());
+
+    for (pattern, part) in [
+        (full(4, 4), "3 components, 9 entries, expected 4 components, 16 entries of the square pattern"),
+        (diagonal(3), "expected 3 components, 3 entries of the square pattern"),
+        (Pattern::new(3, 4, full(3, 3).entries()).expect("a pattern"), "of the square pattern"),
+    ] {
+        refused!(
+            bind(&learn::Job { pattern: Arc::new(pattern), ..job.clone() }),
+            Shape,
+            "learn: places is ",
+            part
+        );
+    }
+    let wrong = learn::Job { gradient: page.learned(100, THREE, 1), ..job.clone() };
+    refused!(bind(&wrong), Shape, "gradient is 1 layers", "expected 2 layers");
+    let other = page.learned(300, Places { nonzeros: 8, ..THREE }, 2);
+    let wrong = learn::Job { moments: Some([page.learned(200, THREE, 2), other]), ..job.clone() };
+    refused!(bind(&wrong), Shape, "second moments is 2 layers", "nonzeros: 8");
+    let wrong = learn::Job { gradient: page.learned(47, THREE, 2), ..job.clone() };
+    refused!(bind(&wrong), Overlap, "gradient and learned numbers overlap", "bytes 188..192");
+    let moments = Some([page.learned(200, THREE, 2), page.learned(247, THREE, 2)]);
+    refused!(
+        bind(&learn::Job { moments, ..job.clone() }),
+        Overlap,
+        "second moments and first moments overlap"
+    );
+
+    // a step that is refused records nothing
+    submit(&page.device, &page.queue, |encoder| {
+        let hyper = |rate, step| Hyper { rate, step };
+        refused!(bound.set(encoder, hyper(0.1, 0)), Domain, "step = 0 is outside [1, inf)");
+        for rate in [-0.1, f64::NAN, f64::INFINITY, 2e6] {
+            refused!(bound.set(encoder, hyper(rate, 1)), Domain, "learning rate = ", "is outside [0, ");
+        }
+    });
+    page.untouched();
+
+    let page = small();
+    let places = Places { components: 130, nonzeros: 130 * 130 };
+    let learned = |k: u64| page.learned(20_000 * k, places, 1);
+    let large = learn::Job {
+        pattern: Arc::new(full(130, 130)),
+        learned: learned(0),
+        gradient: learned(1),
+        moments: None,
+        method: Method::Gradient,
+        ..job
+    };
+    let made = learn::Dispatches::bind(&page.kernels, &large);
+    refused!(made, Limit, "learned numbers", "max_storage_buffer_binding_size of 68", "allows 65536");
+    page.untouched();
+}
+
+const HEAD: Places = Places { components: 0, nonzeros: 0 };
+
+fn separable(page: &Page) -> (dsrl::Forward, dsrl::Backward) {
+    let (learned, layers) = (page.learned(1000, HEAD, 3), 3);
+    let (x, c) = (page.view(0, 100), page.view(100, 100));
+    let forward = dsrl::Forward {
+        learned: learned.clone(),
+        layers,
+        x: x.clone(),
+        c: c.clone(),
+        output: page.view(200, 100),
+    };
+    let (bar, x_bar) = (page.view(300, 100), Some(page.view(400, 100)));
+    (
+        forward,
+        dsrl::Backward {
+            learned,
+            layers,
+            x,
+            c,
+            bar,
+            x_bar,
+            gradient: page.learned(1100, HEAD, 3),
+            add: false,
+        },
+    )
+}
+
+#[test]
+fn separable_layers() {
+    let page = page();
+    let (forward, backward) = separable(&page);
+    let bind = |job: &dsrl::Forward| dsrl::Dispatches::forward(&page.kernels, job);
+    bind(&forward).expect("it fits");
+    let wrong = dsrl::Forward { c: page.view(100, 99), ..forward.clone() };
+    refused!(bind(&wrong), Shape, "dsrl: length of c is 99, expected 100");
+    let wrong = dsrl::Forward { output: page.view(200, 101), ..forward.clone() };
+    refused!(bind(&wrong), Shape, "dsrl: length of output is 101, expected 100");
+    for layers in [0, 1, 2, 4] {
+        let wrong = dsrl::Forward { layers, ..forward.clone() };
+        refused!(
+            bind(&wrong),
+            Shape,
+            "number of layers of the numbers is 3",
+            &format!("that of the network, {layers}")
+        );
+    }
+    let wrong = dsrl::Forward { learned: page.learned(1000, THREE, 3), ..forward.clone() };
+    refused!(bind(&wrong), Shape, "places of the numbers is Places", "neither components nor entries");
+    let wrong = dsrl::Forward { output: page.view(99, 100), ..forward.clone() };
+    refused!(bind(&wrong), Overlap, "output and x overlap", "bytes 396..400");
+    let wrong = dsrl::Forward { output: page.view(1023, 100), ..forward.clone() };
+    refused!(bind(&wrong), Overlap, "output and learned numbers overlap");
+
+    let bind = |job: &dsrl::Backward| dsrl::Dispatches::backward(&page.kernels, job);
+    bind(&backward).expect("it fits");
+    let wrong = dsrl::Backward { bar: page.view(300, 1), ..backward.clone() };
+    refused!(bind(&wrong), Shape, "length of derivative by the output is 1, expected 100");
+    let wrong = dsrl::Backward { x_bar: Some(page.view(400, 99)), ..backward.clone() };
+    refused!(bind(&wrong), Shape, "length of derivative by x is 99, expected 100");
+    let wrong = dsrl::Backward { gradient: page.learned(1100, HEAD, 1), ..backward.clone() };
+    refused!(bind(&wrong), Shape, "dsrl: gradient is 1 layers", "expected 3 layers");
+    let wrong = dsrl::Backward { gradient: page.learned(1016, HEAD, 3), ..backward.clone() };
+    refused!(bind(&wrong), Overlap, "gradient and learned numbers overlap");
+    let wrong = dsrl::Backward { x_bar: Some(page.view(300, 100)), ..backward.clone() };
+    refused!(bind(&wrong), Overlap, "derivative by x and derivative by the output overlap");
+    page.untouched();
+
+    let page = small();
+    let (forward, backward) = separable(&page);
+    let (x, output) = (page.view(2000, 17_000), page.view(30_000, 17_000));
+    let large = dsrl::Forward { x: x.clone(), c: x.clone(), output, ..forward };
+    let made = dsrl::Dispatches::forward(&page.kernels, &large);
+    refused!(made, Limit, "x", "max_storage_buffer_binding_size of 68", "allows 65536");
+    let large = dsrl::Backward { x: x.clone(), c: x.clone(), bar: x, x_bar: None, ..backward };
+    let made = dsrl::Dispatches::backward(&page.kernels, &large);
+    refused!(made, Limit, "x", "max_storage_buffer_binding_size of 68", "allows 65536");
+    page.untouched();
+}
+
+fn identity(pattern: Pattern) -> Parameters {
+    let activation = Activation { eta1: 1.0, eta2: 1.0, delta1: 0.1, delta2: 0.5 };
+    Parameters::identity(Arc::new(pattern), activation, 1.5).expect("parameters")
+}
+
+fn start() -> Start {
+    Start { parameters: vec![identity(full(3, 3))], layers: 2, options: Options::default() }
+}
+
+#[test]
+fn networks() {
+    let context = Context::on(support::adapter("lavapipe").adapter).expect("a device");
+    macro_rules! both {
+        ($start:expr, $kind:ident, $($part:expr),+) => {{
+            let start: Start = $start;
+            refused!(Trainer::on_cpu(start.clone()), $kind, $($part),+);
+            refused!(Trainer::on_device(&context, start, 4), $kind, $($part),+);
+        }};
+    }
+    for layers in [0, 1025] {
+        let part = format!("network: layers = {layers} is outside [1, 1024]");
+        both!(Start { layers, ..start() }, Domain, &part);
+    }
+    for count in [0, 3] {
+        let wrong = Start { parameters: vec![identity(full(3, 3)); count], ..start() };
+        both!(
+            wrong,
+            Shape,
+            &format!("number of parameter sets is {count}"),
+            "1, shared, or 2, one per layer"
+        );
+    }
+    let wrong = Start { parameters: vec![identity(full(3, 3)), identity(diagonal(3))], ..start() };
+    both!(wrong, Unsupported, "layer 1: a pattern", "differs from layer 0's", "one pattern for all layers");
+    let with = |change: fn(&mut Parameters)| {
+        let mut second = identity(full(3, 3));
+        change(&mut second);
+        Start { parameters: vec![identity(full(3, 3)), second], ..start() }
+    };
+    both!(
+        with(|p| p.values[2] = f64::NAN),
+        Domain,
+        "layer 1: Â[2] = NaN is outside the finite numbers of f32"
+    );
+    both!(with(|p| p.values[8] = 1e39), Domain, "layer 1: Â[8] = 1e39 is outside");
+    both!(with(|p| p.b[1] = f64::INFINITY), Domain, "layer 1: b[1] = inf is outside");
+    both!(with(|p| p.q[0] = 0.0), Domain, "layer 1: q[0] = 0 is outside [1e-6, 1e6]");
+    both!(with(|p| p.l = f64::NAN), Domain, "layer 1: L = NaN is outside [1e-6, 1e6]");
+    both!(with(|p| p.activation.eta2 = -1.0), Domain, "layer 1: eta2 = -1 is outside [1e-6, 1e6]");
+    both!(with(|p| p.activation.delta1 = 0.6), Domain, "delta1 = 0.6 is outside [0, delta2 = 0.5]");
+    both!(with(|p| p.values.truncate(8)), Shape, "layer 1: number of values is 8, expected 9");
+    both!(with(|p| p.q.clear()), Shape, "layer 1: length of q is 0, expected 3");
+    let lower = Pattern::new(3, 3, [(0, 0), (1, 0), (2, 2)]).expect("a pattern");
+    let wrong = Parameters { pattern: Arc::new(lower), values: vec![1.0; 3], ..identity(full(3, 3)) };
+    let wrong = Start { parameters: vec![wrong], ..start() };
+    both!(wrong, Unsupported, "layer 0: a pattern of Â without its whole diagonal");
+    let wide = Pattern::new(3, 4, full(3, 3).entries()).expect("a pattern");
+    let wrong = Parameters { pattern: Arc::new(wide), ..identity(full(3, 3)) };
+    both!(Start { parameters: vec![wrong], ..start() }, Shape, "columns of the pattern is 4, expected 3");
+    let with = |options| Start { options, ..start() };
+    let rates = Rates { l: f64::NAN, ..Rates::default() };
+    both!(with(Options { rates, ..Options::default() }), Domain, "rate of L = NaN is outside [0, 1e6]");
+    both!(with(Options { decay: -1.0, ..Options::default() }), Domain, "decay = -1 is outside [0, 1e6]");
+    let method = Method::Adam { beta1: 0.9, beta2: 1.0, epsilon: 1e-8 };
+    both!(with(Options { method, ..Options::default() }), Domain, "beta2 = 1 is outside [0, 1)");
+    for rounds in [0, 1001] {
+        let part = format!("rounds of the norm bound = {rounds} is outside [1, 1000]");
+        both!(with(Options { bound: Some(rounds), ..Options::default() }), Domain, &part);
+    }
+    refused!(Trainer::on_device(&context, start(), 0), Domain, "training: batch = 0 is outside [1, 2^32)");
+
+    for mut trainer in [
+        Trainer::on_cpu(start()).expect("it starts"),
+        Trainer::on_device(&context, start(), 4).expect("it starts"),
+    ] {
+        let zeros = [0.0; 12];
+        let before = trainer.parameters().expect("those of the start");
+        refused!(
+            trainer.step(&zeros[..11], &zeros[..11], 0.1),
+            Shape,
+            "length of the batch is 11",
+            "of 3 components"
+        );
+        refused!(trainer.step(&[], &[], 0.1), Shape, "length of the batch is 0", "a positive multiple of 3");
+        refused!(trainer.step(&zeros, &zeros[..9], 0.1), Shape, "length of the targets is 9, expected 12");
+        for rate in [-0.1, f64::NAN, 2e6] {
+            refused!(trainer.step(&zeros, &zeros, rate), Domain, "training: rate = ", "is outside [0, 1e6]");
+        }
+        refused!(trainer.apply(&zeros[..4]), Shape, "network: length of the batch is 4", "a multiple of 3");
+        assert_eq!(trainer.parameters().expect("as before"), before, "a refused step has changed something");
+        assert!(trainer.loss().expect("none yet").is_nan());
+        trainer.step(&zeros, &zeros, 0.1).expect("a step that is right");
+    }
+}
+
+#[test]
+fn networks_of_views() {
+    let page = page();
+    let job = network::Job {
+        matrix: page.matrix(full(3, 3), Format::Csr, 2),
+        learned: page.learned(1000, THREE, 2),
+        layers: 2,
+        x: page.batch(0, 3, 5),
+        term: Term::Near(page.batch(0, 3, 5)),
+        output: page.batch(20, 3, 5),
+    };
+    let space = Space::new(&page.device, 2, 3, 5).expect("space");
+    refused!(space.input(0), Domain, "network: layer = 0 is outside [1, 2)");
+    refused!(space.input(2), Domain, "network: layer = 2 is outside [1, 2)");
+    let forward = |job: &network::Job, space: &Space| Unfolded::bind(&page.kernels, job, space);
+    let (bar, gradient) = (page.batch(40, 3, 5), page.learned(2000, THREE, 2));
+    let backward = |job: &network::Job, space: &Space| {
+        network::Backward::bind(&page.kernels, job, space, &bar, &gradient, None)
+    };
+    assert!(forward(&job, &space).is_ok() && backward(&job, &space).is_ok());
+    macro_rules! both {
+        ($job:expr, $space:expr, $kind:ident, $($part:expr),+) => {{
+            let job = $job;
+            refused!(forward(&job, $space), $kind, $($part),+);
+            refused!(backward(&job, $space), $kind, $($part),+);
+        }};
+    }
+    both!(
+        network::Job { layers: 0, ..job.clone() },
+        &space,
+        Shape,
+        "network: learned layers is 2, expected 1 or 1"
+    );
+    both!(
+        network::Job { layers: 3, ..job.clone() },
+        &space,
+        Shape,
+        "network: learned layers is 2, expected 1 or 3"
+    );
+    let shared = page.matrix(full(3, 3), Format::Csr, 1);
+    both!(
+        network::Job { matrix: shared, ..job.clone() },
+        &space,
+        Shape,
+        "layers of the matrix is 1",
+        "as many of both"
+    );
+    let other = page.batch(0, 3, 4);
+    both!(network::Job { x: other.clone(), ..job.clone() }, &space, Shape, "of x is (3, 4), expected (3, 5)");
+    both!(network::Job { output: other.clone(), ..job.clone() }, &space, Shape, "of output is (3, 4)");
+    both!(network::Job { term: Term::Near(other.clone()), ..job.clone() }, &space, Shape, "of c is (3, 4)");
+    let short = Space::new(&page.device, 1, 3, 5).expect("space");
+    both!(job.clone(), &short, Shape, "layers that the space is for is 1, expected 2 or more");
+    let d = page.matrix(full(2, 4), Format::Dense, 1);
+    let term = Term::Linear { d, y: page.batch(60, 2, 5) };
+    both!(network::Job { term, ..job.clone() }, &space, Shape, "network: columns of D is 4, expected 3");
+    let d = page.matrix(full(2, 3), Format::Dense, 1);
+    let term = Term::Linear { d: d.clone(), y: page.batch(60, 3, 5) };
+    both!(network::Job { term, ..job.clone() }, &space, Shape, "network: components of y is 3, expected 2");
+    let term = Term::Linear { d, y: page.batch(60, 2, 4) };
+    both!(network::Job { term, ..job.clone() }, &space, Shape, "network: vectors of y is 4, expected 5");
+    let wrong = network::Job { output: page.batch(14, 3, 5), ..job.clone() };
+    refused!(forward(&wrong, &space), Overlap, "x and output overlap");
+    let bind = |bar: &Batch, gradient: &Learned, x_bar: Option<&Batch>| {
+        network::Backward::bind(&page.kernels, &job, &space, bar, gradient, x_bar)
+    };
+    refused!(bind(&other, &gradient, None), Shape, "shape of bar is 3 x 4, expected 3 x 5");
+    let one = page.learned(2000, THREE, 1);
+    refused!(bind(&bar, &one, None), Shape, "sums: layer is 1, expected one of 1");
+    let over = page.learned(1000, THREE, 2);
+    refused!(bind(&bar, &over, None), Overlap, "the gradient and the learned numbers overlap");
+    refused!(bind(&bar, &gradient, Some(&other)), Shape, "chain: ", "3 components of 4 vectors");
+    page.untouched();
+}
+
+/// An error that says that the device is gone, or that it refused the call.
+fn gone(place: &str, error: Option<Error>) {
+    let error = error.unwrap_or_else(|| panic!("{place}: the device is gone"));
+    assert!(matches!(error, Error::DeviceLost { .. } | Error::Gpu { .. }), "{place}: {error:?}");
+}
+
+#[test]
+fn binding_on_a_lost_device_is_refused() {
+    within(6 * PATIENCE, "binding on a lost device", || {
+        for one in support::software_adapters() {
+            let page = Page::new(&one, wgpu::Limits::default());
+            let label = &one.label;
+            let matrix = page.matrix(full(3, 3), Format::Csr, 2);
+            let (passed, into) = passed(&page);
+            let learned = page.learned(1000, THREE, 2);
+            let batch = |at| page.batch(at, 3, 4);
+            let product = product::Job {
+                matrix: matrix.clone(),
+                layer: 1,
+                transposed: false,
+                operand: Operand::Plain,
+                finish: Finish::Plain,
+                learned: None,
+                learned_layer: 0,
+                scale_by: None,
+                first: batch(0),
+                second: None,
+                output: batch(20),
+            };
+            let forward = layer::Forward {
+                matrix: matrix.clone(),
+                learned: learned.clone(),
+                layers: 2,
+                x: batch(0),
+                data: Data::Near(batch(0)),
+                inputs: None,
+                output: batch(20),
+            };
+            let backward = layer::Backward {
+                matrix: matrix.clone(),
+                learned: learned.clone(),
+                layer: 0,
+                x: batch(0),
+                data: Data::Near(batch(0)),
+                bar: batch(40),
+                scale_by: None,
+                u: batch(60),
+                w: batch(80),
+                r_bar: batch(100),
+            };
+            let (there, back) = separable(&page);
+            let kernels = &page.kernels;
+            // once, so that pipelines and slots are there; the rest of the rooms compiles on the lost device
+            let bound = product::Dispatches::bind(kernels, &product).expect("the device is there");
+            let mut steps = learn::Dispatches::bind(kernels, &step(&page)).expect("the device is there");
+            page.untouched();
+            page.device.destroy();
+
+            gone(label, Matrix::new(kernels, Arc::new(full(3, 3)), Format::Csr, 1).err());
+            gone(label, Space::new(&page.device, 2, 3, 5).err());
+            gone(label, product::Dispatches::bind(kernels, &product).err());
+            gone(label, product::Refresh::bind(kernels, &matrix, &learned).err());
+            gone(label, layer::Dispatches::forward(kernels, &forward).err());
+            gone(label, layer::Dispatches::backward(kernels, &backward).err());
+            gone(label, sums::Dispatches::bind(kernels, &passed, &into).err());
+            gone(label, sampled::Dispatches::bind(kernels, &Arc::new(full(3, 3)), &passed, &into).err());
+            let loss = page.view(60, 1);
+            gone(label, sums::Loss::bind(kernels, &batch(0), &batch(20), 1.0, &batch(40), &loss).err());
+            gone(label, learn::Dispatches::bind(kernels, &step(&page)).err());
+            gone(label, dsrl::Dispatches::forward(kernels, &there).err());
+            gone(label, dsrl::Dispatches::backward(kernels, &back).err());
+            // what was bound before can still be recorded, more often than there are slots
+            submit(&page.device, &page.queue, |encoder| {
+                for step in 1..10 {
+                    if let Err(error) = steps.set(encoder, Hyper { rate: 0.1, step }) {
+                        gone(label, Some(error));
+                    }
+                    let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+                    bound.record(&mut pass);
+                    steps.record(&mut pass);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_trainer_whose_device_is_lost() {
+    within(6 * PATIENCE, "training on a lost device", || {
+        for one in support::software_adapters() {
+            let context = Context::on(one.adapter).expect("a device");
+            // a matrix of its own, and DSRL
+            let separable = Start {
+                parameters: vec![identity(diagonal(3))],
+                options: Options {
+                    rates: Rates { values: 0.0, q: 0.0, b: 0.0, ..Rates::default() },
+                    ..Options::default()
+                },
+                ..start()
+            };
+            let label = one.label;
+            let (noisy, target) = ([0.5; 12], [0.25; 12]);
+            let starts = [start(), separable];
+            let mut trainers = starts.clone().map(|start| {
+                let mut trainer = Trainer::on_device(&context, start, 4).expect("the device is there");
+                trainer.step(&noisy, &target, 0.1).expect("the device is there");
+                assert!(trainer.loss().expect("the device is there") > 0.0, "{label}");
+                trainer
+            });
+            context.device.destroy();
+            for trainer in &mut trainers {
+                // a step is not waited for: one that finds a slot for its values is lost with the device, the next ones find none
+                let steps: Vec<_> = (0..8).map(|_| trainer.step(&noisy, &target, 0.1).err()).collect();
+                let first =
+                    steps.iter().position(Option::is_some).expect("no step says that the device is gone");
+                steps.into_iter().skip(first).for_each(|error| gone(&label, error));
+                // another number of vectors has to be bound first
+                gone(&label, trainer.step(&noisy[..6], &target[..6], 0.1).err());
+                gone(&label, trainer.loss().err());
+                gone(&label, trainer.parameters().err());
+                gone(&label, trainer.apply(&noisy).err());
+            }
+            for start in starts {
+                gone(&label, Trainer::on_device(&context, start, 4).err());
+            }
+        }
+    });
+}
