@@ -341,8 +341,8 @@ mod tests {
     #[test]
     fn the_path_follows_fill_and_size() {
         let path = |pattern: Pattern, columns| best(&pattern, columns);
-        assert_eq!(path(Pattern::random(64, 0.4, 0).unwrap(), 128), Path::Entries);
-        assert_eq!(path(Pattern::random(64, 0.4, 0).unwrap(), 1000), Path::Tiles32);
+        assert_eq!(path(Pattern::random(64, 0.4, 0).unwrap(), 8), Path::Entries);
+        assert_eq!(path(Pattern::random(64, 0.4, 0).unwrap(), 128), Path::Tiles32);
         assert_eq!(path(Pattern::random(512, 0.4, 0).unwrap(), 1000), Path::Tiles64);
         assert_eq!(path(Pattern::random(1000, 0.05, 0).unwrap(), 1000), Path::Entries);
         // the band is filled although the matrix is not
