@@ -26,7 +26,12 @@ fn what_is_timed_are_variants_of_the_register() {
             assert!(bench.bytes(10) > 40, "{}: less than one read and one write", bench.label());
             if let Some(instead) = bench.instead() {
                 assert!(instead.variant().split(" + ").all(|part| all.iter().any(|name| name == part)));
-                assert!(instead.bytes(10) > bench.bytes(10), "fusing must save bytes");
+                assert!(
+                    instead.bytes(10) > bench.bytes(10),
+                    "{}/{}: fusing must save bytes",
+                    room.name,
+                    bench.label()
+                );
             }
         }
     }

@@ -57,7 +57,8 @@ impl Bench for Subject {
 
     fn bytes(&self, elements: u64) -> u64 {
         match self {
-            Subject::Forward | Subject::Separate => 12 * elements,
+            Subject::Forward => 12 * elements,
+            Subject::Separate => 12 * u64::from(LAYERS) * elements,
             Subject::Backward => 16 * elements,
         }
     }

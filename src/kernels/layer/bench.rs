@@ -96,11 +96,15 @@ impl Bench for Subject {
     }
 
     fn bytes(&self, elements: u64) -> u64 {
-        let arrays = match self.way {
+        let arrays = match (self.way, self.separate) {
             // x, c; y; and c again for every further layer
-            Way::Forward => 2 + u64::from(self.layers),
+            (Way::Forward, false) => 2 + u64::from(self.layers),
             // x, c, ȳ; u, w̄, r̄
-            Way::Backward => 6,
+            (Way::Backward, false) => 6,
+            // per layer: x, c, r; r, u; u, e; e, y
+            (Way::Forward, true) => 9 * u64::from(self.layers),
+            // x, c, r; r, u; ȳ, w̄; u, w̄, ū; ū, r̄
+            (Way::Backward, true) => 12,
         };
         4 * arrays * u64::from(COMPONENTS) * u64::from(columns(elements))
     }
