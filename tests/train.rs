@@ -125,6 +125,8 @@ fn wrong_requests_are_refused_in_one_line_before_any_work() {
         (&["--method", "sgl", "--groups", "cells"], "blocks:K"),
         (&["--method", "cges", "--solver", "splitting"], "lasso"),
         (&["--method", "l0", "--solver", "subgradient"], "subgradient of l0"),
+        (&["--method", "maf"], "needs a --regulariser"),
+        (&["--regulariser", "not-there"], "not-there"),
         (&["--solver", "sgd"], "there are proximal"),
         (&["--solver", "splitting", "--beta", "0"], "beta"),
         (&["--sigma", "0.5"], "--sigma"),
@@ -152,6 +154,38 @@ fn wrong_requests_are_refused_in_one_line_before_any_work() {
         assert!(output.stdout.is_empty());
     }
     assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_regulariser_out_of_a_file_is_a_method() {
+    use maf_srl::network::{Parameters, file};
+    use maf_srl::{matrix::Pattern, penalty::Activation};
+    let out = tempfile::tempdir().unwrap();
+    let path = out.path().join("learned.safetensors");
+    let path_text = path.to_str().unwrap();
+    let activation = Activation { eta1: 0.5, eta2: 1.0, delta1: 0.5, delta2: 1.0 };
+    let pattern = std::sync::Arc::new(Pattern::neighbourhood(8, 8, 1).unwrap());
+    let first = Parameters::identity(pattern, activation, 1.0).unwrap();
+    let mut last = first.clone();
+    last.values.iter_mut().enumerate().for_each(|(k, a)| *a += 0.05 * (k as f64).sin());
+    // a first layer that would be refused
+    file::save(&path, &[Parameters { b: vec![0.5; 64], ..first.clone() }, last], 2).unwrap();
+    let arguments = ["--method", "l1", "--regulariser", path_text, "--hidden", "32,5", "--json"];
+    let output = train(out.path(), &arguments);
+    let found = document(&output);
+    let maf = &found["methods"][1];
+    assert_eq!((&maf["method"], &maf["penalty"]), (&"maf".into(), &"maf(n=64)".into()));
+    assert!((maf["lambda"].as_f64().unwrap() - 0.07).abs() < 1e-12);
+    // 32 x 64 by rows, 5 x 32 and 10 x 5 not at all
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("does not fit layers.1.weight, layers.2.weight"), "{said}");
+    assert!(maf["accuracy_mean"].as_f64().unwrap() > 0.3, "{maf}");
+
+    file::save(&path, &[Parameters { b: vec![0.5; 64], ..first }], 1).unwrap();
+    let output = train(out.path(), &["--regulariser", path_text]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("b[0] = 0.5") && said.trim_end().lines().count() == 1, "{said}");
 }
 
 /// The share of zeros in the weight matrices of a file.

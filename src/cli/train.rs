@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
@@ -10,6 +11,7 @@ use super::{Global, penalties};
 use crate::data::Source;
 use crate::error::{Error, Result};
 use crate::kernels::step::Base;
+use crate::network::{Regulariser, file};
 use crate::schedule::Verify;
 use crate::train::{self, Choices, Folder, Method, Options, Summary, file_stem, method};
 
@@ -36,6 +38,9 @@ pub struct Train {
     /// The weight of the group penalty [default: lambda]
     #[arg(long, allow_negative_numbers = true)]
     group_lambda: Option<f64>,
+    /// A file with a learned regulariser (module network::file): adds the method "maf"
+    #[arg(long, value_name = "FILE", long_help = REGULARISER_HELP)]
+    regulariser: Option<PathBuf>,
     /// How weight matrices are divided into groups: auto, rows, columns, blocks:K, whole
     #[arg(long, default_value = AUTO, long_help = GROUPS_HELP)]
     groups: String,
@@ -129,6 +134,11 @@ const AUTO: &str = "auto";
 const GROUPS_HELP: &str = "How weight matrices [outputs, inputs] are divided into groups: auto, rows, columns, blocks:K, \
 whole. A row holds the weights into one neuron, a column those out of one (the groups of Bui et al.). auto: what makes \
 hidden neurons superfluous, that is rows, and columns in the last layer; for l1-l2 the whole matrix.";
+
+const REGULARISER_HELP: &str = "A learned regulariser of n components, as safetensors: adds the method \"maf\", whose steps are \
+proximal. Of layers with parameters of their own the last one's are taken. Weight matrices with n inputs are divided into rows, \
+others of a multiple of n weights into runs of n; the rest go without a penalty. lambda is its weight [default: 0.035 / delta1, \
+not tuned]. Weights become sparse in the regulariser's atoms; only those of whole rows or runs become zero, in general.";
 
 const SOLVER_HELP: &str =
     "How penalties enter the steps; several, separated by commas, make a row each [default: proximal]:
@@ -232,6 +242,14 @@ fn numbers(place: &str, text: &str) -> Result<Vec<f64>> {
     text.split(',').map(number).collect()
 }
 
+/// The regulariser of a file's last layer.
+fn regulariser(path: &std::path::Path) -> Result<Arc<Regulariser>> {
+    let (mut layers, _) = file::load(path)?;
+    let wrong = |reason: String| Error::File { path: path.into(), place: "last layer".into(), reason };
+    let last = layers.pop().ok_or_else(|| wrong("there is none".into()))?;
+    Regulariser::new(last).map(Arc::new).map_err(|e| wrong(e.to_string()))
+}
+
 impl Train {
     /// The rows of the comparison.
     fn methods(&self) -> Result<Vec<Method>> {
@@ -245,6 +263,7 @@ impl Train {
             beta: self.beta,
             beta_ratio: defaults.beta_ratio,
             published: self.v_step == VStep::AsPublished,
+            regulariser: self.regulariser.as_deref().map(regulariser).transpose()?,
         };
         Method::parse_list(self.method.as_deref().unwrap_or(defaults.method), &choices)
     }
@@ -302,6 +321,18 @@ impl Train {
         let options = self.options(source)?;
         methods.iter().try_for_each(|m| m.check(options.base, options.groups.as_ref()))?;
         let split = source.load(self.data_dir.as_deref())?;
+        let widths = options.widths(split.train.features.ncols(), split.train.classes);
+        let left_out = methods.iter().try_fold(Vec::new(), |found, m| match found.is_empty() {
+            true => m.left_out(&widths),
+            false => Ok(found),
+        })?;
+        if !left_out.is_empty() {
+            let names = left_out.join(", ");
+            let _ = writeln!(
+                io::stderr(),
+                "maf-srl: the regulariser does not fit {names}: maf leaves it without a penalty"
+            );
+        }
         let folder = Folder::new(&self.out_dir, self.name.as_deref().unwrap_or(source.name()))?;
         let backend = global.backend()?;
         let momentum = matches!(options.base, Base::HeavyBall { .. } | Base::Nesterov { .. });

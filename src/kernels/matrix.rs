@@ -204,6 +204,33 @@ impl Matrix {
     /// # Errors
     /// [`Error::Limit`] where structure or values exceed a binding; those of buffers.
     pub fn new(kernels: &Kernels, pattern: Arc<Pattern>, format: Format, layers: u32) -> Result<Self> {
+        Self::make(kernels, pattern, format, layers, None)
+    }
+
+    /// One matrix with these values, in the pattern's order: needs no refresh.
+    ///
+    /// # Errors
+    /// As [`Matrix::new`]; [`Error::Shape`] for another number of values.
+    pub fn of(kernels: &Kernels, pattern: Arc<Pattern>, format: Format, values: &[f32]) -> Result<Self> {
+        let (got, expected) = (values.len(), pattern.nonzeros() as usize);
+        if got != expected {
+            return Err(Error::Shape {
+                place: format!("{format} matrix of {} x {}", pattern.rows(), pattern.columns()),
+                name: "number of values".into(),
+                got: got.to_string(),
+                expected: expected.to_string(),
+            });
+        }
+        Self::make(kernels, pattern, format, 1, Some(values))
+    }
+
+    fn make(
+        kernels: &Kernels,
+        pattern: Arc<Pattern>,
+        format: Format,
+        layers: u32,
+        contents: Option<&[f32]>,
+    ) -> Result<Self> {
         let device = kernels.device();
         let limit = device.limits().max_storage_buffer_binding_size;
         // before anything large is laid out
@@ -231,10 +258,18 @@ impl Matrix {
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
         let words = |name, words: &[u32]| gpu::buffer_with(device, name, bytemuck::cast_slice(words), usage);
         let bytes = needed.next_multiple_of(16).max(16);
+        let writable = usage | wgpu::BufferUsages::COPY_DST;
+        let values = match contents {
+            Some(of) => {
+                let values = laid.values(of);
+                gpu::buffer_with(device, "matrix values", bytemuck::cast_slice(&values), writable)?
+            }
+            None => gpu::buffer(device, "matrix values", bytes, writable, false)?,
+        };
         Ok(Matrix {
             structure: words("matrix structure", &laid.structure)?,
             index: words("matrix index", &laid.index)?,
-            values: gpu::buffer(device, "matrix values", bytes, usage | wgpu::BufferUsages::COPY_DST, false)?,
+            values,
             pattern,
             format,
             layers,

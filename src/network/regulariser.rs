@@ -35,6 +35,13 @@ pub struct Regulariser {
     inverse: Arc<OnceLock<Result<Inverse>>>,
 }
 
+/// Of the same numbers.
+impl PartialEq for Regulariser {
+    fn eq(&self, other: &Self) -> bool {
+        self.parameters == other.parameters
+    }
+}
+
 /// Â^-1 and the condition number ||Â||_1 ||Â^-1||_1.
 #[derive(Debug)]
 pub(super) struct Inverse {
@@ -170,6 +177,16 @@ impl Regulariser {
             zeros_preserved,
             zero_radius: zeros_preserved.then_some(activation.delta1 / longest),
         }
+    }
+
+    /// Â^-T, row by row: n x n numbers.
+    ///
+    /// # Errors
+    /// [`Error::Domain`] where Â has more than [`Regulariser::INVERTIBLE`] components, or was not inverted before and
+    /// cannot be.
+    pub fn inverse_transposed(&self) -> Result<&[f64]> {
+        // column by column it is Â^-1
+        Ok(self.inverse()?.matrix.as_slice())
     }
 
     fn inverse(&self) -> Result<&Inverse> {

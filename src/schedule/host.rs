@@ -89,8 +89,8 @@ impl HostSchedule {
         // here, and not by binding alone: nothing is allocated before all is known to be right
         for (spec, w) in specs.iter().zip(weights) {
             check_spec(base, spec)?;
-            if let Some(group) = &spec.group {
-                same(&spec.name, "length of W", w.len(), group.groups.length() as usize)?;
+            if let Some(groups) = spec.groups() {
+                same(&spec.name, "length of W", w.len(), groups.length() as usize)?;
             }
         }
         let lengths = specs.iter().zip(weights).map(|(s, w)| (s.name.clone(), w.len())).collect();

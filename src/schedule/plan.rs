@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Spec;
+use super::regularised;
 use super::rooms::{Dispatches, Rows};
 use super::verify::{Checker, Verification, Verify};
 use crate::error::{Error, Result};
 use crate::gpu::{self, Readback, Ring, View};
 use crate::kernels::Kernels;
 use crate::kernels::step::{Base, Hyper, LANES, Variant, Width};
+use crate::penalty::Groups;
 
 /// Steps that may be recorded before the first of them is done, without the staging ring growing.
 const SLOTS: usize = 8;
@@ -141,6 +143,8 @@ impl Schedule {
             gpu::buffer(&self.device, "status words", (4 * tensors.len() as u64).max(16), usage, false)?;
         let checker = Checker::new(&self.device, base, &bound, verify)?;
         let dispatches = Dispatches::bind(&self.kernels, base, &bound, &rows, ring.target(), &status)?;
+        let regularised =
+            regularised::Dispatches::bind(&self.kernels, &bound, &rows.regularised, ring.target())?;
         Ok(Plan {
             device: self.device.clone(),
             kernels: self.kernels.clone(),
@@ -149,6 +153,7 @@ impl Schedule {
             ring,
             status,
             dispatches,
+            regularised,
             tensors: bound,
             checker,
         })
@@ -210,7 +215,7 @@ fn check(base: Base, tensor: &Tensor, verify: Verify) -> Result<()> {
             expected: states.to_string(),
         });
     }
-    let grouped = tensor.spec.group.as_ref().map(|group| group.groups.length());
+    let grouped = tensor.spec.groups().map(Groups::length);
     if let Some(expected) = grouped.filter(|length| *length != tensor.weights.length) {
         return Err(Error::Shape {
             place: format!("{name}: W"),
@@ -272,6 +277,8 @@ pub struct Plan {
     ring: Ring,
     status: wgpu::Buffer,
     dispatches: Dispatches,
+    /// What follows them; no gradient is read there.
+    regularised: regularised::Dispatches,
     tensors: Vec<Bound>,
     checker: Checker,
 }
@@ -320,9 +327,10 @@ impl Plan {
         }
     }
 
-    /// Records the second half: one dispatch per bucket. Not verified.
+    /// Records the second half: one dispatch per bucket, and those of regularisers. Not verified.
     pub fn dispatch(&self, pass: &mut wgpu::ComputePass<'_>) {
         self.dispatches.record(pass);
+        self.regularised.record(pass);
     }
 
     /// Reads the gradients from other views from the next recorded step on, one per tensor in the order of binding: for
@@ -366,7 +374,7 @@ impl Plan {
     /// How many dispatches a step takes.
     #[must_use]
     pub fn dispatches(&self) -> usize {
-        self.dispatches.count()
+        self.dispatches.count() + self.regularised.count()
     }
 
     /// How many staging slots there are.

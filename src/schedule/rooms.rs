@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::Spec;
 use super::plan::Bound;
+use super::regularised;
 use crate::error::Result;
 use crate::kernels::solver::Solver;
 use crate::kernels::step::{Base, Hyper};
@@ -19,6 +20,8 @@ pub(super) struct Rows {
     group: Vec<Spec>,
     /// Tensors with another solver.
     solver: Vec<Spec>,
+    /// What tensors with a regulariser need beside their row of the step.
+    pub regularised: Vec<regularised::Row>,
     /// Where the rows of each room lie in the buffer.
     step_part: Range<u64>,
     group_part: Range<u64>,
@@ -40,8 +43,15 @@ impl Rows {
         let rounded = Spec {
             penalty: step::rounded(spec.penalty),
             group: spec.group.as_ref().map(group::rounded),
+            regulariser: None,
             ..spec.clone()
         };
+        if let Some(of) = &spec.regulariser {
+            let (lambda, rate_scale) = (spec.lambda, spec.rate_scale);
+            if !self.regularised.iter().any(|row| row.fits(of, lambda, rate_scale)) {
+                self.regularised.push(regularised::Row::new(of, lambda, rate_scale));
+            }
+        }
         let rows = match (&spec.group, spec.solver) {
             (None, Solver::Proximal) => &mut self.step,
             (Some(_), Solver::Proximal) => &mut self.group,
@@ -64,6 +74,10 @@ impl Rows {
         self.step_part = part(&self.step, size_of::<step::Row>());
         self.group_part = part(&self.group, size_of::<group::Row>());
         self.solver_part = part(&self.solver, size_of::<solver::Row>());
+        for row in &mut self.regularised {
+            row.at = at;
+            at += row.bytes();
+        }
         self.bytes = at;
     }
 
@@ -90,6 +104,7 @@ impl Rows {
             write(at, bytemuck::bytes_of(&twin.row()));
             at += size_of::<solver::Row>() as u64;
         }
+        self.regularised.iter().for_each(|row| row.write(hyper, write));
     }
 }
 

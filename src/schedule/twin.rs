@@ -3,11 +3,12 @@
 use rayon::prelude::*;
 
 use super::Spec;
+use super::regularised;
 use super::verify::{FirstMismatch, TensorReport};
 use crate::kernels::solver::Solver;
 use crate::kernels::step::{Base, Element, Hyper};
 use crate::kernels::{Judgement, group, solver, step};
-use crate::penalty::Group;
+use crate::penalty::Groups;
 
 /// Elements, or members of groups, that one worker takes at a time.
 const CHUNK: u64 = 4096;
@@ -19,6 +20,8 @@ pub(super) enum Twin {
     Step(step::Reference),
     /// Groups, by their operator.
     Group(group::Reference),
+    /// Groups, by a learned regulariser.
+    Regularised(regularised::Reference),
     /// By one of the other solvers, with groups or without.
     Solver(solver::Reference),
 }
@@ -27,6 +30,9 @@ impl Twin {
     /// The twin of one step.
     pub fn new(base: Base, spec: &Spec, hyper: &Hyper) -> Self {
         let Spec { penalty, lambda, rate_scale, .. } = *spec;
+        if let Some(of) = &spec.regulariser {
+            return Twin::Regularised(regularised::Reference::new(base, of, lambda, rate_scale, hyper));
+        }
         match (&spec.group, spec.solver) {
             (None, Solver::Proximal) => {
                 Twin::Step(step::Reference::new(base, penalty, lambda, rate_scale, hyper))
@@ -42,11 +48,12 @@ impl Twin {
     }
 
     /// The tensor's groups, where it has to be taken group by group.
-    fn groups(&self) -> Option<&Group> {
+    fn groups(&self) -> Option<&Groups> {
         match self {
             Twin::Step(_) => None,
-            Twin::Group(twin) => Some(twin.group()),
-            Twin::Solver(twin) => twin.group(),
+            Twin::Group(twin) => Some(&twin.group().groups),
+            Twin::Regularised(twin) => Some(twin.groups()),
+            Twin::Solver(twin) => twin.group().map(|group| &group.groups),
         }
     }
 
@@ -66,15 +73,15 @@ impl Twin {
                 tensor.par_chunks_mut(CHUNK as usize).map(|members| twin.step(0, members)).sum()
             }
             (_, None) => 0,
-            (_, Some(group)) => {
-                let after: Vec<(u64, Vec<Element>, u32)> = chunks(group)
+            (_, Some(groups)) => {
+                let after: Vec<(u64, Vec<Element>, u32)> = chunks(groups)
                     .into_par_iter()
                     .flat_map_iter(|range| {
                         range.map(|g| {
-                            let mut members: Vec<Element> =
-                                group.groups.members(g).map(|k| tensor[k]).collect();
+                            let mut members: Vec<Element> = groups.members(g).map(|k| tensor[k]).collect();
                             let bad = match self {
                                 Twin::Group(twin) => twin.step(g, &mut members),
+                                Twin::Regularised(twin) => twin.step(&mut members),
                                 Twin::Solver(twin) => twin.step(g, &mut members),
                                 Twin::Step(_) => 0,
                             };
@@ -85,7 +92,7 @@ impl Twin {
                 let mut bad = 0;
                 for (g, members, count) in after {
                     bad += count;
-                    group.groups.members(g).zip(members).for_each(|(k, e)| tensor[k] = e);
+                    groups.members(g).zip(members).for_each(|(k, e)| tensor[k] = e);
                 }
                 bad
             }
@@ -125,6 +132,7 @@ impl Twin {
             let (before, after): (Vec<_>, Vec<_>) = places.iter().map(|&k| element(k)).unzip();
             let verdicts = match self {
                 Twin::Group(twin) => twin.judge(g, &before, &after),
+                Twin::Regularised(twin) => twin.judge(&before, &after),
                 Twin::Solver(twin) => twin.judge(g, &before, &after),
                 Twin::Step(twin) => before.iter().zip(&after).map(|(b, a)| twin.judge(*b, *a)).collect(),
             };
@@ -141,10 +149,10 @@ impl Twin {
                     judge(0, &range.map(|k| k as usize).collect::<Vec<_>>())
                 })
                 .reduce(TensorReport::default, merge),
-            Some(group) => chunks(group)
+            Some(groups) => chunks(groups)
                 .into_par_iter()
                 .map(|range| {
-                    let of = |g: u64| judge(g, &group.groups.members(g).collect::<Vec<_>>());
+                    let of = |g: u64| judge(g, &groups.members(g).collect::<Vec<_>>());
                     range.map(of).fold(TensorReport::default(), merge)
                 })
                 .reduce(TensorReport::default, merge),
@@ -153,9 +161,9 @@ impl Twin {
 }
 
 /// Runs of groups with about [`CHUNK`] elements each.
-fn chunks(group: &Group) -> Vec<std::ops::Range<u64>> {
-    let count = group.groups.count();
-    let per_group = (group.groups.length() / count.max(1)).max(1);
+fn chunks(groups: &Groups) -> Vec<std::ops::Range<u64>> {
+    let count = groups.count();
+    let per_group = (groups.length() / count.max(1)).max(1);
     let step = (CHUNK / per_group).max(1);
     (0..count.div_ceil(step)).map(|k| k * step..count.min((k + 1) * step)).collect()
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::Spec;
 use super::plan::Bound;
+use super::regularised;
 use super::twin::Twin;
 use crate::error::{Error, Result};
 use crate::gpu;
@@ -174,6 +175,9 @@ impl Verification {
 
 /// What the bound of a tensor's penalty allows.
 fn allowed_ulps(spec: &Spec) -> f64 {
+    if let Some(of) = &spec.regulariser {
+        return regularised::allowed_ulps(of);
+    }
     match &spec.group {
         Some(group) if spec.solver == Solver::Proximal => {
             group::allowed_ulps(group.groups.largest() as usize)
@@ -291,7 +295,7 @@ impl Checker {
             }),
             spare: Spare::default(),
         };
-        for tensor in tensors.iter().filter(|t| verify != Verify::Off && t.spec.group.is_some()) {
+        for tensor in tensors.iter().filter(|t| verify != Verify::Off && t.spec.groups().is_some()) {
             let needed = checker.bytes_per_element(tensor) * tensor.views[0].length;
             if needed > limit {
                 let place = format!("{}: verification of groups", tensor.spec.name);
@@ -335,7 +339,7 @@ impl Checker {
             let length = tensors[tensor].views[0].length;
             let per_element = self.bytes_per_element(&tensors[tensor]);
             // groups are judged whole
-            let most = if tensors[tensor].spec.group.is_some() { length } else { largest / per_element };
+            let most = if tensors[tensor].spec.groups().is_some() { length } else { largest / per_element };
             let mut first = 0;
             while first < length {
                 let count = most.min(length - first);

@@ -106,10 +106,7 @@ pub fn fit(
     let rows = split.train.labels.len();
     let batch = options.batch.min(rows);
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let widths: Vec<usize> = std::iter::once(split.train.features.ncols())
-        .chain(options.hidden.iter().copied())
-        .chain(std::iter::once(split.train.classes))
-        .collect();
+    let widths = options.widths(split.train.features.ncols(), split.train.classes);
     let mut network = Mlp::new(&widths, batch, &mut rng);
     let specs = method.specs(&widths, options.groups.as_ref())?;
     let mut schedule = HostSchedule::new(backend, &specs, &network.tensors(), options.base, options.verify)?;

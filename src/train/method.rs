@@ -2,11 +2,14 @@
 //!
 //! A method is an elementwise penalty, a penalty of groups or none, and a rule how their weights are shared out over the
 //! layers. Some pairs have names of their own ([`Named`]); any other pair is written `P+GP`, as in
-//! `tl1(a=0.5)+lasso(weight=sqrt-size)`.
+//! `tl1(a=0.5)+lasso(weight=sqrt-size)`. [`MAF`] is a learned regulariser out of a file.
+
+use std::sync::Arc;
 
 use crate::error::{Error, Result, require};
 use crate::kernels::solver::Solver;
 use crate::kernels::step::Base;
+use crate::network::Regulariser;
 use crate::penalty::group::{Cges, CgesLinear, Exclusive, L1L2, Lasso};
 use crate::penalty::{
     Group, GroupPenalty, Groups, L0, L1, Layout, Mcp, NoPenalty, Penalty, Scad, Tl1, WEIGHT,
@@ -16,6 +19,9 @@ use crate::text;
 
 /// The method without a penalty.
 pub const DENSE: &str = "dense";
+
+/// The method with a learned regulariser, [`Choices::regulariser`].
+pub const MAF: &str = "maf";
 
 /// The methods of a run that names none.
 pub const DEFAULT_METHODS: &str = "dense,l1,tl1,mcp,sgl0,integrated-tl1";
@@ -226,6 +232,8 @@ pub struct Method {
     pub share: Share,
     /// How the penalties enter the step.
     pub solver: Solver,
+    /// A learned regulariser in the place of penalties; lambda is its weight.
+    pub regulariser: Option<Arc<Regulariser>>,
 }
 
 /// What the methods of a list are combined with: every lambda and every solver makes a row.
@@ -243,6 +251,8 @@ pub struct Choices {
     pub beta_ratio: f64,
     /// SCAD's and MCP's V step as published, see [`Solver::Splitting`].
     pub published: bool,
+    /// What [`MAF`] trains with; it is a row of every list then.
+    pub regulariser: Option<Arc<Regulariser>>,
 }
 
 /// The solvers' names.
@@ -260,6 +270,7 @@ impl Default for Choices {
             beta: None,
             beta_ratio: BETA_RATIO,
             published: false,
+            regulariser: None,
         }
     }
 }
@@ -319,6 +330,7 @@ impl Method {
                 group_lambda,
                 share,
                 solver: Solver::Proximal,
+                regulariser: None,
             })
         };
         if name == DENSE {
@@ -353,8 +365,28 @@ impl Method {
         method((penalty, None, Share::Even), default_lambda(&penalty))
     }
 
+    /// The method [`MAF`]. Without `lambda`, thresholds are those of l1 with its default lambda; that was not tuned.
+    ///
+    /// # Errors
+    /// [`Error::Domain`] for a lambda outside its domain; [`Error::Unsupported`] without one for a regulariser without a
+    /// threshold.
+    pub fn maf(regulariser: &Arc<Regulariser>, lambda: Option<f64>) -> Result<Self> {
+        let threshold = regulariser.parameters().activation.delta1;
+        let default = default_lambda(&L1.into()).map(|l1| l1 / threshold).filter(|l| WEIGHT.contains(*l));
+        let lambda = lambda.or(default).ok_or_else(|| Error::Unsupported {
+            place: "--regulariser".into(),
+            what: format!("a default lambda for the threshold delta1 = {threshold}"),
+            allowed: "an explicit --lambda".into(),
+        })?;
+        weight("--lambda", lambda)?;
+        let plain = Method::parse(DENSE, None)?;
+        let name = MAF.to_owned();
+        Ok(Method { label: name.clone(), name, lambda, regulariser: Some(regulariser.clone()), ..plain })
+    }
+
     /// Reads a list separated by commas (those inside parentheses belong to a method) and combines each method with
-    /// every lambda and every solver. `dense` is one row.
+    /// every lambda and every solver. `dense` is one row; `maf`, which is added where there is a regulariser, has no solver
+    /// but the proximal one.
     ///
     /// # Errors
     /// Those of [`Method::parse`], and [`Error::Text`] for an empty entry, an unbalanced parenthesis, an unknown
@@ -379,7 +411,11 @@ impl Method {
             weight("--group-lambda", lambda)?;
         }
         let mut methods = Vec::<Method>::new();
-        for entry in entries(text).map_err(|reason| wrong("--method", text, reason))? {
+        let mut list = entries(text).map_err(|reason| wrong("--method", text, reason))?;
+        if choices.regulariser.is_some() && !list.contains(&MAF) {
+            list.push(MAF);
+        }
+        for entry in list {
             if methods.iter().any(|m| m.name == entry) {
                 return Err(wrong("--method", text, "a method is named twice"));
             }
@@ -391,9 +427,16 @@ impl Method {
                 methods.push(Method::parse(entry, None)?);
                 continue;
             }
+            let solvers = if entry == MAF { &proximal[..] } else { &solvers[..] };
             for solver in solvers {
                 for &lambda in &lambdas {
-                    let method = Method::parse(entry, lambda)?;
+                    let method = match &choices.regulariser {
+                        Some(regulariser) if entry == MAF => Method::maf(regulariser, lambda)?,
+                        None if entry == MAF => {
+                            return Err(wrong("--method", entry, "maf needs a --regulariser"));
+                        }
+                        _ => Method::parse(entry, lambda)?,
+                    };
                     let solver = choices.solver(solver, method.lambda)?;
                     let group_lambda = match method.group {
                         Some(_) => choices.group_lambda.unwrap_or(method.group_lambda),
@@ -438,10 +481,27 @@ impl Method {
                 let groups = Groups::new(layout, &[pair[1] as u64, pair[0] as u64])?;
                 spec = spec.with_group(Group::new(group, group_lambda, groups));
             }
+            if let Some(regulariser) = &self.regulariser {
+                if let Some(groups) = vectors(regulariser, [pair[1] as u64, pair[0] as u64])? {
+                    spec = spec.with_regulariser(regulariser.clone(), groups);
+                }
+            }
             specs.push(spec);
             specs.push(Spec::new(format!("layers.{k}.bias"), NoPenalty.into(), 0.0));
         }
         Ok(specs)
+    }
+
+    /// The weight matrices of a network that the regulariser does not fit, and that are left without a penalty.
+    ///
+    /// # Errors
+    /// As [`Method::specs`].
+    pub fn left_out(&self, widths: &[usize]) -> Result<Vec<String>> {
+        if self.regulariser.is_none() {
+            return Ok(Vec::new());
+        }
+        let specs = self.specs(widths, None)?.into_iter().step_by(2);
+        Ok(specs.filter(|spec| spec.regulariser.is_none()).map(|spec| spec.name).collect())
     }
 
     /// The groups of a matrix where none are asked for: what makes hidden neurons superfluous. A row holds the weights
@@ -455,14 +515,16 @@ impl Method {
         }
     }
 
-    /// Finds what no step can be made of, on a network of one neuron per layer.
+    /// Finds what no step can be made of, on a network of one neuron per layer, or of as many as a regulariser has components.
     ///
     /// # Errors
     /// Those of [`HostSchedule::new`].
     pub fn check(&self, base: Base, layout: Option<&Layout>) -> Result<()> {
-        let specs = self.specs(&[1, 1, 1], layout)?;
-        let zeros: [&[f32]; 4] = [&[0.0]; 4];
-        HostSchedule::new(&Backend::Cpu, &specs, &zeros, base, Verify::Off).map(drop)
+        let n = self.regulariser.as_ref().map_or(1, |r| r.parameters().components() as usize);
+        let specs = self.specs(&[n, 1, 1], layout)?;
+        let zeros = vec![0.0; n];
+        let lengths = [n, 1, 1, 1].map(|length| &zeros[..length]);
+        HostSchedule::new(&Backend::Cpu, &specs, &lengths, base, Verify::Off).map(drop)
     }
 
     /// The same without penalties.
@@ -475,18 +537,34 @@ impl Method {
             group_lambda: 0.0,
             share: Share::Even,
             solver: Solver::Proximal,
+            regulariser: None,
             ..self.clone()
         }
     }
 
-    /// Both penalties, as `P` or `P+GP`.
+    /// Both penalties, as `P` or `P+GP`; `maf(n=N)` for a regulariser of N components.
     #[must_use]
     pub fn penalties(&self) -> String {
+        if let Some(regulariser) = &self.regulariser {
+            return format!("{MAF}(n={})", regulariser.parameters().components());
+        }
         match &self.group {
             None => self.penalty.to_string(),
             Some(group) => format!("{}+{group}", self.penalty),
         }
     }
+}
+
+/// A matrix [outputs, inputs] as vectors of a regulariser's n components: its rows, else blocks of n; none where n does not
+/// divide it.
+fn vectors(regulariser: &Regulariser, shape: [u64; 2]) -> Result<Option<Groups>> {
+    let n = u64::from(regulariser.parameters().components());
+    let layout = match shape {
+        [_, columns] if columns == n => Layout::Rows,
+        [rows, columns] if (rows * columns).is_multiple_of(n) => Layout::Blocks(n),
+        _ => return Ok(None),
+    };
+    Groups::new(layout, &shape).map(Some)
 }
 
 /// `P+GP`, apart; a plus inside parentheses belongs to a number.
@@ -681,5 +759,33 @@ mod tests {
         }
         let cges = Method { solver: Solver::Subgradient, ..Method::parse("cges", None).unwrap() };
         assert!(matches!(cges.check(Base::all()[1], None), Err(Error::Unsupported { .. })));
+    }
+
+    #[test]
+    fn a_regulariser_makes_a_row_where_it_fits() {
+        use crate::matrix::Pattern;
+        use crate::network::Parameters;
+        use crate::penalty::Activation;
+        let activation = Activation { eta1: 0.5, eta2: 1.0, delta1: 0.5, delta2: 1.0 };
+        let pattern = Arc::new(Pattern::diagonal(6).unwrap());
+        let of = Regulariser::new(Parameters::identity(pattern, activation, 1.0).unwrap()).unwrap();
+        let solvers = vec!["proximal".into(), "subgradient".into()];
+        let choices = Choices { regulariser: Some(Arc::new(of)), solvers, ..Choices::default() };
+        let methods = Method::parse_list("l1", &choices).unwrap();
+        assert_eq!(methods.len(), 3);
+        let maf = &methods[2];
+        assert_eq!((maf.name.as_str(), maf.lambda, maf.penalties().as_str()), (MAF, 0.07, "maf(n=6)"));
+        assert_eq!(Method::parse_list("maf,l1", &choices).unwrap()[0].name, MAF);
+        maf.check(Base::all()[1], None).unwrap();
+        // rows, blocks, and neither
+        let widths = [6, 4, 3, 5];
+        let specs = maf.specs(&widths, None).unwrap();
+        let layout = |s: &Spec| s.regulariser.as_ref().map(|r| r.groups.layout().to_string());
+        let layouts: Vec<_> = specs.iter().step_by(2).map(layout).collect();
+        assert_eq!(layouts, [Some("rows".into()), Some("blocks:6".into()), None]);
+        assert_eq!(maf.left_out(&widths).unwrap(), ["layers.2.weight"]);
+        assert!(maf.bare().specs(&widths, None).unwrap().iter().all(|s| s.regulariser.is_none()));
+        let error = Method::parse_list("maf", &Choices::default()).unwrap_err().to_string();
+        assert!(error.contains("--regulariser"), "{error}");
     }
 }

@@ -104,6 +104,13 @@ impl Default for Options {
 }
 
 impl Options {
+    /// The widths of all layers of a network for so many features and classes.
+    #[must_use]
+    pub fn widths(&self, features: usize, classes: usize) -> Vec<usize> {
+        let hidden = self.hidden.iter().copied();
+        std::iter::once(features).chain(hidden).chain(std::iter::once(classes)).collect()
+    }
+
     /// Checks every value against its range, before any work.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use super::Row;
 use crate::accuracy::{FLUSH, RELATIVE, ulp};
 use crate::kernels::Judgement;
-use crate::kernels::step::reference::{Moved, f32_of};
+use crate::kernels::step::reference::f32_of;
 use crate::kernels::step::{self, Base, Element, Hyper};
 use crate::penalty::{Group, Penalty, Shrink, interval};
 
@@ -13,7 +13,6 @@ const BAND: f64 = 1.0 / 1048576.0;
 /// The step in float64 on whole groups, with the f32 constants that the kernel sees.
 #[derive(Clone, Debug)]
 pub struct Reference {
-    base: Base,
     step: step::Reference,
     group: Group,
     /// rate * lambda of the group penalty.
@@ -46,7 +45,7 @@ impl Reference {
         let step = step::Reference::of_rounded(base, penalty, lambda, rate_scale, hyper);
         let group = group.clone();
         let t = step.prox().step * f32_of(group.lambda * hyper.lambda_scale());
-        Reference { base, step, group, t }
+        Reference { step, group, t }
     }
 
     /// The constants for the kernel.
@@ -111,7 +110,10 @@ impl Reference {
         let poisoned = |e: &Element| e.w.to_bits() == QUIET_NAN;
         let all_poisoned = || {
             let of = |k: usize| {
-                verdict(poisoned(&after[k]) && self.states_hold(before[k], &moved[k], after[k]), f64::NAN)
+                verdict(
+                    poisoned(&after[k]) && self.step.states_hold(before[k], &moved[k], after[k]),
+                    f64::NAN,
+                )
             };
             (0..after.len()).map(of).collect::<Vec<_>>()
         };
@@ -190,7 +192,7 @@ impl Reference {
                     && zero_ok
                     && small_ok
                     && excess <= slack
-                    && self.states_hold(before[k], &moved[k], after[k]);
+                    && self.step.states_hold(before[k], &moved[k], after[k]);
                 Judgement {
                     ok,
                     in_band: low <= slack && high > slack && (low == 0.0),
@@ -200,22 +202,6 @@ impl Reference {
                 }
             })
             .collect()
-    }
-
-    /// Whether a member's states are those of the base step: NaN where one of its own inputs or of these states is not
-    /// finite. A point that overflows leaves finite states behind in a kernel; they are NaN in [`Reference::step`].
-    fn states_hold(&self, before: Element, moved: &Moved, after: Element) -> bool {
-        let states = self.base.states();
-        let lost = [after.m, after.v][..states].iter().all(|x| x.to_bits() == QUIET_NAN);
-        if states == 0 || !self.step.readable(before) {
-            return lost;
-        }
-        let mut fits = self.step.fits(moved);
-        let point = fits.next().flatten();
-        match (fits.clone().any(|fit| fit == Some(false)), fits.any(|fit| fit.is_none())) {
-            (true, _) => lost,
-            (false, open) => moved.states_hold(states, after) || (lost && (open || point != Some(true))),
-        }
     }
 
     /// Whether the objective at what the kernel returned is the least one, to within 1e-6 |x|^2 / 2: for steps without a

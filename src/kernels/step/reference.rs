@@ -3,6 +3,7 @@
 use super::{Base, Hyper, Row};
 use crate::accuracy::Approx;
 use crate::kernels::Judgement;
+use crate::kernels::group::QUIET_NAN;
 use crate::penalty::{Penalty, Prox, accept};
 
 /// One element of a tensor with its gradient and states; what a base step does not use is ignored.
@@ -30,7 +31,7 @@ pub struct Reference {
 
 /// What the base step makes of an element.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::kernels) struct Moved {
+pub(crate) struct Moved {
     pub point: Approx,
     /// What the step size of the prox is multiplied by.
     scale: Approx,
@@ -94,7 +95,7 @@ impl Reference {
     }
 
     /// The base step's formulas.
-    pub(in crate::kernels) fn advance(&self, e: Element) -> Moved {
+    pub(crate) fn advance(&self, e: Element) -> Moved {
         self.advance_with(e, Approx::exact(f64::from(e.g)))
     }
 
@@ -124,7 +125,7 @@ impl Reference {
     }
 
     /// Whether every input that the base step reads is finite, and a second moment not negative.
-    pub(in crate::kernels) fn readable(&self, e: Element) -> bool {
+    pub(crate) fn readable(&self, e: Element) -> bool {
         e.w.is_finite()
             && (!self.base.has_gradient() || e.g.is_finite())
             && (self.base.states() < 1 || e.m.is_finite())
@@ -140,8 +141,24 @@ impl Reference {
     }
 
     /// Whether the point and the states stay in the range of f32.
-    pub(in crate::kernels) fn fits(&self, moved: &Moved) -> impl Iterator<Item = Option<bool>> + Clone {
+    pub(crate) fn fits(&self, moved: &Moved) -> impl Iterator<Item = Option<bool>> + Clone {
         [moved.point, moved.m, moved.v].into_iter().take(1 + self.base.states()).map(Approx::finite)
+    }
+
+    /// Whether a member's states are those of the base step: NaN where one of its own inputs or of these states is not
+    /// finite. A point that overflows leaves finite states behind in a kernel; they are NaN in the steps of twins.
+    pub(crate) fn states_hold(&self, before: Element, moved: &Moved, after: Element) -> bool {
+        let states = self.base.states();
+        let lost = [after.m, after.v][..states].iter().all(|x| x.to_bits() == QUIET_NAN);
+        if states == 0 || !self.readable(before) {
+            return lost;
+        }
+        let mut fits = self.fits(moved);
+        let point = fits.next().flatten();
+        match (fits.clone().any(|fit| fit == Some(false)), fits.any(|fit| fit.is_none())) {
+            (true, _) => lost,
+            (false, open) => moved.states_hold(states, after) || (lost && (open || point != Some(true))),
+        }
     }
 
     /// The operator at an element: its step size, in Adam's metric, is the element's own.
