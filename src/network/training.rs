@@ -60,10 +60,6 @@ impl Options {
         ] {
             require((0.0..=1e6).contains(&rate), place, name, rate, "[0, 1e6]")?;
         }
-        if let Some(rounds) = self.bound {
-            let allowed = (1..=1000).contains(&rounds);
-            require(allowed, place, "rounds of the bound", f64::from(rounds), "[1, 1000]")?;
-        }
         require((0.0..=1e6).contains(&self.decay), place, "decay", self.decay, "[0, 1e6]")?;
         require(
             (1e-6..=1.0).contains(&self.floors.epsilon),
