@@ -2,8 +2,8 @@
 //!
 //! [`Schedule::bind`] makes every check and every allocation and returns a [`Plan`]; [`Plan::record`] writes one step
 //! into the caller's encoder. Tensors fall into buckets of equal kernel variant and buffers, and a bucket is one
-//! dispatch, however many tensors it holds. [`HostSchedule`] is the easy layer above: weights and gradients in host
-//! memory, on a GPU or on the CPU.
+//! dispatch, however many tensors it holds; only a learned regulariser takes two more for each tensor that has one.
+//! [`HostSchedule`] is the easy layer above: weights and gradients in host memory, on a GPU or on the CPU.
 
 mod host;
 mod plan;
@@ -95,7 +95,8 @@ impl Spec {
     /// without a group penalty, the solver proximal, and not after adam-metric. b is 0, both slopes are at most 1, and n is
     /// at most [`Regulariser::AT_ONCE`]. Groups have n members each, side by side or as columns of a matrix.
     ///
-    /// Two dispatches per tensor, which are not batched across tensors.
+    /// Two dispatches per tensor, which are not batched across tensors. A member that is not finite makes its group so; status
+    /// words count what the base step met or made, and the rest of such a group from the next step on.
     ///
     /// ```
     /// use std::sync::Arc;

@@ -427,7 +427,7 @@ impl Method {
                 methods.push(Method::parse(entry, None)?);
                 continue;
             }
-            let solvers = if entry == MAF { &proximal[..] } else { &solvers[..] };
+            let solvers = if entry == MAF { &proximal[..] } else { solvers };
             for solver in solvers {
                 for &lambda in &lambdas {
                     let method = match &choices.regulariser {
@@ -481,10 +481,10 @@ impl Method {
                 let groups = Groups::new(layout, &[pair[1] as u64, pair[0] as u64])?;
                 spec = spec.with_group(Group::new(group, group_lambda, groups));
             }
-            if let Some(regulariser) = &self.regulariser {
-                if let Some(groups) = vectors(regulariser, [pair[1] as u64, pair[0] as u64])? {
-                    spec = spec.with_regulariser(regulariser.clone(), groups);
-                }
+            if let Some(regulariser) = &self.regulariser
+                && let Some(groups) = vectors(regulariser, [pair[1] as u64, pair[0] as u64])?
+            {
+                spec = spec.with_regulariser(regulariser.clone(), groups);
             }
             specs.push(spec);
             specs.push(Spec::new(format!("layers.{k}.bias"), NoPenalty.into(), 0.0));
