@@ -159,9 +159,8 @@ impl Problem {
                     slope * slope * (of_w * u * u + w * w * u_off[[i, c]]) + jump * w * w * u * u;
                 set[places.b().start + i] += of_w;
                 let reach = v * v + 4.0 * (a.delta2 * a.delta2 + slope * slope);
-                for at in 1..5 {
-                    set[at] += together * (of_w * reach + w * w * v_off + jump * w * w * (1.0 + reach));
-                }
+                let scalar = together * (of_w * reach + w * w * v_off + jump * w * w * (1.0 + reach));
+                set[1..5].iter_mut().for_each(|sum| *sum += scalar);
             }
             for (k, (i, j)) in p.pattern.entries().enumerate() {
                 let (i, j) = (i as usize, j as usize);
@@ -195,7 +194,6 @@ impl Problem {
             off = &r_bar_off + &(&h_off / (p.l * p.l)) + (sq(&r_bar) + sq(&h) / (p.l * p.l)) * (4.0 * unit);
         }
         let reach = |x: Array2<f64>| x.mapv(|v| DEVIATIONS * v.sqrt());
-        let mut gradient = gradient;
         gradient.iter_mut().flatten().for_each(|v| *v = DEVIATIONS * v.sqrt());
         Bounds { output: reach(output), gradient, x_bar: reach(off) }
     }
