@@ -13,6 +13,8 @@
 //!   step into its own encoder.
 //! - Weights and gradients in host memory: [`schedule::HostSchedule`], on a GPU or on the CPU.
 //! - One penalty, in float64: [`Penalty::prox`].
+//! - A regulariser that is learned: [`network::Trainer`]; on a device, queue and buffers of your own
+//!   [`network::Unfolded`] and [`network::Backward`].
 //! - Checking a GPU or driver: [`validate::run`], or the command `maf-srl validate`.
 //!
 //! # The house
@@ -66,3 +68,8 @@ pub use penalty::Penalty;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 pub struct Readme;
+
+/// The example of the learned regularisers, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/REGULARISERS.md")]
+pub struct Regularisers;
