@@ -430,7 +430,13 @@ fn pruning_keeps_the_diagonal_and_the_largest() {
     let a = activation([1.0, 1.0, 0.1, 0.5]);
     let turned = parameters(&vec![vec![0.0, 1.0], vec![1.0, 0.0]], &[1.0, 1.0], &[0.0, 0.0], a);
     assert_eq!(turned.conditioning().unwrap(), 1.0);
-    assert!(turned.pruned(0.5).unwrap_err().to_string().starts_with("pruning: condition number of Â = inf"));
+    assert!(
+        turned
+            .pruned(0.5)
+            .unwrap_err()
+            .to_string()
+            .starts_with("pruning: layer 0: condition number of Â = inf")
+    );
     for density in [0.0, 1.5, f64::NAN] {
         assert!(turned.pruned(density).unwrap_err().to_string().contains("density"));
     }
