@@ -16,11 +16,13 @@
 //! times backward, through the caches.
 //!
 //! **Cutting.** A workgroup has all n components of k or 4k columns, at most 512 words of a column or of four. From 256 columns
-//! on a word has four: that depends on m alone. k is the largest with which there are 64 workgroups, down to 1. Where there
+//! on a word has four: that depends on m alone. k is the largest with which there are 64 workgroups (4 on devices that are CPUs, where
+//! workgroups cost more than they gain), down to 1. Where there
 //! are fewer words than half of the invocations, up to 16 of these share a row. The numbers of a column depend neither on the other
 //! columns nor on their number but through that choice.
 //!
-//! **Determinism.** Every sum has a fixed order, which n, m, the pattern and the format decide: the same bits each run.
+//! **Determinism.** Every sum has a fixed order, which n, m, the pattern, the format and the kind of device decide: the same bits
+//! each run.
 //!
 //! **NaN and infinities.** q∘u, w̄ and the numbers of the layer are tested by their bits: what is not finite gives e and ū the
 //! NaN 0x7fc00000, and Âᵀ carries it on to the components that its pattern connects (the dense format: to all of the
