@@ -476,7 +476,7 @@ fn every_fault_planted_in_a_layer_is_reported() {
         BACKWARD => "held[HALF + word] = scale * beside_of", "held[HALF + word] = beside_of";
         BACKWARD => "q * activation_slope(v, a) * w", "activation_slope(v, a) * w";
         WIDE => "load_x(i, c + 2u * k)", "load_x(i, c + k)";
-        BROKEN => "bad || nonfinite(v) || nonfinite(w)", "bad";
+        BROKEN => "bad || broken(v) || broken(w)", "bad";
     });
 }
 
