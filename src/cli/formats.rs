@@ -9,7 +9,7 @@ use crate::bench::{Effort, FormatTime, VECTORS, formats};
 use crate::error::{Error, Result};
 use crate::gpu::Context;
 use crate::kernels::Format;
-use crate::train::chart::{colour, failed, font, mark, plain};
+use crate::train::chart::{colour, failed, font, mark, plain, sparing};
 
 /// What the command prints.
 #[derive(serde::Serialize)]
@@ -101,7 +101,7 @@ fn draw(document: &Document, components: u32) -> Result<String> {
                 .light_line_style(RGBColor(245, 245, 245))
                 .bold_line_style(RGBColor(225, 225, 225))
                 .x_label_formatter(&|x| plain(*x))
-                .y_label_formatter(&|y| plain(*y))
+                .y_label_formatter(&|y| sparing(*y))
                 .draw()
                 .map_err(failed)?;
             for (k, format) in Format::ALL.into_iter().enumerate() {

@@ -268,7 +268,7 @@ pub fn tradeoff(summary: &Summary) -> Result<String> {
 }
 
 /// A label of the logarithmic axis: blank where labels would run into each other.
-fn sparing(value: f64) -> String {
+pub(crate) fn sparing(value: f64) -> String {
     let text = plain(value);
     let lead = text.trim_start_matches(['0', '.']).chars().next();
     if lead.is_some_and(|c| "1235".contains(c)) { text } else { String::new() }
