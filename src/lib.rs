@@ -44,6 +44,8 @@ pub mod accuracy;
 pub mod bench;
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "cli")]
+pub mod cluster;
 pub mod compact;
 #[cfg(feature = "cli")]
 pub mod data;
