@@ -43,6 +43,8 @@
 pub mod accuracy;
 pub mod bench;
 #[cfg(feature = "cli")]
+mod chart;
+#[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(feature = "cli")]
 pub mod cluster;

@@ -7,9 +7,9 @@ use clap::Args;
 
 use super::Global;
 use crate::data::Source;
-use crate::denoise::{self, Method, Options, Progress, Report, Shape};
+use crate::denoise::{self, Options, Progress, Report, Shape};
 use crate::error::{Error, Result};
-use crate::network::file;
+use crate::network::{Family, file};
 use crate::train::Folder;
 
 /// Learn a sparse regulariser that denoises pictures and compare with classical ways
@@ -75,7 +75,7 @@ impl Denoise {
     fn options(&self, source: Source) -> Result<Options> {
         let options = Options {
             noise: self.noise,
-            methods: Method::parse_list(&self.method)?,
+            methods: Family::parse_list(&self.method)?,
             shape: Shape::parse(&self.pattern, self.density)?,
             layers: self.layers,
             epochs: self.epochs.unwrap_or(match source {

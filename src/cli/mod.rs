@@ -5,6 +5,7 @@
 //! 2 the request was wrong, with one line on stderr.
 
 mod bench;
+mod cluster;
 mod compact;
 mod denoise;
 mod devices;
@@ -51,6 +52,7 @@ enum Command {
     Compact(compact::Compact),
     Train(Box<Train>),
     Denoise(Box<denoise::Denoise>),
+    Cluster(Box<cluster::Cluster>),
     Validate(validate::Validate),
     Bench(bench::Bench),
 }
@@ -205,6 +207,7 @@ fn run(tool: &Tool) -> Result<()> {
         Some(Command::Compact(command)) => command.run(global),
         Some(Command::Train(command)) => command.run(global),
         Some(Command::Denoise(command)) => command.run(global),
+        Some(Command::Cluster(command)) => command.run(global),
         Some(Command::Validate(command)) => command.run(global),
         Some(Command::Bench(command)) => command.run(global),
         None => {

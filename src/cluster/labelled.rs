@@ -32,3 +32,10 @@ pub fn propagated(
     let _ = (x, classes, labelled, count);
     todo!()
 }
+
+/// The share of the vertices without a label whose class is right.
+#[must_use]
+pub fn accuracy(classes: &[usize], found: &[usize], labelled: &[usize]) -> f64 {
+    let _ = (classes, found, labelled);
+    todo!()
+}

@@ -5,22 +5,12 @@ use serde::Serialize;
 
 use super::Graph;
 use crate::error::Result;
-use crate::network::Parameters;
+use crate::network::{Family, Parameters};
 use crate::penalty::Activation;
 use crate::schedule::Backend;
 
-/// What is learned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Method {
-    /// DSRL: Â = I.
-    Dsrl,
-    /// MAF-SRL: Â learned on its pattern.
-    MafSrl,
-}
-
 /// How it is learned.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Options {
     /// N: the network has N layers after its first.
     pub layers: u32,
@@ -56,7 +46,7 @@ pub struct Learned {
 /// # Errors
 pub fn fit(
     graph: &Graph,
-    method: Method,
+    method: Family,
     options: &Options,
     seed: u64,
     backend: &Backend,

@@ -19,6 +19,15 @@ impl Affinity {
     /// Both.
     pub const ALL: [Affinity; 2] = [Affinity::Rows, Affinity::Graph];
 
+    /// What it is, in a few words.
+    #[must_use]
+    pub fn about(self) -> &'static str {
+        match self {
+            Affinity::Rows => "heat kernel of the rows",
+            Affinity::Graph => "the graph itself",
+        }
+    }
+
     /// The similarities.
     #[must_use]
     pub fn of(self, x: &Array2<f64>) -> Array2<f64> {

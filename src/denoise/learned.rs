@@ -1,7 +1,6 @@
 //! The learned methods: training of the unfolded network, and its use.
 
 use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,65 +14,9 @@ use super::{Minibatches, Options, Purpose, decibels, random, steps};
 use crate::error::{Error, Result, require};
 use crate::kernels::learn;
 use crate::matrix::Pattern;
-use crate::network::{self, Parameters, Trainer};
+use crate::network::{self, Family, Parameters, Trainer};
 use crate::penalty::Activation;
 use crate::schedule::Backend;
-
-/// A learned method.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Method {
-    /// Â = I.
-    Dsrl,
-    /// Â learned.
-    MafSrl,
-}
-
-impl Method {
-    /// All of them.
-    pub const ALL: [Method; 2] = [Method::Dsrl, Method::MafSrl];
-
-    /// The name on the command line and in reports.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Method::Dsrl => "dsrl",
-            Method::MafSrl => "maf-srl",
-        }
-    }
-
-    /// Names separated by commas, none of them twice.
-    ///
-    /// # Errors
-    /// [`Error::Text`] for anything else.
-    pub fn parse_list(text: &str) -> Result<Vec<Self>> {
-        let mut methods = Vec::new();
-        for name in text.split(',') {
-            let method: Method = name.parse()?;
-            if methods.contains(&method) {
-                return Err(Error::Text {
-                    place: "--method".into(),
-                    text: text.into(),
-                    reason: format!("{} is named twice", method.name()),
-                });
-            }
-            methods.push(method);
-        }
-        Ok(methods)
-    }
-}
-
-impl FromStr for Method {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        Method::ALL.into_iter().find(|m| m.name() == text.trim()).ok_or_else(|| Error::Text {
-            place: "--method".into(),
-            text: text.into(),
-            reason: "no such learned method; there are dsrl, maf-srl".into(),
-        })
-    }
-}
 
 /// Which entries of Â may be nonzero.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -202,11 +145,11 @@ impl Network {
 fn trainer(
     backend: &Backend,
     parameters: Parameters,
-    method: Method,
+    method: Family,
     options: &Options,
     batch: usize,
 ) -> Result<Trainer> {
-    let values = if method == Method::Dsrl { 0.0 } else { matrix_share(&parameters) };
+    let values = if method == Family::Dsrl { 0.0 } else { matrix_share(&parameters) };
     // a run has some hundred steps, so the second moment must forget sooner than by the usual 0.999
     let adam = learn::Method::Adam { beta1: 0.9, beta2: 0.99, epsilon: 1e-8 };
     let usual = network::Options::default();
@@ -238,16 +181,16 @@ fn matrix_share(parameters: &Parameters) -> f64 {
 }
 
 /// Where training begins: near the identity.
-fn start(tiles: &Tiles, method: Method, options: &Options, seed: u64) -> Result<Parameters> {
+fn start(tiles: &Tiles, method: Family, options: &Options, seed: u64) -> Result<Parameters> {
     // the first knee below the noise, the second inside the range of the pixels
     let (delta1, delta2) = (options.noise / 3.0, (options.noise / 0.6).max(0.5));
     let activation = Activation { eta1: 1.0, eta2: 1.0, delta1, delta2 };
     let pattern = match method {
-        Method::Dsrl => Pattern::diagonal(tiles.components() as u32)?,
-        Method::MafSrl => options.shape.pattern(tiles, seed)?,
+        Family::Dsrl => Pattern::diagonal(tiles.components() as u32)?,
+        Family::MafSrl => options.shape.pattern(tiles, seed)?,
     };
     let mut parameters = Parameters::identity(Arc::new(pattern), activation, 1.5)?;
-    if method == Method::MafSrl {
+    if method == Family::MafSrl {
         let mut random = random(seed, Purpose::Start);
         for value in &mut parameters.values {
             let z: f64 = StandardNormal.sample(&mut random);
@@ -266,7 +209,7 @@ fn cosine(rate: f64, step: usize, total: usize) -> f64 {
 pub fn fit(
     pictures: &Array2<f32>,
     tiles: &Tiles,
-    method: Method,
+    method: Family,
     options: &Options,
     seed: u64,
     backend: &Backend,

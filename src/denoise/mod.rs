@@ -32,12 +32,13 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-pub use learned::{Learned, Method, Shape};
+pub use learned::{Learned, Shape};
 pub use pictures::{atoms, course, gallery, regulariser};
 pub use report::{Gallery, Report, Row, Settings};
 
 use crate::data::{Dataset, Split};
 use crate::error::{Error, Result, require};
+use crate::network::Family;
 use crate::schedule::Backend;
 use classical::Estimator;
 use report::Figures;
@@ -49,7 +50,7 @@ pub struct Options {
     /// sigma, the standard deviation of the noise.
     pub noise: f64,
     /// The learned methods; the classical ones are always there.
-    pub methods: Vec<Method>,
+    pub methods: Vec<Family>,
     /// Which entries of `maf-srl`'s Â may be nonzero.
     pub shape: Shape,
     /// How many layers the network has.
@@ -74,7 +75,7 @@ impl Default for Options {
     fn default() -> Self {
         Options {
             noise: 0.3,
-            methods: Method::ALL.to_vec(),
+            methods: Family::ALL.to_vec(),
             shape: Shape::Random { density: 0.4 },
             layers: 4,
             epochs: 30,
@@ -161,7 +162,7 @@ fn decibels(mean_square: f64) -> f64 {
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {
     /// The method under way.
-    pub method: Method,
+    pub method: Family,
     /// The seed of the run.
     pub seed: u64,
     /// How many steps have been taken.

@@ -10,6 +10,7 @@
 //! Source: MAF-SRL, eq. (17) and (27), as corrected in this documentation.
 
 mod device;
+mod family;
 pub mod file;
 mod on_device;
 mod parameters;
@@ -22,6 +23,7 @@ mod training;
 
 pub use crate::kernels::learn::Floors;
 pub use device::{Backward, Gradient, Job, Space, Term, Unfolded};
+pub use family::Family;
 pub use parameters::Parameters;
 pub use pruning::pruned;
 pub use regulariser::{Diagnostics, Regulariser};

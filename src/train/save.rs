@@ -4,8 +4,11 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use ndarray::Array2;
+use ndarray_npy::WriteNpyExt;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, serialize};
+use serde::Serialize;
 
 use super::mlp::Mlp;
 use crate::data::{Output, save};
@@ -57,16 +60,36 @@ impl Folder {
         save(&self.0, file, bytes)
     }
 
+    /// Writes a document as JSON.
+    ///
+    /// # Errors
+    /// [`Error::File`] where it cannot be written.
+    pub fn write_json<T: Serialize>(&self, file: &str, document: &T) -> Result<()> {
+        let mut text = serde_json::to_string_pretty(document).map_err(|e| self.unwritten(file, e))?;
+        text.push('\n');
+        self.write(file, text.as_bytes())
+    }
+
+    /// Writes a matrix as `.npy`, in f32.
+    ///
+    /// # Errors
+    /// [`Error::File`] where it cannot be written.
+    pub fn write_matrix(&self, file: &str, matrix: &Array2<f64>) -> Result<()> {
+        let mut bytes = Vec::new();
+        matrix.mapv(|v| v as f32).write_npy(&mut bytes).map_err(|e| self.unwritten(file, e))?;
+        self.write(file, &bytes)
+    }
+
+    fn unwritten(&self, file: &str, reason: impl std::fmt::Display) -> Error {
+        Error::File { path: self.0.join(file), place: "write".into(), reason: reason.to_string() }
+    }
+
     /// Writes a network as safetensors: `layers.K.weight` `[outputs, inputs]` and `layers.K.bias`, in f32.
     ///
     /// # Errors
     /// [`Error::File`] where it cannot be written.
     pub fn write_network(&self, file: &str, network: &Mlp, about: HashMap<String, String>) -> Result<()> {
-        let failed = |e: safetensors::SafeTensorError| Error::File {
-            path: self.0.join(file),
-            place: "write".into(),
-            reason: e.to_string(),
-        };
+        let failed = |e: safetensors::SafeTensorError| self.unwritten(file, e);
         let weights = network.weights();
         let tensors = network.tensors();
         let bytes: Vec<Vec<u8>> =
