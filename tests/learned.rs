@@ -142,17 +142,11 @@ fn products() {
     let matrix = page.matrix(full(3, 4), Format::Csr, 2);
     let places = Places { components: 3, nonzeros: 12 };
     let job = product::Job {
-        matrix: matrix.clone(),
         layer: 1,
-        transposed: false,
-        operand: Operand::Plain,
-        finish: Finish::Plain,
         learned: Some(page.learned(1000, places, 2)),
         learned_layer: 1,
         scale_by: Some(0),
-        first: page.batch(0, 4, 5),
-        second: None,
-        output: page.batch(200, 3, 5),
+        ..product::Job::plain(matrix.clone(), false, page.batch(0, 4, 5), page.batch(200, 3, 5))
     };
     let bind = |job: &product::Job| product::Dispatches::bind(&page.kernels, job);
     assert_eq!(bind(&job).expect("it fits").count(), 1);

@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use super::measure::{Effort, Measured, Stopwatch};
 use crate::error::{Error, Result};
 use crate::gpu::{self, Context, Readback, View};
-use crate::kernels::product::{Dispatches, Finish, Job, Operand, Refresh};
+use crate::kernels::product::{Dispatches, Job, Refresh};
 use crate::kernels::{Batch, Format, Kernels, Matrix, Order};
 use crate::matrix::Pattern;
 use crate::network::reference::{times, transposed_times};
@@ -95,19 +95,7 @@ fn one(
     let (first, zeros) = (batch(&x)?, vec![0.0; x.len()]);
     let mut products = Vec::new();
     for transposed in [false, true] {
-        let job = Job {
-            matrix: matrix.clone(),
-            layer: 0,
-            transposed,
-            operand: Operand::Plain,
-            finish: Finish::Plain,
-            learned: None,
-            learned_layer: 0,
-            scale_by: None,
-            first: first.clone(),
-            second: None,
-            output: batch(&zeros)?,
-        };
+        let job = Job::plain(matrix.clone(), transposed, first.clone(), batch(&zeros)?);
         products.push((Dispatches::bind(kernels, &job)?, job.output));
     }
     let read = context.submit("timed product", |encoder| {

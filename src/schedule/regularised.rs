@@ -214,27 +214,11 @@ impl Dispatches {
             let coefficients = View::new(&spec.name, &scratch, 0, views[0].length)?;
             let coefficients = Batch::new(&spec.name, coefficients, n, vectors, Order::Components)?;
             let there = product::Job {
-                matrix: inverse,
-                layer: 0,
-                transposed: false,
-                operand: product::Operand::Plain,
                 finish: product::Finish::Activated,
                 learned: Some(learned),
-                learned_layer: 0,
-                scale_by: None,
-                first: w.clone(),
-                second: None,
-                output: coefficients.clone(),
+                ..product::Job::plain(inverse, false, w.clone(), coefficients.clone())
             };
-            let back = product::Job {
-                matrix: atoms,
-                transposed: true,
-                finish: product::Finish::Plain,
-                learned: None,
-                first: coefficients,
-                output: w,
-                ..there.clone()
-            };
+            let back = product::Job::plain(atoms, true, coefficients, w);
             for job in [there, back] {
                 made.0.push(product::Dispatches::bind(kernels, &job)?);
             }

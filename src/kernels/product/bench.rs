@@ -173,19 +173,7 @@ impl Bench for Subject {
             let output = gpu::buffer(device, &name, (4 * n * m).max(16), usage, false)?;
             let output = View::new(&name, &output, 0, n * m)?;
             let batch = |view| Batch::new(&name, view, n as u32, m as u32, Order::Components);
-            let job = Job {
-                matrix,
-                layer: 0,
-                transposed: false,
-                operand: Operand::Plain,
-                finish: Finish::Plain,
-                learned: None,
-                learned_layer: 0,
-                scale_by: None,
-                first: batch(view(&x)?)?,
-                second: None,
-                output: batch(output)?,
-            };
+            let job = Job::plain(matrix, false, batch(view(&x)?)?, batch(output)?);
             gpu::guarded(device, &name, 0, || {
                 let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
                 refresh.record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));

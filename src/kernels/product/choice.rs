@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::dispatch::TILED;
-use super::{Dispatches, Finish, Job, Operand};
+use super::{Dispatches, Job};
 use crate::error::{Error, Result};
 use crate::gpu::{self, Context, Timer, View};
 use crate::kernels::{Batch, Format, Kernels, Matrix, Order};
@@ -63,19 +63,7 @@ impl Format {
         let mut refused = None;
         for format in Format::ALL {
             let dispatches = Matrix::new(&kernels, pattern.clone(), format, 1).and_then(|matrix| {
-                let job = Job {
-                    matrix,
-                    layer: 0,
-                    transposed: false,
-                    operand: Operand::Plain,
-                    finish: Finish::Plain,
-                    learned: None,
-                    learned_layer: 0,
-                    scale_by: None,
-                    first: first.clone(),
-                    second: None,
-                    output: output.clone(),
-                };
+                let job = Job::plain(matrix, false, first.clone(), output.clone());
                 Dispatches::bind(&kernels, &job)
             });
             let dispatches = match dispatches {

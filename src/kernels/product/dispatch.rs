@@ -157,6 +157,24 @@ impl Dispatches {
 const PLACE: &str = "product";
 
 impl Job {
+    /// `matrix`, or its transpose, times `first`, and nothing else.
+    #[must_use]
+    pub fn plain(matrix: Matrix, transposed: bool, first: Batch, output: Batch) -> Self {
+        Job {
+            matrix,
+            layer: 0,
+            transposed,
+            operand: Operand::Plain,
+            finish: Finish::Plain,
+            learned: None,
+            learned_layer: 0,
+            scale_by: None,
+            first,
+            second: None,
+            output,
+        }
+    }
+
     fn check(&self) -> Result<()> {
         let layer = |name: &str, layer: u32, layers: u32| {
             require(layer < layers, PLACE, name, f64::from(layer), format!("[0, {layers})"))

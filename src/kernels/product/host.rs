@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::dispatch::shape;
-use super::{Dispatches, Finish, Job, Operand, Refresh};
+use super::{Dispatches, Job, Refresh};
 use crate::error::Result;
 use crate::gpu::{self, Context, Readback, View};
 use crate::kernels::{Batch, Format, Kernels, Matrix, Order};
@@ -56,19 +56,12 @@ pub fn product(
     let length = u64::from(outer) * u64::from(vectors);
     let y = gpu::buffer(device, "the product", (4 * length).max(16), usage, false)?;
     let y = View::new("the product", &y, 0, length)?;
-    let job = Job {
+    let job = Job::plain(
         matrix,
-        layer: 0,
         transposed,
-        operand: Operand::Plain,
-        finish: Finish::Plain,
-        learned: None,
-        learned_layer: 0,
-        scale_by: None,
-        first: Batch::new("x", view("x", x)?, inner, vectors, Order::Components)?,
-        second: None,
-        output: Batch::new("the product", y.clone(), outer, vectors, Order::Components)?,
-    };
+        Batch::new("x", view("x", x)?, inner, vectors, Order::Components)?,
+        Batch::new("the product", y.clone(), outer, vectors, Order::Components)?,
+    );
     let dispatches = Dispatches::bind(&kernels, &job)?;
     let read = context.submit(place, |encoder| {
         {
