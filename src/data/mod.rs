@@ -8,6 +8,7 @@ mod cifar10;
 mod csv;
 mod dataset;
 mod idx;
+pub mod mat;
 mod npy;
 mod safetensors;
 mod tensors;

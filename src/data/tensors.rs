@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use half::{bf16, f16};
+use ndarray::{Array2, ArrayView2, ShapeBuilder};
 
 use super::{Output, npy, open, safetensors, trouble, unread};
 use crate::error::{Error, Result};
@@ -167,6 +168,14 @@ impl Tensor {
         &mut self.values
     }
 
+    /// The values as a matrix in f64, or nothing where the rank is not 2.
+    #[must_use]
+    pub fn matrix(&self) -> Option<Array2<f64>> {
+        let &[rows, columns] = &self.shape[..] else { return None };
+        let view = ArrayView2::from_shape((rows, columns).set_f(self.fortran), &self.values).ok()?;
+        Some(view.mapv(f64::from))
+    }
+
     /// Rounds every value to what the file can hold, as writing does. What is too small for it becomes +0.0,
     /// whatever its sign, so that hosts count zeros by their bits.
     pub fn round(&mut self) {
@@ -187,7 +196,7 @@ impl Tensor {
     /// # Errors
     /// [`Error::Shape`] naming this tensor, where the shapes differ.
     pub fn values_like(&self, other: &Tensor) -> Result<std::borrow::Cow<'_, [f32]>> {
-        use ndarray::{ArrayView, IxDyn, ShapeBuilder};
+        use ndarray::{ArrayView, IxDyn};
         if self.shape != other.shape {
             return Err(self.wrong_shape(other));
         }
