@@ -3,26 +3,71 @@
 use ndarray::Array2;
 
 use super::Graph;
+use super::spectral::normalised;
+use crate::error::{Result, require};
 
-/// The share of entries >= 0.01 that the authors count.
+/// An entry counts from this on: the authors' line between zero and nonzero.
 pub const COUNTED: f64 = 0.01;
 
-/// The share of entries of at least [`COUNTED`].
+/// The share of entries of at least [`COUNTED`]; 0 where there are none. NaN and negative entries do not count.
 #[must_use]
 pub fn density(x: &Array2<f64>) -> f64 {
     x.iter().filter(|&&v| v >= COUNTED).count() as f64 / x.len().max(1) as f64
 }
 
-/// W soft thresholded so that its density is at most `density`.
-#[must_use]
-pub fn soft(graph: &Graph, target: f64) -> Array2<f64> {
-    let _ = (graph, target);
-    todo!()
+/// max(W - t, 0) with the smallest t >= 0 that brings the [`density`] down to `target` or below.
+///
+/// Entries that tie, as the two of every edge do, are counted or not together, so the density may stay below the target; a graph
+/// below it is returned as it is.
+///
+/// # Errors
+/// [`Error::Domain`](crate::Error::Domain) where the target is outside [0, 1].
+pub fn soft(graph: &Graph, target: f64) -> Result<Array2<f64>> {
+    cut(graph.weights().clone(), target)
 }
 
-/// P^2 with P = D^{-1/2} W D^{-1/2}, soft thresholded so that its density is at most `density`.
-#[must_use]
-pub fn squared(graph: &Graph, target: f64) -> Array2<f64> {
-    let _ = (graph, target);
-    todo!()
+/// P^2 with P = D^{-1/2} W D^{-1/2} and D the row sums of W, its diagonal set to 0, scaled to a largest entry of 1 (so that
+/// [`COUNTED`] means a hundredth of that), then soft thresholded as in [`soft`].
+///
+/// Two vertices are near each other there if they have many neighbours in common.
+///
+/// # Errors
+/// As [`soft`].
+pub fn squared(graph: &Graph, target: f64) -> Result<Array2<f64>> {
+    let p = normalised(graph.weights().clone());
+    // P is symmetric, and so is its square; a product of matrices need not be to the last bit.
+    let square = p.dot(&p);
+    let mut x = Array2::from_shape_fn(p.dim(), |(i, j)| match i.cmp(&j) {
+        std::cmp::Ordering::Equal => 0.0,
+        std::cmp::Ordering::Less => square[[i, j]],
+        std::cmp::Ordering::Greater => square[[j, i]],
+    });
+    let largest = x.fold(0.0, |most: f64, &v| most.max(v));
+    if largest > 0.0 {
+        x /= largest;
+    }
+    cut(x, target)
+}
+
+fn cut(mut x: Array2<f64>, target: f64) -> Result<Array2<f64>> {
+    require((0.0..=1.0).contains(&target), "soft threshold", "density", target, "[0, 1]")?;
+    let allowed = (target * x.len() as f64).floor() as usize;
+    if allowed < x.len() {
+        // The largest entry that must not count any more decides.
+        let mut values: Vec<f64> = x.iter().copied().collect();
+        let (_, &mut first, _) = values.select_nth_unstable_by(allowed, |a, b| b.total_cmp(a));
+        // By bisection, since first - COUNTED may round to the wrong side; the bits of numbers >= 0 are in their order.
+        let (mut low, mut high) = (0, first.max(0.0).to_bits());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if first - f64::from_bits(middle) < COUNTED {
+                high = middle;
+            } else {
+                low = middle + 1;
+            }
+        }
+        let threshold = f64::from_bits(low);
+        x.mapv_inplace(|v| (v - threshold).max(0.0));
+    }
+    Ok(x)
 }
