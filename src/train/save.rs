@@ -57,6 +57,20 @@ impl Folder {
         save(&self.0, file, bytes)
     }
 
+    /// Writes a document as JSON, in lines.
+    ///
+    /// # Errors
+    /// [`Error::File`] where it cannot be written.
+    pub fn write_json(&self, file: &str, document: &impl serde::Serialize) -> Result<()> {
+        let mut text = serde_json::to_string_pretty(document).map_err(|e| Error::File {
+            path: self.0.join(file),
+            place: "write".into(),
+            reason: e.to_string(),
+        })?;
+        text.push('\n');
+        self.write(file, text.as_bytes())
+    }
+
     /// Writes a network as safetensors: `layers.K.weight` `[outputs, inputs]` and `layers.K.bias`, in f32.
     ///
     /// # Errors
