@@ -8,7 +8,7 @@ use clap::Args;
 use super::Global;
 use crate::data::Source;
 use crate::denoise::{self, Options, Progress, Report, Shape};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::network::{Family, file};
 use crate::train::Folder;
 
@@ -127,13 +127,7 @@ impl Denoise {
         let report = denoise::run(&split, &options, &backend, seen)?;
         bar.finish_and_clear();
 
-        let mut text = serde_json::to_string_pretty(&report).map_err(|e| Error::File {
-            path: folder.path().join("results.json"),
-            place: "write".into(),
-            reason: e.to_string(),
-        })?;
-        text.push('\n');
-        folder.write("results.json", text.as_bytes())?;
+        folder.write_json("results.json", &report)?;
         folder.write("pictures.svg", denoise::gallery(&report)?.as_bytes())?;
         let charts = [
             ("atoms.svg", denoise::atoms(&report)?),

@@ -386,13 +386,7 @@ impl Train {
         let summary = train::run(split, &methods, &options, &backend, seen, done)?;
         bar.finish_and_clear();
 
-        let mut text = serde_json::to_string_pretty(&summary).map_err(|e| Error::File {
-            path: folder.path().join("results.json"),
-            place: "write".into(),
-            reason: e.to_string(),
-        })?;
-        text.push('\n');
-        folder.write("results.json", text.as_bytes())?;
+        folder.write_json("results.json", &summary)?;
         folder.write("accuracy-density.svg", train::tradeoff(&summary)?.as_bytes())?;
         folder.write("epochs.svg", train::course(&summary)?.as_bytes())?;
         if options.test_each_epoch {

@@ -1,6 +1,7 @@
 //! The charts of a run, as SVG: accuracy against density, and both over the epochs.
 
 use plotters::coord::Shift;
+use plotters::coord::ranged1d::ValueFormatter;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
@@ -76,6 +77,31 @@ pub(crate) fn unit(spread: f64) -> f64 {
 
 pub(crate) fn font(size: u32) -> TextStyle<'static> {
     ("sans-serif", size).into_font().color(&RGBColor(40, 40, 40))
+}
+
+/// Draws the lines and labels of the axes, named x and y, as all charts have them; `x_label` writes the numbers of the first.
+pub(crate) fn mesh<X, Y>(
+    chart: &mut ChartContext<'_, SVGBackend<'_>, Cartesian2d<X, Y>>,
+    names: [&str; 2],
+    x_label: fn(f64) -> String,
+) -> Result<()>
+where
+    X: Ranged<ValueType = f64> + ValueFormatter<f64>,
+    Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
+{
+    chart
+        .configure_mesh()
+        .x_desc(names[0])
+        .y_desc(names[1])
+        .axis_desc_style(font(16))
+        .label_style(font(14))
+        .light_line_style(RGBColor(245, 245, 245))
+        .bold_line_style(RGBColor(225, 225, 225))
+        .max_light_lines(1)
+        .x_label_formatter(&|x| x_label(*x))
+        .y_label_formatter(&|y| plain(*y))
+        .draw()
+        .map_err(failed)
 }
 
 fn title(area: &Canvas<'_>, summary: &Summary, first: &str) -> Result<()> {
@@ -155,19 +181,7 @@ pub fn solvers(summary: &Summary) -> Result<String> {
             .y_label_area_size(70)
             .build_cartesian_2d(left..right, low..high)
             .map_err(failed)?;
-        chart
-            .configure_mesh()
-            .x_desc("weights below 1e-5, %")
-            .y_desc("test error, %")
-            .axis_desc_style(font(16))
-            .label_style(font(14))
-            .light_line_style(RGBColor(245, 245, 245))
-            .bold_line_style(RGBColor(225, 225, 225))
-            .max_light_lines(1)
-            .x_label_formatter(&|x| plain(*x))
-            .y_label_formatter(&|y| plain(*y))
-            .draw()
-            .map_err(failed)?;
+        mesh(&mut chart, ["weights below 1e-5, %", "test error, %"], plain)?;
         for (k, label) in labels.iter().enumerate() {
             let mut line: Vec<_> = summary.methods.iter().filter(|m| name(m) == *label).collect();
             line.sort_by(|a, b| a.lambda.total_cmp(&b.lambda));
@@ -223,19 +237,7 @@ pub fn tradeoff(summary: &Summary) -> Result<String> {
             .y_label_area_size(70)
             .build_cartesian_2d((100.0 * least..130.0).log_scale(), low..high)
             .map_err(failed)?;
-        chart
-            .configure_mesh()
-            .x_desc("nonzero weights, % (logarithmic)")
-            .y_desc("test accuracy, %")
-            .axis_desc_style(font(16))
-            .label_style(font(14))
-            .light_line_style(RGBColor(245, 245, 245))
-            .bold_line_style(RGBColor(225, 225, 225))
-            .max_light_lines(1)
-            .x_label_formatter(&|x| sparing(*x))
-            .y_label_formatter(&|y| plain(*y))
-            .draw()
-            .map_err(failed)?;
+        mesh(&mut chart, ["nonzero weights, % (logarithmic)", "test accuracy, %"], sparing)?;
         let place = |density: f64, accuracy: f64| {
             chart.backend_coord(&(100.0 * density.max(least), (100.0 * accuracy).clamp(low, high)))
         };
@@ -328,19 +330,7 @@ pub fn course(summary: &Summary) -> Result<String> {
                 .y_label_area_size(70)
                 .build_cartesian_2d(1.0..epochs as f64, low..high)
                 .map_err(failed)?;
-            chart
-                .configure_mesh()
-                .x_desc("epoch")
-                .y_desc(name)
-                .axis_desc_style(font(16))
-                .label_style(font(14))
-                .light_line_style(RGBColor(245, 245, 245))
-                .bold_line_style(RGBColor(225, 225, 225))
-                .max_light_lines(1)
-                .x_label_formatter(&|x| plain(*x))
-                .y_label_formatter(&|y| plain(*y))
-                .draw()
-                .map_err(failed)?;
+            mesh(&mut chart, ["epoch", name], plain)?;
             for (k, line) in lines.iter().enumerate() {
                 let style = colour(k).stroke_width(2);
                 // A line that leaves the panel below is cut there.
