@@ -12,6 +12,6 @@ mod spectral;
 pub use graph::Graph;
 pub use input::Input;
 pub use kmeans::{Clusters, kmeans};
-pub use learned::{Learned, Method};
+pub use learned::{Learned, Method, Options, fit};
 pub use scores::Scores;
 pub use spectral::{Affinity, embedding};

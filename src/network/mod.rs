@@ -11,8 +11,10 @@
 
 mod device;
 pub mod file;
+mod head;
 mod on_device;
 mod parameters;
+mod plateau;
 mod pruning;
 pub mod reference;
 mod regulariser;
@@ -23,6 +25,7 @@ mod training;
 pub use crate::kernels::learn::Floors;
 pub use device::{Backward, Gradient, Job, Space, Term, Unfolded};
 pub use parameters::Parameters;
+pub use plateau::Plateau;
 pub use pruning::pruned;
 pub use regulariser::{Diagnostics, Regulariser};
-pub use training::{Options, Start, Trainer};
+pub use training::{Options, Projection, Start, Trainer};
