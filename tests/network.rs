@@ -361,7 +361,7 @@ fn compare(label: &str, problem: &Problem, order: Order, got: &Run) {
     let passed = unfolded(&problem.layers(), &problem.phi(), &problem.x);
     let output = &passed[passed.len() - 1].y;
     let (_, gradients, x_bar) =
-        loss_gradient(&problem.layers(), &problem.phi(), &problem.x, problem.target.view());
+        loss_gradient(&problem.layers(), &problem.phi(), &problem.x, problem.target.view(), 0.0);
     let bounds = problem.bounds();
     let mut worst: f64 = 0.0;
     let mut hold = |what: &str, k: usize, got: f32, expected: f64, bound: f64| {

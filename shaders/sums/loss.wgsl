@@ -11,6 +11,8 @@ struct Job {
     // elements of a workgroup
     span: u32,
     scale: f32,
+    // of the outputs' l1 norm
+    lambda: f32,
 }
 
 override invocations: u32 = 256u;
@@ -38,9 +40,16 @@ fn sums(
     var sum = 0.0;
     for (var k = index; k < length; k += 256u) {
         let at = each(first + k, job.samples, job.rows, job.columns);
-        let d = output[place(job.output, at.x, at.y)] - aim[place(job.aim, at.x, at.y)];
-        bar[place(job.bar, at.x, at.y)] = d * job.scale;
+        let x = output[place(job.output, at.x, at.y)];
+        let d = x - aim[place(job.aim, at.x, at.y)];
+        var by_x = d;
         sum += d * d;
+        // not 0 times the norm: without it the bits are those of the squares alone
+        if job.lambda != 0.0 {
+            by_x += job.lambda * sign(x);
+            sum += 2.0 * job.lambda * abs(x);
+        }
+        bar[place(job.bar, at.x, at.y)] = by_x * job.scale;
     }
     sum = tree(sum, index);
     if index == 0u {

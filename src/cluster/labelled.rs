@@ -118,10 +118,3 @@ fn check(vertices: usize, classes: &[usize], labelled: &[usize]) -> Result<()> {
     }
     Ok(())
 }
-
-/// The share of the vertices without a label whose class is right.
-#[must_use]
-pub fn accuracy(classes: &[usize], found: &[usize], labelled: &[usize]) -> f64 {
-    let _ = (classes, found, labelled);
-    todo!()
-}

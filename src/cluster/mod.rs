@@ -233,8 +233,8 @@ pub fn run(
             seen(Progress::Measured);
             // as dense as the learned graph, by the authors' count
             for (rows, graph) in [
-                (&mut comparison.soft, soft(&input.graph, found.density)),
-                (&mut comparison.squared, squared(&input.graph, found.density)),
+                (&mut comparison.soft, soft(&input.graph, found.density)?),
+                (&mut comparison.squared, squared(&input.graph, found.density)?),
             ] {
                 rows.push(measured(&graph)?);
                 seen(Progress::Measured);
@@ -283,9 +283,9 @@ pub fn classify(
         let labels = labelled::draw(input.graph.vertices(), share, repeat)?;
         let accuracy = |x: &Array2<f64>| -> Result<f64> {
             let found = labelled::propagated(x, &input.labels, &labels, input.classes)?;
-            Ok(labelled::accuracy(&input.labels, &found, &labels))
+            labelled::accuracy(&input.labels, &found, &labels)
         };
-        let joined = labelled::joined(&input.graph, &input.labels, &labels);
+        let joined = labelled::joined(&input.graph, &input.labels, &labels)?;
         for (name, graph) in [("raw", &input.graph), ("labels joined", &joined)] {
             tally.push(name, accuracy(graph.weights())?, density(graph.weights()));
         }

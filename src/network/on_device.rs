@@ -2,11 +2,13 @@
 
 use super::Parameters;
 use super::device::{Backward, Job, Space, Term, Unfolded};
-use super::training::Start;
+use super::head::Head;
+use super::training::{Start, is_separable};
 use crate::error::Result;
 use crate::gpu::{self, Context, Readback, View};
 use crate::kernels::learn::{self, Hyper, Method};
-use crate::kernels::{Batch, Format, Kernels, Learned, Matrix, Order, Places, dsrl, product, sums};
+use crate::kernels::{Batch, Format, HEAD, Kernels, Learned, Matrix, Order, Places, dsrl, product, sums};
+use crate::penalty::Activation;
 
 /// A network bound for one number of vectors.
 struct Bound {
@@ -53,7 +55,10 @@ pub(super) struct OnDevice {
     matrix: Option<(Matrix, product::Refresh)>,
     learned: Learned,
     gradient: Learned,
-    learn: learn::Dispatches,
+    /// None where all that is learned is stepped on the host.
+    learn: Option<learn::Dispatches>,
+    /// The unprojected heads, where projections are inside the forward pass.
+    heads: Vec<Head>,
     /// By number of vectors: the batch that was asked for, and the latest other one.
     bound: Vec<(u32, Bound)>,
     /// Of the latest step.
@@ -61,25 +66,14 @@ pub(super) struct OnDevice {
     steps: u64,
 }
 
-/// Whether Â = I, q = 1 and b = 0, and training leaves them so: DSRL.
-fn separable(start: &Start) -> bool {
-    let rates = start.options.rates;
-    let still = [rates.values, rates.q, rates.b] == [0.0; 3] && start.options.bound.is_none();
-    let identity = |p: &Parameters| {
-        p.pattern.nonzeros() == p.components()
-            && p.values.iter().chain(&p.q).all(|&one| one == 1.0)
-            && p.b.iter().all(|&zero| zero == 0.0)
-    };
-    still && start.parameters.iter().all(identity)
-}
-
 impl OnDevice {
-    pub fn new(context: &Context, start: Start, batch: u32) -> Result<Self> {
+    pub fn new(context: &Context, mut start: Start, batch: u32) -> Result<Self> {
         crate::error::require(batch > 0, "training", "batch", f64::from(batch), "[1, 2^32)")?;
         let kernels = Kernels::new(&context.device);
         let (device, sets) = (&context.device, start.parameters.len() as u32);
         let pattern = start.parameters[0].pattern.clone();
-        let alone = separable(&start);
+        let alone = is_separable(&start);
+        let heads = start.heads();
         let places = if alone { Places { components: 0, nonzeros: 0 } } else { start.parameters[0].places() };
         let length = places.length() as usize;
         // without components the head alone is left
@@ -99,20 +93,22 @@ impl OnDevice {
                 Some([numbers("first moments", &zeros)?, numbers("second moments", &zeros)?])
             }
         };
-        let learn = learn::Dispatches::bind(
-            &kernels,
-            &learn::Job {
+        let learn = if alone && !heads.is_empty() {
+            None
+        } else {
+            let job = learn::Job {
                 pattern: pattern.clone(),
                 learned: learned.clone(),
                 gradient: gradient.clone(),
                 moments,
                 method: start.options.method,
-                rates: start.options.rates,
+                rates: start.options.stored_rates(),
                 decay: start.options.decay,
                 floors: start.options.floors,
                 bound: start.options.bound,
-            },
-        )?;
+            };
+            Some(learn::Dispatches::bind(&kernels, &job)?)
+        };
         let matrix = if alone {
             None
         } else {
@@ -134,6 +130,7 @@ impl OnDevice {
             learned,
             gradient,
             learn,
+            heads,
             bound: Vec::new(),
             loss,
             steps: 0,
@@ -176,6 +173,7 @@ impl OnDevice {
         let samples = |name: &str| Batch::new(name, view(name, length)?, n, vectors, Order::Samples);
         let (noisy, target, output) = (samples("input")?, samples("targets")?, samples("output")?);
         let scale = 1.0 / vectors as f32;
+        let lambda = self.start.options.sparsity as f32;
         let (kernels, layers) = (&self.kernels, self.start.layers);
         let (difference, passes) = match &self.matrix {
             Some((matrix, _)) => {
@@ -189,7 +187,8 @@ impl OnDevice {
                     output: output.clone(),
                 };
                 let forward = Unfolded::bind(kernels, &job, &space)?;
-                let difference = sums::Loss::bind(kernels, &output, &target, scale, space.bar(), &self.loss)?;
+                let difference =
+                    sums::Loss::sparse(kernels, &output, &target, (scale, lambda), space.bar(), &self.loss)?;
                 let backward = Backward::bind(kernels, &job, &space, space.bar(), &self.gradient, None)?;
                 (difference, Passes::Any(forward, backward))
             }
@@ -214,7 +213,14 @@ impl OnDevice {
                     dsrl::Dispatches::backward(kernels, &backward)?,
                 );
                 (
-                    sums::Loss::bind(kernels, &plain(&output), &plain(&target), scale, &bar, &self.loss)?,
+                    sums::Loss::sparse(
+                        kernels,
+                        &plain(&output),
+                        &plain(&target),
+                        (scale, lambda),
+                        &bar,
+                        &self.loss,
+                    )?,
                     passes,
                 )
             }
@@ -227,25 +233,48 @@ impl OnDevice {
         let vectors = noisy.len() as u64 / u64::from(self.start.parameters[0].components());
         let vectors = u32::try_from(vectors).unwrap_or(u32::MAX);
         let place = self.place(vectors)?;
-        let OnDevice { context, bound, learn, matrix, .. } = self;
+        let OnDevice { context, bound, learn, matrix, heads, learned, gradient, start, .. } = self;
         let bound = &bound[place].1;
         gpu::guarded(&context.device, "upload of a batch", 0, || {
             upload(context, &bound.noisy, noisy);
             upload(context, &bound.target, target);
         })?;
         let hyper = Hyper { rate, step: self.steps + 1 };
-        context.submit("training step", |encoder| {
-            learn.set(encoder, hyper)?;
+        let length = gradient.places.length();
+        let by_heads = context.submit("training step", |encoder| {
+            if let Some(learn) = learn {
+                learn.set(encoder, hyper)?;
+            }
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
             bound.passes.record_forward(&mut pass);
             bound.difference.record(&mut pass);
             bound.passes.record_backward(&mut pass);
-            learn.record(&mut pass);
+            if let Some(learn) = learn {
+                learn.record(&mut pass);
+            }
             if let Some((_, refresh)) = matrix {
                 refresh.record(&mut pass);
             }
-            Ok(())
+            drop(pass);
+            let (buffer, offset) = (gradient.view.buffer(), gradient.view.offset());
+            let one = |k: u32| {
+                let at = offset + 4 * u64::from(length) * u64::from(k);
+                Readback::record(&context.device, encoder, buffer, at, 4 * u64::from(HEAD))
+            };
+            (0..heads.len() as u32).map(one).collect::<Result<Vec<_>>>()
         })?;
+        for ((k, head), by_head) in (0u64..).zip(heads).zip(by_heads) {
+            let by_head = by_head.wait::<f32>(&context.device);
+            context.check()?;
+            let by_head = by_head?;
+            head.step(std::array::from_fn(|at| f64::from(by_head[at])), &start.options, hyper);
+            let (Activation { eta1, eta2, delta1, delta2 }, l) = head.projected(start.options.floors);
+            let numbers = [l, eta1, eta2, delta1, delta2].map(|x| x as f32);
+            let at = learned.view.offset() + 4 * u64::from(length) * k;
+            gpu::guarded(&context.device, "upload of projected numbers", 0, || {
+                context.queue.write_buffer(learned.view.buffer(), at, bytemuck::cast_slice(&numbers));
+            })?;
+        }
         self.steps += 1;
         // the host must not run ahead for ever: what is submitted is held in memory
         if self.steps.is_multiple_of(AHEAD) {

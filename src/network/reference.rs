@@ -16,9 +16,11 @@
 //! with H the Hessian of phi.
 
 use ndarray::{Array2, ArrayView2, Axis, Zip};
+use rayon::prelude::*;
 
 use super::Parameters;
 use crate::matrix::Pattern;
+use crate::penalty::Activation;
 
 /// The data term, whose gradient step each layer takes first.
 #[derive(Clone, Copy, Debug)]
@@ -201,8 +203,8 @@ pub fn unfolded(layers: &[&Parameters], phi: &Phi<'_>, x: &Array2<f64>) -> Vec<P
     all
 }
 
-/// The loss 1/2 ||x_N - target||^2, its derivatives by each layer's parameters, and that by x_0. For parameters that
-/// layers share the gradient is the sum of theirs.
+/// The loss 1/2 ||x_N - target||^2 + lambda ||x_N||_1, its derivatives by each layer's parameters, and that by x_0. The
+/// derivative of |x| at 0 is 0. For parameters that layers share the gradient is the sum of theirs.
 ///
 /// # Panics
 /// Where shapes do not fit together.
@@ -212,10 +214,12 @@ pub fn loss_gradient(
     phi: &Phi<'_>,
     x: &Array2<f64>,
     target: ArrayView2<'_, f64>,
+    lambda: f64,
 ) -> (f64, Vec<Gradient>, Array2<f64>) {
     let passed = unfolded(layers, phi, x);
-    let mut bar = passed.last().map_or(x, |last| &last.y) - &target;
-    let loss = 0.5 * bar.iter().map(|d| d * d).sum::<f64>();
+    let output = passed.last().map_or(x, |last| &last.y);
+    let loss = Zip::from(output).and(target).fold(0.0, |sum, &x, &aim| sum + cost(x, aim, lambda));
+    let mut bar = Zip::from(output).and(target).map_collect(|&x, &aim| cost_slope(x, aim, lambda));
     let mut gradients = Vec::new();
     for (p, passed) in layers.iter().zip(&passed).rev() {
         let (before, gradient) = layer_back(p, phi, passed, &bar);
@@ -224,4 +228,86 @@ pub fn loss_gradient(
     }
     gradients.reverse();
     (loss, gradients, bar)
+}
+
+/// What one element adds to the loss.
+fn cost(x: f64, aim: f64, lambda: f64) -> f64 {
+    // without the norm an infinite x adds no 0 times infinity
+    let norm = if lambda == 0.0 { 0.0 } else { lambda * x.abs() };
+    0.5 * (x - aim) * (x - aim) + norm
+}
+
+/// Its derivative by x.
+fn cost_slope(x: f64, aim: f64, lambda: f64) -> f64 {
+    let sign = if x == 0.0 { 0.0 } else { x.signum() };
+    x - aim + lambda * sign
+}
+
+/// Elements that are summed up together: the order of sums does not depend on the number of threads.
+const TOGETHER: usize = 4096;
+
+/// Slopes, knees and L of each layer.
+fn numbers(layers: &[&Parameters]) -> Vec<(Activation, f64)> {
+    layers.iter().map(|p| (p.activation, p.l)).collect()
+}
+
+/// [`loss_gradient`] for Â = I, q = 1, b = 0 and phi = 1/2 ||x - c||^2 with x_0 = c: element by element, so that the order
+/// of the elements does not matter, and without the derivatives by Â, q and b, which are left 0.
+///
+/// # Panics
+/// Where the lengths differ.
+#[must_use]
+pub fn separable(layers: &[&Parameters], c: &[f32], target: &[f32], lambda: f64) -> (f64, Vec<Gradient>) {
+    assert_eq!(c.len(), target.len());
+    let numbers = numbers(layers);
+    let part = |(c, target): (&[f32], &[f32])| {
+        let mut loss = 0.0;
+        let mut sums = vec![[0.0; 5]; numbers.len()];
+        let mut passed = vec![(0.0, 0.0); numbers.len()];
+        for (&c, &aim) in c.iter().zip(target) {
+            let (c, aim) = (f64::from(c), f64::from(aim));
+            let mut x = c;
+            for ((a, l), passed) in numbers.iter().zip(&mut passed) {
+                let g = x - c;
+                let v = x - g / l;
+                *passed = (g, v);
+                x = a.value(v);
+            }
+            loss += cost(x, aim, lambda);
+            let mut bar = cost_slope(x, aim, lambda);
+            for (((a, l), &(g, v)), sums) in numbers.iter().zip(&passed).zip(&mut sums).rev() {
+                if bar == 0.0 {
+                    break;
+                }
+                let p = a.partials(v);
+                let r = p.v * bar;
+                let by = [r * g / (l * l), p.eta1 * bar, p.eta2 * bar, p.delta1 * bar, p.delta2 * bar];
+                sums.iter_mut().zip(by).for_each(|(sum, by)| *sum += by);
+                bar = r - r / l;
+            }
+        }
+        (loss, sums)
+    };
+    let parts: Vec<_> = c.par_chunks(TOGETHER).zip(target.par_chunks(TOGETHER)).map(part).collect();
+    let mut loss = 0.0;
+    let mut gradients: Vec<Gradient> = layers.iter().map(|p| Gradient::zeros(p)).collect();
+    for (own, sums) in parts {
+        loss += own;
+        for (gradient, [l, activation @ ..]) in gradients.iter_mut().zip(sums) {
+            gradient.l += l;
+            gradient.activation.iter_mut().zip(activation).for_each(|(sum, by)| *sum += by);
+        }
+    }
+    (loss, gradients)
+}
+
+/// x_N for the same, rounded to f32.
+#[must_use]
+pub fn separable_outputs(layers: &[&Parameters], c: &[f32]) -> Vec<f32> {
+    let numbers = numbers(layers);
+    let one = |&c: &f32| {
+        let c = f64::from(c);
+        numbers.iter().fold(c, |x, (a, l)| a.value(x - (x - c) / l)) as f32
+    };
+    c.par_iter().with_min_len(TOGETHER).map(one).collect()
 }

@@ -4,13 +4,27 @@
 use ndarray::Array2;
 
 use super::file::LAYERS;
+use super::head::Head;
 use super::on_device::OnDevice;
-use super::reference::{Gradient, Phi, loss_gradient, unfolded};
+use super::reference::{Gradient, Phi, loss_gradient, separable, separable_outputs, unfolded};
 use super::{Parameters, pruned};
 use crate::error::{Error, Result, require};
 use crate::gpu::Context;
 use crate::kernels::learn::{self, Floors, Hyper, Method, Rates};
 use crate::penalty::Activation;
+
+/// Where slopes, knees and L are projected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Projection {
+    /// After each step: the method and the decay see numbers that keep to the constraints.
+    #[default]
+    AfterStep,
+    /// Inside the forward pass, as the authors of DSRL train. The method and the decay see numbers that nothing keeps; the
+    /// network computes with their projection, and the gradient is pulled back through it. A number that the projection
+    /// holds at an edge is moved by the decay alone. These few numbers are stepped on the host in float64 wherever the
+    /// network is, which then waits for the device at each step.
+    InForward,
+}
 
 /// How the parameters are learned.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,6 +41,10 @@ pub struct Options {
     /// Within the bound G >= 0 follows from the penalty's own g >= 0, and training cannot diverge; denoising is better
     /// without.
     pub bound: Option<u32>,
+    /// Where slopes, knees and L are projected.
+    pub projection: Projection,
+    /// lambda, the strength of the l1 norm of the outputs in the loss, in [0, 1e6].
+    pub sparsity: f64,
 }
 
 impl Default for Options {
@@ -39,6 +57,8 @@ impl Default for Options {
             decay: 0.0,
             floors: Floors::default(),
             bound: None,
+            projection: Projection::AfterStep,
+            sparsity: 0.0,
         }
     }
 }
@@ -60,7 +80,9 @@ impl Options {
         ] {
             require((0.0..=1e6).contains(&rate), place, name, rate, "[0, 1e6]")?;
         }
-        require((0.0..=1e6).contains(&self.decay), place, "decay", self.decay, "[0, 1e6]")?;
+        for (name, strength) in [("decay", self.decay), ("sparsity", self.sparsity)] {
+            require((0.0..=1e6).contains(&strength), place, name, strength, "[0, 1e6]")?;
+        }
         require(
             (1e-6..=1.0).contains(&self.floors.epsilon),
             place,
@@ -80,6 +102,14 @@ impl Options {
             require(allowed, place, "rounds of the norm bound", f64::from(rounds), "[1, 1000]")?;
         }
         Ok(())
+    }
+
+    /// The rates of the numbers that are stepped where the network is: without those of the host.
+    pub(super) fn stored_rates(&self) -> Rates {
+        match self.projection {
+            Projection::AfterStep => self.rates,
+            Projection::InForward => Rates { activation: 0.0, l: 0.0, ..self.rates },
+        }
     }
 }
 
@@ -132,6 +162,21 @@ impl Start {
         }
         self.options.check()
     }
+
+    /// The unprojected head of each set where projections are inside the forward pass, else none; the sets get the
+    /// projected numbers.
+    pub(super) fn heads(&mut self) -> Vec<Head> {
+        if self.options.projection == Projection::AfterStep {
+            return Vec::new();
+        }
+        let floors = self.options.floors;
+        let one = |p: &mut Parameters| {
+            let head = Head::new(p);
+            head.write(p, floors);
+            head
+        };
+        self.parameters.iter_mut().map(one).collect()
+    }
 }
 
 impl Trainer {
@@ -154,7 +199,7 @@ impl Trainer {
     }
 
     /// One step on `noisy` with the targets `target`: vectors one after the other. The loss is
-    /// 1/2 ||x_N - target||^2 divided by the number of vectors.
+    /// 1/2 ||x_N - target||^2 + lambda ||x_N||_1 divided by the number of vectors, with lambda the option `sparsity`.
     ///
     /// # Errors
     /// [`Error::Shape`] where lengths do not fit; [`Error::Domain`] for a rate outside [0, 1e6]; those of the device.
@@ -201,7 +246,7 @@ impl Trainer {
         }
     }
 
-    /// The parameters as they are: of one layer, or of each.
+    /// The parameters as they are: of one layer, or of each; slopes, knees and L projected.
     ///
     /// # Errors
     /// [`Error::Domain`] where training has left the domain of [`Parameters::check`], as with a NaN; those of the device.
@@ -217,7 +262,7 @@ impl Trainer {
     }
 
     /// Prunes Â to a share of its n^2 entries ([`pruned`]) and goes on training on the pattern that is left, with fresh
-    /// moments. Returns the condition number of each Â afterwards.
+    /// moments, from the projected numbers. Returns the condition number of each Â afterwards.
     ///
     /// # Errors
     /// Those of [`Trainer::parameters`] and [`pruned`], a singular Â among them; those of the device. The trainer is as it
@@ -251,6 +296,7 @@ impl Trainer {
             return Ok(Vec::new());
         }
         match &mut self.0 {
+            Place::Cpu(cpu) if cpu.separable => Ok(separable_outputs(&cpu.layers(), noisy)),
             Place::Cpu(cpu) => {
                 let x = columns(noisy, n);
                 let passed = unfolded(&cpu.layers(), &Phi::Near(x.view()), &x);
@@ -267,9 +313,25 @@ fn columns(vectors: &[f32], n: usize) -> Array2<f64> {
     Array2::from_shape_fn((n, m), |(i, c)| f64::from(vectors[c * n + i]))
 }
 
+/// Whether Â = I, q = 1 and b = 0, and training leaves them so: DSRL.
+pub(super) fn is_separable(start: &Start) -> bool {
+    let rates = start.options.rates;
+    let still = [rates.values, rates.q, rates.b] == [0.0; 3] && start.options.bound.is_none();
+    let identity = |p: &Parameters| {
+        p.pattern.nonzeros() == p.components()
+            && p.values.iter().chain(&p.q).all(|&one| one == 1.0)
+            && p.b.iter().all(|&zero| zero == 0.0)
+    };
+    still && start.parameters.iter().all(identity)
+}
+
 /// The float64 trainer.
 struct OnCpu {
     start: Start,
+    /// Whether every component is by itself.
+    separable: bool,
+    /// The unprojected heads, where projections are inside the forward pass.
+    heads: Vec<Head>,
     /// First and second moments of each set of parameters, at their places.
     moments: Vec<[Vec<f64>; 2]>,
     /// The vectors of the power iterations.
@@ -279,7 +341,8 @@ struct OnCpu {
 }
 
 impl OnCpu {
-    fn new(start: Start) -> Self {
+    fn new(mut start: Start) -> Self {
+        let heads = start.heads();
         let moments = |p: &Parameters| {
             let zeros = vec![0.0; p.places().length() as usize];
             [zeros.clone(), zeros]
@@ -287,6 +350,8 @@ impl OnCpu {
         OnCpu {
             moments: start.parameters.iter().map(moments).collect(),
             directions: start.parameters.iter().map(|p| learn::start(p.components())).collect(),
+            separable: is_separable(&start),
+            heads,
             start,
             steps: 0,
             loss: f64::NAN,
@@ -300,9 +365,15 @@ impl OnCpu {
 
     fn step(&mut self, noisy: &[f32], target: &[f32], rate: f64) -> Result<()> {
         let n = self.start.parameters[0].components() as usize;
-        let (x, target) = (columns(noisy, n), columns(target, n));
-        let scale = 1.0 / x.ncols() as f64;
-        let (loss, gradients, _) = loss_gradient(&self.layers(), &Phi::Near(x.view()), &x, target.view());
+        let scale = n as f64 / noisy.len() as f64;
+        let (layers, lambda) = (self.layers(), self.start.options.sparsity);
+        let (loss, gradients) = if self.separable {
+            separable(&layers, noisy, target, lambda)
+        } else {
+            let (x, target) = (columns(noisy, n), columns(target, n));
+            let made = loss_gradient(&layers, &Phi::Near(x.view()), &x, target.view(), lambda);
+            (made.0, made.1)
+        };
         self.loss = scale * loss;
         self.steps += 1;
         let shared = self.start.parameters.len() == 1;
@@ -319,6 +390,13 @@ impl OnCpu {
             if let Some(q) = rested {
                 p.q = q;
             }
+            if let Some(head) = self.heads.get_mut(k) {
+                let by = [gradient.l].into_iter().chain(gradient.activation);
+                let mut all = [0.0; 5];
+                all.iter_mut().zip(by).for_each(|(to, by)| *to = scale * by);
+                head.step(all, &options, hyper);
+                head.write(p, options.floors);
+            }
             if let Some(rounds) = options.bound {
                 let norm = p.norm(&mut self.directions[k], rounds as usize)?;
                 p.values.iter_mut().for_each(|a| *a /= norm.max(1.0));
@@ -328,7 +406,28 @@ impl OnCpu {
     }
 }
 
-/// One step of the method on every kind of parameter whose rate is not 0.
+/// One step of the method on one number. Where the rate is 0 nothing changes.
+pub(super) fn advance(options: &Options, hyper: Hyper, x: &mut f64, gradient: f64, moments: [&mut f64; 2]) {
+    // as on a device, where this is what arrives
+    if hyper.rate as f32 == 0.0 {
+        return;
+    }
+    let gradient = gradient + options.decay * *x;
+    match options.method {
+        Method::Gradient => *x -= hyper.rate * gradient,
+        Method::Adam { beta1, beta2, epsilon } => {
+            let [m, v] = moments;
+            *m = beta1 * *m + (1.0 - beta1) * gradient;
+            *v = beta2 * *v + (1.0 - beta2) * gradient * gradient;
+            let (m, v) =
+                (*m / (1.0 - beta1.powf(hyper.step as f64)), *v / (1.0 - beta2.powf(hyper.step as f64)));
+            *x -= hyper.rate * m / (v.sqrt() + epsilon);
+        }
+    }
+}
+
+/// One step of the method on every kind of parameter whose rate is not 0; on the head only where it is projected after
+/// the step.
 fn update(
     p: &mut Parameters,
     gradient: &Gradient,
@@ -338,25 +437,10 @@ fn update(
     hyper: Hyper,
 ) {
     let places = p.places();
-    let Rates { values, q, b, activation, l } = options.rates;
+    let Rates { values, q, b, activation, l } = options.stored_rates();
     let mut step = |at: usize, rate: f64, x: &mut f64, gradient: f64| {
-        let rate = hyper.rate * rate;
-        // as on a device, where the product is what arrives
-        if rate as f32 == 0.0 {
-            return;
-        }
-        let gradient = scale * gradient + options.decay * *x;
-        match options.method {
-            Method::Gradient => *x -= rate * gradient,
-            Method::Adam { beta1, beta2, epsilon } => {
-                let [m, v] = moments.each_mut().map(|moment| &mut moment[at]);
-                *m = beta1 * *m + (1.0 - beta1) * gradient;
-                *v = beta2 * *v + (1.0 - beta2) * gradient * gradient;
-                let (m, v) =
-                    (*m / (1.0 - beta1.powf(hyper.step as f64)), *v / (1.0 - beta2.powf(hyper.step as f64)));
-                *x -= rate * m / (v.sqrt() + epsilon);
-            }
-        }
+        let hyper = Hyper { rate: hyper.rate * rate, ..hyper };
+        advance(options, hyper, x, scale * gradient, moments.each_mut().map(|moment| &mut moment[at]));
     };
     let Activation { eta1, eta2, delta1, delta2 } = &mut p.activation;
     for (k, x) in [eta1, eta2, delta1, delta2].into_iter().enumerate() {

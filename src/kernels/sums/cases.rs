@@ -345,7 +345,7 @@ pub(super) fn all() -> Vec<Box<dyn Case>> {
         let orders = [Order::Components, Order::Samples];
         let orders = std::array::from_fn(|j| orders[(k >> j) % 2]);
         for size in [1.0, 1e17, 1e-25, f32::NAN] {
-            for work in [Work::Loss(0.25), Work::Chain, Work::Scaled] {
+            for work in [Work::Loss(0.25, 0.0), Work::Loss(0.25, 0.3), Work::Chain, Work::Scaled] {
                 if size == 1.0 || k == 3 {
                     let one =
                         Elementwise { n, m, orders, lead: k as u64 % 4, one_buffer: k % 2 == 1, size, work };
@@ -448,8 +448,8 @@ pub(super) fn judge(
 /// What is done with two batches.
 #[derive(Clone, Copy, Debug)]
 enum Work {
-    /// The loss, by this scale.
-    Loss(f32),
+    /// The loss, by this scale and with this lambda.
+    Loss(f32, f32),
     Chain,
     /// With this L.
     ChainBy(f32),
@@ -472,7 +472,8 @@ struct Elementwise {
 impl Case for Elementwise {
     fn name(&self) -> String {
         let work = match self.work {
-            Work::Loss(_) => "loss".into(),
+            Work::Loss(_, 0.0) => "loss".into(),
+            Work::Loss(_, lambda) => format!("loss/lambda={lambda}"),
             Work::Chain => "chain".into(),
             Work::ChainBy(l) => format!("chain/L={l}"),
             Work::Scaled => "scaled".to_string(),
@@ -494,6 +495,9 @@ impl Case for Elementwise {
         if self.size.is_nan() {
             pair[0][n * m / 2] = f32::NAN;
             pair[1][n * m / 3] = f32::INFINITY;
+        } else if matches!(self.work, Work::Loss(_, lambda) if lambda != 0.0) {
+            // where the l1 norm has a kink
+            pair[0].iter_mut().step_by(3).enumerate().for_each(|(k, x)| *x = [0.0, -0.0][k % 2]);
         }
         let l = if let Work::ChainBy(l) = self.work { l } else { 1.9 };
         let places = Places { components: self.n, nonzeros: 1 };
@@ -514,8 +518,8 @@ impl Case for Elementwise {
         let (a, b, out, loss) = (batch(0)?, batch(1)?, batch(2)?, fixture.views[3].clone());
         let learned = Learned::new(&name, fixture.views[4].clone(), places, 2)?;
         let record: Recorder = match self.work {
-            Work::Loss(scale) => {
-                let bound = Loss::bind(kernels, &a, &b, scale, &out, &loss)?;
+            Work::Loss(scale, lambda) => {
+                let bound = Loss::sparse(kernels, &a, &b, (scale, lambda), &out, &loss)?;
                 Box::new(move |pass| bound.record(pass))
             }
             Work::Chain | Work::ChainBy(_) => {
@@ -538,10 +542,20 @@ impl Case for Elementwise {
             let [a, b] = [0, 1].map(|j| f64::from(pair[j][k]));
             let mut one = Sum::default();
             match self.work {
-                Work::Loss(scale) => {
+                Work::Loss(scale, lambda) => {
                     let d = Near { value: a - b, error: RELATIVE * (a - b).abs() + FLUSH };
-                    one.add_product(d, Near { value: f64::from(scale), error: 0.0 });
                     sum.add_product(d, d);
+                    let mut by_x = d;
+                    if lambda != 0.0 {
+                        let lambda = f64::from(lambda);
+                        let norm = 2.0 * lambda * a.abs();
+                        sum.add(norm, 2.0 * RELATIVE * norm + FLUSH);
+                        // a subnormal number may be flushed to 0
+                        let flushed = if a != 0.0 && a.abs() < FLUSH { lambda } else { 0.0 };
+                        by_x.value += lambda * if a == 0.0 { 0.0 } else { a.signum() };
+                        by_x.error += RELATIVE * by_x.value.abs() + flushed + FLUSH;
+                    }
+                    one.add_product(by_x, Near { value: f64::from(scale), error: 0.0 });
                 }
                 Work::Chain | Work::ChainBy(_) | Work::Scaled => {
                     let h = if matches!(self.work, Work::Scaled) { a } else { b };
@@ -554,7 +568,7 @@ impl Case for Elementwise {
             demand(&mut outcome, &format!("element {k}"), &one, -3.0, after[k]);
         }
         match self.work {
-            Work::Loss(scale) => {
+            Work::Loss(scale, _) => {
                 let span = dispatch::loss_span(n as u64 * m as u64) as f64;
                 let chain = span / 256.0 + (n * m) as f64 / span / 256.0 + 20.0;
                 let total = sum.times(0.5 * f64::from(scale));

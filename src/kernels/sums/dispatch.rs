@@ -64,6 +64,7 @@ pub(super) struct LossJob {
     columns: u32,
     span: u32,
     scale: f32,
+    lambda: f32,
 }
 
 /// WGSL's `Job` of `shaders/sums/chain.wgsl`, where each field is explained.
@@ -265,6 +266,22 @@ impl Loss {
         bar: &Batch,
         loss: &View,
     ) -> Result<Self> {
+        Self::sparse(kernels, output, target, (scale, 0.0), bar, loss)
+    }
+
+    /// `bar` becomes (output - target + lambda sign(output)) * scale, with sign(0) = 0, and `loss`, one element,
+    /// scale/2 ||output - target||² + scale lambda ||output||_1.
+    ///
+    /// # Errors
+    /// As [`Loss::bind`].
+    pub fn sparse(
+        kernels: &Kernels,
+        output: &Batch,
+        target: &Batch,
+        (scale, lambda): (f32, f32),
+        bar: &Batch,
+        loss: &View,
+    ) -> Result<Self> {
         if loss.length() != 1 {
             return Err(Error::Shape {
                 place: "loss".into(),
@@ -294,6 +311,7 @@ impl Loss {
             columns: shape.1,
             span: span as u32,
             scale,
+            lambda,
         };
         let buffers = [from.binding(), aim.binding(), to.binding(), parts.as_entire_buffer_binding()];
         let fold_job = Fold { totals: 1, parts: groups as u32, ..Fold::default() };

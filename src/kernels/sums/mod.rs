@@ -6,7 +6,8 @@
 //! ```text
 //! q̄_i = sum xi'(v) w̄ u,   b̄_i = -sum w̄,   L̄ = sum r̄ g / L²
 //! eta̅1, eta̅2, delta̅1, delta̅2 = sum w̄ * (the activation's partials at v, from the right at every knee)
-//! loss = scale/2 ||x_N - target||²,   its derivative scale (x_N - target)          (Loss)
+//! loss = scale/2 ||x_N - target||² + scale lambda ||x_N||_1,
+//!        its derivative scale (x_N - target + lambda sign(x_N)), with sign(0) = 0   (Loss)
 //! x̄ = r̄ - h / L, with h phi's Hessian times r̄; r̄ itself for 1/2 ||x - c||²       (Chain, Scaled)
 //! ```
 //!
@@ -19,7 +20,8 @@
 //! **Determinism.** Sums follow a fixed tree that depends on the shapes alone: the same bits each run.
 //!
 //! **NaN and infinities.** Where w̄, v, a knee or a slope is not finite, so is none of the sums that it is in, dead zone or not;
-//! the same for L. Everything else is carried on by arithmetic.
+//! the same for L. Everything else is carried on by arithmetic. An output that is not finite makes its derivative and the loss
+//! not finite, with lambda or without.
 //!
 //! **Accuracy.** Sums of D terms, D being the longest chain of additions, are within D + 6 roundings of the sum of magnitudes,
 //! next to what v's rounding makes of the terms; a v within its rounding of a knee may count on either side of it.
@@ -270,7 +272,7 @@ mod tests {
                 ),
                 Stage::Loss => (
                     &["output", "aim", "bar"],
-                    &["samples", "rows", "columns", "span", "scale"],
+                    &["samples", "rows", "columns", "span", "scale", "lambda"],
                     size_of::<LossJob>(),
                 ),
                 Stage::Chain => {
