@@ -50,7 +50,7 @@ fn array(class: u32, shape: &[u32], name: &str, parts: &[Vec<u8>], big: bool) ->
     let flags = element(6, &[word(class, big), word(0, big)].concat(), big);
     let shape = element(5, &shape.iter().flat_map(|&d| word(d, big)).collect::<Vec<_>>(), big);
     let name = element(1, name.as_bytes(), big);
-    element(14, &[vec![flags, shape, name].concat(), parts.concat()].concat(), big)
+    element(14, &[[flags, shape, name].concat(), parts.concat()].concat(), big)
 }
 
 fn numbers(values: &[f64], big: bool) -> Vec<u8> {
@@ -220,11 +220,12 @@ fn sizes_that_a_damaged_file_claims_are_checked_first() {
     try_(&[array(1, &[1, 1], "W", &[element(14, &deep, false)], false)], "W", &["cell 0"]);
 }
 
-/// Every variable, whole or not: values or an error, and never a panic.
-fn look(path: &Path) -> bool {
-    let Ok(file) = Variables::read(path) else { return false };
-    let names: Vec<String> = file.names().map(String::from).collect();
-    names.iter().fold(true, |fine, name| file.cells(name).is_ok() && file.matrix(name).is_ok() && fine)
+/// Reads every variable: values or an error, and never a panic.
+fn look(path: &Path) {
+    let Ok(file) = Variables::read(path) else { return };
+    for name in file.names() {
+        let _either = (file.cells(name), file.matrix(name));
+    }
 }
 
 #[test]
