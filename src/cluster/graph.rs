@@ -41,7 +41,7 @@ impl Graph {
             require(allowed, &at(i, j), "weight", w, format_args!("[0, {:e}]", f32::MAX))?;
         }
         for i in 0..rows {
-            for j in i + 1..rows {
+            for j in i..rows {
                 let (w, back) = (weights[[i, j]], weights[[j, i]]);
                 let same = (w - back).abs() <= ROUNDING * w.max(back);
                 require(
@@ -78,11 +78,11 @@ impl Graph {
     ///   equals; i itself is mostly the first of them and does not count;
     /// - w_ij = exp(-d_ij / (2 t^2)) where one is a neighbour of the other, 0 elsewhere and on the diagonal.
     ///
-    /// That is D. Cai's `constructW` with its default t. It gives the authors' graph of MSRC-v1 from 10 neighbours to
-    /// 3e-8, and that of ALOI from 20 to 1e-8, except for a few of the 1164241 weights, .25 there and 0 here or the other
-    /// way round: in its fourth view one feature, 1e13 times larger than the others, leaves only rounding errors to
-    /// choose neighbours by. So that these are the same on every machine, sums and products are taken in the order of
-    /// the features with fused multiply-adds.
+    /// That is D. Cai's `constructW` with its default t, on z-scores. From 10 neighbours it gives the authors' graph of
+    /// MSRC-v1 to 3e-8; from 20 that of ALOI to 2e-8, but for 20 of the 1164241 weights, which are .25 larger or smaller:
+    /// in the fourth view one feature, 1e13 times as large as the others, leaves little but rounding errors to choose
+    /// neighbours by. So that these come out as near as that, and the same on every machine, sums run in the order of the
+    /// features, and x_i.x_j (not |x_i|^2) takes fused multiply-adds.
     ///
     /// # Errors
     /// [`Error::Shape`] without views, or where they differ in their number of samples; [`Error::Domain`] naming view,
@@ -143,7 +143,7 @@ fn one_view(v: usize, view: &Array2<f64>, neighbours: usize) -> Result<Array2<f6
     }
     let n = view.nrows();
     let rows: Vec<Vec<f64>> = view.rows().into_iter().map(|row| scaled(&row.to_vec())).collect();
-    let squares: Vec<f64> = rows.iter().map(|x| product(x, x)).collect();
+    let squares: Vec<f64> = rows.iter().map(|x| square(x)).collect();
     let distances: Vec<Vec<f64>> = (0..n)
         .into_par_iter()
         .map(|i| {
@@ -152,14 +152,15 @@ fn one_view(v: usize, view: &Array2<f64>, neighbours: usize) -> Result<Array2<f6
         .collect();
     let mean =
         distances.iter().map(|row| row.iter().map(|d| d.sqrt()).sum::<f64>()).sum::<f64>() / (n * n) as f64;
-    // squares, because max(0, NaN) is 0
-    if !(mean > 0.0) || !squares.iter().all(|s| s.is_finite()) {
+    // asked of the squares, because max(0, NaN) is 0
+    let large = squares.iter().any(|s| !s.is_finite());
+    if large || mean == 0.0 {
         return Err(Error::Unsupported {
             place: format!("view {v} (from 0)"),
-            what: if mean == 0.0 && squares.iter().all(|s| s.is_finite()) {
-                "no two of its samples differ once each is scaled to mean 0 and variance 1".into()
-            } else {
+            what: if large {
                 "its features are too large: their squares overflow".into()
+            } else {
+                "no two of its samples differ once each is scaled to mean 0 and variance 1".into()
             },
             allowed: "views whose samples have a finite distance above 0 from each other".into(),
         });
@@ -176,19 +177,26 @@ fn one_view(v: usize, view: &Array2<f64>, neighbours: usize) -> Result<Array2<f6
     Ok(weights)
 }
 
-/// A sample with mean 0 and variance 1 over its features, or all 0 where these are equal.
+/// A sample with mean 0 and variance 1 over its features; all 0 where these are equal, all NaN where they overflow.
 fn scaled(x: &[f64]) -> Vec<f64> {
     let mean = x.iter().sum::<f64>() / x.len() as f64;
     let shifted: Vec<f64> = x.iter().map(|x| x - mean).collect();
-    let deviation = (product(&shifted, &shifted) / (x.len() as f64 - 1.0)).sqrt();
-    if deviation == 0.0 || x.len() < 2 {
+    let deviation = (square(&shifted) / (x.len() as f64 - 1.0)).sqrt();
+    if x.len() < 2 || deviation == 0.0 {
         vec![0.0; x.len()]
-    } else {
+    } else if deviation.is_finite() {
         shifted.iter().map(|x| x / deviation).collect()
+    } else {
+        vec![f64::NAN; x.len()]
     }
 }
 
-/// x.y, summed in the order of the features.
+/// |x|^2, each square rounded.
+fn square(x: &[f64]) -> f64 {
+    x.iter().map(|x| x * x).sum()
+}
+
+/// x.y, each product added unrounded.
 fn product(x: &[f64], y: &[f64]) -> f64 {
     x.iter().zip(y).fold(0.0, |sum, (&x, &y)| x.mul_add(y, sum))
 }
