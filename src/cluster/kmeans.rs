@@ -108,8 +108,8 @@ fn check(points: ArrayView2<'_, f64>, clusters: usize) -> Result<()> {
 
 fn finite(place: &str, points: ArrayView2<'_, f64>) -> Result<()> {
     for ((i, j), &value) in points.indexed_iter() {
-        // NaN is not within.
-        if !(value.abs() <= LARGEST) {
+        let within = value.abs() <= LARGEST;
+        if !within {
             return Err(Error::Domain {
                 place: place.into(),
                 name: format!("row {i}, column {j}"),

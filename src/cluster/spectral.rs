@@ -57,7 +57,8 @@ pub fn embedding(similarities: &Array2<f64>, dimensions: usize) -> Result<Array2
     let fits = (1..=n).contains(&dimensions);
     require(fits, "embedding", "dimensions", dimensions as f64, format!("[1, {n}], the number of vertices"))?;
     for ((i, j), &value) in similarities.indexed_iter() {
-        if !(value >= 0.0 && value.is_finite()) {
+        let fine = value >= 0.0 && value.is_finite();
+        if !fine {
             let name = format!("row {i}, column {j}");
             return Err(Error::Domain {
                 place: "similarities".into(),
