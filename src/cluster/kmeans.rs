@@ -1,7 +1,7 @@
 //! k-means: Lloyd's iterations from k-means++.
 //!
-//! Own code, since linfa-clustering brings 60 crates and a second ndarray (0.16), stops on a tolerance, and leaves an empty
-//! cluster empty.
+//! Own code, since linfa-clustering brings 60 crates and a second ndarray (0.16), and its update is another: the old centre counts
+//! as one more point of its cluster.
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use rand::RngExt;
