@@ -71,3 +71,75 @@ fn cut(mut x: Array2<f64>, target: f64) -> Result<Array2<f64>> {
     }
     Ok(x)
 }
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+
+    /// Weights that tie often, some below the line.
+    fn graph() -> Graph {
+        let weight = |i: usize, j: usize| match (i * j + i + j) % 12 {
+            0..4 => 0.0,
+            4 => 0.009,
+            k => k as f64 / 12.0 + 0.001 * ((i + j) % 4) as f64,
+        };
+        let w = Array2::from_shape_fn((30, 30), |(i, j)| if i == j { 0.0 } else { weight(i, j) });
+        Graph::new("test", w).unwrap()
+    }
+
+    #[test]
+    fn the_density_counts_from_a_hundredth() {
+        assert_eq!(density(&array![[0.01, 0.0099], [-1.0, f64::NAN]]), 0.25);
+        assert_eq!(density(&Array2::zeros((0, 0))), 0.0);
+    }
+
+    #[test]
+    fn the_density_is_the_largest_below_the_target() {
+        let graph = graph();
+        let w = graph.weights();
+        // All that any threshold can bring.
+        let mut cuts: Vec<f64> = w.iter().map(|v| v - COUNTED + 1e-9).filter(|&t| t > 0.0).collect();
+        cuts.push(0.0);
+        let reached: Vec<f64> = cuts.iter().map(|t| density(&w.mapv(|v| v - t))).collect();
+        let full = density(w);
+        assert!(full > 0.5 && full < 0.7);
+        for step in 0..=40 {
+            let target = f64::from(step) / 40.0;
+            let x = soft(&graph, target).unwrap();
+            let wanted = reached.iter().copied().filter(|&d| d <= target).fold(0.0, f64::max);
+            assert_eq!(density(&x), wanted, "{target}");
+            assert_eq!(x, x.t());
+            assert!(x.iter().zip(w).all(|(&a, &b)| (0.0..=b).contains(&a)));
+            if target >= full {
+                assert_eq!(x, w);
+            }
+            // One number is taken from all entries that stay.
+            let taken: Vec<f64> = x.iter().zip(w).filter(|(a, _)| **a > 0.0).map(|(a, b)| b - a).collect();
+            assert!(taken.iter().all(|t| (t - taken[0]).abs() < 1e-15));
+        }
+    }
+
+    #[test]
+    fn neighbours_of_neighbours_are_joined() {
+        let path = array![[0.0, 0.3, 0.0], [0.3, 0.0, 0.3], [0.0, 0.3, 0.0]];
+        let x = squared(&Graph::new("test", path).unwrap(), 1.0).unwrap();
+        assert_eq!(x, array![[0.0, 0.0, 1.0], [0.0, 0.0, 0.0], [1.0, 0.0, 0.0]]);
+        // One edge: P^2 has its diagonal alone.
+        let edge = Graph::new("test", array![[0.0, 2.0], [2.0, 0.0]]).unwrap();
+        assert_eq!(squared(&edge, 1.0).unwrap(), Array2::<f64>::zeros((2, 2)));
+        let x = squared(&graph(), 0.3).unwrap();
+        assert!(density(&x) <= 0.3 && density(&x) > 0.25, "{}", density(&x));
+        assert_eq!(x, x.t());
+    }
+
+    #[test]
+    fn wrong_densities_are_refused() {
+        for target in [-0.1, 1.1, f64::NAN] {
+            let text = soft(&graph(), target).unwrap_err().to_string();
+            assert!(text.starts_with("soft threshold: density = ") && text.ends_with("[0, 1]"), "{text}");
+            assert!(squared(&graph(), target).is_err());
+        }
+    }
+}

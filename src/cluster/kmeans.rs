@@ -1,7 +1,7 @@
 //! k-means: Lloyd's iterations from k-means++.
 //!
-//! Own code, since linfa-clustering brings 60 crates and a second ndarray (0.16), stops on a tolerance, and leaves an empty
-//! cluster empty.
+//! Own code, since linfa-clustering brings 60 crates and a second ndarray (0.16), and its update is another: the old centre counts
+//! as one more point of its cluster.
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use rand::RngExt;
@@ -108,8 +108,8 @@ fn check(points: ArrayView2<'_, f64>, clusters: usize) -> Result<()> {
 
 fn finite(place: &str, points: ArrayView2<'_, f64>) -> Result<()> {
     for ((i, j), &value) in points.indexed_iter() {
-        // NaN is not within.
-        if !(value.abs() <= LARGEST) {
+        let within = value.abs() <= LARGEST;
+        if !within {
             return Err(Error::Domain {
                 place: place.into(),
                 name: format!("row {i}, column {j}"),
@@ -174,4 +174,93 @@ fn means(points: ArrayView2<'_, f64>, labels: &[usize], distances: &[f64], old: 
         }
     }
     sums
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+    use rand::SeedableRng;
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct Reference {
+        kmeans: Vec<Case>,
+    }
+
+    #[derive(Deserialize)]
+    struct Case {
+        name: String,
+        points: Vec<[f64; 3]>,
+        start: Vec<[f64; 3]>,
+        labels: Vec<usize>,
+        centres: Vec<[f64; 3]>,
+        inertia: f64,
+    }
+
+    fn cases() -> Vec<Case> {
+        let reference: Reference =
+            serde_json::from_str(include_str!("../../tests/data/cluster/reference.json")).unwrap();
+        reference.kmeans
+    }
+
+    /// With no, one and two centres that no point is nearest to; `docs/TESTING.md` says where the values come from.
+    #[test]
+    fn lloyd_agrees_with_scikit_learn() {
+        let cases = cases();
+        assert_eq!(cases.len(), 3);
+        for case in cases {
+            let got = lloyd(Array2::from(case.points).view(), case.start.into()).unwrap();
+            assert_eq!(got.labels, case.labels, "{}", case.name);
+            // Sums of 240 squares.
+            assert!((got.inertia / case.inertia - 1.0).abs() < 1e-13, "{}: {}", case.name, got.inertia);
+            for (a, b) in got.centres.iter().zip(case.centres.iter().flatten()) {
+                assert!((a - b).abs() < 1e-12, "{}: {a} and {b}", case.name);
+            }
+        }
+    }
+
+    #[test]
+    fn far_clusters_are_found_and_a_seed_repeats() {
+        let corners = array![[0.0, 0.0], [100.0, 0.0], [0.0, 100.0], [100.0, 100.0], [50.0, 300.0]];
+        let points =
+            Array2::from_shape_fn((200, 2), |(i, j)| corners[[i % 5, j]] + ((i * (j + 3)) % 7) as f64);
+        for seed in 0..20 {
+            let run = || kmeans(points.view(), 5, &mut ChaCha8Rng::seed_from_u64(seed)).unwrap();
+            let clusters = run();
+            let mut first: Vec<usize> = clusters.labels[..5].to_vec();
+            assert!(clusters.labels.iter().enumerate().all(|(i, &label)| label == first[i % 5]), "{seed}");
+            first.sort_unstable();
+            assert_eq!(first, [0, 1, 2, 3, 4]);
+            assert_eq!(run(), clusters);
+        }
+    }
+
+    #[test]
+    fn equal_points_leave_clusters_empty() {
+        let points = array![[1.0, 2.0], [1.0, 2.0], [3.0, 4.0], [1.0, 2.0]];
+        let clusters = kmeans(points.view(), 3, &mut ChaCha8Rng::seed_from_u64(1)).unwrap();
+        assert_eq!(clusters.inertia, 0.0);
+        let l = &clusters.labels;
+        assert!(l[0] == l[1] && l[1] == l[3] && l[2] != l[0], "{l:?}");
+        assert!(clusters.centres.iter().all(|v| v.is_finite()));
+    }
+
+    #[test]
+    fn wrong_input_is_refused() {
+        let mut points = array![[1.0, 2.0], [0.0, 4.0]];
+        let text = |points: &Array2<f64>, clusters| {
+            kmeans(points.view(), clusters, &mut ChaCha8Rng::seed_from_u64(1)).unwrap_err().to_string()
+        };
+        let wrong = "k-means: number of clusters = 3 is outside [1, 2], the number of points";
+        assert_eq!(text(&points, 3), wrong);
+        assert!(text(&points, 0).contains("number of clusters = 0"));
+        let wrong = lloyd(points.view(), array![[1.0]]).unwrap_err().to_string();
+        assert_eq!(wrong, "centres of k-means: number of columns is 1, expected 2, that of the points");
+        for value in [f64::NAN, f64::INFINITY, -1e151] {
+            points[[1, 0]] = value;
+            assert!(text(&points, 2).starts_with("points of k-means: row 1, column 0 = "));
+        }
+    }
 }

@@ -118,3 +118,90 @@ fn check(vertices: usize, classes: &[usize], labelled: &[usize]) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct Reference {
+        propagation: Case,
+    }
+
+    #[derive(Deserialize)]
+    struct Case {
+        x: Vec<Vec<f64>>,
+        classes: Vec<usize>,
+        labelled: Vec<usize>,
+        found: Vec<usize>,
+    }
+
+    /// X is not symmetric and has negative entries; `docs/TESTING.md` says where the values come from.
+    #[test]
+    fn propagation_agrees_with_numpy() {
+        let reference: Reference =
+            serde_json::from_str(include_str!("../../tests/data/cluster/reference.json")).unwrap();
+        let Case { x, mut classes, labelled, found } = reference.propagation;
+        let x = Array2::from_shape_fn((40, 40), |(i, j)| x[i][j]);
+        assert_eq!(propagated(&x, &classes, &labelled, 4).unwrap(), found);
+        let right = accuracy(&classes, &found, &labelled).unwrap();
+        let hidden = (0..40).filter(|i| !labelled.contains(i));
+        let hits = hidden.clone().filter(|&i| classes[i] == found[i]).count();
+        assert_eq!(right, hits as f64 / 30.0);
+        // The classes of unlabelled vertices play no part, not even wrong ones.
+        hidden.for_each(|i| classes[i] = 99);
+        assert_eq!(propagated(&x, &classes, &labelled, 4).unwrap(), found);
+    }
+
+    #[test]
+    fn draws_are_floors_of_shares_and_repeat() {
+        for (vertices, share, count) in [(1079, 0.1, 107), (10, 0.1, 1), (210, 0.05, 10), (3, 0.99, 2)] {
+            let drawn = draw(vertices, share, 5).unwrap();
+            assert_eq!(drawn.len(), count);
+            assert!(drawn.is_sorted_by(|a, b| a < b) && drawn.iter().all(|&i| i < vertices));
+            assert_eq!(draw(vertices, share, 5).unwrap(), drawn);
+        }
+        assert_ne!(draw(1079, 0.1, 5).unwrap(), draw(1079, 0.1, 6).unwrap());
+        // Every vertex is drawn about as often: 200 times; 5 standard deviations are 64.
+        let mut times = [0i32; 10];
+        (0..1000).for_each(|seed| draw(10, 0.2, seed).unwrap().iter().for_each(|&i| times[i] += 1));
+        assert!(times.iter().all(|t| (t - 200).abs() < 64), "{times:?}");
+    }
+
+    #[test]
+    fn labelled_vertices_of_one_class_are_joined() {
+        let w =
+            array![[0.0, 0.2, 0.3, 0.0], [0.2, 0.0, 0.1, 0.4], [0.3, 0.1, 0.0, 0.5], [0.0, 0.4, 0.5, 0.0]];
+        let graph = Graph::new("test", w).unwrap();
+        let joined = joined(&graph, &[1, 0, 1, 1], &[0, 1, 3]).unwrap();
+        let wanted =
+            array![[1.0, 0.2, 0.3, 1.0], [0.2, 1.0, 0.1, 0.4], [0.3, 0.1, 0.0, 0.5], [1.0, 0.4, 0.5, 1.0]];
+        assert_eq!(joined.weights(), wanted);
+    }
+
+    #[test]
+    fn wrong_input_is_refused() {
+        for (vertices, share) in [(9, 0.1), (0, 0.5), (9, 0.0), (9, 1.0), (9, f64::NAN), (9, -1.0)] {
+            let text = draw(vertices, share, 1).unwrap_err().to_string();
+            assert!(text.starts_with("labelled vertices: share = "), "{text}");
+        }
+        let x = array![[0.0, 1.0], [1.0, 0.0]];
+        let text = |classes: &[usize], labelled: &[usize], count| {
+            propagated(&x, classes, labelled, count).unwrap_err().to_string()
+        };
+        assert_eq!(text(&[0], &[0], 1), "classes: length is 1, expected 2, the number of vertices");
+        assert_eq!(text(&[0, 1], &[2], 2), "labelled vertices: vertex = 2 is outside [0, 2)");
+        assert_eq!(text(&[0, 5], &[1], 2), "classes: class of vertex 1 = 5 is outside [0, 2)");
+        assert!(propagated(&array![[0.0, 1.0]], &[0], &[0], 1).is_err());
+        let refused = |x: Array2<f64>| propagated(&x, &[0, 1], &[0, 1], 2).unwrap_err().to_string();
+        assert!(refused(array![[0.0, f64::NAN], [1.0, 0.0]]).starts_with("X: row 0, column 1 = NaN"));
+        // I + D - X = [[0, 1], [0, 1]].
+        let singular = refused(array![[0.0, -1.0], [0.0, 0.0]]);
+        assert!(singular.contains("I + D - X is singular"), "{singular}");
+        assert!(accuracy(&[0, 1], &[0, 1], &[0, 1]).unwrap_err().to_string().contains("unlabelled vertices"));
+        assert!(accuracy(&[0, 1], &[0], &[0]).is_err());
+    }
+}

@@ -115,3 +115,70 @@ fn ari(table: &Array2<i64>) -> f64 {
     2.0 * (true_positive * true_negative - false_negative * false_positive) as f64
         / (class * apart[0] + cluster * apart[1]) as f64
 }
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct Reference {
+        partitions: Vec<Case>,
+    }
+
+    #[derive(Deserialize)]
+    struct Case {
+        name: String,
+        classes: Vec<usize>,
+        found: Vec<usize>,
+        acc: f64,
+        purity: f64,
+        nmi: f64,
+        ari: f64,
+    }
+
+    /// `docs/TESTING.md` says where the values come from.
+    #[test]
+    fn scores_agree_with_scikit_learn() {
+        let reference: Reference =
+            serde_json::from_str(include_str!("../../tests/data/cluster/reference.json")).unwrap();
+        assert_eq!(reference.partitions.len(), 12);
+        for Case { name, classes, found, acc, purity, nmi, ari } in &reference.partitions {
+            let scores = Scores::new(classes, found).unwrap();
+            // The sums have at most 200 terms below 1, each to a few units of 2^-53.
+            for (what, got, wanted) in [
+                ("acc", scores.acc, acc),
+                ("purity", scores.purity, purity),
+                ("nmi", scores.nmi, nmi),
+                ("ari", scores.ari, ari),
+            ] {
+                assert!((got - wanted).abs() <= 1e-13, "{name}: {what} is {got}, not {wanted}");
+            }
+        }
+    }
+
+    /// 2^20 samples: n^4 is beyond 64 bits.
+    #[test]
+    fn large_counts_are_exact() {
+        let n = 1 << 20;
+        let halves: Vec<usize> = (0..n).map(|i| i / (n / 2)).collect();
+        let parity: Vec<usize> = (0..n).map(|i| i % 2).collect();
+        let scores = Scores::new(&halves, &parity).unwrap();
+        // From Python's integers.
+        assert_eq!((scores.acc, scores.purity, scores.ari), (0.5, 0.5, -9.53676135399123e-07));
+        assert!(scores.nmi < 1e-13);
+    }
+
+    #[test]
+    fn wrong_partitions_are_refused() {
+        let text = |classes: &[usize], found: &[usize]| Scores::new(classes, found).unwrap_err().to_string();
+        assert_eq!(
+            text(&[0, 1], &[0]),
+            "scores: number of clustered samples is 1, expected 2, that of classes"
+        );
+        assert_eq!(text(&[], &[]), "scores: number of samples = 0 is outside [1, 2^31]");
+        let all: Vec<usize> = (0..8193).collect();
+        assert_eq!(text(&all, &all), "scores: classes times clusters = 67125249 is outside [1, 2^26]");
+    }
+}

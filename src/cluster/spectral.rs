@@ -66,7 +66,8 @@ pub fn embedding(similarities: &Array2<f64>, dimensions: usize) -> Result<Array2
     let fits = (1..=n).contains(&dimensions);
     require(fits, "embedding", "dimensions", dimensions as f64, format!("[1, {n}], the number of vertices"))?;
     for ((i, j), &value) in similarities.indexed_iter() {
-        if !(value >= 0.0 && value.is_finite()) {
+        let fine = value >= 0.0 && value.is_finite();
+        if !fine {
             let name = format!("row {i}, column {j}");
             return Err(Error::Domain {
                 place: "similarities".into(),
@@ -134,4 +135,128 @@ fn leading(p: &Array2<f64>, count: usize) -> Result<(Array1<f64>, Array2<f64>)> 
         }
     }
     Ok((values, vectors))
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+    use serde::Deserialize;
+
+    use super::*;
+    use crate::cluster::{Scores, kmeans};
+
+    #[derive(Deserialize)]
+    struct Reference {
+        graph: Case,
+    }
+
+    #[derive(Deserialize)]
+    struct Case {
+        edges: Vec<(usize, usize, f64)>,
+        eigenvalues: [f64; 3],
+        embedding: Vec<[f64; 3]>,
+        rows: Vec<f64>,
+        labels: Vec<usize>,
+    }
+
+    /// `docs/TESTING.md` says where the values come from.
+    fn case() -> (Case, Array2<f64>) {
+        let reference: Reference =
+            serde_json::from_str(include_str!("../../tests/data/cluster/reference.json")).unwrap();
+        let mut w = Array2::zeros((60, 60));
+        for &(i, j, weight) in &reference.graph.edges {
+            w[[i, j]] = weight;
+            w[[j, i]] = weight;
+        }
+        (reference.graph, w)
+    }
+
+    fn close(a: f64, b: f64) -> bool {
+        (a - b).abs() < 1e-10
+    }
+
+    #[test]
+    fn eigenvalues_and_embedding_agree_with_numpy() {
+        let (case, w) = case();
+        let (values, _) = leading(&normalised(w.clone()), 3).unwrap();
+        assert!(values.iter().zip(case.eigenvalues).all(|(&a, b)| close(a, b)), "{values}");
+        // The three eigenvalues differ, so that the eigenvectors are unique up to their signs, which are fixed.
+        let rows = embedding(&w, 3).unwrap();
+        assert!(rows.iter().zip(case.embedding.iter().flatten()).all(|(&a, &b)| close(a, b)), "{rows}");
+    }
+
+    #[test]
+    fn clusters_agree_with_scikit_learn() {
+        let (case, w) = case();
+        let rows = embedding(&Affinity::Graph.of(&w), 3).unwrap();
+        let found = kmeans(rows.view(), 3, &mut ChaCha8Rng::seed_from_u64(7)).unwrap();
+        assert_eq!(Scores::new(&case.labels, &found.labels).unwrap().ari, 1.0);
+    }
+
+    #[test]
+    fn similarities_of_rows_agree_with_scikit_learn() {
+        let (case, w) = case();
+        let s = Affinity::Rows.of(&w);
+        assert!(s.row(0).iter().zip(&case.rows).all(|(&a, &b)| (a - b).abs() < 1e-14));
+        assert_eq!(s, s.t());
+        assert!(s.diag().iter().all(|&v| v == 0.0));
+        let mut w = w;
+        w[[2, 3]] = f64::NAN;
+        let s = Affinity::Rows.of(&w);
+        for ((i, j), v) in s.indexed_iter() {
+            assert_eq!(v.is_nan(), i == 2 || j == 2, "{i}, {j}");
+        }
+    }
+
+    /// Two cliques and a vertex without edges: the eigenvalue 1 is double, and any basis may come out.
+    #[test]
+    fn components_are_orthogonal_and_a_lone_vertex_is_zero() {
+        let of = [0, 0, 0, 1, 1, 1, 1, 2];
+        let s = Array2::from_shape_fn((8, 8), |(i, j)| f64::from(u8::from(i != j && of[i] == of[j])));
+        for dimensions in [2, 8] {
+            let rows = embedding(&s, dimensions).unwrap();
+            let products = rows.dot(&rows.t());
+            if dimensions == 2 {
+                for ((i, j), &v) in products.indexed_iter() {
+                    let wanted = if of[i] == of[j] && i != 7 { 1.0 } else { 0.0 };
+                    assert!((v - wanted).abs() < 1e-12, "{i}, {j}: {v}");
+                }
+            }
+            assert!(rows.row(7).iter().all(|&v| v == 0.0));
+            assert!((0..7).all(|i| (products[[i, i]] - 1.0).abs() < 1e-12));
+        }
+        assert_eq!(embedding(&Array2::zeros((3, 3)), 2).unwrap(), Array2::<f64>::zeros((3, 2)));
+    }
+
+    #[test]
+    fn only_the_symmetric_part_counts() {
+        let (_, w) = case();
+        let mut leaning = w.clone();
+        for ((i, j), value) in leaning.indexed_iter_mut() {
+            *value *= if i < j { 0.5 } else { 1.5 };
+        }
+        let (a, b) = (embedding(&leaning, 3).unwrap(), embedding(&w, 3).unwrap());
+        assert!(a.iter().zip(&b).all(|(&a, &b)| close(a, b)));
+    }
+
+    #[test]
+    fn wrong_similarities_are_refused() {
+        let mut s = array![[0.0, 1.0], [1.0, 0.0]];
+        let text = |s: &Array2<f64>, dimensions| embedding(s, dimensions).unwrap_err().to_string();
+        let wrong = "embedding: dimensions = 3 is outside [1, 2], the number of vertices";
+        assert_eq!(text(&s, 3), wrong);
+        assert!(text(&s, 0).contains("dimensions = 0"));
+        let wrong = "similarities: shape is 1 x 2, expected as many rows as columns";
+        assert_eq!(text(&array![[0.0, 1.0]], 1), wrong);
+        for value in [f64::NAN, f64::INFINITY, -0.5] {
+            s[[1, 0]] = value;
+            let got = text(&s, 1);
+            assert!(
+                got.starts_with("similarities: row 1, column 0 = ") && got.ends_with("[0, inf)"),
+                "{got}"
+            );
+        }
+    }
 }
