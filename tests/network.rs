@@ -556,3 +556,74 @@ fn training_lowers_the_loss_and_survives_pruning() {
         assert!(trainer.prune(0.0).is_err());
     }
 }
+
+/// Slopes, knees and L that are stepped on the host: both trainers come to the same numbers, with Â = I and without.
+#[test]
+fn projections_inside_the_forward_pass_are_those_of_the_cpu() {
+    use maf_srl::kernels::learn::{Floors, Method, Rates};
+    use maf_srl::network::{Options, Projection, Start, Trainer};
+    const STEPS: usize = 30;
+    const RATE: f64 = 0.02;
+    for adapter in software_adapters() {
+        let label = adapter.label.clone();
+        let context = maf_srl::gpu::Context::on(adapter.adapter).expect("a context");
+        for (separable, shared) in [(true, true), (true, false), (false, true), (false, false)] {
+            let mut problem = Problem::new(24, 50, 0.3, 3, shared, false);
+            if separable {
+                let diagonal = Arc::new(Pattern::diagonal(24).expect("a pattern"));
+                let identity = |p: &Parameters| Parameters::identity(diagonal.clone(), p.activation, p.l);
+                problem.sets = problem.sets.iter().map(|p| identity(p).expect("parameters")).collect();
+            }
+            for p in &mut problem.sets {
+                // outside the cone of the knees, with an eta1 that the edge depends on
+                p.activation = Activation { eta1: 1.75, eta2: 1.0, delta1: 0.125, delta2: 0.5 };
+            }
+            let floors = Floors { epsilon: 1e-4, l: 1e-6 };
+            let method = if separable {
+                Method::Adam { beta1: 0.9, beta2: 0.92, epsilon: 1e-9 }
+            } else {
+                // Adam would take the rounding of a derivative near 0 for its sign
+                Method::Gradient
+            };
+            let values = if separable { 0.0 } else { 0.5 };
+            let options = Options {
+                method,
+                rates: Rates { values, q: 0.0, b: 0.0, activation: 1.0, l: 1.0 },
+                decay: 0.01,
+                floors,
+                bound: (!separable).then_some(2),
+                projection: Projection::InForward,
+                sparsity: 0.25,
+            };
+            let start = Start { parameters: problem.sets.clone(), layers: 3, options };
+            let (x, target) = (laid(&problem.x, Order::Samples), laid(&problem.target, Order::Samples));
+            let mut cpu = Trainer::on_cpu(start.clone()).expect("a trainer");
+            let mut gpu = Trainer::on_device(&context, start, 50).expect("a trainer");
+            for trainer in [&mut cpu, &mut gpu] {
+                // what the network computes with from the start is projected
+                for p in trainer.parameters().expect("projected") {
+                    let a = p.activation;
+                    assert!(a.delta1 >= 0.999 * (a.eta1 - 1.0) / a.eta1 * a.delta2, "{label}: {a:?}");
+                }
+            }
+            let before = cpu.parameters().expect("projected");
+            for _ in 0..STEPS {
+                cpu.step(&x, &target, RATE).expect("a step");
+                gpu.step(&x, &target, RATE).expect("a step");
+                let (a, b) = (cpu.loss().expect("a loss"), gpu.loss().expect("a loss"));
+                assert!((a - b).abs() <= 1e-4 * a, "{label}: {a} {b}");
+            }
+            let (cpu, gpu) = (cpu.parameters().expect("learned"), gpu.parameters().expect("learned"));
+            for (s, (cpu, gpu)) in cpu.iter().zip(&gpu).enumerate() {
+                for (k, (a, b)) in cpu.packed().into_iter().zip(gpu.packed()).enumerate() {
+                    // each step, of about the rate, is off by 1e-4 of it at most
+                    let bound = STEPS as f64 * RATE * 1e-4;
+                    let error = (f64::from(a) - f64::from(b)).abs();
+                    assert!(error <= bound, "{label} {separable} {shared} {s} {k}: {a} {b}");
+                }
+                let moved = (cpu.activation.eta1 - before[s].activation.eta1).abs();
+                assert!(moved > 1e-3, "{label}: eta1 has moved by {moved} only");
+            }
+        }
+    }
+}

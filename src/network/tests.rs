@@ -1003,3 +1003,13 @@ fn the_twin_of_dsrl_is_that_of_the_identity() {
         assert!((sum - expected).abs() < 1e-9, "{sums:?} {expected}");
     }
 }
+
+#[test]
+fn a_sparsity_outside_its_domain_is_named() {
+    let options = |sparsity| super::Options { sparsity, ..super::Options::default() };
+    assert!(options(1e6).check().is_ok());
+    for bad in [-0.1, f64::NAN, f64::INFINITY] {
+        let said = options(bad).check().unwrap_err().to_string();
+        assert!(said.starts_with("training: sparsity = ") && said.contains("[0, 1e6]"), "{said}");
+    }
+}

@@ -1,0 +1,73 @@
+//! DSRL on a graph against its authors' iteration in another program (numpy, float64), on every backend.
+
+#![cfg(feature = "cli")]
+
+mod support;
+
+use maf_srl::cluster::{Graph, Method, Options, fit};
+use maf_srl::gpu::Context;
+use maf_srl::schedule::Backend;
+use ndarray::Array2;
+
+/// 40 vertices, every ninth without an edge, weights 0.1 to 1.2 rounded to f32.
+fn graph() -> Graph {
+    let weight = |(i, j): (usize, usize)| {
+        let k = (i * j * (i + j) + 5 * (i + j)) % 31;
+        let edge = i != j && i % 9 != 0 && j % 9 != 0 && k < 12;
+        if edge { f64::from(((k + 1) as f64 / 10.0) as f32) } else { 0.0 }
+    };
+    Graph::new("graph", Array2::from_shape_fn((40, 40), weight)).expect("a graph")
+}
+
+#[test]
+fn dsrl_ends_where_its_authors_iteration_ends() {
+    let options = Options { layers: 10, epochs: 35, rate: 0.02 };
+    // eta1, eta2, delta1, delta2, L, the last loss, and the sum of the outputs
+    let expected = [
+        1.39438171529389,
+        0.3207797110297003,
+        0.377115057924011,
+        1.3333334709480225,
+        0.6906120780652125,
+        6.113273411626511,
+        210.82233352445527,
+    ];
+    let cpu = ("cpu".to_owned(), Backend::Cpu, 1e-7);
+    let on = |one: support::TestAdapter| {
+        let context = Context::on(one.adapter).expect("a context");
+        // what f32's rounding of sums of 1600 elements may make of each of 35 steps of Adam, and reserve
+        (one.label, Backend::Gpu(Box::new(context)), 1e-4)
+    };
+    for (label, backend, relative) in
+        std::iter::once(cpu).chain(support::software_adapters().into_iter().map(on))
+    {
+        let mut heard = Vec::new();
+        let told = |epoch: usize, loss: f64| heard.push((epoch, loss));
+        let learned = fit(&graph(), Method::Dsrl, &options, 1, &backend, told).expect("it trains");
+        let a = learned.activation;
+        let last = learned.history[34];
+        let got = [a.eta1, a.eta2, a.delta1, a.delta2, learned.l, last, learned.output.sum()];
+        for (got, expected) in got.into_iter().zip(expected) {
+            assert!((got - expected).abs() <= relative * expected, "{label}: {got}, expected {expected}");
+        }
+        let kept = learned.output.iter().filter(|&&x| x >= 0.01).count();
+        // of 470
+        assert_eq!(kept, 350, "{label}");
+        assert_eq!(learned.output, learned.output.t(), "{label}");
+        assert_eq!(heard.len(), 35, "{label}");
+        assert_eq!(heard[34], (35, last), "{label}");
+    }
+}
+
+#[test]
+fn bad_options_are_named() {
+    let said = |options: Options| {
+        let one = fit(&graph(), Method::Dsrl, &options, 1, &Backend::Cpu, |_, _| ());
+        one.expect_err("it is refused").to_string()
+    };
+    let good = Options { layers: 10, epochs: 1, rate: 0.02 };
+    assert!(said(Options { layers: 0, ..good }).contains("layers = 0 is outside [1, 4095]"));
+    assert!(said(Options { layers: u32::MAX, ..good }).contains("layers = 4294967295 is outside"));
+    assert!(said(Options { epochs: 0, ..good }).contains("epochs = 0 is outside at least 1"));
+    assert!(said(Options { rate: f64::NAN, ..good }).contains("rate = NaN is outside [0, 1e6]"));
+}
