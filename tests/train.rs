@@ -132,6 +132,11 @@ fn wrong_requests_are_refused_in_one_line_before_any_work() {
         (&["--sigma", "0.5"], "--sigma"),
         (&["--beta-every", "0"], "--beta-every"),
         (&["--group-lambda", "-1"], "--group-lambda"),
+        (&["--method", "dsrl", "--block", "0"], "--block: weights = 0 is outside [1, 1500]"),
+        (&["--method", "dsrl", "--block", "48"], "--block 48"),
+        (&["--method", "maf-srl", "--density", "1.5"], "--density: density = 1.5"),
+        (&["--method", "maf-srl", "--layers", "0"], "--layers: layers = 0"),
+        (&["--preset", "layers", "--layers", "2,x"], "--layers"),
         (&["--lambda", "0.1,x"], "--lambda"),
         (&["--method", "l1,l1"], "twice"),
         (&["--method", "tl1(a=-1)"], "outside"),
@@ -186,6 +191,86 @@ fn a_regulariser_out_of_a_file_is_a_method() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("b[0] = 0.5") && said.trim_end().lines().count() == 1, "{said}");
+}
+
+#[test]
+fn regularisers_learned_from_dense_weights_are_methods() {
+    let out = tempfile::tempdir().unwrap();
+    let arguments = ["--method", "dense,dsrl,maf-srl", "--hidden", "24", "--layers", "4", "--json"];
+    let output = train(out.path(), &arguments);
+    let found = document(&output);
+    // 24 x 64 is cut into blocks of 16, 10 x 24 is not
+    let said = String::from_utf8_lossy(&output.stderr);
+    for name in ["dsrl", "maf-srl"] {
+        let notice = format!("does not fit layers.1.weight: {name} leaves it without a penalty");
+        assert!(said.contains(&notice), "{said}");
+    }
+    // the dense network is trained once
+    assert_eq!(said.matches("dense seed 0 epoch   2").count(), 1, "{said}");
+    for (k, name, density) in [(1, "dsrl", 1.0 / 16.0), (2, "maf-srl", 26.0 / 256.0)] {
+        let method = &found["methods"][k];
+        assert_eq!((&method["method"], &method["layers"]), (&name.into(), &4.into()));
+        assert_eq!(method["penalty"], format!("{name}(n=16,layers=4)"));
+        assert!(method["accuracy_mean"].as_f64().unwrap() > 0.3, "{method}");
+        assert!(method["density_mean"].as_f64().unwrap() < 1.0, "{method}");
+        let learned = &method["runs"][0]["learned"];
+        assert!((learned["density"].as_f64().unwrap() - density).abs() < 1e-12, "{learned}");
+        let number = |field: &str| learned["activation"][field].as_f64().unwrap();
+        assert_eq!(number("eta1").max(number("eta2")), 1.0);
+        assert!(0.0 < number("delta1") && number("delta1") <= number("delta2"));
+        assert!(learned["l"].as_f64().unwrap() >= 0.6);
+
+        let path = out.path().join(format!("digits/{name}.safetensors"));
+        let (kept, layers) = maf_srl::network::file::load(&path).unwrap();
+        assert_eq!((kept.len(), layers), (1, 4));
+        assert_eq!(kept[0].activation.delta1, number("delta1"));
+        // what is kept can be trained with
+        maf_srl::network::Regulariser::new(kept[0].clone()).unwrap();
+    }
+    assert!(found["methods"][0]["runs"][0].get("learned").is_none());
+}
+
+#[test]
+fn learned_regularisers_are_checked_on_every_adapter() {
+    let devices = Command::new(env!("CARGO_BIN_EXE_maf-srl")).args(["devices", "--json"]).output().unwrap();
+    let devices: Value = serde_json::from_slice(&devices.stdout).unwrap_or_default();
+    let count = devices["adapters"].as_array().map_or(0, Vec::len).min(3);
+    if count == 0 {
+        eprintln!("no adapter: nothing is checked");
+    }
+    for index in 0..count {
+        let out = tempfile::tempdir().unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_maf-srl"))
+            .args(["train", "--device", &index.to_string(), "--epochs", "1", "--repeats", "1", "--json"])
+            .args(["--method", "dsrl,maf-srl", "--hidden", "16", "--layers", "3", "--out-dir"])
+            .arg(out.path())
+            .output()
+            .unwrap();
+        let found = document(&output);
+        assert!(found["verification"]["checked"].as_u64().unwrap() > 0, "{index}");
+        assert_eq!(found["verification"]["mismatches"], 0, "{index}");
+        for method in found["methods"].as_array().unwrap() {
+            assert!(method["accuracy_mean"].as_f64().unwrap() > 0.2, "{index}: {method}");
+        }
+    }
+}
+
+#[test]
+fn studies_write_a_table_and_a_chart() {
+    let out = tempfile::tempdir().unwrap();
+    let list = "tl1(a=0.1),tl1(a=10),integrated-tl1(a=0.1)";
+    let arguments =
+        ["--preset", "tl1-a", "--method", list, "--lambda", "0.01,0.1", "--hidden", "16", "--json"];
+    assert_eq!(document(&train(out.path(), &arguments))["methods"].as_array().unwrap().len(), 6);
+    let arguments = ["--preset", "layers", "--layers", "2,3", "--hidden", "16", "--json"];
+    assert_eq!(document(&train(out.path(), &arguments))["methods"].as_array().unwrap().len(), 4);
+    for (name, rows) in [("tl1-a", 3 + 6), ("layers", 4 + 4)] {
+        let text = std::fs::read_to_string(out.path().join(format!("digits/{name}.md"))).unwrap();
+        let methods = |l: &&str| l.starts_with("| ") && !l.starts_with("| method");
+        assert_eq!(text.lines().filter(methods).count(), rows, "{text}");
+        let chart = std::fs::read_to_string(out.path().join(format!("digits/{name}.svg"))).unwrap();
+        assert!(chart.starts_with("<svg"));
+    }
 }
 
 /// The share of zeros in the weight matrices of a file.

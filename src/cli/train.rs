@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::kernels::step::Base;
 use crate::network::{Regulariser, file};
 use crate::schedule::Verify;
-use crate::train::{self, Choices, Folder, Method, Options, Summary, file_stem, method};
+use crate::train::{self, Choices, Folder, Method, Options, Study, Summary, file_stem, learned, method};
 
 /// Train a classifier with each method and compare accuracy and sparsity
 ///
@@ -41,6 +41,15 @@ pub struct Train {
     /// A file with a learned regulariser (module network::file): adds the method "maf"
     #[arg(long, value_name = "FILE", long_help = REGULARISER_HELP)]
     regulariser: Option<PathBuf>,
+    /// Weights per block of dsrl and maf-srl, which are consecutive inputs of one neuron
+    #[arg(long, value_name = "N", default_value_t = learned::BLOCK)]
+    block: u32,
+    /// Layers of the network that learns dsrl and maf-srl; several make a row each [default: 10; preset layers: 2 to 30]
+    #[arg(long, value_name = "LIST")]
+    layers: Option<String>,
+    /// The share of entries of maf-srl's matrix that may be nonzero
+    #[arg(long, default_value_t = learned::DENSITY, allow_negative_numbers = true)]
+    density: f64,
     /// How weight matrices are divided into groups: auto, rows, columns, blocks:K, whole
     #[arg(long, default_value = AUTO, long_help = GROUPS_HELP)]
     groups: String,
@@ -126,6 +135,20 @@ enum VStep {
 enum Preset {
     /// Solvers against each other
     Solvers,
+    /// The parameter a of tl1
+    Tl1A,
+    /// The layers of the network that learns a regulariser
+    Layers,
+}
+
+impl Preset {
+    fn study(self) -> Option<Study> {
+        match self {
+            Preset::Solvers => None,
+            Preset::Tl1A => Some(Study::Tl1A),
+            Preset::Layers => Some(Study::Layers),
+        }
+    }
 }
 
 /// The word for the layout that each method chooses.
@@ -155,12 +178,22 @@ const PRESET_HELP: &str = "Defaults for a whole comparison; options beside it co
 solvers: after Bui et al., tables 10 and 11. sgl by the four solvers and several lambdas, with plain gradient steps, where a \
 lambda means the same to all of them: learning rate 0.3 (Adam, as in the paper: 0.001), batches of 128, no noise, no refit, \
 every tenth step checked, beta = 400 lambda growing every 2 epochs. The test part is looked at after each epoch, and \
-solvers.md and solvers.svg are written too.";
+solvers.md and solvers.svg are written too.
+
+tl1-a: after Ma et al., section 4.4. tl1 and integrated-tl1 with a from 0.001 to 100, each with several lambdas, of which the \
+validation part chooses; tl1-a.md and tl1-a.svg are written too.
+
+layers: after MAF-SRL, Fig. 3. dsrl and maf-srl learned with 2 to 30 layers; layers.md and layers.svg are written too.";
+
+/// The values of a in the paper.
+const TL1_A: &str = "tl1(a=0.001),tl1(a=0.01),tl1(a=0.1),tl1(a=1),tl1(a=10),tl1(a=100),integrated-tl1(a=0.001),\
+integrated-tl1(a=0.01),integrated-tl1(a=0.1),integrated-tl1(a=1),integrated-tl1(a=10),integrated-tl1(a=100)";
 
 /// What an option has where it is not given.
 struct Defaults {
     method: &'static str,
     lambda: Option<&'static str>,
+    layers: Option<&'static str>,
     solver: &'static str,
     optimizer: &'static str,
     batch: usize,
@@ -180,6 +213,7 @@ impl Defaults {
         let plain = Defaults {
             method: method::DEFAULT_METHODS,
             lambda: None,
+            layers: None,
             solver: "proximal",
             optimizer: "heavy-ball",
             batch: options.batch,
@@ -194,6 +228,18 @@ impl Defaults {
         };
         match preset {
             None => plain,
+            Some(Preset::Tl1A) => Defaults {
+                method: TL1_A,
+                lambda: Some("0.003,0.01,0.03,0.1"),
+                verify: Check::Sample,
+                ..plain
+            },
+            Some(Preset::Layers) => Defaults {
+                method: "dsrl,maf-srl",
+                layers: Some("2,4,8,12,16,20,24,30"),
+                verify: Check::Sample,
+                ..plain
+            },
             Some(Preset::Solvers) => Defaults {
                 method: "sgl",
                 lambda: Some("0.00003,0.0001,0.0003,0.001"),
@@ -222,9 +268,15 @@ fn help() -> String {
     });
     let named = |n: &method::Named| format!("  {}  lambda {}\n      {}\n", n.text(), n.lambda, n.about);
     let named: String = method::NAMED.iter().map(named).collect();
+    let learned = |kind: &crate::denoise::Method| {
+        format!("  {}  lambda {}\n", kind.name(), method::learned_lambda(*kind))
+    };
+    let learned: String = crate::denoise::Method::ALL.iter().map(learned).collect();
     format!(
         "Methods separated by commas: \"dense\" (no penalty), or penalties, with their default lambdas (for heavy-ball \
-         and nesterov on DIGITS):\n\n{list}\nWith penalties of groups:\n\n{named}\nOther pairs of an elementwise and \
+         and nesterov on DIGITS):\n\n{list}\nWith penalties of groups:\n\n{named}\nWith a regulariser learned for each seed \
+         from the weights of a dense network of that seed, on blocks of --block weights; lambda is its slope at zero:\n\n\
+         {learned}\nOther pairs of an elementwise and \
          a group penalty are written with a plus, as in \"tl1(a=0.5)+lasso(weight=sqrt-size)\", and need --lambda. [default: {}]",
         method::DEFAULT_METHODS
     )
@@ -237,6 +289,18 @@ fn numbers(place: &str, text: &str) -> Result<Vec<f64>> {
             place: place.into(),
             text: text.into(),
             reason: "numbers separated by commas, as in 0.01 or 0.01,0.02".into(),
+        })
+    };
+    text.split(',').map(number).collect()
+}
+
+/// Whole numbers of `--layers`.
+fn layers(text: &str) -> Result<Vec<u32>> {
+    let number = |part: &str| {
+        part.trim().parse().map_err(|_| Error::Text {
+            place: "--layers".into(),
+            text: text.into(),
+            reason: "whole numbers separated by commas, as in 10 or 2,4,8".into(),
         })
     };
     text.split(',').map(number).collect()
@@ -264,6 +328,12 @@ impl Train {
             beta_ratio: defaults.beta_ratio,
             published: self.v_step == VStep::AsPublished,
             regulariser: self.regulariser.as_deref().map(regulariser).transpose()?,
+            block: self.block,
+            layers: match self.layers.as_deref().or(defaults.layers) {
+                Some(text) => layers(text)?,
+                None => vec![learned::DEPTH],
+            },
+            density: self.density,
         };
         Method::parse_list(self.method.as_deref().unwrap_or(defaults.method), &choices)
     }
@@ -322,16 +392,16 @@ impl Train {
         methods.iter().try_for_each(|m| m.check(options.base, options.groups.as_ref()))?;
         let split = source.load(self.data_dir.as_deref())?;
         let widths = options.widths(split.train.features.ncols(), split.train.classes);
-        let left_out = methods.iter().try_fold(Vec::new(), |found, m| match found.is_empty() {
-            true => m.left_out(&widths),
-            false => Ok(found),
-        })?;
-        if !left_out.is_empty() {
-            let names = left_out.join(", ");
-            let _ = writeln!(
-                io::stderr(),
-                "maf-srl: the regulariser does not fit {names}: maf leaves it without a penalty"
-            );
+        for (k, m) in methods.iter().enumerate() {
+            let left_out = m.left_out(&widths)?;
+            if !left_out.is_empty() && methods[..k].iter().all(|other| other.name != m.name) {
+                let _ = writeln!(
+                    io::stderr(),
+                    "maf-srl: the regulariser does not fit {}: {} leaves it without a penalty",
+                    left_out.join(", "),
+                    m.name
+                );
+            }
         }
         let folder = Folder::new(&self.out_dir, self.name.as_deref().unwrap_or(source.name()))?;
         let backend = global.backend()?;
@@ -348,7 +418,7 @@ impl Train {
             );
         }
 
-        let total = (methods.len() * options.repeats * options.epochs) as u64;
+        let total = train::epochs(&methods, &options) as u64;
         let bar = global.progress(Some(total), "training");
         let plain = !io::stderr().is_terminal();
         let seen = |p: train::Progress<'_>| {
@@ -380,7 +450,14 @@ impl Train {
                 ("solver".to_owned(), method.solver.to_string()),
                 ("seed".to_owned(), fitted.seed.to_string()),
             ]);
-            let file = format!("{}-seed{}.safetensors", file_stem(&method.label), fitted.seed);
+            let stem = file_stem(&method.label);
+            if let (Some(learning), Some(learned)) = (&method.learning, &method.learned)
+                && fitted.seed == options.seed
+            {
+                let bytes = file::to_bytes(std::slice::from_ref(&learned.parameters), learning.layers)?;
+                folder.write(&format!("{stem}.safetensors"), &bytes)?;
+            }
+            let file = format!("{stem}-seed{}.safetensors", fitted.seed);
             folder.write_network(&file, &fitted.network, about)
         };
         let summary = train::run(split, &methods, &options, &backend, seen, done)?;
@@ -392,6 +469,10 @@ impl Train {
         if options.test_each_epoch {
             folder.write("solvers.md", train::comparison(&summary).as_bytes())?;
             folder.write("solvers.svg", train::solvers(&summary)?.as_bytes())?;
+        }
+        if let Some(study) = self.preset.and_then(Preset::study) {
+            folder.write(&format!("{}.md", study.name()), study.table(&summary).as_bytes())?;
+            folder.write(&format!("{}.svg", study.name()), study.chart(&summary)?.as_bytes())?;
         }
         let place = folder.path().display().to_string();
         global.print(&summary.brief(), |s: &Summary| {

@@ -104,7 +104,7 @@ where
         .map_err(failed)
 }
 
-fn title(area: &Canvas<'_>, summary: &Summary, first: &str) -> Result<()> {
+pub(super) fn title(area: &Canvas<'_>, summary: &Summary, first: &str) -> Result<()> {
     let widths: Vec<_> = summary.settings.widths.iter().map(usize::to_string).collect();
     let s = &summary.settings;
     let second = format!(
@@ -122,7 +122,7 @@ fn title(area: &Canvas<'_>, summary: &Summary, first: &str) -> Result<()> {
 }
 
 /// The names with their marks, in a column of its own at the right.
-fn legend(area: &Canvas<'_>, labels: &[String], left: i32, pitch: i32) -> Result<()> {
+pub(super) fn legend(area: &Canvas<'_>, labels: &[String], left: i32, pitch: i32) -> Result<()> {
     for (k, label) in labels.iter().enumerate() {
         let y = 100 + pitch * k as i32;
         mark(area, (left, y), k, 7.0)?;
@@ -137,7 +137,7 @@ fn labels(methods: &[MethodSummary]) -> Vec<String> {
 }
 
 /// The width of the legend's column in pixels.
-fn column(labels: &[String]) -> i32 {
+pub(super) fn column(labels: &[String]) -> i32 {
     60 + 9 * labels.iter().map(|l| l.chars().count()).max().unwrap_or(0).min(40) as i32
 }
 

@@ -2,10 +2,13 @@
 //!
 //! A method is an elementwise penalty, a penalty of groups or none, and a rule how their weights are shared out over the
 //! layers. Some pairs have names of their own ([`Named`]); any other pair is written `P+GP`, as in
-//! `tl1(a=0.5)+lasso(weight=sqrt-size)`. [`MAF`] is a learned regulariser out of a file.
+//! `tl1(a=0.5)+lasso(weight=sqrt-size)`. [`MAF`] is a learned regulariser out of a file; `dsrl` and `maf-srl` are regularisers
+//! learned from the weights of a dense network with the same seed ([`super::learned`]).
 
 use std::sync::Arc;
 
+use super::learned::{self, Learned, Learning};
+use crate::denoise::Method as Kind;
 use crate::error::{Error, Result, require};
 use crate::kernels::solver::Solver;
 use crate::kernels::step::Base;
@@ -61,6 +64,17 @@ const DEFAULT_LAMBDAS: &[(&str, f64)] = &[
 #[must_use]
 pub fn default_lambda(penalty: &Penalty) -> Option<f64> {
     DEFAULT_LAMBDAS.iter().find(|(name, _)| *name == penalty.name()).map(|(_, lambda)| *lambda)
+}
+
+/// The default lambda of a learned regulariser: the slope at zero, in its atoms, as that of l1.
+///
+/// LAMBDAS_DOC
+#[must_use]
+pub fn learned_lambda(kind: Kind) -> f64 {
+    match kind {
+        Kind::Dsrl => 0.035,
+        Kind::MafSrl => 0.035,
+    }
 }
 
 /// How the weights of the two penalties are shared out over the layers l = 1 .. L.
@@ -234,6 +248,10 @@ pub struct Method {
     pub solver: Solver,
     /// A learned regulariser in the place of penalties; lambda is its weight.
     pub regulariser: Option<Arc<Regulariser>>,
+    /// What is learned from the weights of a dense network before training.
+    pub learning: Option<Learning>,
+    /// What was learned; [`super::run`] finds it for each seed.
+    pub learned: Option<Arc<Learned>>,
 }
 
 /// What the methods of a list are combined with: every lambda and every solver makes a row.
@@ -253,6 +271,12 @@ pub struct Choices {
     pub published: bool,
     /// What [`MAF`] trains with; it is a row of every list then.
     pub regulariser: Option<Arc<Regulariser>>,
+    /// Weights per block of `dsrl` and `maf-srl`.
+    pub block: u32,
+    /// Layers of the network that learns them; each number makes a row.
+    pub layers: Vec<u32>,
+    /// The share of entries of maf-srl's Â that may be nonzero.
+    pub density: f64,
 }
 
 /// The solvers' names.
@@ -271,6 +295,9 @@ impl Default for Choices {
             beta_ratio: BETA_RATIO,
             published: false,
             regulariser: None,
+            block: learned::BLOCK,
+            layers: vec![learned::DEPTH],
+            density: learned::DENSITY,
         }
     }
 }
@@ -331,6 +358,8 @@ impl Method {
                 share,
                 solver: Solver::Proximal,
                 regulariser: None,
+                learning: None,
+                learned: None,
             })
         };
         if name == DENSE {
@@ -354,6 +383,7 @@ impl Method {
         }
         if !Penalty::all().iter().any(|p| p.name() == stem) {
             let known = Penalty::all().into_iter().map(|p| p.name()).chain(NAMED.iter().map(|n| n.name));
+            let known = known.chain(Kind::ALL.iter().map(|k| k.name()));
             let known: Vec<_> = known.collect();
             return Err(Error::Text {
                 place: "--method".into(),
@@ -384,13 +414,27 @@ impl Method {
         Ok(Method { label: name.clone(), name, lambda, regulariser: Some(regulariser.clone()), ..plain })
     }
 
+    /// A method with a regulariser that is learned from the weights of a dense network. Without `lambda` that of
+    /// [`learned_lambda`].
+    ///
+    /// # Errors
+    /// [`Error::Domain`] for a lambda outside its domain; those of [`Learning::check`].
+    pub fn learning(learning: Learning, lambda: Option<f64>) -> Result<Self> {
+        learning.check()?;
+        let lambda = lambda.unwrap_or(learned_lambda(learning.kind));
+        weight("--lambda", lambda)?;
+        let plain = Method::parse(DENSE, None)?;
+        let name = learning.kind.name().to_owned();
+        Ok(Method { label: name.clone(), name, lambda, learning: Some(learning), ..plain })
+    }
+
     /// Reads a list separated by commas (those inside parentheses belong to a method) and combines each method with
-    /// every lambda and every solver. `dense` is one row; `maf`, which is added where there is a regulariser, has no solver
-    /// but the proximal one.
+    /// every lambda and every solver, `dsrl` and `maf-srl` with every number of layers too. `dense` is one row; `maf`, which is
+    /// added where there is a regulariser, and the learned methods have no solver but the proximal one.
     ///
     /// # Errors
     /// Those of [`Method::parse`], and [`Error::Text`] for an empty entry, an unbalanced parenthesis, an unknown
-    /// solver, or a method, lambda or solver named twice.
+    /// solver, or a method, lambda, solver or number of layers named twice.
     pub fn parse_list(text: &str, choices: &Choices) -> Result<Vec<Self>> {
         let wrong = |place: &str, text: &str, reason: &str| Error::Text {
             place: place.into(),
@@ -405,6 +449,11 @@ impl Method {
         for (k, lambda) in choices.lambdas.iter().enumerate() {
             if choices.lambdas[..k].contains(lambda) {
                 return Err(wrong("--lambda", &lambda.to_string(), "a lambda is named twice"));
+            }
+        }
+        for (k, layers) in choices.layers.iter().enumerate() {
+            if choices.layers[..k].contains(layers) {
+                return Err(wrong("--layers", &layers.to_string(), "a number of layers is named twice"));
             }
         }
         if let Some(lambda) = choices.group_lambda {
@@ -425,6 +474,23 @@ impl Method {
             let solvers = if choices.solvers.is_empty() { &proximal[..] } else { &choices.solvers };
             if entry == DENSE {
                 methods.push(Method::parse(entry, None)?);
+                continue;
+            }
+            if let Some(&kind) = Kind::ALL.iter().find(|k| k.name() == entry) {
+                for &layers in &choices.layers {
+                    for &lambda in &lambdas {
+                        let (block, density) = (choices.block, choices.density);
+                        let made = Method::learning(Learning { kind, block, layers, density }, lambda)?;
+                        let mut label = made.name.clone();
+                        if choices.layers.len() > 1 {
+                            label = format!("{label} N={layers}");
+                        }
+                        if lambdas.len() > 1 {
+                            label = format!("{label} {}", made.lambda);
+                        }
+                        methods.push(Method { label, ..made });
+                    }
+                }
                 continue;
             }
             let solvers = if entry == MAF { &proximal[..] } else { solvers };
@@ -463,6 +529,12 @@ impl Method {
     /// [`Error::Shape`] for a layout that needs more than two axes.
     pub fn specs(&self, widths: &[usize], layout: Option<&Layout>) -> Result<Vec<Spec>> {
         let layers = widths.len().saturating_sub(1);
+        let learned = match (&self.learning, &self.learned) {
+            (Some(_), Some(learned)) => Some(learned.clone()),
+            // to find what cannot be trained before anything is learned
+            (Some(learning), None) => Some(Arc::new(learning.stand_in(&widths[..layers])?)),
+            (None, _) => None,
+        };
         let mut specs = Vec::with_capacity(2 * layers);
         for (k, pair) in widths.windows(2).enumerate() {
             let mu = self.share.mu(k + 1, layers);
@@ -486,6 +558,14 @@ impl Method {
             {
                 spec = spec.with_regulariser(regulariser.clone(), groups);
             }
+            if let (Some(learning), Some(learned)) = (&self.learning, &learned)
+                && let Some(Some(regulariser)) = learned.regularisers.get(k)
+            {
+                let blocks = Layout::Blocks(u64::from(learning.block));
+                let groups = Groups::new(blocks, &[pair[1] as u64, pair[0] as u64])?;
+                spec.lambda = self.lambda / regulariser.parameters().activation.delta1;
+                spec = spec.with_regulariser(regulariser.clone(), groups);
+            }
             specs.push(spec);
             specs.push(Spec::new(format!("layers.{k}.bias"), NoPenalty.into(), 0.0));
         }
@@ -495,13 +575,17 @@ impl Method {
     /// The weight matrices of a network that the regulariser does not fit, and that are left without a penalty.
     ///
     /// # Errors
-    /// As [`Method::specs`].
+    /// As [`Method::specs`]; [`Error::Shape`] where there is one to learn, and it fits none.
     pub fn left_out(&self, widths: &[usize]) -> Result<Vec<String>> {
-        if self.regulariser.is_none() {
+        if self.regulariser.is_none() && self.learning.is_none() {
             return Ok(Vec::new());
         }
         let specs = self.specs(widths, None)?.into_iter().step_by(2);
-        Ok(specs.filter(|spec| spec.regulariser.is_none()).map(|spec| spec.name).collect())
+        let names: Vec<_> = specs.filter(|spec| spec.regulariser.is_none()).map(|spec| spec.name).collect();
+        match self.learning {
+            Some(learning) if names.len() + 1 >= widths.len() => Err(learning.no_block(&self.name)),
+            _ => Ok(names),
+        }
     }
 
     /// The groups of a matrix where none are asked for: what makes hidden neurons superfluous. A row holds the weights
@@ -515,12 +599,14 @@ impl Method {
         }
     }
 
-    /// Finds what no step can be made of, on a network of one neuron per layer, or of as many as a regulariser has components.
+    /// Finds what no step can be made of, on a network of one neuron per layer and of as many inputs as a regulariser has
+    /// components.
     ///
     /// # Errors
     /// Those of [`HostSchedule::new`].
     pub fn check(&self, base: Base, layout: Option<&Layout>) -> Result<()> {
         let n = self.regulariser.as_ref().map_or(1, |r| r.parameters().components() as usize);
+        let n = self.learning.map_or(n, |l| l.block as usize);
         let specs = self.specs(&[n, 1, 1], layout)?;
         let zeros = vec![0.0; n];
         let lengths = [n, 1, 1, 1].map(|length| &zeros[..length]);
@@ -538,15 +624,20 @@ impl Method {
             share: Share::Even,
             solver: Solver::Proximal,
             regulariser: None,
+            learning: None,
+            learned: None,
             ..self.clone()
         }
     }
 
-    /// Both penalties, as `P` or `P+GP`; `maf(n=N)` for a regulariser of N components.
+    /// Both penalties, as `P` or `P+GP`; `maf(n=N)` for a regulariser of N components, and likewise for learned ones.
     #[must_use]
     pub fn penalties(&self) -> String {
         if let Some(regulariser) = &self.regulariser {
             return format!("{MAF}(n={})", regulariser.parameters().components());
+        }
+        if let Some(learning) = &self.learning {
+            return format!("{}(n={},layers={})", self.name, learning.block, learning.layers);
         }
         match &self.group {
             None => self.penalty.to_string(),
@@ -618,6 +709,7 @@ mod tests {
     #[test]
     fn wrong_lists_are_named_with_what_is_allowed() {
         for (text, needle) in [
+            ("dsrl,dsrl", "twice"),
             ("", "empty"),
             ("l1,,tl1", "empty"),
             ("l1,", "empty"),
@@ -759,6 +851,36 @@ mod tests {
         }
         let cges = Method { solver: Solver::Subgradient, ..Method::parse("cges", None).unwrap() };
         assert!(matches!(cges.check(Base::all()[1], None), Err(Error::Unsupported { .. })));
+    }
+
+    #[test]
+    fn learned_methods_make_rows_where_their_blocks_fit() {
+        let choices =
+            Choices { lambdas: vec![0.01, 0.02], layers: vec![2, 4], block: 6, ..Choices::default() };
+        let methods = Method::parse_list("dsrl,maf-srl,l1", &choices).unwrap();
+        let labels: Vec<_> = methods.iter().map(|m| m.label.as_str()).collect();
+        assert_eq!(labels[..3], ["dsrl N=2 0.01", "dsrl N=2 0.02", "dsrl N=4 0.01"]);
+        assert_eq!((labels[4], labels[8], labels.len()), ("maf-srl N=2 0.01", "l1 0.01", 10));
+        assert_eq!(methods[4].penalties(), "maf-srl(n=6,layers=2)");
+        methods[0].check(Base::all()[1], None).unwrap();
+        // 6 divides 3 x 4 weights, but no row
+        let specs = methods[0].specs(&[12, 3, 4, 5], None).unwrap();
+        let layout = |s: &Spec| s.regulariser.as_ref().map(|r| r.groups.layout().to_string());
+        let layouts: Vec<_> = specs.iter().step_by(2).map(layout).collect();
+        assert_eq!(layouts, [Some("blocks:6".into()), None, None]);
+        assert_eq!(methods[0].left_out(&[12, 3, 4, 5]).unwrap(), ["layers.1.weight", "layers.2.weight"]);
+        // the slope at zero is lambda: 0.5 is the stand-in's threshold
+        assert_eq!(specs[0].lambda, 0.02);
+        assert!(methods[0].bare().specs(&[12, 3], None).unwrap()[0].regulariser.is_none());
+        for (choices, needle) in [
+            (Choices { layers: vec![2, 2], ..Choices::default() }, "named twice"),
+            (Choices { layers: vec![0], ..Choices::default() }, "--layers"),
+            (Choices { block: 0, ..Choices::default() }, "--block"),
+            (Choices { density: 1.5, ..Choices::default() }, "--density"),
+        ] {
+            let error = Method::parse_list("maf-srl", &choices).unwrap_err().to_string();
+            assert!(error.contains(needle), "{error}");
+        }
     }
 
     #[test]

@@ -22,11 +22,16 @@
 pub(crate) mod chart;
 mod comparison;
 mod fit;
+pub mod learned;
 pub mod method;
 pub mod mlp;
 mod report;
 mod save;
 mod sparsity;
+mod study;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use ndarray::Axis;
 
@@ -38,6 +43,7 @@ pub use report::{MethodSummary, RunSummary, Settings, Summary};
 pub(crate) use report::{deviation, mean};
 pub use save::{Folder, file_stem};
 pub use sparsity::{Sparsity, density, flop_share, live_neurons, parameter_share};
+pub use study::Study;
 
 use crate::data::Split;
 use crate::error::{Error, Result, require};
@@ -194,10 +200,23 @@ pub struct Progress<'a> {
     pub epoch: &'a Epoch,
 }
 
-/// Trains every method with every seed, and sums up. `seen` is called after each epoch, `done` after each run.
+/// The epochs that [`run`] trains: a dense network per seed more where one is learned from and `dense` is no method.
+#[must_use]
+pub fn epochs(methods: &[Method], options: &Options) -> usize {
+    let more = methods.iter().any(|m| m.learning.is_some()) && !methods.iter().any(is_dense);
+    (methods.len() + usize::from(more)) * options.repeats * options.epochs
+}
+
+fn is_dense(method: &Method) -> bool {
+    method.name == method::DENSE
+}
+
+/// Trains every method with every seed, and sums up. Methods with something to learn learn it, for each seed, from the weights
+/// of a dense network of that seed, trained once. `seen` is called after each epoch, `done` after each run.
 ///
 /// # Errors
-/// Those of [`Options::check`] and [`fit`], those of `done`, and [`Error::Shape`] for a part without rows.
+/// Those of [`Options::check`] and [`fit`], those of `done` and [`learned::Learning::learn`], and [`Error::Shape`] for a
+/// part without rows.
 pub fn run(
     split: Split,
     methods: &[Method],
@@ -223,17 +242,36 @@ pub fn run(
     }
     let split = prepared(split);
     let mut summaries = Vec::with_capacity(methods.len());
+    let plain = Method::parse(method::DENSE, None)?;
+    let learning = methods.iter().any(|m| m.learning.is_some());
+    let mut dense = BTreeMap::<u64, Fitted>::new();
     for method in methods {
         let mut runs = Vec::with_capacity(options.repeats);
         for seed in (options.seed..).take(options.repeats) {
-            let mut fitted =
-                fit(&split, method, options, seed, backend, |epoch| seen(Progress { method, seed, epoch }))?;
+            let mut train = |method: &Method| {
+                fit(&split, method, options, seed, backend, |epoch| seen(Progress { method, seed, epoch }))
+            };
+            if learning && (is_dense(method) || method.learning.is_some()) && !dense.contains_key(&seed) {
+                dense.insert(seed, train(&plain)?);
+            }
+            let mut with = None;
+            if let (Some(learning), Some(fitted)) = (&method.learning, dense.get(&seed)) {
+                let learned = Arc::new(learning.learn(&fitted.network, seed, backend)?);
+                with = Some(Method { learned: Some(learned), ..method.clone() });
+            }
+            let method = with.as_ref().unwrap_or(method);
+            let mut fitted = match dense.get(&seed) {
+                Some(fitted) if is_dense(method) => fitted.clone(),
+                _ => train(method)?,
+            };
             let test =
                 |network: &mut mlp::Mlp| network.accuracy(split.test.features.view(), &split.test.labels);
             let accuracy = test(&mut fitted.network);
             let dense_accuracy = fitted.dense.as_mut().map(test);
             done(method, &fitted)?;
-            runs.push(RunSummary::new(&fitted, accuracy, dense_accuracy));
+            let mut run = RunSummary::new(&fitted, accuracy, dense_accuracy);
+            run.learned = method.learned.as_ref().map(|learned| learned.summary());
+            runs.push(run);
         }
         summaries.push(MethodSummary::new(method, runs));
     }

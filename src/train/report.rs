@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::Options;
 use super::fit::{Epoch, Fitted, add};
+use super::learned::LearnedSummary;
 use super::method::Method;
 use super::sparsity::{Sparsity, density, flop_share, live_neurons, parameter_share};
 use crate::cli::table;
@@ -42,6 +43,9 @@ pub struct RunSummary {
     pub step_seconds: f64,
     /// What the checks found.
     pub verification: Verification,
+    /// The regulariser that was learned for this run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub learned: Option<LearnedSummary>,
     /// The first epoch of the highest test accuracy, where it was looked at after each: chosen by the test part, so
     /// better than what new data would show.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,6 +72,7 @@ impl RunSummary {
             seconds: fitted.seconds,
             step_seconds: fitted.step_seconds,
             verification: fitted.verification.clone(),
+            learned: None,
             best: best(&fitted.history),
             history: fitted.history.clone(),
         }
@@ -93,6 +98,9 @@ pub struct MethodSummary {
     pub lambda: f64,
     /// The weight of the group penalty, 0 without one.
     pub group_lambda: f64,
+    /// The layers of the network that learned the regulariser.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layers: Option<u32>,
     /// How the penalties entered the steps.
     pub solver: String,
     /// The first beta of variable splitting.
@@ -155,6 +163,7 @@ impl MethodSummary {
             penalty: method.penalties(),
             lambda: method.lambda,
             group_lambda: method.group_lambda,
+            layers: method.learning.map(|l| l.layers),
             solver: method.solver.to_string(),
             beta: method.solver.has_copy().then(|| method.solver.beta()),
             accuracy_mean: mean(runs.iter().map(|r| r.accuracy)),
@@ -296,8 +305,11 @@ impl Summary {
         let percent = |share: f64| format!("{:.2}", 100.0 * share);
         // the columns that this run needs: heading, whether, cell
         type Cell<'a> = Box<dyn Fn(&MethodSummary) -> String + 'a>;
-        let columns: [(&str, bool, Cell<'_>); 11] = [
+        let mut depths: Vec<u32> = self.methods.iter().filter_map(|m| m.layers).collect();
+        depths.dedup();
+        let columns: [(&str, bool, Cell<'_>); 12] = [
             ("method", true, Box::new(|m| m.method.clone())),
+            ("layers", depths.len() > 1, Box::new(|m| m.layers.map(|n| n.to_string()).unwrap_or_default())),
             (
                 "solver",
                 solvers,
@@ -373,6 +385,7 @@ pub(super) mod tests {
                                 max_ulps: 0.5,
                                 ..Verification::default()
                             },
+                            learned: None,
                             best: None,
                             history: (1..=20)
                                 .map(|epoch| Epoch {
