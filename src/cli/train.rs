@@ -268,10 +268,10 @@ fn help() -> String {
     });
     let named = |n: &method::Named| format!("  {}  lambda {}\n      {}\n", n.text(), n.lambda, n.about);
     let named: String = method::NAMED.iter().map(named).collect();
-    let learned = |kind: &crate::denoise::Method| {
+    let learned = |kind: &crate::network::Family| {
         format!("  {}  lambda {}\n", kind.name(), method::learned_lambda(*kind))
     };
-    let learned: String = crate::denoise::Method::ALL.iter().map(learned).collect();
+    let learned: String = crate::network::Family::ALL.iter().map(learned).collect();
     format!(
         "Methods separated by commas: \"dense\" (no penalty), or penalties, with their default lambdas (for heavy-ball \
          and nesterov on DIGITS):\n\n{list}\nWith penalties of groups:\n\n{named}\nWith a regulariser learned for each seed \

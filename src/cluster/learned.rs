@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ndarray::Array2;
-use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use serde::Serialize;
 
 use super::Graph;
+use super::spectral::normalised;
 use crate::error::{Error, Result, require};
 use crate::kernels::learn::{self, Floors, Rates};
 use crate::matrix::Pattern;
@@ -51,12 +53,18 @@ pub struct Learned {
 
 /// Trains on a graph and gives the graph that comes out. `told` hears of each epoch: its number, from 1, and its loss.
 ///
-/// The columns of W are the vectors of a network with x_0 = c = W, whose target is W too; an epoch is one step on all of
-/// them. Its first layer then computes xi(W), as the layer before the N of the authors of DSRL.
+/// The columns of a matrix are the vectors of a network of 1 + N layers that share their parameters, with x_0 = c the input of a
+/// column: the first layer computes xi of it, as the layer before the N of the authors of DSRL.
 ///
-/// DSRL learns as its authors do: one set of numbers for all layers, from eta = (1, 1), delta = (1, 2) and L = 1; Adam with
-/// betas (0.9, 0.92) and an L2 decay of 0.15; projections inside the forward pass ([`Projection::InForward`]); the rate by
-/// [`Plateau`]. The seed has no effect.
+/// **DSRL** learns as its authors do. Input and target are W itself, an epoch is one step on all columns; eta = (1, 1), delta = (1, 2)
+/// and L = 1 to begin with; Adam with betas (0.9, 0.92) and an L2 decay of 0.15; projections inside the forward pass
+/// ([`Projection::InForward`]); the rate by [`Plateau`]. The seed has no effect.
+///
+/// **MAF-SRL** learns to restore edges that are hidden. With the graph as its own target Â = I is the best there is, and the network a
+/// soft threshold. So the target is T = P / max P, P = D^-1/2 W D^-1/2 without its diagonal, and the input T with each entry hidden
+/// by a probability of 0.8, drawn anew in each step; what is hidden can be told from the columns of the vertices nearby alone, which is what
+/// Â, on the ten strongest neighbours of each vertex, is for. The loss has 0.02 ||x_N||_1. What comes out is the network's output
+/// for T with nothing hidden. No label is used.
 ///
 /// # Errors
 /// [`Error::Domain`] for no layers, more than a network may have, no epochs, or a rate outside [0, 1e6]; [`Error::Unsupported`] for
@@ -76,26 +84,46 @@ pub fn fit(
     require(options.epochs > 0, "training", "epochs", options.epochs as f64, "at least 1")?;
     require((0.0..=1e6).contains(&rate), "training", "rate", rate, "[0, 1e6]")?;
     let n = graph.vertices();
-    let mut start = match method {
-        Family::Dsrl => dsrl(n)?,
-        Family::MafSrl => maf_srl(graph, seed)?,
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let Task { target, mut start, batch, hidden } = match method {
+        Family::Dsrl => dsrl(graph)?,
+        Family::MafSrl => maf_srl(graph, &mut random)?,
     };
     start.layers = 1 + layers;
     let mut trainer = match backend {
         Backend::Cpu => Trainer::on_cpu(start)?,
-        Backend::Gpu(context) => Trainer::on_device(context, start, vertices(n))?,
+        Backend::Gpu(context) => Trainer::on_device(context, start, vertices(batch))?,
     };
-    let columns: Vec<f32> = graph.weights().t().iter().map(|&w| w as f32).collect();
+    let columns: Vec<f32> = target.t().iter().map(|&w| w as f32).collect();
+    let mut order: Vec<usize> = (0..n).collect();
+    let (mut input, mut aim) = (columns.clone(), columns.clone());
     let mut plateau = Plateau::new(rate);
     let mut history = Vec::with_capacity(options.epochs);
     for epoch in 1..=options.epochs {
-        trainer.step(&columns, &columns, plateau.rate())?;
-        let loss = n as f64 * trainer.loss()?;
+        if batch < n {
+            order.shuffle(&mut random);
+        }
+        let mut loss = 0.0;
+        for part in order.chunks(batch) {
+            if hidden > 0.0 {
+                input.clear();
+                aim.clear();
+                for &column in part {
+                    let column = &columns[column * n..][..n];
+                    aim.extend_from_slice(column);
+                    // nothing is drawn for entries that are 0 anyway
+                    let shown = |&w: &f32| if w != 0.0 && random.random_bool(hidden) { 0.0 } else { w };
+                    input.extend(column.iter().map(shown));
+                }
+            }
+            trainer.step(&input, &aim, plateau.rate())?;
+            loss += part.len() as f64 * trainer.loss()?;
+        }
         if !loss.is_finite() {
             return Err(Error::Unsupported {
-                place: format!("training (seed {seed}), epoch {epoch}"),
+                place: format!("{} (seed {seed}), epoch {epoch}", method.name()),
                 what: "the loss is not finite".into(),
-                allowed: "training that converges, for example at a smaller rate".into(),
+                allowed: "training that converges, for example with a smaller --lr".into(),
             });
         }
         if method == Family::Dsrl {
@@ -113,6 +141,18 @@ pub fn fit(
     Ok(Learned { seed, history, activation, l, seconds, output, parameters })
 }
 
+/// What a family learns from, and how.
+struct Task {
+    /// What is to come out.
+    target: Array2<f64>,
+    /// Where training begins.
+    start: Start,
+    /// Columns per step.
+    batch: usize,
+    /// The probability with which an entry of the input is hidden.
+    hidden: f64,
+}
+
 /// n as the kernels count.
 fn vertices(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
@@ -120,7 +160,8 @@ fn vertices(n: usize) -> u32 {
 
 /// As the authors of DSRL train. Their loss is not divided by the n columns, ours is, and with it all that is added to the
 /// gradient.
-fn dsrl(n: usize) -> Result<Start> {
+fn dsrl(graph: &Graph) -> Result<Task> {
+    let n = graph.vertices();
     let columns = (n as f64).max(1.0);
     let activation = Activation { eta1: 1.0, eta2: 1.0, delta1: 1.0, delta2: 2.0 };
     let parameters = Parameters::identity(Arc::new(Pattern::diagonal(vertices(n))?), activation, 1.0)?;
@@ -134,37 +175,46 @@ fn dsrl(n: usize) -> Result<Start> {
         projection: Projection::InForward,
         sparsity: 0.0,
     };
-    Ok(Start { parameters: vec![parameters], layers: 1, options })
+    let start = Start { parameters: vec![parameters], layers: 1, options };
+    Ok(Task { target: graph.weights().clone(), start, batch: n, hidden: 0.0 })
 }
 
-/// Strongest neighbours of each vertex between which Â has entries.
+/// Strongest neighbours of each vertex for which Â has entries.
 const NEIGHBOURS: usize = 10;
+/// Columns per step, in graphs of more than twice as many vertices; smaller graphs are taken whole.
+const BATCH: usize = 128;
 
-/// Â near the identity, on the graph's strongest edges and the diagonal.
-fn maf_srl(graph: &Graph, seed: u64) -> Result<Start> {
+/// Â near the identity, on each vertex's strongest neighbours and the diagonal. Without a bound on its norm: a bound of 1, by which
+/// every entry shrinks all others, ends with an empty graph.
+fn maf_srl(graph: &Graph, random: &mut ChaCha8Rng) -> Result<Task> {
     let n = graph.vertices();
+    let mut target = normalised(graph.weights().clone());
+    target.diag_mut().fill(0.0);
+    let largest = target.fold(0.0, |most: f64, &v| most.max(v));
+    // a graph has an edge
+    target /= largest;
     let mut entries: Vec<(u32, u32)> = (0..vertices(n)).map(|i| (i, i)).collect();
-    for (i, row) in (0u32..).zip(graph.weights().rows()) {
+    for (i, row) in (0u32..).zip(target.rows()) {
         let mut others: Vec<(u32, f64)> =
-            (0u32..).zip(row.iter().copied()).filter(|&(j, w)| j != i && w > 0.0).collect();
+            (0u32..).zip(row.iter().copied()).filter(|&(_, w)| w > 0.0).collect();
         others.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-        entries.extend(others.into_iter().take(NEIGHBOURS).flat_map(|(j, _)| [(i, j), (j, i)]));
+        entries.extend(others.into_iter().take(NEIGHBOURS).map(|(j, _)| (i, j)));
     }
     let pattern = Pattern::new(vertices(n), vertices(n), entries)?;
     let activation = Activation { eta1: 1.0, eta2: 1.0, delta1: 0.15, delta2: 0.6 };
-    let mut parameters = Parameters::identity(Arc::new(pattern), activation, 1.0)?;
-    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut parameters = Parameters::identity(Arc::new(pattern), activation, 1.5)?;
     for value in &mut parameters.values {
-        let z: f64 = StandardNormal.sample(&mut random);
+        let z: f64 = StandardNormal.sample(random);
         *value += 1e-3 * z;
     }
     let usual = network::Options::default();
     let options = network::Options {
-        rates: Rates { values: 4.0 / n as f64, ..usual.rates },
+        rates: Rates { values: 0.5, ..usual.rates },
         floors: Floors { l: 0.55, ..usual.floors },
-        bound: Some(2),
-        sparsity: 0.25,
+        sparsity: 0.02,
         ..usual
     };
-    Ok(Start { parameters: vec![parameters], layers: 1, options })
+    let start = Start { parameters: vec![parameters], layers: 1, options };
+    let batch = if n > 2 * BATCH { BATCH } else { n };
+    Ok(Task { target, start, batch, hidden: 0.8 })
 }

@@ -26,10 +26,10 @@ use rand_distr::{Distribution, StandardNormal};
 use serde::Serialize;
 
 use super::mlp::Mlp;
-use crate::denoise::Method as Kind;
 use crate::error::{Error, Result, require};
 use crate::kernels::learn;
 use crate::matrix::Pattern;
+use crate::network::Family;
 use crate::network::file::LAYERS;
 use crate::network::{self, Parameters, Regulariser, Start, Trainer};
 use crate::penalty::Activation;
@@ -66,12 +66,12 @@ const THRESHOLD: f64 = 1e-3;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Learning {
     /// Whether Â is learned.
-    pub kind: Kind,
+    pub kind: Family,
     /// n.
     pub block: u32,
     /// N.
     pub layers: u32,
-    /// The share of entries of Â that may be nonzero, with [`Kind::MafSrl`].
+    /// The share of entries of Â that may be nonzero, with [`Family::MafSrl`].
     pub density: f64,
 }
 
@@ -132,13 +132,13 @@ impl Learning {
     fn start(&self, random: &mut ChaCha8Rng) -> Result<Parameters> {
         let n = self.block;
         let pattern = match self.kind {
-            Kind::Dsrl => Pattern::diagonal(n)?,
-            Kind::MafSrl => Pattern::random(n, self.density, random.random())?,
+            Family::Dsrl => Pattern::diagonal(n)?,
+            Family::MafSrl => Pattern::random(n, self.density, random.random())?,
         };
         // knees inside the range of the weights
         let activation = Activation { eta1: 1.0, eta2: 1.0, delta1: 0.5, delta2: 2.0 };
         let mut first = Parameters::identity(Arc::new(pattern), activation, 1.5)?;
-        if self.kind == Kind::MafSrl {
+        if self.kind == Family::MafSrl {
             for value in &mut first.values {
                 let z: f64 = StandardNormal.sample(random);
                 *value += 0.02 * z;
@@ -243,9 +243,9 @@ impl Learning {
     fn trainer(&self, first: Parameters, batch: usize, backend: &Backend) -> Result<Trainer> {
         let row = f64::from(first.pattern.nonzeros()) / f64::from(self.block);
         let values = match self.kind {
-            Kind::Dsrl => 0.0,
+            Family::Dsrl => 0.0,
             // as in denoising: Adam moves all entries of a row at once
-            Kind::MafSrl => 0.3 * (20.0 / row).min(1.0),
+            Family::MafSrl => 0.3 * (20.0 / row).min(1.0),
         };
         let usual = network::Options::default();
         let options = network::Options {
@@ -293,7 +293,7 @@ impl Learned {
 mod tests {
     use super::*;
 
-    fn learning(kind: Kind) -> Learning {
+    fn learning(kind: Family) -> Learning {
         Learning { kind, block: 4, layers: 3, density: 0.5 }
     }
 
@@ -303,7 +303,7 @@ mod tests {
 
     #[test]
     fn what_is_learned_can_be_trained_with() {
-        for kind in Kind::ALL {
+        for kind in Family::ALL {
             let learned = learning(kind).learn(&network(1), 1, &Backend::Cpu).unwrap();
             let a = learned.parameters.activation;
             assert_eq!(a.eta1.max(a.eta2), 1.0);
@@ -311,8 +311,8 @@ mod tests {
             // 6 x 8 by blocks of 4; 3 x 6 not at all, although 4 does not stand against 18 weights alone
             assert!(learned.regularisers[0].is_some() && learned.regularisers[1].is_none());
             let said = learned.summary();
-            assert_eq!(said.density, if kind == Kind::Dsrl { 0.25 } else { 0.5 });
-            assert_eq!(said.off_diagonal > 0.0, kind == Kind::MafSrl);
+            assert_eq!(said.density, if kind == Family::Dsrl { 0.25 } else { 0.5 });
+            assert_eq!(said.off_diagonal > 0.0, kind == Family::MafSrl);
             assert_eq!(learning(kind).learn(&network(1), 1, &Backend::Cpu).unwrap(), learned);
             assert_ne!(learning(kind).learn(&network(1), 2, &Backend::Cpu).unwrap(), learned);
         }
@@ -322,7 +322,7 @@ mod tests {
     fn knees_are_in_the_units_of_each_matrix() {
         let mut network = Mlp::new(&[8, 8, 3], 1, &mut ChaCha8Rng::seed_from_u64(1));
         network.gradients_and_tensors().1[0].iter_mut().for_each(|w| *w *= 10.0);
-        let learned = learning(Kind::Dsrl).learn(&network, 1, &Backend::Cpu).unwrap();
+        let learned = learning(Family::Dsrl).learn(&network, 1, &Backend::Cpu).unwrap();
         let root = |k: usize| {
             let w = network.weight(k);
             (w.iter().map(|w| f64::from(w * w)).sum::<f64>() / w.len() as f64).sqrt()
@@ -335,13 +335,13 @@ mod tests {
 
     #[test]
     fn what_cannot_be_learned_is_a_typed_error() {
-        let small = Learning { block: 5, ..learning(Kind::Dsrl) };
+        let small = Learning { block: 5, ..learning(Family::Dsrl) };
         let error = small.learn(&network(1), 1, &Backend::Cpu).unwrap_err();
         assert!(matches!(error, Error::Shape { .. }) && error.to_string().contains("--block 5"), "{error}");
         for (learning, needle) in [
-            (Learning { block: 0, ..learning(Kind::Dsrl) }, "--block"),
-            (Learning { layers: 0, ..learning(Kind::Dsrl) }, "--layers"),
-            (Learning { density: 0.0, ..learning(Kind::MafSrl) }, "--density"),
+            (Learning { block: 0, ..learning(Family::Dsrl) }, "--block"),
+            (Learning { layers: 0, ..learning(Family::Dsrl) }, "--layers"),
+            (Learning { density: 0.0, ..learning(Family::MafSrl) }, "--density"),
         ] {
             assert!(learning.check().unwrap_err().to_string().contains(needle));
         }

@@ -8,10 +8,10 @@
 use std::sync::Arc;
 
 use super::learned::{self, Learned, Learning};
-use crate::denoise::Method as Kind;
 use crate::error::{Error, Result, require};
 use crate::kernels::solver::Solver;
 use crate::kernels::step::Base;
+use crate::network::Family;
 use crate::network::Regulariser;
 use crate::penalty::group::{Cges, CgesLinear, Exclusive, L1L2, Lasso};
 use crate::penalty::{
@@ -70,10 +70,10 @@ pub fn default_lambda(penalty: &Penalty) -> Option<f64> {
 ///
 /// LAMBDAS_DOC
 #[must_use]
-pub fn learned_lambda(kind: Kind) -> f64 {
+pub fn learned_lambda(kind: Family) -> f64 {
     match kind {
-        Kind::Dsrl => 0.035,
-        Kind::MafSrl => 0.035,
+        Family::Dsrl => 0.035,
+        Family::MafSrl => 0.035,
     }
 }
 
@@ -383,7 +383,7 @@ impl Method {
         }
         if !Penalty::all().iter().any(|p| p.name() == stem) {
             let known = Penalty::all().into_iter().map(|p| p.name()).chain(NAMED.iter().map(|n| n.name));
-            let known = known.chain(Kind::ALL.iter().map(|k| k.name()));
+            let known = known.chain(Family::ALL.iter().map(|k| k.name()));
             let known: Vec<_> = known.collect();
             return Err(Error::Text {
                 place: "--method".into(),
@@ -476,7 +476,7 @@ impl Method {
                 methods.push(Method::parse(entry, None)?);
                 continue;
             }
-            if let Some(&kind) = Kind::ALL.iter().find(|k| k.name() == entry) {
+            if let Some(&kind) = Family::ALL.iter().find(|k| k.name() == entry) {
                 for &layers in &choices.layers {
                     for &lambda in &lambdas {
                         let (block, density) = (choices.block, choices.density);
