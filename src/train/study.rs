@@ -161,7 +161,11 @@ impl Study {
         };
         let xs = || lines.iter().flat_map(|l| &l.1).map(|p| place(p.0)).filter(|x| x.is_finite());
         let (left, right) = (xs().fold(f64::INFINITY, f64::min), xs().fold(f64::NEG_INFINITY, f64::max));
-        let (left, right) = if left < right { (left, right) } else { (0.0, 1.0) };
+        let (left, right) = match (left < right, left.is_finite()) {
+            (true, _) => (left, right),
+            (false, true) => (left - 0.5, left + 0.5),
+            (false, false) => (0.0, 1.0),
+        };
         let air = 0.03 * (right - left);
         let figures = self.figures();
         let mut svg = String::new();
@@ -246,7 +250,8 @@ mod tests {
 
     #[test]
     fn charts_name_what_is_varied() {
-        let mut summary = example(&[("dsrl", 0.98, 0.1), ("dsrl", 0.97, 0.07), ("dense", 0.9, 1.0)]);
+        let mut summary = example(&[("l1", 0.98, 0.1), ("l1", 0.97, 0.07), ("dense", 0.9, 1.0)]);
+        summary.methods[..2].iter_mut().for_each(|m| m.method = "dsrl".into());
         (summary.methods[0].layers, summary.methods[1].layers) = (Some(2), Some(16));
         let svg = Study::Layers.chart(&summary).unwrap();
         for text in ["dsrl", "test accuracy, %", "nonzero weights, %"] {
