@@ -42,6 +42,13 @@ impl Study {
         }
     }
 
+    fn title(self) -> &'static str {
+        match self {
+            Study::Tl1A => "Accuracy, operations and parameters against a of tl1",
+            Study::Layers => "Accuracy and density against the layers N",
+        }
+    }
+
     /// The name of what is varied.
     fn varied(self) -> &'static str {
         match self {
@@ -101,9 +108,9 @@ impl Study {
         let s = &summary.settings;
         let widths: Vec<_> = s.widths.iter().map(usize::to_string).collect();
         let mut text = format!(
-            "# {} on {}\n\n{}, {}, learning rate {}, batches of {}, {} epochs, mean over {} seeds; steps on {}. Of several \
+            "# {} on {}\n\n{}, {}, learning rate {}, batches of {}, {} epochs, mean over {} seed(s); steps on {}. Of several \
              lambdas the one with the best validation accuracy at a density of {} or less is shown, else the sparsest.\n",
-            self.name(),
+            self.title(),
             summary.dataset,
             widths.join("-"),
             s.optimizer,
@@ -174,7 +181,7 @@ impl Study {
             let size = (width as u32, (70 + panel * figures.len()) as u32);
             let area = SVGBackend::with_string(&mut svg, size).into_drawing_area();
             area.fill(&WHITE).map_err(failed)?;
-            title(&area, summary, &format!("Against {}: {}", self.varied(), self.name()))?;
+            title(&area, summary, self.title())?;
             let (_, rest) = area.split_vertically(70);
             for (panel, (name, read)) in rest.split_evenly((figures.len(), 1)).iter().zip(figures) {
                 let spread = |m: &MethodSummary| match *name == ACCURACY.0 {
