@@ -200,7 +200,8 @@ impl Learning {
         let (mut noisy, mut clean) = (Vec::new(), Vec::new());
         let mut at = count;
         for step in 0..STEPS {
-            (noisy.clear(), clean.clear());
+            noisy.clear();
+            clean.clear();
             for _ in 0..count.min(BATCH) {
                 if at == count {
                     order.shuffle(&mut random);

@@ -25,6 +25,9 @@ const FLOPS: Figure = ("FLOPs, %", |m| 100.0 * m.flop_share);
 const PARAMETERS: Figure = ("parameters, %", |m| 100.0 * m.parameter_share);
 const DENSITY: Figure = ("nonzero weights, %", |m| 100.0 * m.density_mean);
 
+/// How numbers are placed on the axis of what is varied, and how places are labelled.
+type Axis = (fn(f64) -> f64, fn(f64) -> String);
+
 /// A line of the chart: its name, and its places with the rows they stand for, from left to right.
 type Line<'a> = (String, Vec<(f64, &'a MethodSummary)>);
 
@@ -162,7 +165,7 @@ impl Study {
         let lines = self.lines(summary);
         let labels: Vec<_> = lines.iter().map(|l| l.0.clone()).collect();
         // a goes over decades
-        let (place, label): (fn(f64) -> f64, fn(f64) -> String) = match self {
+        let (place, label): Axis = match self {
             Study::Tl1A => (f64::log10, decades),
             Study::Layers => (|x| x, plain),
         };
