@@ -25,6 +25,9 @@ const FLOPS: Figure = ("FLOPs, %", |m| 100.0 * m.flop_share);
 const PARAMETERS: Figure = ("parameters, %", |m| 100.0 * m.parameter_share);
 const DENSITY: Figure = ("nonzero weights, %", |m| 100.0 * m.density_mean);
 
+/// How numbers are placed on the axis of what is varied, and how places are labelled.
+type Axis = (fn(f64) -> f64, fn(f64) -> String);
+
 /// A line of the chart: its name, and its places with the rows they stand for, from left to right.
 type Line<'a> = (String, Vec<(f64, &'a MethodSummary)>);
 
@@ -39,6 +42,13 @@ impl Study {
         match self {
             Study::Tl1A => "tl1-a",
             Study::Layers => "layers",
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Study::Tl1A => "Accuracy, operations and parameters against a of tl1",
+            Study::Layers => "Accuracy and density against the layers N",
         }
     }
 
@@ -101,9 +111,9 @@ impl Study {
         let s = &summary.settings;
         let widths: Vec<_> = s.widths.iter().map(usize::to_string).collect();
         let mut text = format!(
-            "# {} on {}\n\n{}, {}, learning rate {}, batches of {}, {} epochs, mean over {} seeds; steps on {}. Of several \
+            "# {} on {}\n\n{}, {}, learning rate {}, batches of {}, {} epochs, mean over {} seed(s); steps on {}. Of several \
              lambdas the one with the best validation accuracy at a density of {} or less is shown, else the sparsest.\n",
-            self.name(),
+            self.title(),
             summary.dataset,
             widths.join("-"),
             s.optimizer,
@@ -155,13 +165,17 @@ impl Study {
         let lines = self.lines(summary);
         let labels: Vec<_> = lines.iter().map(|l| l.0.clone()).collect();
         // a goes over decades
-        let (place, label): (fn(f64) -> f64, fn(f64) -> String) = match self {
+        let (place, label): Axis = match self {
             Study::Tl1A => (f64::log10, decades),
             Study::Layers => (|x| x, plain),
         };
         let xs = || lines.iter().flat_map(|l| &l.1).map(|p| place(p.0)).filter(|x| x.is_finite());
         let (left, right) = (xs().fold(f64::INFINITY, f64::min), xs().fold(f64::NEG_INFINITY, f64::max));
-        let (left, right) = if left < right { (left, right) } else { (0.0, 1.0) };
+        let (left, right) = match (left < right, left.is_finite()) {
+            (true, _) => (left, right),
+            (false, true) => (left - 0.5, left + 0.5),
+            (false, false) => (0.0, 1.0),
+        };
         let air = 0.03 * (right - left);
         let figures = self.figures();
         let mut svg = String::new();
@@ -170,7 +184,7 @@ impl Study {
             let size = (width as u32, (70 + panel * figures.len()) as u32);
             let area = SVGBackend::with_string(&mut svg, size).into_drawing_area();
             area.fill(&WHITE).map_err(failed)?;
-            title(&area, summary, &format!("Against {}: {}", self.varied(), self.name()))?;
+            title(&area, summary, self.title())?;
             let (_, rest) = area.split_vertically(70);
             for (panel, (name, read)) in rest.split_evenly((figures.len(), 1)).iter().zip(figures) {
                 let spread = |m: &MethodSummary| match *name == ACCURACY.0 {
@@ -246,7 +260,8 @@ mod tests {
 
     #[test]
     fn charts_name_what_is_varied() {
-        let mut summary = example(&[("dsrl", 0.98, 0.1), ("dsrl", 0.97, 0.07), ("dense", 0.9, 1.0)]);
+        let mut summary = example(&[("l1", 0.98, 0.1), ("l1", 0.97, 0.07), ("dense", 0.9, 1.0)]);
+        summary.methods[..2].iter_mut().for_each(|m| m.method = "dsrl".into());
         (summary.methods[0].layers, summary.methods[1].layers) = (Some(2), Some(16));
         let svg = Study::Layers.chart(&summary).unwrap();
         for text in ["dsrl", "test accuracy, %", "nonzero weights, %"] {
