@@ -23,7 +23,7 @@ pub fn density(x: &Array2<f64>) -> f64 {
 /// # Errors
 /// [`Error::Domain`](crate::Error::Domain) where the target is outside [0, 1].
 pub fn soft(graph: &Graph, target: f64) -> Result<Array2<f64>> {
-    cut(graph.weights().clone(), target)
+    thinned(graph.weights().clone(), target)
 }
 
 /// P^2 with P = D^{-1/2} W D^{-1/2} and D the row sums of W, its diagonal set to 0, scaled to a largest entry of 1 (so that
@@ -46,10 +46,11 @@ pub fn squared(graph: &Graph, target: f64) -> Result<Array2<f64>> {
     if largest > 0.0 {
         x /= largest;
     }
-    cut(x, target)
+    thinned(x, target)
 }
 
-fn cut(mut x: Array2<f64>, target: f64) -> Result<Array2<f64>> {
+/// [`soft`] of any symmetric matrix without negative entries.
+pub(super) fn thinned(mut x: Array2<f64>, target: f64) -> Result<Array2<f64>> {
     require((0.0..=1.0).contains(&target), "soft threshold", "density", target, "[0, 1]")?;
     let allowed = (target * x.len() as f64).floor() as usize;
     if allowed < x.len() {

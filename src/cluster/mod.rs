@@ -1,23 +1,26 @@
-//! Clustering and semi-supervised classification on graphs that a learned sparse regulariser has thinned out.
+//! Clustering and semi-supervised classification on graphs that have gone through a learned sparse regulariser.
 //!
-//! The vertices are samples, an edge's weight says how similar two of them are, and the columns of the matrix W are the vectors
-//! that an unfolded network of 1 + N layers takes in. What comes out, X, is a graph again: sparser, and with the right
-//! regulariser better. Three ways to train, none of which sees a label ([`Family`]):
+//! The vertices are samples, an edge's weight says how similar two of them are, and the columns of the graph's matrix are the vectors
+//! that an unfolded network of 1 + N layers takes in. What comes out, X, is a graph again. Neither way of training
+//! ([`learned::fit`]) sees a label:
 //!
 //! | row | X |
 //! |---|---|
 //! | `raw` | W itself |
-//! | `soft` | W soft thresholded, as dense as the learned graph it is compared with |
-//! | `squared` | P^2 soft thresholded, as dense as that, with P = D^-1/2 W D^-1/2 |
+//! | `soft` | W soft thresholded, as dense as the learned graph it is compared with, or as W where that is denser |
+//! | `squared` | P^2 soft thresholded, as dense as the learned graph, with P = D^-1/2 W D^-1/2 |
 //! | `dsrl` | the network with Â = I, trained as its authors do: target W, weight decay, a set number of epochs |
-//! | `maf-srl` | the network with Â learned on its pattern ([`learned`]) |
+//! | `maf-srl` | the network with Â learned on its pattern: edges are hidden, and it learns to restore them |
+//!
+//! The denser one of two learned graphs is also measured soft thresholded to the density of the other.
 //!
 //! **Clustering** ([`run`]): spectral embedding of the graph, k-means from k-means++, [`Scores`] against the classes; mean and standard
 //! deviation over the runs of k-means and, where training draws random numbers, over its seeds. Every row is measured with both
 //! [`Affinity`]s. Spectral clustering, k-means and scores agree with scikit-learn's.
 //!
-//! **Classification** ([`classify`]): a share of the vertices is labelled, its classes are joined in W, the network is trained on that, and
-//! the others get the class of the largest entry of their row of (I + D - X)^-1 Y: the DSRL authors' second experiment.
+//! **Classification** ([`classify`]): a share of the vertices is labelled, those of one class are joined in W, the network is trained on that, and
+//! the others get the class of the largest entry of their row of (I + D - X)^-1 Y: the DSRL authors' second experiment. That formula
+//! depends on the scale of X, so that the other graphs are also measured with the density and the mean degree of DSRL's.
 //!
 //! Nothing is chosen by a label. The same seed and adapter give the same figures.
 
@@ -149,8 +152,9 @@ impl Options {
             .zip(trainings.clone())
             .map(|(&m, n)| n * self.training(m, false).epochs)
             .sum();
-        // every learned graph is measured beside two others
-        epochs + 1 + 3 * trainings.sum::<usize>()
+        // every learned graph is measured beside two others, and each once as dense as the other family's
+        let (trainings, families) = (trainings.sum::<usize>(), self.methods.len());
+        epochs + 1 + 3 * trainings + trainings * (families - 1)
     }
 }
 
@@ -244,6 +248,22 @@ pub fn run(
         }
         comparisons.push(comparison);
     }
+    for at in 0..comparisons.len() {
+        let density = comparisons[at].density();
+        for other in (0..comparisons.len()).filter(|&other| other != at) {
+            let mut thinned = Vec::new();
+            for run in &comparisons[other].runs {
+                if baselines::density(&run.output) > density {
+                    thinned.push(measured(&baselines::thinned(run.output.clone(), density)?)?);
+                }
+                seen(Progress::Measured);
+            }
+            if !thinned.is_empty() {
+                let family = comparisons[other].method;
+                comparisons[at].others.push((family, thinned));
+            }
+        }
+    }
     Ok(Report::new(input, options, backend.name(), raw, comparisons))
 }
 
@@ -289,12 +309,27 @@ pub fn classify(
         for (name, graph) in [("raw", &input.graph), ("labels joined", &joined)] {
             tally.push(name, accuracy(graph.weights())?, density(graph.weights()));
         }
+        let mut outputs = Vec::with_capacity(options.methods.len());
         for &method in &options.methods {
             let training = options.training(method, true);
             let epochs = training.epochs;
             let told = |epoch, loss| seen(Progress::Epoch { method, seed: repeat, epoch, epochs, loss });
-            let learned = learned::fit(&joined, method, &training, repeat, backend, told)?;
-            tally.push(method.name(), accuracy(&learned.output)?, density(&learned.output));
+            let x = learned::fit(&joined, method, &training, repeat, backend, told)?.output;
+            tally.push(method.name(), accuracy(&x)?, density(&x));
+            outputs.push((method, x));
+        }
+        let Some((_, dsrl)) = outputs.iter().find(|(method, _)| *method == Family::Dsrl) else { continue };
+        let (target, degrees) = (density(dsrl), dsrl.sum());
+        let mut matched = vec![("soft", soft(&joined, target)?), ("squared", squared(&joined, target)?)];
+        for (method, x) in outputs.iter().filter(|(method, _)| *method != Family::Dsrl) {
+            matched.push((method.name(), baselines::thinned(tidied(x, 0.0), target)?));
+        }
+        for (name, mut x) in matched {
+            let sum = x.sum();
+            if sum > 0.0 {
+                x *= degrees / sum;
+            }
+            tally.push(&format!("{name}, as dsrl"), accuracy(&x)?, density(&x));
         }
     }
     Ok(Classified::new(input, share, options, backend.name(), tally))

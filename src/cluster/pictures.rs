@@ -7,6 +7,7 @@ use plotters::style::text_anchor::{HPos, VPos};
 use super::{Affinity, Report, Study};
 use crate::chart::{LEFT, Lines, Pixels, Series, activations, grey, text, title, with_pixels};
 use crate::error::Result;
+use crate::network::Family;
 use crate::train::chart::failed;
 
 /// The learned penalties g and their proximal operators, of the first seed.
@@ -52,7 +53,11 @@ pub fn course(report: &Report) -> Result<Option<String>> {
 pub fn layers(study: &Study) -> Result<Option<String>> {
     let Some(first) = study.reports.first() else { return Ok(None) };
     let of = |report: &Report, name: &str| {
-        let found = report.rows.iter().find(|row| row.graph == name && row.affinity == Affinity::Rows);
+        let own = |of: Option<Family>| of.is_none_or(|family| family.name() == name);
+        let found = report
+            .rows
+            .iter()
+            .find(|row| row.graph == name && row.affinity == Affinity::Rows && own(row.as_dense_as));
         found.map(|row| (f64::from(report.layers), row.acc_mean))
     };
     let series = |t: &super::report::Trained| {

@@ -35,14 +35,28 @@ pub struct Comparison {
     pub soft: Vec<Measured>,
     /// P^2 soft thresholded.
     pub squared: Vec<Measured>,
+    /// Denser learned graphs of other families, soft thresholded.
+    pub others: Vec<(Family, Vec<Measured>)>,
     /// What was learned with each seed.
     pub runs: Vec<Learned>,
 }
 
 impl Comparison {
     pub(super) fn new(method: Family, training: learned::Options) -> Self {
-        let none = Vec::new;
-        Comparison { method, training, learned: none(), soft: none(), squared: none(), runs: Vec::new() }
+        Comparison {
+            method,
+            training,
+            learned: Vec::new(),
+            soft: Vec::new(),
+            squared: Vec::new(),
+            others: Vec::new(),
+            runs: Vec::new(),
+        }
+    }
+
+    /// The learned graphs' density, the mean over the seeds.
+    pub(super) fn density(&self) -> f64 {
+        mean(self.learned.iter().map(|m| m.density))
     }
 }
 
@@ -210,6 +224,9 @@ impl Report {
                 let of = Some(c.method);
                 rows.push(Row::new("soft", of, affinity, &c.soft));
                 rows.push(Row::new("squared", of, affinity, &c.squared));
+                for (family, thinned) in &c.others {
+                    rows.push(Row::new(family.name(), of, affinity, thinned));
+                }
                 rows.push(Row::new(c.method.name(), of, affinity, &c.learned));
             }
         }
