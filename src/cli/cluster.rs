@@ -35,9 +35,10 @@ pub struct Cluster {
     /// N: the network has 1 + N layers, which share their parameters
     #[arg(long, default_value_t = Options::default().layers)]
     layers: u32,
-    /// Passes over the graph [default: 50 for dsrl, 100 for maf-srl; with --labelled 10 for dsrl]
-    #[arg(long)]
-    epochs: Option<usize>,
+    /// Passes over the graph: one number, or one per method, separated by commas [default: 50 for dsrl, 100 for maf-srl;
+    /// with --labelled 10 for dsrl]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    epochs: Vec<usize>,
     /// Adam's first learning rate [default: 0.02; with --labelled 0.05 for dsrl]
     #[arg(long, allow_negative_numbers = true)]
     lr: Option<f64>,
@@ -83,7 +84,7 @@ impl Cluster {
         let options = Options {
             methods: Family::parse_list(&self.method)?,
             layers: self.layers,
-            epochs: self.epochs,
+            epochs: self.epochs.clone(),
             rate: self.lr,
             cut: self.cut,
             repeats: self.repeats,

@@ -60,8 +60,8 @@ pub struct Options {
     pub methods: Vec<Family>,
     /// N: the network has 1 + N layers, which share their parameters.
     pub layers: u32,
-    /// Passes over the graph; none for the family's own.
-    pub epochs: Option<usize>,
+    /// Passes over the graph: one number for all, or one per method; none for the family's own.
+    pub epochs: Vec<usize>,
     /// Adam's first learning rate; none for the family's own.
     pub rate: Option<f64>,
     /// Entries of the learned graph below this become 0; 0 leaves it as it is.
@@ -79,7 +79,7 @@ impl Default for Options {
         Options {
             methods: Family::ALL.to_vec(),
             layers: 10,
-            epochs: None,
+            epochs: Vec::new(),
             rate: None,
             cut: 0.0,
             repeats: 10,
@@ -106,7 +106,15 @@ impl Options {
             });
         }
         count("--layers", "layers", u64::from(self.layers), 64)?;
-        if let Some(epochs) = self.epochs {
+        if self.epochs.len() > 1 && self.epochs.len() != self.methods.len() {
+            return Err(Error::Shape {
+                place: "--epochs".into(),
+                name: "count of numbers".into(),
+                got: self.epochs.len().to_string(),
+                expected: format!("1, or one for each of {} methods", self.methods.len()),
+            });
+        }
+        for &epochs in &self.epochs {
             count("--epochs", "epochs", epochs as u64, 1_000_000)?;
         }
         if let Some(rate) = self.rate {
@@ -131,7 +139,16 @@ impl Options {
         };
         learned::Options {
             layers: self.layers,
-            epochs: self.epochs.unwrap_or(epochs),
+            epochs: match self.epochs[..] {
+                [] => epochs,
+                [all] => all,
+                _ => self
+                    .methods
+                    .iter()
+                    .zip(&self.epochs)
+                    .find(|(m, _)| **m == family)
+                    .map_or(epochs, |of| *of.1),
+            },
             rate: self.rate.unwrap_or(rate),
         }
     }
