@@ -139,6 +139,8 @@ enum Preset {
     Tl1A,
     /// The layers of the network that learns a regulariser
     Layers,
+    /// Hand-made and learned penalties, each with the lambda that the validation part chooses
+    Comparison,
 }
 
 impl Preset {
@@ -147,6 +149,7 @@ impl Preset {
             Preset::Solvers => None,
             Preset::Tl1A => Some(Study::Tl1A),
             Preset::Layers => Some(Study::Layers),
+            Preset::Comparison => Some(Study::Comparison),
         }
     }
 }
@@ -183,7 +186,13 @@ solvers.md and solvers.svg are written too.
 tl1-a: after Ma et al., section 4.4. tl1 and integrated-tl1 with a from 0.001 to 100, each with several lambdas, of which the \
 validation part chooses; tl1-a.md and tl1-a.svg are written too.
 
-layers: after MAF-SRL, Fig. 3. dsrl and maf-srl learned with 2 to 30 layers; layers.md and layers.svg are written too.";
+layers: after MAF-SRL, Fig. 3. dsrl and maf-srl learned with 2 to 30 layers; layers.md and layers.svg are written too.
+
+comparison: hand-made and learned penalties, each with several lambdas, of which the validation part chooses; comparison.md is \
+written too.";
+
+/// The methods of the preset `comparison`: those of table 2 of MAF-SRL and of Ma et al. that are here.
+const COMPARED: &str = "dense,l1,l1-l2,sgl,cges,scad,capped-l1,log,mcp,tl1,integrated-tl1,dsrl,maf-srl";
 
 /// The values of a in the paper.
 const TL1_A: &str = "tl1(a=0.001),tl1(a=0.01),tl1(a=0.1),tl1(a=1),tl1(a=10),tl1(a=100),integrated-tl1(a=0.001),\
@@ -237,6 +246,12 @@ impl Defaults {
             Some(Preset::Layers) => Defaults {
                 method: "dsrl,maf-srl",
                 layers: Some("2,4,8,12,16,20,24,30"),
+                verify: Check::Sample,
+                ..plain
+            },
+            Some(Preset::Comparison) => Defaults {
+                method: COMPARED,
+                lambda: Some("0.008,0.016,0.032,0.064,0.12"),
                 verify: Check::Sample,
                 ..plain
             },
@@ -472,7 +487,9 @@ impl Train {
         }
         if let Some(study) = self.preset.and_then(Preset::study) {
             folder.write(&format!("{}.md", study.name()), study.table(&summary).as_bytes())?;
-            folder.write(&format!("{}.svg", study.name()), study.chart(&summary)?.as_bytes())?;
+            if study != Study::Comparison {
+                folder.write(&format!("{}.svg", study.name()), study.chart(&summary)?.as_bytes())?;
+            }
         }
         let place = folder.path().display().to_string();
         global.print(&summary.brief(), |s: &Summary| {

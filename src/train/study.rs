@@ -1,10 +1,11 @@
-//! Figures against one number of the methods: the presets `tl1-a` and `layers`.
+//! Methods with lambdas that the validation part chooses, against one number of theirs or side by side: the presets `tl1-a`,
+//! `layers` and `comparison`.
 
 use plotters::prelude::*;
 
 use super::Method;
 use super::chart::{colour, column, failed, font, legend, mark, mesh, plain, range, title, unit};
-use super::report::{MethodSummary, Summary, short};
+use super::report::{MethodSummary, RunSummary, Summary, deviation, mean, short};
 use crate::error::Result;
 use crate::penalty::Penalty;
 
@@ -15,6 +16,8 @@ pub enum Study {
     Tl1A,
     /// The layers of the network that learns a regulariser: MAF-SRL, section 4.1, Fig. 3.
     Layers,
+    /// Nothing: the methods side by side, as in table 2 of MAF-SRL and of Ma et al.
+    Comparison,
 }
 
 /// A figure, in percent: its heading, and how to read it.
@@ -42,6 +45,7 @@ impl Study {
         match self {
             Study::Tl1A => "tl1-a",
             Study::Layers => "layers",
+            Study::Comparison => "comparison",
         }
     }
 
@@ -49,6 +53,7 @@ impl Study {
         match self {
             Study::Tl1A => "Accuracy, operations and parameters against a of tl1",
             Study::Layers => "Accuracy and density against the layers N",
+            Study::Comparison => "Methods compared",
         }
     }
 
@@ -57,6 +62,7 @@ impl Study {
         match self {
             Study::Tl1A => "a",
             Study::Layers => "N",
+            Study::Comparison => "lambda chosen",
         }
     }
 
@@ -64,6 +70,7 @@ impl Study {
         match self {
             Study::Tl1A => &[ACCURACY, FLOPS, PARAMETERS],
             Study::Layers => &[ACCURACY, DENSITY],
+            Study::Comparison => &[],
         }
     }
 
@@ -76,6 +83,8 @@ impl Study {
                 _ => None,
             },
             Study::Layers => Some((name, f64::from(m.layers?))),
+            // of one line, all lambdas are at one place
+            Study::Comparison => Some((m.method.clone(), 0.0)),
         }
     }
 
@@ -111,7 +120,7 @@ impl Study {
         let s = &summary.settings;
         let widths: Vec<_> = s.widths.iter().map(usize::to_string).collect();
         let mut text = format!(
-            "# {} on {}\n\n{}, {}, learning rate {}, batches of {}, {} epochs, mean over {} seed(s); steps on {}. Of several \
+            "# {} on {}\n\n{}, {}, learning rate {}, batches of {}, {} epochs, mean (standard deviation) over {} seed(s); steps on {}. Of several \
              lambdas the one with the best validation accuracy at a density of {} or less is shown, else the sparsest.\n",
             self.title(),
             summary.dataset,
@@ -124,23 +133,31 @@ impl Study {
             summary.adapter,
             Study::DENSITY,
         );
+        let varied = if self == Study::Comparison { String::new() } else { format!(" {} |", self.varied()) };
         let head = format!(
-            "| method | {} | lambda | validation accuracy, % | test accuracy, % (deviation) | nonzero weights, % | \
-             parameters, % | FLOPs, % | neurons |\n|---|---|---|---|---|---|---|---|---|\n",
-            self.varied()
+            "| method |{varied} lambda | validation accuracy, % | test accuracy, % | weights exactly 0, % | parameters, % | \
+             FLOPs, % | neurons removed, % |\n|---|{}---|---|---|---|---|---|---|\n",
+            if varied.is_empty() { "" } else { "---|" }
         );
+        let hidden: usize = s.widths.iter().rev().skip(1).rev().skip(1).sum();
         let row = |name: &str, x: f64, m: &MethodSummary| {
+            let figure = |of: &dyn Fn(&RunSummary) -> f64| {
+                let values = m.runs.iter().map(|run| 100.0 * of(run));
+                format!("{:.2} ({:.2}) |", mean(values.clone()), deviation(values))
+            };
+            let dead = |run: &RunSummary| {
+                1.0 - run.neurons_alive.iter().sum::<usize>() as f64 / hidden.max(1) as f64
+            };
+            let x = if varied.is_empty() { String::new() } else { format!(" {} |", short(x)) };
             format!(
-                "| {name} | {} | {} | {:.2} | {:.2} ({:.2}) | {:.2} | {:.2} | {:.2} | {:.1} |\n",
-                short(x),
+                "| {name} |{x} {} | {} {} {} {} {} {}\n",
                 short(m.lambda),
-                100.0 * m.validation_mean,
-                100.0 * m.accuracy_mean,
-                100.0 * m.accuracy_std,
-                100.0 * m.density_mean,
-                100.0 * m.parameter_share,
-                100.0 * m.flop_share,
-                m.neurons_alive
+                figure(&|run| run.validation),
+                figure(&|run| run.accuracy),
+                figure(&|run| 1.0 - run.density),
+                figure(&|run| run.parameter_share),
+                figure(&|run| run.flop_share),
+                figure(&dead),
             )
         };
         text += &format!("\n## Shown\n\n{head}");
@@ -167,7 +184,7 @@ impl Study {
         // a goes over decades
         let (place, label): Axis = match self {
             Study::Tl1A => (f64::log10, decades),
-            Study::Layers => (|x| x, plain),
+            Study::Layers | Study::Comparison => (|x| x, plain),
         };
         let xs = || lines.iter().flat_map(|l| &l.1).map(|p| place(p.0)).filter(|x| x.is_finite());
         let (left, right) = (xs().fold(f64::INFINITY, f64::min), xs().fold(f64::NEG_INFINITY, f64::max));
