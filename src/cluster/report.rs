@@ -279,15 +279,19 @@ impl Report {
     /// What was done, in a few words.
     #[must_use]
     pub fn about(&self) -> String {
+        format!("1 + {} layers on {}", self.layers, self.about_data())
+    }
+
+    /// The same without the layers.
+    fn about_data(&self) -> String {
         let s = &self.settings;
         let epochs: Vec<String> =
             self.trained.iter().map(|t| format!("{} {}", t.method.name(), t.training.epochs)).collect();
         format!(
-            "{} ({} vertices, {} classes): 1 + {} layers, epochs: {}; trained on {}",
+            "{} ({} vertices, {} classes), epochs: {}; trained on {}",
             self.dataset,
             s.vertices,
             s.classes,
-            self.layers,
             epochs.join(", "),
             s.adapter
         )
@@ -367,7 +371,7 @@ impl Study {
                 }
             }
         }
-        let about = self.reports.first().map(Report::about).unwrap_or_default();
+        let about = self.reports.first().map(Report::about_data).unwrap_or_default();
         format!("{about}\n\n{}", table(&lines))
     }
 }
