@@ -118,15 +118,11 @@ fn maf_srl_learns_the_same_everywhere() {
         .collect();
     let (_, reference) = &runs[0];
     let (first, last) = (reference.history[0], reference.history[11]);
-    assert!(last < 0.9 * first, "{first} {last}");
-    let off: f64 = reference
-        .parameters
-        .pattern
-        .entries()
-        .zip(&reference.parameters.values)
-        .map(|((i, j), a)| if i == j { 0.0 } else { a.abs() })
-        .sum();
-    assert!(off > 1.0, "what is hidden is told by the neighbours: {off}");
+    assert!(last < first, "{first} {last}");
+    let entries = reference.parameters.pattern.entries().zip(&reference.parameters.values);
+    let beside: Vec<f64> = entries.filter(|((i, j), _)| i != j).map(|(_, a)| a.abs()).collect();
+    let mean = beside.iter().sum::<f64>() / beside.len() as f64;
+    assert!(mean > 0.01, "ten times the noise that it begins with, or neighbours tell nothing: {mean}");
     for (label, learned) in &runs[1..] {
         for (got, expected) in learned.history.iter().zip(&reference.history) {
             // Adam divides gradients by their size: f32's rounding of a small one may turn its step round, 0.01 per step
