@@ -46,7 +46,7 @@ pub fn course(report: &Report) -> Result<Option<String>> {
     lines.draw()
 }
 
-/// Accuracy, by the affinity of the authors, against the number of layers after the first.
+/// Accuracy, by the affinity of the authors, against the number of layers after the first, with a standard deviation either way.
 ///
 /// # Errors
 /// [`crate::Error::File`] where drawing fails.
@@ -58,19 +58,28 @@ pub fn layers(study: &Study) -> Result<Option<String>> {
             .rows
             .iter()
             .find(|row| row.graph == name && row.affinity == Affinity::Rows && own(row.as_dense_as));
-        found.map(|row| (f64::from(report.layers), row.acc_mean))
+        found.map(|row| (f64::from(report.layers), row.acc_mean, row.acc_std))
     };
     let series = |t: &super::report::Trained| {
         let name = t.method.name();
-        Series { name: name.into(), runs: vec![study.reports.iter().filter_map(|r| of(r, name)).collect()] }
+        // the mean in the middle, the faint lines a standard deviation off
+        let line = |deviations: f64| {
+            let points = study.reports.iter().filter_map(|r| of(r, name));
+            points.map(|(layers, mean, std)| (layers, mean + deviations * std)).collect()
+        };
+        Series { name: name.into(), runs: [-1.0, 0.0, 1.0].map(line).into() }
     };
     let lines = Lines {
         title: "Clustering accuracy against the number of layers N",
-        about: &format!("{}, affinity: {}", first.dataset, Affinity::Rows.about()),
+        about: &format!(
+            "{}, affinity: {}; mean, and faintly one standard deviation either way",
+            first.dataset,
+            Affinity::Rows.about()
+        ),
         x: "N",
         y: "ACC",
         series: first.trained.iter().map(series).collect(),
-        levels: of(first, "raw").map(|(_, acc)| ("raw graph".into(), acc)).into_iter().collect(),
+        levels: of(first, "raw").map(|(_, acc, _)| ("raw graph".into(), acc)).into_iter().collect(),
     };
     lines.draw()
 }
