@@ -19,21 +19,22 @@ use crate::train::Folder;
 /// (METHOD.safetensors) go to OUT_DIR/NAME.
 #[derive(Args, Clone, Debug)]
 pub struct Cluster {
-    /// The classes of the samples: variable Y of a .mat file, or a .npy vector
+    /// The classes of the samples: variable Y of a .mat file, or a .npy vector of f32 or f64
     #[arg(long, value_name = "FILE")]
     labels: PathBuf,
-    /// The graph: variable W of a .mat file, or a square .npy matrix [default: made from the views, variable X of LABELS]
+    /// The graph, its weights up to about 1: variable W of a .mat file, or a square .npy matrix of f32 or f64 [default: made from
+    /// the views, variable X of the file of the labels]
     #[arg(long, value_name = "FILE")]
     graph: Option<PathBuf>,
     /// Neighbours of a vertex in the graph of each view, where the graph is made from views (the DSRL authors take 10 for
     /// MSRC-v1 and 20 for ALOI)
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 10, conflicts_with = "graph")]
     neighbours: usize,
     /// What is learned, separated by commas: dsrl, maf-srl
     #[arg(long, value_name = "LIST", default_value = "dsrl,maf-srl")]
     method: String,
     /// N: the network has 1 + N layers, which share their parameters
-    #[arg(long, default_value_t = Options::default().layers)]
+    #[arg(long, default_value_t = Options::default().layers, conflicts_with = "preset")]
     layers: u32,
     /// Passes over the graph: one number, or one per method, separated by commas [default: 50 for dsrl, 100 for maf-srl;
     /// with --labelled 10 for dsrl]
@@ -43,7 +44,7 @@ pub struct Cluster {
     #[arg(long, allow_negative_numbers = true)]
     lr: Option<f64>,
     /// Set smaller entries of the learned graph to 0
-    #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 0.0, allow_negative_numbers = true, conflicts_with = "labelled")]
     cut: f64,
     /// Classify from this share of labels, for example 0.1, instead of clustering
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true, conflicts_with = "preset")]
@@ -55,7 +56,7 @@ pub struct Cluster {
     #[arg(long, default_value_t = Options::default().repeats)]
     repeats: usize,
     /// Trainings with consecutive seeds, where a training is random
-    #[arg(long, default_value_t = Options::default().seeds)]
+    #[arg(long, default_value_t = Options::default().seeds, conflicts_with = "labelled")]
     seeds: usize,
     /// The first seed
     #[arg(long, default_value_t = 0)]

@@ -52,8 +52,12 @@ pub fn squared(graph: &Graph, target: f64) -> Result<Array2<f64>> {
 /// [`soft`] of any symmetric matrix without negative entries.
 pub(super) fn thinned(mut x: Array2<f64>, target: f64) -> Result<Array2<f64>> {
     require((0.0..=1.0).contains(&target), "soft threshold", "density", target, "[0, 1]")?;
-    let allowed = (target * x.len() as f64).floor() as usize;
-    if allowed < x.len() {
+    if density(&x) > target {
+        let mut allowed = (target * x.len() as f64) as usize;
+        // a share computed from a count may give a product just below it
+        if (allowed + 1) as f64 / x.len() as f64 <= target {
+            allowed += 1;
+        }
         // The largest entry that must not count any more decides.
         let mut values: Vec<f64> = x.iter().copied().collect();
         let (_, &mut first, _) = values.select_nth_unstable_by(allowed, |a, b| b.total_cmp(a));

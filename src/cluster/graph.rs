@@ -57,7 +57,8 @@ impl Graph {
             }
         }
         for (i, row) in weights.rows().into_iter().enumerate() {
-            if row.iter().enumerate().all(|(j, &w)| j == i || w == 0.0) {
+            // in f32, in which networks are trained
+            if row.iter().enumerate().all(|(j, &w)| j == i || w as f32 == 0.0) {
                 return Err(Error::Unsupported {
                     place: format!("{place}: vertex {i} (from 0)"),
                     what: "it has no edge: its weights to all others are 0".into(),
@@ -68,7 +69,7 @@ impl Graph {
         Ok(Graph { weights })
     }
 
-    /// The average over the views of their graphs of `neighbours` nearest neighbours with a heat kernel, as the authors
+    /// Of views named `place` in errors: the average of their graphs of `neighbours` nearest neighbours with a heat kernel, as the authors
     /// of DSRL make it: W = 1/V sum_v W_v, where for one view X of n samples (rows)
     ///
     /// - each row of X is shifted and scaled to mean 0 and variance 1 (over its features, divisor their number - 1);
@@ -81,14 +82,14 @@ impl Graph {
     /// That is D. Cai's `constructW` with its default t, on z-scores. From 10 neighbours it gives the authors' graph of
     /// MSRC-v1 to 3e-8; from 20 that of ALOI to 2e-8, but for 20 of the 1164241 weights, which are .25 larger or smaller:
     /// in the fourth view one feature, 1e13 times as large as the others, leaves little but rounding errors to choose
-    /// neighbours by. So that these come out as near as that, and the same on every machine, sums run in the order of the
+    /// neighbours by. So that the same neighbours are chosen on every machine, sums run in the order of the
     /// features, and x_i.x_j (not |x_i|^2) takes fused multiply-adds.
     ///
     /// # Errors
     /// [`Error::Shape`] without views, or where they differ in their number of samples; [`Error::Domain`] naming view,
     /// row and column (all from 0) of a feature that is not finite, or for `neighbours` outside [1, samples - 1];
     /// [`Error::Unsupported`] for a view that tells no samples apart, or whose features are too large for f64.
-    pub fn from_views(views: &[Array2<f64>], neighbours: usize) -> Result<Self> {
+    pub fn from_views(place: &str, views: &[Array2<f64>], neighbours: usize) -> Result<Self> {
         let shape = |place: String, got: String, expected: String| Error::Shape {
             place,
             name: "number of samples".into(),
@@ -96,24 +97,24 @@ impl Graph {
             expected,
         };
         let Some(samples) = views.first().map(Array2::nrows) else {
-            return Err(shape("views".into(), "unknown: there is no view".into(), "one view or more".into()));
+            return Err(shape(place.into(), "unknown: there is no view".into(), "one view or more".into()));
         };
         if samples < 2 {
-            return Err(shape("view 0".into(), samples.to_string(), "2 or more".into()));
+            return Err(shape(format!("{place}: view 0"), samples.to_string(), "2 or more".into()));
         }
         let allowed = (1..samples).contains(&neighbours);
         let range = format_args!("[1, {}], for {samples} samples", samples - 1);
-        require(allowed, "graph of the views", "neighbours", neighbours as f64, range)?;
+        require(allowed, &format!("{place}: graph of the views"), "neighbours", neighbours as f64, range)?;
         let mut sum = Array2::zeros((samples, samples));
         for (v, view) in views.iter().enumerate() {
             if view.nrows() != samples {
                 let expected = format!("{samples}, as in view 0");
-                return Err(shape(format!("view {v}"), view.nrows().to_string(), expected));
+                return Err(shape(format!("{place}: view {v}"), view.nrows().to_string(), expected));
             }
-            sum += &one_view(v, view, neighbours)?;
+            sum += &one_view(&format!("{place}: view {v}"), view, neighbours)?;
         }
         sum /= views.len() as f64;
-        Graph::new("graph of the views", sum)
+        Graph::new(&format!("{place}: graph of the views"), sum)
     }
 
     /// W.
@@ -136,9 +137,9 @@ impl Graph {
 }
 
 /// The graph of one view, as [`Graph::from_views`] says.
-fn one_view(v: usize, view: &Array2<f64>, neighbours: usize) -> Result<Array2<f64>> {
+fn one_view(name: &str, view: &Array2<f64>, neighbours: usize) -> Result<Array2<f64>> {
     for ((i, j), &x) in view.indexed_iter() {
-        let place = format!("view {v}, row {i}, column {j} (from 0)");
+        let place = format!("{name}, row {i}, column {j} (from 0)");
         require(x.is_finite(), &place, "feature", x, "the finite numbers")?;
     }
     let n = view.nrows();
@@ -156,7 +157,7 @@ fn one_view(v: usize, view: &Array2<f64>, neighbours: usize) -> Result<Array2<f6
     let large = squares.iter().any(|s| !s.is_finite());
     if large || mean == 0.0 {
         return Err(Error::Unsupported {
-            place: format!("view {v} (from 0)"),
+            place: format!("{name} (from 0)"),
             what: if large {
                 "its features are too large: their squares overflow".into()
             } else {

@@ -18,8 +18,6 @@ pub struct Input {
     pub name: String,
     /// The graph.
     pub graph: Graph,
-    /// The views, samples by features; none where the file of the labels has none.
-    pub views: Vec<Array2<f64>>,
     /// The class of each vertex, from 0.
     pub labels: Vec<usize>,
     /// How many classes there are, at least 2; each has a vertex.
@@ -50,7 +48,7 @@ impl Kind {
 }
 
 impl Input {
-    /// Reads the labels, the views where there are any, and the graph; without a file for it, makes it from the views
+    /// Reads the labels and the graph; without a file for it, reads the views and makes it from them
     /// ([`Graph::from_views`] with `neighbours`).
     ///
     /// - `graph`: a `.mat` file with a matrix W, or a square `.npy` of f32 or f64 (read as f32).
@@ -70,7 +68,7 @@ impl Input {
             Kind::Mat => {
                 let variables = mat::Variables::read(labels)?;
                 let y = variables.matrix("Y")?;
-                if variables.names().any(|name| name == "X") {
+                if graph.is_none() && variables.names().any(|name| name == "X") {
                     views = variables.cells("X")?;
                 }
                 (y.shape().to_vec(), y.iter().copied().collect())
@@ -106,10 +104,10 @@ impl Input {
                         .into(),
                 });
             }
-            None => Graph::from_views(&views, neighbours)?,
+            None => Graph::from_views(&place, &views, neighbours)?,
         };
         let name = labels.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Input { name, graph, views, labels: labels_, classes })
+        Ok(Input { name, graph, labels: labels_, classes })
     }
 }
 

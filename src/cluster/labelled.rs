@@ -3,12 +3,11 @@
 use faer::Mat;
 use faer::linalg::solvers::Solve;
 use ndarray::Array2;
-use rand::SeedableRng;
 use rand::seq::index::sample;
-use rand_chacha::ChaCha8Rng;
 
 use super::Graph;
 use super::spectral::square;
+use super::{Purpose, random};
 use crate::error::{Error, Result, require};
 
 /// Which vertices are labelled: floor(`share` `vertices`) of them, drawn at random without a look at their classes, as the
@@ -24,7 +23,7 @@ pub fn draw(vertices: usize, share: f64, seed: u64) -> Result<Vec<usize>> {
     let count = (share * vertices as f64).floor() as usize;
     let range = format!("[1/{vertices}, 1)");
     require(count > 0, "labelled vertices", "share", share, range)?;
-    let mut drawn = sample(&mut ChaCha8Rng::seed_from_u64(seed), vertices, count).into_vec();
+    let mut drawn = sample(&mut random(seed, Purpose::Labels), vertices, count).into_vec();
     drawn.sort_unstable();
     Ok(drawn)
 }

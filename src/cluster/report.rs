@@ -69,6 +69,8 @@ pub struct Row {
     pub as_dense_as: Option<Family>,
     /// What stands for the similarity of two vertices.
     pub affinity: Affinity,
+    /// How many runs of k-means there are, all trainings together.
+    pub runs: usize,
     /// The share of entries of at least 0.01, the mean over the seeds.
     pub density: f64,
     /// The share of entries that are not exactly 0, likewise.
@@ -113,6 +115,7 @@ impl Row {
             graph: graph.into(),
             as_dense_as,
             affinity,
+            runs: scores.len(),
             density: mean(of.iter().map(|m| m.density)),
             nonzero: mean(of.iter().map(|m| m.nonzero)),
             acc_mean,
@@ -125,6 +128,19 @@ impl Row {
             ari_std,
         }
     }
+}
+
+/// A graph's name in tables.
+fn named(graph: &str, as_dense_as: Option<Family>) -> String {
+    match as_dense_as {
+        Some(family) if family.name() != graph => format!("{graph}, as {}", family.name()),
+        _ => graph.to_owned(),
+    }
+}
+
+/// A mean with its deviation; one run has none.
+fn figure(mean: f64, std: f64, runs: usize) -> String {
+    if runs == 1 { format!("{mean:.3}") } else { format!("{mean:.3} ± {std:.3}") }
 }
 
 /// The raw graph's scores, with the affinity of the rows.
@@ -183,7 +199,7 @@ pub struct Report {
     pub epochs: usize,
     /// The share of entries of W of at least 0.01.
     pub density_before: f64,
-    /// That of the learned graph, the mean over the seeds.
+    /// That of the learned graph, made symmetric and without loops and negative weights; the mean over the seeds.
     pub density_after: f64,
     /// The share of the learned graph's entries that are not exactly 0, likewise.
     pub nonzero_after: f64,
@@ -305,17 +321,8 @@ impl Report {
             let heading = ["graph", "density %", "nonzero %", "ACC", "purity", "NMI", "ARI"];
             let mut lines = vec![heading.map(str::to_owned).to_vec()];
             for row in self.rows.iter().filter(|row| row.affinity == affinity) {
-                let name = match row.as_dense_as {
-                    Some(method) if method.name() != row.graph => {
-                        format!("{}, as {}", row.graph, method.name())
-                    }
-                    _ => row.graph.clone(),
-                };
-                let figure = |mean: f64, std: f64| match self.settings.repeats {
-                    // one run has no spread
-                    1 => format!("{mean:.3}"),
-                    _ => format!("{mean:.3} ± {std:.3}"),
-                };
+                let name = named(&row.graph, row.as_dense_as);
+                let figure = |mean, std| figure(mean, std, row.runs);
                 lines.push(vec![
                     name,
                     format!("{:.2}", 100.0 * row.density),
@@ -358,7 +365,7 @@ impl Study {
             for (rows, graph) in report.rows[..half].iter().zip(&report.rows[half..]) {
                 // the raw graph is the same each time
                 if rows.as_dense_as.map_or(k == 0, |m| m.name() == rows.graph) {
-                    let figure = |mean: f64, std: f64| format!("{mean:.3} ± {std:.3}");
+                    let figure = |mean, std| figure(mean, std, rows.runs);
                     lines.push(vec![
                         rows.graph.clone(),
                         rows.as_dense_as.map_or_else(|| "-".into(), |_| report.layers.to_string()),
@@ -378,24 +385,30 @@ impl Study {
 
 /// Accuracies as they come in, repeat by repeat.
 #[derive(Clone, Debug, Default)]
-pub struct Tally(Vec<(String, Vec<f64>, Vec<f64>)>);
+pub struct Tally(Vec<ClassifiedRow>);
 
 impl Tally {
-    pub(super) fn push(&mut self, name: &str, accuracy: f64, density: f64) {
-        let at = self.0.iter().position(|row| row.0 == name).unwrap_or_else(|| {
-            self.0.push((name.to_owned(), Vec::new(), Vec::new()));
+    pub(super) fn push(&mut self, graph: &str, as_dense_as: Option<Family>, accuracy: f64, density: f64) {
+        let found = self.0.iter().position(|row| row.graph == graph && row.as_dense_as == as_dense_as);
+        let at = found.unwrap_or_else(|| {
+            let row = ClassifiedRow { graph: graph.to_owned(), as_dense_as, ..ClassifiedRow::default() };
+            self.0.push(row);
             self.0.len() - 1
         });
-        self.0[at].1.push(accuracy);
-        self.0[at].2.push(density);
+        let row = &mut self.0[at];
+        row.accuracy.push(accuracy);
+        // the mean so far
+        row.density += (density - row.density) / row.accuracy.len() as f64;
     }
 }
 
 /// Classification on one graph, over all repeats.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ClassifiedRow {
     /// The graph.
     pub graph: String,
+    /// The learned graph whose density and mean degree it was brought to.
+    pub as_dense_as: Option<Family>,
     /// The share of entries of at least 0.01.
     pub density: f64,
     /// On the vertices that are not labelled.
@@ -415,6 +428,8 @@ pub struct Classified {
     pub labelled: f64,
     /// N.
     pub layers: u32,
+    /// How each method was trained.
+    pub training: Vec<(Family, learned::Options)>,
     /// Draws of the labelled vertices.
     pub repeats: usize,
     /// The first seed.
@@ -427,17 +442,17 @@ pub struct Classified {
 
 impl Classified {
     pub(super) fn new(input: &Input, share: f64, options: &Options, adapter: String, tally: Tally) -> Self {
-        let row = |(graph, accuracy, density): (String, Vec<f64>, Vec<f64>)| ClassifiedRow {
-            graph,
-            density: mean(density.into_iter()),
-            accuracy_mean: mean(accuracy.iter().copied()),
-            accuracy_std: deviation(accuracy.iter().copied()),
-            accuracy,
+        let row = |row: ClassifiedRow| ClassifiedRow {
+            accuracy_mean: mean(row.accuracy.iter().copied()),
+            accuracy_std: deviation(row.accuracy.iter().copied()),
+            ..row
         };
+        let training = options.methods.iter().map(|&method| (method, options.training(method, true)));
         Classified {
             dataset: input.name.clone(),
             labelled: share,
             layers: options.layers,
+            training: training.collect(),
             repeats: options.repeats,
             seed: options.seed,
             adapter,
@@ -452,7 +467,7 @@ impl Classified {
         for row in &self.rows {
             let (mean, std) = (100.0 * row.accuracy_mean, 100.0 * row.accuracy_std);
             lines.push(vec![
-                row.graph.clone(),
+                named(&row.graph, row.as_dense_as),
                 format!("{:.2}", 100.0 * row.density),
                 if self.repeats == 1 { format!("{mean:.2}") } else { format!("{mean:.2} ± {std:.2}") },
             ]);

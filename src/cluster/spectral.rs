@@ -81,7 +81,8 @@ pub fn embedding(similarities: &Array2<f64>, dimensions: usize) -> Result<Array2
     let mut rows = leading(&p, dimensions)?.1;
     for (mut row, vertex) in rows.rows_mut().into_iter().zip(p.rows()) {
         let length = row.dot(&row).sqrt();
-        if length == 0.0 || vertex.iter().all(|&v| v == 0.0) {
+        // what is left of a component that these eigenvectors do not reach is rounding errors
+        if length <= n as f64 * f64::EPSILON || vertex.iter().all(|&v| v == 0.0) {
             row.fill(0.0);
         } else {
             row /= length;
@@ -94,7 +95,8 @@ pub fn embedding(similarities: &Array2<f64>, dimensions: usize) -> Result<Array2
 pub(super) fn normalised(mut s: Array2<f64>) -> Array2<f64> {
     let scale: Array1<f64> = s.sum_axis(Axis(1)).mapv(|d| if d > 0.0 { 1.0 / d.sqrt() } else { 0.0 });
     for ((i, j), value) in s.indexed_iter_mut() {
-        *value *= scale[i] * scale[j];
+        // one after the other: the product of two may overflow
+        *value = *value * scale[i] * scale[j];
     }
     s
 }

@@ -24,7 +24,7 @@ const TAG: usize = 8;
 /// How much of a packed variable is unpacked to learn its name.
 const HEAD: u64 = 1 << 12;
 
-/// The most values that a sparse matrix may have as a full one: 2 GiB of them.
+/// The most values that a matrix may have, a sparse one as a full one: 2 GiB of them.
 const FULL: usize = 1 << 28;
 
 /// Why something cannot be read; file and variable are put in front of it.
@@ -270,6 +270,9 @@ impl<'a> Array<'a> {
         if self.class == Self::SPARSE {
             return self.sparse(rows, columns);
         }
+        if rows.checked_mul(columns).is_none_or(|full| full > FULL) {
+            return Err(format!("a matrix of {rows} x {columns}; at most {FULL} entries are read"));
+        }
         let numbers = self.rest.next()?.numbers(self.rest.big_endian)?;
         if Some(numbers.len()) != rows.checked_mul(columns) {
             return Err(format!("damaged: {} numbers for {rows} x {columns}", numbers.len()));
@@ -288,10 +291,10 @@ impl<'a> Array<'a> {
         let places: Vec<usize> = self.rest.next()?.numbers(big)?.map(index).collect::<Parsed<_>>()?;
         let starts: Vec<usize> = self.rest.next()?.numbers(big)?.map(index).collect::<Parsed<_>>()?;
         let values: Vec<f64> = self.rest.next()?.numbers(big)?.collect();
-        let mut full = Array2::zeros((rows, columns));
         if starts.len() != columns + 1 {
             return Err(format!("damaged: {} starts of {columns} columns", starts.len()));
         }
+        let mut full = Array2::zeros((rows, columns));
         for (column, range) in starts.windows(2).enumerate() {
             let range = range[0]..range[1];
             let (Some(places), Some(values)) = (places.get(range.clone()), values.get(range.clone())) else {

@@ -172,7 +172,8 @@ impl Learning {
         let mut units = Vec::new();
         let (mut blocks, mut targets) = (Vec::new(), Vec::new());
         for weight in network.weights() {
-            let square = weight.iter().map(|w| f64::from(w * w)).sum::<f64>() / weight.len().max(1) as f64;
+            let square =
+                weight.iter().map(|w| f64::from(*w).powi(2)).sum::<f64>() / weight.len().max(1) as f64;
             let unit = square.sqrt();
             if !self.fits(weight.ncols()) || unit == 0.0 {
                 units.push(None);
@@ -327,7 +328,7 @@ mod tests {
         let learned = learning(Family::Dsrl).learn(&network, 1, &Backend::Cpu).unwrap();
         let root = |k: usize| {
             let w = network.weight(k);
-            (w.iter().map(|w| f64::from(w * w)).sum::<f64>() / w.len() as f64).sqrt()
+            (w.iter().map(|w| f64::from(*w).powi(2)).sum::<f64>() / w.len() as f64).sqrt()
         };
         for k in 0..2 {
             let of = learned.regularisers[k].as_ref().unwrap().parameters().activation;
