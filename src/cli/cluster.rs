@@ -13,17 +13,17 @@ use crate::train::Folder;
 
 /// Learn a graph from several views by a sparse regulariser and cluster its vertices
 ///
-/// The columns of a graph's matrix go through an unfolded network with a learned sparse regulariser; the graph that comes out is clustered
-/// spectrally, beside the raw graph and unlearned ones of the same density. With --labelled, the vertices are classified instead,
-/// from the labels of a share of them. Results, charts, the learned graphs (METHOD.npy) and regularisers
-/// (METHOD.safetensors) go to OUT_DIR/NAME.
+/// The columns of a graph's matrix go through an unfolded network with a learned sparse regulariser; the graph that
+/// comes out is clustered spectrally, beside the raw graph and unlearned ones of the same density. With --labelled,
+/// the vertices are classified instead, from the labels of a share of them. Results, charts, the learned graphs
+/// (METHOD.npy) and regularisers (METHOD.safetensors) go to OUT_DIR/NAME.
 #[derive(Args, Clone, Debug)]
 pub struct Cluster {
     /// The classes of the samples: variable Y of a .mat file, or a .npy vector of f32 or f64
     #[arg(long, value_name = "FILE")]
     labels: PathBuf,
-    /// The graph, its weights up to about 1: variable W of a .mat file, or a square .npy matrix of f32 or f64 [default: made from
-    /// the views, variable X of the file of the labels]
+    /// The graph, its weights up to about 1: variable W of a .mat file, or a square .npy matrix of f32 or f64
+    /// [default: made from the views, variable X of the file of the labels]
     #[arg(long, value_name = "FILE")]
     graph: Option<PathBuf>,
     /// Neighbours of a vertex in the graph of each view, where the graph is made from views (the DSRL authors take 10 for

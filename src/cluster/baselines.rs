@@ -17,8 +17,8 @@ pub fn density(x: &Array2<f64>) -> f64 {
 
 /// max(W - t, 0) with the smallest t >= 0 that brings the [`density`] down to `target` or below.
 ///
-/// Entries that tie, as the two of every edge do, are counted or not together, so the density may stay below the target; a graph
-/// below it is returned as it is.
+/// Entries that tie, as the two of every edge do, are counted or not together, so the density may stay below the
+/// target; a graph below it is returned as it is.
 ///
 /// # Errors
 /// [`Error::Domain`](crate::Error::Domain) where the target is outside [0, 1].

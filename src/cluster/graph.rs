@@ -69,8 +69,8 @@ impl Graph {
         Ok(Graph { weights })
     }
 
-    /// Of views named `place` in errors: the average of their graphs of `neighbours` nearest neighbours with a heat kernel, as the authors
-    /// of DSRL make it: W = 1/V sum_v W_v, where for one view X of n samples (rows)
+    /// Of views named `place` in errors: the average of their graphs of `neighbours` nearest neighbours with a heat
+    /// kernel, as the authors of DSRL make it: W = 1/V sum_v W_v, where for one view X of n samples (rows)
     ///
     /// - each row of X is shifted and scaled to mean 0 and variance 1 (over its features, divisor their number - 1);
     ///   a row of equal features becomes 0;

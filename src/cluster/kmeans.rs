@@ -1,7 +1,7 @@
 //! k-means: Lloyd's iterations from k-means++.
 //!
-//! Own code, since linfa-clustering brings 60 crates and a second ndarray (0.16), and its update is another: the old centre counts
-//! as one more point of its cluster.
+//! Own code, since linfa-clustering brings 60 crates and a second ndarray (0.16), and its update is another: the old
+//! centre counts as one more point of its cluster.
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use rand::RngExt;
@@ -28,10 +28,10 @@ pub struct Clusters {
 
 /// One run of [`lloyd`] on the rows of `points` from greedy k-means++ centres, as in scikit-learn.
 ///
-/// The first centre is a point drawn at random; for each other, 2 + floor(ln `clusters`) points are drawn with probability
-/// proportional to the squared distance to the nearest centre so far, and the one that leaves the smallest sum of these is
-/// taken. With fewer different points than clusters some clusters end empty. One thread, fixed order of sums: the same state
-/// of `random` gives the same clusters.
+/// The first centre is a point drawn at random; for each other, 2 + floor(ln `clusters`) points are drawn with
+/// probability proportional to the squared distance to the nearest centre so far, and the one that leaves the
+/// smallest sum of these is taken. With fewer different points than clusters some clusters end empty. One thread,
+/// fixed order of sums: the same state of `random` gives the same clusters.
 ///
 /// # Errors
 /// As [`lloyd`].
@@ -68,9 +68,9 @@ pub fn kmeans(points: ArrayView2<'_, f64>, clusters: usize, random: &mut ChaCha8
 /// Lloyd's iterations on the rows of `points` from given `centres`: points to their nearest centre, centres to the mean of
 /// their points, until no label changes or for [`ROUNDS`] rounds.
 ///
-/// As scikit-learn's `KMeans(init=centres, n_init=1, algorithm="lloyd", tol=0)`: a centre without points goes to the point that
-/// is farthest from its own centre, which loses it; here only to one that is away from its centre and not alone there,
-/// and where there is none the centre stays.
+/// As scikit-learn's `KMeans(init=centres, n_init=1, algorithm="lloyd", tol=0)`: a centre without points goes to the
+/// point that is farthest from its own centre, which loses it; here only to one that is away from its centre and not
+/// alone there, and where there is none the centre stays.
 ///
 /// # Errors
 /// [`Error::Domain`] where there are no clusters or fewer points than clusters, or a point or centre is NaN or beyond

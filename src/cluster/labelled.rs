@@ -14,7 +14,8 @@ use crate::error::{Error, Result, require};
 /// authors do; in ascending order.
 ///
 /// # Errors
-/// [`Error::Domain`] where the share is outside (0, 1), so small that no vertex is drawn, or there are more than 2^32 - 1 vertices.
+/// [`Error::Domain`] where the share is outside (0, 1), so small that no vertex is drawn, or there are more than 2^32
+/// - 1 vertices.
 pub fn draw(vertices: usize, share: f64, seed: u64) -> Result<Vec<usize>> {
     require(share > 0.0 && share < 1.0, "labelled vertices", "share", share, "(0, 1)")?;
     // From 2^32 on, the numbers drawn would depend on the machine's word.
@@ -47,14 +48,14 @@ pub fn joined(graph: &Graph, classes: &[usize], labelled: &[usize]) -> Result<Gr
 
 /// The class of each vertex: the column of the largest entry of its row of F = (I + D - X)^{-1} Y, the first of several.
 ///
-/// D is the diagonal matrix of the row sums of X, n x n; Y, n x `count`, has 1 at the class of each labelled vertex, and 0 elsewhere. X is
-/// taken as it is, symmetric or not, by LU decomposition. A vertex that no label reaches gets class 0. The classes of
-/// unlabelled vertices are not looked at.
+/// D is the diagonal matrix of the row sums of X, n x n; Y, n x `count`, has 1 at the class of each labelled vertex,
+/// and 0 elsewhere. X is taken as it is, symmetric or not, by LU decomposition. A vertex that no label reaches gets
+/// class 0. The classes of unlabelled vertices are not looked at.
 ///
 /// # Errors
-/// [`Error::Shape`] where X is not square or there are not as many classes as vertices; [`Error::Domain`] where an entry
-/// of X is NaN or infinite, a labelled vertex is none, or its class is not below `count`; [`Error::Unsupported`] where I + D - X is singular,
-/// which it never is with entries >= 0.
+/// [`Error::Shape`] where X is not square or there are not as many classes as vertices; [`Error::Domain`] where an
+/// entry of X is NaN or infinite, a labelled vertex is none, or its class is not below `count`;
+/// [`Error::Unsupported`] where I + D - X is singular, which it never is with entries >= 0.
 pub fn propagated(
     x: &Array2<f64>,
     classes: &[usize],
@@ -91,8 +92,8 @@ pub fn propagated(
 /// The share of the vertices that are not `labelled` whose `found` class is theirs.
 ///
 /// # Errors
-/// [`Error::Shape`] where `classes` and `found` differ in length; [`Error::Domain`] for a labelled vertex that is none, or where
-/// all are labelled.
+/// [`Error::Shape`] where `classes` and `found` differ in length; [`Error::Domain`] for a labelled vertex that is
+/// none, or where all are labelled.
 pub fn accuracy(classes: &[usize], found: &[usize], labelled: &[usize]) -> Result<f64> {
     check(found.len(), classes, labelled)?;
     let mut hidden = vec![true; classes.len()];

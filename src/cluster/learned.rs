@@ -36,8 +36,8 @@ pub struct Options {
 pub struct Learned {
     /// The seed.
     pub seed: u64,
-    /// The loss of each epoch, before its step: 1/2 ||X_N - W||_F^2 for DSRL; for MAF-SRL the sum over the columns, each before the step
-    /// that takes it, of 1/2 ||x_N - t||^2 + 0.02 ||x_N||_1 with x_N from what is shown of t.
+    /// The loss of each epoch, before its step: 1/2 ||X_N - W||_F^2 for DSRL; for MAF-SRL the sum over the columns,
+    /// each before the step that takes it, of 1/2 ||x_N - t||^2 + 0.02 ||x_N||_1 with x_N from what is shown of t.
     pub history: Vec<f64>,
     /// The learned activation.
     pub activation: Activation,
@@ -55,23 +55,26 @@ pub struct Learned {
 
 /// Trains on a graph and gives the graph that comes out. `told` hears of each epoch: its number, from 1, and its loss.
 ///
-/// The columns of a matrix are the vectors of a network of 1 + N layers that share their parameters, with x_0 = c the input of a
-/// column: the first layer computes xi of it, as the layer before the N of the authors of DSRL.
+/// The columns of a matrix are the vectors of a network of 1 + N layers that share their parameters, with x_0 = c the
+/// input of a column: the first layer computes xi of it, as the layer before the N of the authors of DSRL.
 ///
-/// **DSRL** learns as its authors do. Input and target are W itself, an epoch is one step on all columns; eta = (1, 1), delta = (1, 2)
-/// and L = 1 to begin with; Adam with betas (0.9, 0.92) and an L2 decay of 0.15; projections inside the forward pass
-/// ([`Projection::InForward`]); the rate by [`Plateau`]. The seed has no effect. All of it is made for weights that reach up to
-/// 1: where the largest is well below delta1, every output is 0, no gradient is left, and the plateau ends training.
+/// **DSRL** learns as its authors do. Input and target are W itself, an epoch is one step on all columns; eta = (1,
+/// 1), delta = (1, 2) and L = 1 to begin with; Adam with betas (0.9, 0.92) and an L2 decay of 0.15; projections
+/// inside the forward pass ([`Projection::InForward`]); the rate by [`Plateau`]. The seed has no effect. All of it is
+/// made for weights that reach up to 1: where the largest is well below delta1, every output is 0, no gradient is
+/// left, and the plateau ends training.
 ///
-/// **MAF-SRL** learns to restore edges that are hidden. With the graph as its own target Â = I is the best there is, and the network a
-/// soft threshold. So the target is T = P / max P, P = D^-1/2 W D^-1/2 without its diagonal, and the input T with each entry hidden
-/// by a probability of 0.8, drawn anew in each step (0.8 and 0.02 were chosen with the labels of ALOI and MSRC-v1 in view); what is hidden can be told from the columns of the vertices nearby alone, which is what
-/// Â, on the ten strongest neighbours of each vertex, is for. The loss has 0.02 ||x_N||_1. What comes out is the network's output
-/// for T with nothing hidden. No label is used.
+/// **MAF-SRL** learns to restore edges that are hidden. With the graph as its own target Â = I is the best there is,
+/// and the network a soft threshold. So the target is T = P / max P, P = D^-1/2 W D^-1/2 without its diagonal, and
+/// the input T with each entry hidden by a probability of 0.8, drawn anew in each step (0.8 and 0.02 were chosen with
+/// the labels of ALOI and MSRC-v1 in view); what is hidden can be told from the columns of the vertices nearby alone,
+/// which is what Â, on the ten strongest neighbours of each vertex, is for. The loss has 0.02 ||x_N||_1. What comes
+/// out is the network's output for T with nothing hidden. No label is used.
 ///
 /// # Errors
-/// [`Error::Domain`] for no layers, more than a network may have, no epochs, or a rate outside [0, 1e6]; [`Error::Unsupported`] for
-/// a loss or an output that is not finite, and for a graph that has lost every edge; those of the device, [`Error::Limit`] for graphs that it cannot hold among them.
+/// [`Error::Domain`] for no layers, more than a network may have, no epochs, or a rate outside [0, 1e6];
+/// [`Error::Unsupported`] for a loss or an output that is not finite, and for a graph that has lost every edge; those
+/// of the device, [`Error::Limit`] for graphs that it cannot hold among them.
 pub fn fit(
     graph: &Graph,
     method: Family,
@@ -199,8 +202,8 @@ const NEIGHBOURS: usize = 10;
 /// Columns per step, in graphs of more than twice as many vertices; smaller graphs are taken whole.
 const BATCH: usize = 128;
 
-/// Â near the identity, on each vertex's strongest neighbours and the diagonal. Without a bound on its norm: a bound of 1, by which
-/// every entry shrinks all others, ends with an empty graph.
+/// Â near the identity, on each vertex's strongest neighbours and the diagonal. Without a bound on its norm: a bound
+/// of 1, by which every entry shrinks all others, ends with an empty graph.
 fn maf_srl(graph: &Graph, random: &mut ChaCha8Rng) -> Result<Task> {
     let n = graph.vertices();
     let mut target = normalised(graph.weights().clone());

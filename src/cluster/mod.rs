@@ -1,8 +1,8 @@
 //! Clustering and semi-supervised classification on graphs that have gone through a learned sparse regulariser.
 //!
-//! The vertices are samples, an edge's weight says how similar two of them are, and the columns of the graph's matrix are the vectors
-//! that an unfolded network of 1 + N layers takes in. What comes out, X, is a graph again. Neither way of training
-//! ([`learned::fit`]) sees a label:
+//! The vertices are samples, an edge's weight says how similar two of them are, and the columns of the graph's matrix
+//! are the vectors that an unfolded network of 1 + N layers takes in. What comes out, X, is a graph again. Neither
+//! way of training ([`learned::fit`]) sees a label:
 //!
 //! | row | X |
 //! |---|---|
@@ -14,16 +14,18 @@
 //!
 //! The denser one of two learned graphs is also measured soft thresholded to the density of the other.
 //!
-//! **Clustering** ([`run`]): spectral embedding of the graph, k-means from k-means++, [`Scores`] against the classes; mean and standard
-//! deviation over the runs of k-means, each with a seed of its own, nested in the trainings where these draw random numbers. Every row is measured with both
-//! [`Affinity`]s. k-means and scores agree with scikit-learn's.
+//! **Clustering** ([`run`]): spectral embedding of the graph, k-means from k-means++, [`Scores`] against the classes;
+//! mean and standard deviation over the runs of k-means, each with a seed of its own, nested in the trainings where
+//! these draw random numbers. Every row is measured with both [`Affinity`]s. k-means and scores agree with
+//! scikit-learn's.
 //!
-//! **Classification** ([`classify`]): a share of the vertices is labelled, those of one class are joined in W, the network is trained on that, and
-//! the others get the class of the largest entry of their row of (I + D - X)^-1 Y: the DSRL authors' second experiment. That formula
-//! depends on the scale of X, so that the other graphs are also measured with the density and the mean degree of DSRL's.
+//! **Classification** ([`classify`]): a share of the vertices is labelled, those of one class are joined in W, the
+//! network is trained on that, and the others get the class of the largest entry of their row of (I + D - X)^-1 Y:
+//! the DSRL authors' second experiment. That formula depends on the scale of X, so that the other graphs are also
+//! measured with the density and the mean degree of DSRL's.
 //!
-//! No label enters training; what MAF-SRL hides, and the weight of its l1 norm, were chosen with the labels of ALOI and MSRC-v1 in
-//! view. The same seed and adapter give the same figures.
+//! No label enters training; what MAF-SRL hides, and the weight of its l1 norm, were chosen with the labels of ALOI
+//! and MSRC-v1 in view. The same seed and adapter give the same figures.
 
 pub mod baselines;
 mod graph;
@@ -129,8 +131,8 @@ impl Options {
         require(last.is_some(), "--seed", "seed", self.seed as f64, "[0, 2^64 - seeds * repeats)")
     }
 
-    /// How a family is trained, on a graph with `labels` joined in or without. The DSRL authors set a number of epochs for each
-    /// graph: 25 to 55 for clustering at a rate of 0.02, 5 to 15 with labels at 0.05.
+    /// How a family is trained, on a graph with `labels` joined in or without. The DSRL authors set a number of
+    /// epochs for each graph: 25 to 55 for clustering at a rate of 0.02, 5 to 15 with labels at 0.05.
     #[must_use]
     pub fn training(&self, family: Family, labels: bool) -> learned::Options {
         let (epochs, rate) = match (family, labels) {
@@ -319,9 +321,10 @@ pub fn study(
     Ok(Study { reports })
 }
 
-/// Classifies the vertices of which a `share` is labelled, [`Options::repeats`] times with other ones, on the raw graph without and with
-/// the labels joined in, and on what each method learns from the latter; with [`Family::Dsrl`] among the methods also on the
-/// others' graphs and the unlearned ones brought to the density and the mean degree of DSRL's.
+/// Classifies the vertices of which a `share` is labelled, [`Options::repeats`] times with other ones, on the raw
+/// graph without and with the labels joined in, and on what each method learns from the latter; with [`Family::Dsrl`]
+/// among the methods also on the others' graphs and the unlearned ones brought to the density and the mean degree of
+/// DSRL's.
 ///
 /// # Errors
 /// Those of [`Options::check`], [`learned::fit`] and module [`labelled`].

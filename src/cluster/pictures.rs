@@ -46,7 +46,8 @@ pub fn course(report: &Report) -> Result<Option<String>> {
     lines.draw()
 }
 
-/// Accuracy, by the affinity of the authors, against the number of layers after the first, with a standard deviation either way.
+/// Accuracy, by the affinity of the authors, against the number of layers after the first, with a standard deviation
+/// either way.
 ///
 /// # Errors
 /// [`crate::Error::File`] where drawing fails.

@@ -19,9 +19,9 @@ pub struct Scores {
     /// Normalised mutual information, sum_ij (n_ij / n) ln(n n_ij / (a_i b_j)) over the arithmetic mean of the two
     /// entropies; 1 where all samples are in one class and in one cluster, else 0 where they are in one of either.
     pub nmi: f64,
-    /// The adjusted Rand index 2 (tp tn - fn fp) / ((tp + fn) (fn + tn) + (tp + fp) (fp + tn)), from the pairs of samples that are
-    /// together in class and cluster (tp), in neither (tn), in the cluster alone (fp), in the class alone (fn); 1 where
-    /// fp = fn = 0.
+    /// The adjusted Rand index 2 (tp tn - fn fp) / ((tp + fn) (fn + tn) + (tp + fp) (fp + tn)), from the pairs of
+    /// samples that are together in class and cluster (tp), in neither (tn), in the cluster alone (fp), in the class
+    /// alone (fn); 1 where fp = fn = 0.
     pub ari: f64,
 }
 

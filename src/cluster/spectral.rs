@@ -52,10 +52,10 @@ impl Affinity {
 /// The eigenvectors of the `dimensions` largest eigenvalues of D^{-1/2} S D^{-1/2}, one per column, each row scaled to
 /// length 1: one row per vertex (Ng, Jordan, Weiss 2001).
 ///
-/// S is the symmetric part (X + X^T) / 2 of `similarities`, D the diagonal matrix of its row sums. A vertex of degree 0 gets a
-/// zero row, and so does one that the eigenvectors do not reach. Negative similarities have no meaning here: clip them
-/// first. In each eigenvector the entry of largest magnitude is positive, the first of several; where eigenvalues are equal,
-/// any basis of their eigenvectors may come out.
+/// S is the symmetric part (X + X^T) / 2 of `similarities`, D the diagonal matrix of its row sums. A vertex of degree
+/// 0 gets a zero row, and so does one that the eigenvectors do not reach. Negative similarities have no meaning here:
+/// clip them first. In each eigenvector the entry of largest magnitude is positive, the first of several; where
+/// eigenvalues are equal, any basis of their eigenvectors may come out.
 ///
 /// # Errors
 /// [`Error::Shape`] where the matrix is not square; [`Error::Domain`] where there are no dimensions or more than vertices,

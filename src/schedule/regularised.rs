@@ -5,11 +5,11 @@
 //! argmin_y 1/2 ||y - x||_M^2 + t R(y) = Âᵀ [ prox_tg(Â^-T x) ],   t = rate * rate scale * lambda
 //! ```
 //!
-//! R is the penalty in G(y) = R(y) + (||y||_M^2 - ||y||^2) / 2; it is not negative, and sparse in the learned atoms, the rows
-//! of Â: y = sum_i w_i (row i of Â). In the metric M the operator is exact for every t, q cancels, and t = 0 leaves the weights
-//! as they are. The prox of G itself is that of step size 1 in the Euclidean metric: taken at every step it would shrink the
-//! weights whatever the learning rate. With g the penalty of the [`Activation`] (eta1, eta2, delta1, delta2),
-//! c = eta1 (delta2 - delta1), prox_tg is the activation
+//! R is the penalty in G(y) = R(y) + (||y||_M^2 - ||y||^2) / 2; it is not negative, and sparse in the learned atoms,
+//! the rows of Â: y = sum_i w_i (row i of Â). In the metric M the operator is exact for every t, q cancels, and t = 0
+//! leaves the weights as they are. The prox of G itself is that of step size 1 in the Euclidean metric: taken at
+//! every step it would shrink the weights whatever the learning rate. With g the penalty of the [`Activation`] (eta1,
+//! eta2, delta1, delta2), c = eta1 (delta2 - delta1), prox_tg is the activation
 //!
 //! ```text
 //! eta_i' = 1 / (1 + t (1 - eta_i) / eta_i),   delta1' = t delta1,   delta2' = c + t (delta2 - c)
@@ -23,8 +23,9 @@
 //! **NaN and infinities.** One member that is not finite makes its group NaN. Status words count what the base step met or
 //! made; a group that overflows only in the products is counted from the next step on.
 //!
-//! **Accuracy.** [`Reference::judge`]: each product misses by n + 8 roundings of its terms' magnitudes, of which one is for the
-//! matrix in f32, and hands on its operands' errors; prox_tg hands them on by its slope, and adds 4 roundings of its result.
+//! **Accuracy.** [`Reference::judge`]: each product misses by n + 8 roundings of its terms' magnitudes, of which one
+//! is for the matrix in f32, and hands on its operands' errors; prox_tg hands them on by its slope, and adds 4
+//! roundings of its result.
 
 use std::sync::Arc;
 

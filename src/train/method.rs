@@ -1,9 +1,9 @@
 //! What is trained against what: methods, their text form, and their default lambdas.
 //!
-//! A method is an elementwise penalty, a penalty of groups or none, and a rule how their weights are shared out over the
-//! layers. Some pairs have names of their own ([`Named`]); any other pair is written `P+GP`, as in
-//! `tl1(a=0.5)+lasso(weight=sqrt-size)`. [`MAF`] is a learned regulariser out of a file; `dsrl` and `maf-srl` are regularisers
-//! learned from the weights of a dense network with the same seed ([`super::learned`]).
+//! A method is an elementwise penalty, a penalty of groups or none, and a rule how their weights are shared out over
+//! the layers. Some pairs have names of their own ([`Named`]); any other pair is written `P+GP`, as in
+//! `tl1(a=0.5)+lasso(weight=sqrt-size)`. [`MAF`] is a learned regulariser out of a file; `dsrl` and `maf-srl` are
+//! regularisers learned from the weights of a dense network with the same seed ([`super::learned`]).
 
 use std::sync::Arc;
 
@@ -68,8 +68,8 @@ pub fn default_lambda(penalty: &Penalty) -> Option<f64> {
 
 /// The default lambda of a learned regulariser: the slope at zero, in its atoms, as that of l1.
 ///
-/// Chosen on DIGITS as those of the other tables were: six random divisions of what is not the test part, a coarse grid, the
-/// best mean validation accuracy at a density of 0.1 or less. Validation accuracy and density on the grid:
+/// Chosen on DIGITS as those of the other tables were: six random divisions of what is not the test part, a coarse
+/// grid, the best mean validation accuracy at a density of 0.1 or less. Validation accuracy and density on the grid:
 ///
 /// | lambda | dsrl | maf-srl | maf-srl, density of Â 0.4 |
 /// |---|---|---|---|
@@ -442,8 +442,9 @@ impl Method {
     }
 
     /// Reads a list separated by commas (those inside parentheses belong to a method) and combines each method with
-    /// every lambda and every solver, `dsrl` and `maf-srl` with every number of layers too. `dense` is one row; `maf`, which is
-    /// added where there is a regulariser, and the learned methods have no solver but the proximal one.
+    /// every lambda and every solver, `dsrl` and `maf-srl` with every number of layers too. `dense` is one row;
+    /// `maf`, which is added where there is a regulariser, and the learned methods have no solver but the proximal
+    /// one.
     ///
     /// # Errors
     /// Those of [`Method::parse`], and [`Error::Text`] for an empty entry, an unbalanced parenthesis, an unknown

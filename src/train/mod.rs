@@ -211,8 +211,9 @@ fn is_dense(method: &Method) -> bool {
     method.name == method::DENSE
 }
 
-/// Trains every method with every seed, and sums up. Methods with something to learn learn it, for each seed, from the weights
-/// of a dense network of that seed, trained once. `seen` is called after each epoch, `done` after each run.
+/// Trains every method with every seed, and sums up. Methods with something to learn learn it, for each seed, from
+/// the weights of a dense network of that seed, trained once. `seen` is called after each epoch, `done` after each
+/// run.
 ///
 /// # Errors
 /// Those of [`Options::check`] and [`fit`], those of `done` and [`learned::Learning::learn`], and [`Error::Shape`] for a

@@ -1,5 +1,5 @@
-//! Methods with lambdas that the validation part chooses, against one number of theirs or side by side: the presets `tl1-a`,
-//! `layers` and `comparison`.
+//! Methods with lambdas that the validation part chooses, against one number of theirs or side by side: the presets
+//! `tl1-a`, `layers` and `comparison`.
 
 use plotters::prelude::*;
 
@@ -35,8 +35,8 @@ type Axis = (fn(f64) -> f64, fn(f64) -> String);
 type Line<'a> = (String, Vec<(f64, &'a MethodSummary)>);
 
 impl Study {
-    /// Of the lambdas at one place the one with the best mean validation accuracy is shown, out of those with a density of at
-    /// most this; where none has one, the sparsest.
+    /// Of the lambdas at one place the one with the best mean validation accuracy is shown, out of those with a
+    /// density of at most this; where none has one, the sparsest.
     pub const DENSITY: f64 = 0.1;
 
     /// The name of its preset, and of its files.
@@ -173,8 +173,8 @@ impl Study {
         text
     }
 
-    /// The figures against the number that is varied, one below the other; accuracy with a bar of one standard deviation either
-    /// way.
+    /// The figures against the number that is varied, one below the other; accuracy with a bar of one standard
+    /// deviation either way.
     ///
     /// # Errors
     /// [`crate::Error::File`] where drawing fails.

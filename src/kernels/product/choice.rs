@@ -20,9 +20,10 @@ const REPEATS: (u32, u32) = (4, 5);
 impl Format {
     /// The format that should be fastest for a matrix of this density and so many vectors at a time.
     ///
-    /// For few vectors the one of the fewest bytes: csr has 8 per entry, bitmap 4 per entry and 1.25 bits per place, dense 4
-    /// per place. For 33 and more, which dense matrices are multiplied by in tiles, csr below a density of 0.3, else
-    /// dense. That constant is an estimate from loads per multiplication; on a given machine [`Format::measured`] decides.
+    /// For few vectors the one of the fewest bytes: csr has 8 per entry, bitmap 4 per entry and 1.25 bits per place,
+    /// dense 4 per place. For 33 and more, which dense matrices are multiplied by in tiles, csr below a density of
+    /// 0.3, else dense. That constant is an estimate from loads per multiplication; on a given machine
+    /// [`Format::measured`] decides.
     ///
     /// ```
     /// use maf_srl::kernels::Format;
@@ -43,8 +44,9 @@ impl Format {
         Format::ALL.into_iter().min_by(|a, b| bytes(a).total_cmp(&bytes(b))).unwrap_or(Format::Csr)
     }
 
-    /// The format whose plain product with so many vectors, laid out by components, is fastest on this device: each is timed
-    /// a few times, which takes some multiples of one product's time. Formats that do not fit into the device are left out.
+    /// The format whose plain product with so many vectors, laid out by components, is fastest on this device: each
+    /// is timed a few times, which takes some multiples of one product's time. Formats that do not fit into the
+    /// device are left out.
     ///
     /// # Errors
     /// [`Error::Limit`] or [`Error::OutOfMemory`] where no format fits, or the batch does not; those of the device.

@@ -268,9 +268,9 @@ impl Job {
 }
 
 impl Share {
-    /// Row by row. A workgroup takes `beside` columns of invocations, of four vectors each unless there is one vector, as many
-    /// rows as `rows_at_once`, and `lanes` invocations per row: enough that neighbours read neighbours and that the device is
-    /// busy, and no more, since lanes wait for each other.
+    /// Row by row. A workgroup takes `beside` columns of invocations, of four vectors each unless there is one
+    /// vector, as many rows as `rows_at_once`, and `lanes` invocations per row: enough that neighbours read
+    /// neighbours and that the device is busy, and no more, since lanes wait for each other.
     fn rows(format: Format, side: &Side, entries: u32, vectors: u32, order: Order) -> Result<Self> {
         let quads = if vectors == 1 { 1 } else { vectors.div_ceil(4) };
         let beside = match order {

@@ -256,8 +256,8 @@ impl Loss {
     /// `bar` becomes (output - target) * scale, and `loss`, one element, scale/2 ||output - target||².
     ///
     /// # Errors
-    /// [`Error::Shape`], [`Error::Overlap`] where `bar` or `loss` shares memory with another view, and those of the device, as
-    /// [`Dispatches::bind`].
+    /// [`Error::Shape`], [`Error::Overlap`] where `bar` or `loss` shares memory with another view, and those of the
+    /// device, as [`Dispatches::bind`].
     pub fn bind(
         kernels: &Kernels,
         output: &Batch,

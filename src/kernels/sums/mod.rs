@@ -1,5 +1,5 @@
-//! Derivatives that are sums over a whole batch: by q, b, the activation and L of a layer; the loss; and the derivative by a
-//! layer's input, which is elementwise.
+//! Derivatives that are sums over a whole batch: by q, b, the activation and L of a layer; the loss; and the
+//! derivative by a layer's input, which is elementwise.
 //!
 //! **Formula.** With g = x - c or given, v = q_i u and the sums over columns, for the five scalars over rows too:
 //!
@@ -11,20 +11,21 @@
 //! x̄ = r̄ - h / L, with h phi's Hessian times r̄; r̄ itself for 1/2 ||x - c||²       (Chain, Scaled)
 //! ```
 //!
-//! **Memory.** Read once: five numbers per element for the sums, two for the loss and the chain, which write one. Scratch: two
-//! numbers per row and split of the columns, five per workgroup.
+//! **Memory.** Read once: five numbers per element for the sums, two for the loss and the chain, which write one.
+//! Scratch: two numbers per row and split of the columns, five per workgroup.
 //!
-//! **Dispatches.** Two for the sums: a workgroup has some rows and a split of the columns; the parts are then put together. Two
-//! for the loss, one for the chain.
+//! **Dispatches.** Two for the sums: a workgroup has some rows and a split of the columns; the parts are then put
+//! together. Two for the loss, one for the chain.
 //!
 //! **Determinism.** Sums follow a fixed tree that depends on the shapes alone: the same bits each run.
 //!
-//! **NaN and infinities.** Where w̄, v, a knee or a slope is not finite, so is none of the sums that it is in, dead zone or not;
-//! the same for L. Everything else is carried on by arithmetic. An output that is not finite makes its derivative and the loss
-//! not finite, with lambda or without.
+//! **NaN and infinities.** Where w̄, v, a knee or a slope is not finite, so is none of the sums that it is in, dead
+//! zone or not; the same for L. Everything else is carried on by arithmetic. An output that is not finite makes its
+//! derivative and the loss not finite, with lambda or without.
 //!
-//! **Accuracy.** Sums of D terms, D being the longest chain of additions, are within D + 6 roundings of the sum of magnitudes,
-//! next to what v's rounding makes of the terms; a v within its rounding of a knee may count on either side of it.
+//! **Accuracy.** Sums of D terms, D being the longest chain of additions, are within D + 6 roundings of the sum of
+//! magnitudes, next to what v's rounding makes of the terms; a v within its rounding of a knee may count on either
+//! side of it.
 //!
 //! **Limits.** 256 invocations, 8 KiB of workgroup memory, 8 storage buffers. Each view lies within a binding.
 
@@ -68,8 +69,8 @@ pub struct Passed {
     pub data: Data,
     /// ȳ, the derivative by the output, or what is to be scaled to give it.
     pub bar: Batch,
-    /// The layer whose 1 - 1/L multiplies `bar` to give ȳ: the next one, for phi = 1/2 ||x - c||² and `bar` that layer's r̄.
-    /// ȳ = bar for `None`.
+    /// The layer whose 1 - 1/L multiplies `bar` to give ȳ: the next one, for phi = 1/2 ||x - c||² and `bar` that
+    /// layer's r̄. ȳ = bar for `None`.
     pub scale_by: Option<u32>,
     /// u = Â r.
     pub u: Batch,
