@@ -19,7 +19,7 @@
 //! Inputs are each feature less its mean over the training part, times 2, so that a feature spans 2; training
 //! adds Gaussian noise to them ([`Options::noise`]). The same seed and adapter give the same figures.
 
-pub(crate) mod chart;
+mod chart;
 mod comparison;
 mod fit;
 pub mod learned;
