@@ -229,17 +229,7 @@ pub fn run(
     for method in methods {
         method.check(options.base, options.groups.as_ref())?;
     }
-    for (name, part) in [("training", &split.train), ("validation", &split.validation), ("test", &split.test)]
-    {
-        if part.is_empty() {
-            return Err(Error::Shape {
-                place: format!("data set {}", part.name),
-                name: format!("rows of the {name} part"),
-                got: "0".into(),
-                expected: "at least 1".into(),
-            });
-        }
-    }
+    split.require_rows()?;
     let split = prepared(split);
     let mut summaries = Vec::with_capacity(methods.len());
     let plain = Method::parse(method::DENSE, None)?;
