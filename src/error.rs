@@ -160,6 +160,17 @@ pub(crate) fn require(
     }
 }
 
+/// The [`Error::Shape`] of these.
+pub(crate) fn shape(
+    place: impl Into<String>,
+    name: impl Into<String>,
+    got: impl std::fmt::Display,
+    expected: impl std::fmt::Display,
+) -> Error {
+    let (got, expected) = (got.to_string(), expected.to_string());
+    Error::Shape { place: place.into(), name: name.into(), got, expected }
+}
+
 /// A number in the shorter of its two forms: 0.5, 1e-6, 1e60.
 pub(crate) fn short(x: f64) -> String {
     let (plain, scientific) = (format!("{x}"), format!("{x:e}"));

@@ -6,10 +6,10 @@ use plotters::prelude::*;
 
 use super::{Global, table};
 use crate::bench::{Effort, FormatTime, VECTORS, formats};
+use crate::chart::{Axes, colour, failed, font, mark, plain, sparing, title};
 use crate::error::{Error, Result};
 use crate::gpu::Context;
 use crate::kernels::Format;
-use crate::train::chart::{colour, failed, font, mark, plain, sparing};
 
 /// What the command prints.
 #[derive(serde::Serialize)]
@@ -67,9 +67,8 @@ fn draw(document: &Document, components: u32) -> Result<String> {
         let area = SVGBackend::with_string(&mut svg, (980, 760)).into_drawing_area();
         area.fill(&WHITE).map_err(failed)?;
         let first = format!("Products with a sparse {components} x {components} matrix and its transpose");
-        area.draw(&Text::new(first, (24, 18), font(22))).map_err(failed)?;
         let second = format!("{}; time against density, both logarithmic", document.adapter);
-        area.draw(&Text::new(second, (24, 46), font(13).color(&RGBColor(100, 100, 100)))).map_err(failed)?;
+        title(&area, &first, &second)?;
         for (k, format) in Format::ALL.into_iter().enumerate() {
             let x = 640 + 110 * k as i32;
             mark(&area, (x, 56), k, 6.0)?;
@@ -92,18 +91,8 @@ fn draw(document: &Document, components: u32) -> Result<String> {
                 .y_label_area_size(74)
                 .build_cartesian_2d((0.9f64..110.0).log_scale(), (0.8 * least..1.25 * most).log_scale())
                 .map_err(failed)?;
-            chart
-                .configure_mesh()
-                .x_desc("density, %")
-                .y_desc("microseconds")
-                .axis_desc_style(font(14))
-                .label_style(font(13))
-                .light_line_style(RGBColor(245, 245, 245))
-                .bold_line_style(RGBColor(225, 225, 225))
-                .x_label_formatter(&|x| plain(*x))
-                .y_label_formatter(&|y| sparing(*y))
-                .draw()
-                .map_err(failed)?;
+            let axes = Axes::new(["density, %", "microseconds"], plain);
+            Axes { labels: [plain, sparing], between: 10, fonts: [14, 13], ..axes }.draw(&mut chart)?;
             for (k, format) in Format::ALL.into_iter().enumerate() {
                 let line: Vec<_> = times.iter().filter(|t| t.format == format.name()).collect();
                 let points = line.iter().map(|t| (100.0 * t.density, us(t)));

@@ -3,7 +3,7 @@
 use ndarray::{Array1, Array2, Axis};
 use rayon::prelude::*;
 
-use crate::error::{Error, Result, require};
+use crate::error::{Error, Result, require, shape};
 
 /// How far the two weights of an edge may differ, relative to the larger: graphs are passed on in f32, and each weight
 /// may have been rounded a few times on its way.
@@ -28,12 +28,8 @@ impl Graph {
     pub fn new(place: &str, mut weights: Array2<f64>) -> Result<Self> {
         let (rows, columns) = weights.dim();
         if rows != columns || rows < 2 {
-            return Err(Error::Shape {
-                place: place.into(),
-                name: "weights of a graph".into(),
-                got: format!("{rows} x {columns}"),
-                expected: "a square matrix of at least 2 x 2".into(),
-            });
+            let got = format_args!("{rows} x {columns}");
+            return Err(shape(place, "weights of a graph", got, "a square matrix of at least 2 x 2"));
         }
         let at = |i, j| format!("{place}: row {i}, column {j} (from 0)");
         for ((i, j), &w) in weights.indexed_iter() {
@@ -90,17 +86,12 @@ impl Graph {
     /// row and column (all from 0) of a feature that is not finite, or for `neighbours` outside [1, samples - 1];
     /// [`Error::Unsupported`] for a view that tells no samples apart, or whose features are too large for f64.
     pub fn from_views(place: &str, views: &[Array2<f64>], neighbours: usize) -> Result<Self> {
-        let shape = |place: String, got: String, expected: String| Error::Shape {
-            place,
-            name: "number of samples".into(),
-            got,
-            expected,
-        };
+        let name = "number of samples";
         let Some(samples) = views.first().map(Array2::nrows) else {
-            return Err(shape(place.into(), "unknown: there is no view".into(), "one view or more".into()));
+            return Err(shape(place, name, "unknown: there is no view", "one view or more"));
         };
         if samples < 2 {
-            return Err(shape(format!("{place}: view 0"), samples.to_string(), "2 or more".into()));
+            return Err(shape(format!("{place}: view 0"), name, samples, "2 or more"));
         }
         let allowed = (1..samples).contains(&neighbours);
         let range = format_args!("[1, {}], for {samples} samples", samples - 1);
@@ -108,8 +99,8 @@ impl Graph {
         let mut sum = Array2::zeros((samples, samples));
         for (v, view) in views.iter().enumerate() {
             if view.nrows() != samples {
-                let expected = format!("{samples}, as in view 0");
-                return Err(shape(format!("{place}: view {v}"), view.nrows().to_string(), expected));
+                let expected = format_args!("{samples}, as in view 0");
+                return Err(shape(format!("{place}: view {v}"), name, view.nrows(), expected));
             }
             sum += &one_view(&format!("{place}: view {v}"), view, neighbours)?;
         }

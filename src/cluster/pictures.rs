@@ -5,10 +5,9 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
 use super::{Affinity, Report, Study};
-use crate::chart::{LEFT, Lines, Pixels, Series, activations, grey, text, title, with_pixels};
+use crate::chart::{LEFT, Lines, Pixels, Series, activations, failed, grey, text, title, with_pixels};
 use crate::error::Result;
 use crate::network::Family;
-use crate::train::chart::failed;
 
 /// The learned penalties g and their proximal operators, of the first seed.
 ///

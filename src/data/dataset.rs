@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::{cifar10, csv, idx, trouble};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shape};
 
 /// DIGITS (UCI "Optical Recognition of Handwritten Digits", E. Alpaydin and C. Kaynak, CC BY 4.0; the 1797
 /// samples of its test part): the one data set that travels with the program.
@@ -91,6 +91,19 @@ impl Split {
             validation: whole.rows(&validation),
             test: test.unwrap_or_else(|| whole.rows(&held)),
         }
+    }
+
+    /// [`Error::Shape`] where a part has no rows.
+    pub(crate) fn require_rows(&self) -> Result<()> {
+        for (name, part) in
+            [("training", &self.train), ("validation", &self.validation), ("test", &self.test)]
+        {
+            if part.is_empty() {
+                let place = format!("data set {}", part.name);
+                return Err(shape(place, format!("rows of the {name} part"), 0, "at least 1"));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -37,7 +37,7 @@ pub use pictures::{atoms, course, gallery, regulariser};
 pub use report::{Gallery, Report, Row, Settings};
 
 use crate::data::{Dataset, Split};
-use crate::error::{Error, Result, require};
+use crate::error::{Result, require};
 use crate::network::Family;
 use crate::schedule::Backend;
 use classical::Estimator;
@@ -203,17 +203,7 @@ pub fn run(
 ) -> Result<Report> {
     options.check()?;
     let tiles = Tiles::new(&split.train, options.patch)?;
-    for (name, part) in [("training", &split.train), ("validation", &split.validation), ("test", &split.test)]
-    {
-        if part.is_empty() {
-            return Err(Error::Shape {
-                place: format!("data set {}", part.name),
-                name: format!("rows of the {name} part"),
-                got: "0".into(),
-                expected: "at least 1".into(),
-            });
-        }
-    }
+    split.require_rows()?;
     let validation = some(&split.validation, options.test.div_ceil(5));
     let test = some(&split.test, options.test);
     let shown = one_of_each(&split.test, options.test);

@@ -6,9 +6,10 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::{Learned, Report, Row};
-use crate::chart::{LEFT, Lines, PALE, Pixels, Series, activations, grey, text, title, with_pixels};
+use crate::chart::{
+    LEFT, Lines, PALE, Pixels, Series, activations, failed, font, grey, text, title, with_pixels,
+};
 use crate::error::Result;
-use crate::train::chart::{failed, font};
 
 /// The learned rows with their runs.
 fn learned(report: &Report) -> impl Iterator<Item = (&Row, &Learned)> {

@@ -29,6 +29,7 @@ pub use batch::{Batch, Data, Order};
 pub use matrix::{Format, Matrix};
 pub use pipelines::Kernels;
 pub use places::{HEAD, Learned, Places};
+pub(crate) use window::refuse_overlap;
 
 use crate::error::Result;
 

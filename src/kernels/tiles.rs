@@ -15,7 +15,7 @@ use std::sync::Arc;
 use super::Kernels;
 use super::step::{LANES, WORKGROUP, Width};
 use super::window::{ADDRESSABLE, within_binding};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shape};
 use crate::gpu::{self, Pipeline, View};
 use crate::penalty::{Group, Groups, Layout};
 
@@ -203,16 +203,13 @@ impl Alike {
 
 /// Checks a tensor's views against its groups: `wanted` of them, all as long as the groups are.
 pub(crate) fn check(tensor: usize, groups: Option<&Groups>, views: &[View], wanted: usize) -> Result<()> {
-    let wrong = |name: String, got: u64, expected: u64| {
-        let place = format!("tensor {tensor}");
-        Err(Error::Shape { place, name, got: got.to_string(), expected: expected.to_string() })
-    };
+    let wrong = |name: &str, got, expected| Err(shape(format!("tensor {tensor}"), name, got, expected));
     if views.len() != wanted {
-        return wrong("number of views".into(), views.len() as u64, wanted as u64);
+        return wrong("number of views", views.len() as u64, wanted as u64);
     }
     let length = groups.map_or(views[0].length, Groups::length);
     if let Some((k, view)) = views.iter().enumerate().find(|(_, view)| view.length != length) {
-        return wrong(format!("length of view {k}"), view.length, length);
+        return wrong(&format!("length of view {k}"), view.length, length);
     }
     let Some(groups) = groups else { return Ok(()) };
     let needed = groups.largest();

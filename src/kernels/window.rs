@@ -19,7 +19,7 @@ pub(super) fn within_binding(place: &str, needed: u64, limits: &wgpu::Limits) ->
 }
 
 /// Refuses that what is written shares memory with anything else.
-pub(super) fn refuse_overlap(read: &[(&str, &View)], written: &[(&str, &View)]) -> Result<()> {
+pub(crate) fn refuse_overlap(read: &[(&str, &View)], written: &[(&str, &View)]) -> Result<()> {
     for (k, (first, a)) in written.iter().enumerate() {
         for (second, b) in read.iter().chain(&written[..k]) {
             if let Some(shared) = a.overlap(b) {

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shape};
 use crate::gpu::{self, View};
-use crate::kernels::{Batch, Data, Kernels, Learned, Matrix, Order, layer, product, sampled, sums};
+use crate::kernels::{
+    Batch, Data, Kernels, Learned, Matrix, Order, layer, product, refuse_overlap, sampled, sums,
+};
 
 /// The data term phi, of which each layer takes a gradient step first.
 #[derive(Clone)]
@@ -187,7 +189,7 @@ struct Binder<'a> {
 
 impl<'a> Binder<'a> {
     fn new(kernels: &'a Kernels, job: &'a Job, space: &'a Space) -> Result<Self> {
-        let shape = |batch: &Batch| (batch.components, batch.vectors);
+        let size = |batch: &Batch| (batch.components, batch.vectors);
         let n = job.matrix.pattern().rows();
         let expected = (n, space.batches[0].vectors);
         let mut batches = vec![("x", &job.x), ("output", &job.output), ("scratch", &space.batches[0])];
@@ -195,35 +197,24 @@ impl<'a> Binder<'a> {
             batches.push(("c", c));
         }
         for (name, batch) in batches {
-            if shape(batch) != expected {
-                return Err(Error::Shape {
-                    place: "network".into(),
-                    name: format!("components and vectors of {name}"),
-                    got: format!("{:?}", shape(batch)),
-                    expected: format!("{expected:?}"),
-                });
+            if size(batch) != expected {
+                let name = format!("components and vectors of {name}");
+                let (got, expected) = (format!("{:?}", size(batch)), format!("{expected:?}"));
+                return Err(shape("network", name, got, expected));
             }
         }
         let sets = [("learned layers", job.learned.layers), ("layers of the matrix", job.matrix.layers())];
         for (name, got) in sets {
             if (got != 1 && got != job.layers) || got != job.learned.layers || job.layers == 0 {
-                return Err(Error::Shape {
-                    place: "network".into(),
-                    name: name.into(),
-                    got: got.to_string(),
-                    expected: format!("1 or {}, and as many of both", job.layers.max(1)),
-                });
+                let expected = format!("1 or {}, and as many of both", job.layers.max(1));
+                return Err(shape("network", name, got, expected));
             }
         }
         if space.layers < job.layers {
-            return Err(Error::Shape {
-                place: "network".into(),
-                name: "layers that the space is for".into(),
-                got: space.layers.to_string(),
-                expected: format!("{} or more", job.layers),
-            });
+            let expected = format!("{} or more", job.layers);
+            return Err(shape("network", "layers that the space is for", space.layers, expected));
         }
-        refuse_overlap(job, space)?;
+        refuse_shared(job, space)?;
         let linear = match &job.term {
             Term::Linear { d, y } => Some(Linear::new(space, d, y, expected.1)?),
             Term::Near(_) | Term::Given(_) => None,
@@ -245,29 +236,6 @@ impl<'a> Binder<'a> {
         Ok(())
     }
 
-    /// A product with a matrix of the data term, or its transpose.
-    fn multiply_plainly(
-        &mut self,
-        matrix: Matrix,
-        transposed: bool,
-        first: Batch,
-        output: Batch,
-    ) -> Result<()> {
-        self.multiply(&product::Job {
-            matrix,
-            layer: 0,
-            transposed,
-            operand: product::Operand::Plain,
-            finish: product::Finish::Plain,
-            learned: None,
-            learned_layer: 0,
-            scale_by: None,
-            first,
-            second: None,
-            output,
-        })
-    }
-
     /// What the kernels of a layer need of phi, computed first where it is not fused.
     fn data(&mut self, layer: u32) -> Result<Data> {
         let gradient = self.space.gradient().clone();
@@ -281,9 +249,9 @@ impl<'a> Binder<'a> {
                 };
                 let (d, of_x, less_y) = (d.clone(), of_x.clone(), less_y.clone());
                 let difference = sums::Loss::bind(self.kernels, &of_x, y, 1.0, &less_y, loss)?;
-                self.multiply_plainly(d.clone(), false, x, of_x)?;
+                self.multiply(&product::Job::plain(d.clone(), false, x, of_x))?;
                 self.acts.push(Act::Loss(difference));
-                self.multiply_plainly(d, true, less_y, gradient.clone())?;
+                self.multiply(&product::Job::plain(d, true, less_y, gradient.clone()))?;
             }
         }
         Ok(Data::Given(gradient))
@@ -299,8 +267,10 @@ impl<'a> Binder<'a> {
                     unreachable!("bound with the term");
                 };
                 let (d, of_r) = (d.clone(), of_r.clone());
-                self.multiply_plainly(d.clone(), false, self.space.r_bar().clone(), of_r.clone())?;
-                self.multiply_plainly(d, true, of_r, self.space.hessian_times().clone())?;
+                let r_bar = self.space.r_bar().clone();
+                self.multiply(&product::Job::plain(d.clone(), false, r_bar, of_r.clone()))?;
+                let out = self.space.hessian_times().clone();
+                self.multiply(&product::Job::plain(d, true, of_r, out))?;
             }
         }
         Ok(())
@@ -335,44 +305,27 @@ impl<'a> Binder<'a> {
 
 /// Refuses an output that shares memory with what the backward pass reads again, and anything of the caller's that lies in
 /// the scratch memory.
-fn refuse_overlap(job: &Job, space: &Space) -> Result<()> {
-    let refuse = |(first, a): (&str, &View), (second, b): (&str, &View)| match a.overlap(b) {
-        None => Ok(()),
-        Some(shared) => Err(Error::Overlap {
-            first: first.into(),
-            second: second.into(),
-            start: shared.start,
-            end: shared.end,
-        }),
-    };
-    let mut read = vec![("x", &job.x.view), ("the learned numbers", &job.learned.view)];
+fn refuse_shared(job: &Job, space: &Space) -> Result<()> {
+    let mut views = vec![("x", &job.x.view), ("the learned numbers", &job.learned.view)];
     match &job.term {
-        Term::Near(c) => read.push(("c", &c.view)),
-        Term::Linear { y, .. } => read.push(("y", &y.view)),
+        Term::Near(c) => views.push(("c", &c.view)),
+        Term::Linear { y, .. } => views.push(("y", &y.view)),
         Term::Given(_) => {}
     }
     let output = ("the output", &job.output.view);
-    for &view in &read {
-        refuse(output, view)?;
-    }
-    for view in read.into_iter().chain([output]) {
-        refuse(view, ("the layers' inputs", &space.inputs))?;
-        for batch in &space.batches {
-            refuse(view, ("the scratch memory", &batch.view))?;
-        }
-    }
-    Ok(())
+    refuse_overlap(&views, &[output])?;
+    views.push(output);
+    let mut own = vec![("the layers' inputs", &space.inputs)];
+    own.extend(space.batches.iter().map(|batch| ("the scratch memory", &batch.view)));
+    // one by one: among themselves, what is only read may overlap
+    views.into_iter().try_for_each(|view| refuse_overlap(&own, &[view]))
 }
 
 /// Refuses a derivative that the backward pass writes over.
 fn refuse_overwritten(bar: &Batch, space: &Space) -> Result<()> {
-    for batch in space.batches.iter().filter(|batch| *batch != space.bar()) {
-        if let Some(shared) = bar.view.overlap(&batch.view) {
-            let (first, second) = ("the derivative by the output".into(), "the scratch memory".into());
-            return Err(Error::Overlap { first, second, start: shared.start, end: shared.end });
-        }
-    }
-    Ok(())
+    let others = space.batches.iter().filter(|batch| *batch != space.bar());
+    let others: Vec<_> = others.map(|batch| ("the scratch memory", &batch.view)).collect();
+    refuse_overlap(&others, &[("the derivative by the output", &bar.view)])
 }
 
 impl Linear {
@@ -384,12 +337,7 @@ impl Linear {
             ("vectors of y", y.vectors, vectors),
         ] {
             if got != expected {
-                return Err(Error::Shape {
-                    place: "network".into(),
-                    name: name.into(),
-                    got: got.to_string(),
-                    expected: expected.to_string(),
-                });
+                return Err(shape("network", name, got, expected));
             }
         }
         let usage = wgpu::BufferUsages::STORAGE;

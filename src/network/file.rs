@@ -22,7 +22,7 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
 use super::Parameters;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shape};
 use crate::matrix::{LARGEST, Pattern};
 use crate::penalty::Activation;
 
@@ -49,18 +49,13 @@ struct Head {
 /// [`Error::Shape`] for another number of sets, no layers, more than [`LAYERS`], or another pattern; what
 /// [`Parameters::check`] says of each.
 pub fn to_bytes(parameters: &[Parameters], layers: u32) -> Result<Vec<u8>> {
-    let shape = |name: &str, got: String, expected: String| Error::Shape {
-        place: "regulariser file".into(),
-        name: name.into(),
-        got,
-        expected,
-    };
+    let place = "regulariser file";
     let shared = parameters.len() == 1;
     let fits = (1..=LAYERS).contains(&layers) && (shared || parameters.len() == layers as usize);
     let Some(first) = parameters.first().filter(|_| fits) else {
         let got = format!("{} for {layers} layers", parameters.len());
         let expected = format!("1, or one for each of 1 to {LAYERS} layers");
-        return Err(shape("number of parameter sets", got, expected));
+        return Err(shape(place, "number of parameter sets", got, expected));
     };
     let pattern = &first.pattern;
     let mut tensors = vec![
@@ -70,7 +65,7 @@ pub fn to_bytes(parameters: &[Parameters], layers: u32) -> Result<Vec<u8>> {
     for (k, p) in parameters.iter().enumerate() {
         p.check(&format!("layer{k}"))?;
         if p.pattern != *pattern {
-            return Err(shape(&format!("pattern of layer{k}"), "another".into(), "that of layer0".into()));
+            return Err(shape(place, format!("pattern of layer{k}"), "another", "that of layer0"));
         }
         let Activation { eta1, eta2, delta1, delta2 } = p.activation;
         let activation = [eta1, eta2, delta1, delta2];
@@ -83,7 +78,7 @@ pub fn to_bytes(parameters: &[Parameters], layers: u32) -> Result<Vec<u8>> {
     }
     let head =
         Head { format: FORMAT.into(), version: VERSION, components: first.components(), layers, shared };
-    let failed = |e: &dyn Display| shape("contents", e.to_string(), "what safetensors can hold".into());
+    let failed = |e: &dyn Display| shape(place, "contents", e, "what safetensors can hold");
     let head = serde_json::to_string(&head).map_err(|e| failed(&e))?;
     let views = tensors
         .iter()

@@ -8,7 +8,7 @@ use super::head::Head;
 use super::on_device::OnDevice;
 use super::reference::{Gradient, Phi, loss_gradient, separable, separable_outputs, unfolded};
 use super::{Parameters, pruned};
-use crate::error::{Error, Result, require};
+use crate::error::{Error, Result, require, shape};
 use crate::gpu::Context;
 use crate::kernels::learn::{self, Floors, Hyper, Method, Rates};
 use crate::penalty::Activation;
@@ -212,8 +212,7 @@ impl Trainer {
             ("length of the targets", target.len(), target.len() == noisy.len(), noisy.len().to_string()),
         ] {
             if !fits {
-                let (place, name, got) = ("training".into(), name.into(), got.to_string());
-                return Err(Error::Shape { place, name, got, expected });
+                return Err(shape("training", name, got, expected));
             }
         }
         match &mut self.0 {

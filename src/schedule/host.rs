@@ -3,7 +3,7 @@
 use super::plan::{Plan, Schedule, Tensor, check_spec};
 use super::twin::Twin;
 use super::{Spec, Verification, Verify};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shape};
 use crate::gpu::{self, Context, Readback, View};
 use crate::kernels::step::{Base, Element, Hyper};
 
@@ -199,12 +199,7 @@ fn same(place: &str, name: &str, got: usize, expected: usize) -> Result<()> {
     if got == expected {
         return Ok(());
     }
-    Err(Error::Shape {
-        place: place.into(),
-        name: name.into(),
-        got: got.to_string(),
-        expected: expected.to_string(),
-    })
+    Err(shape(place, name, got, expected))
 }
 
 /// Lays the tensors out in pages, uploads the weights, and binds.

@@ -31,7 +31,7 @@ use std::sync::Arc;
 
 use super::plan::Bound;
 use crate::accuracy::{Approx, FLUSH, RELATIVE, ulp};
-use crate::error::{Error, Result, require};
+use crate::error::{Error, Result, require, shape};
 use crate::gpu::{self, View};
 use crate::kernels::step::{self, Base, Element, Hyper};
 use crate::kernels::{Batch, Format, HEAD, Judgement, Kernels, Learned, Matrix, Order, Places, product};
@@ -83,18 +83,15 @@ impl Regularised {
             _ => None,
         };
         let Some(order) = order else { return unsupported(format!("groups {}", groups.layout())) };
-        let shape = |name: &str, got: u64, expected: String| {
-            let (place, name, got) = (place.into(), name.into(), got.to_string());
-            Err(Error::Shape { place, name, got, expected })
-        };
         let (count, last) = (groups.count(), groups.size(groups.count().saturating_sub(1)));
         if count > 0 && (groups.largest() != n || last != n) {
             let got = if groups.largest() == n { last } else { groups.largest() };
-            return shape("elements of a group", got, format!("{n}, as the regulariser has"));
+            let expected = format_args!("{n}, as the regulariser has");
+            return Err(shape(place, "elements of a group", got, expected));
         }
         match u32::try_from(count) {
             Ok(count) => Ok((count, order)),
-            Err(_) => shape("number of groups", count, "less than 2^32".into()),
+            Err(_) => Err(shape(place, "number of groups", count, "less than 2^32")),
         }
     }
 }

@@ -1,107 +1,15 @@
 //! The charts of a run, as SVG: accuracy against density, and both over the epochs.
 
-use plotters::coord::Shift;
-use plotters::coord::ranged1d::ValueFormatter;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::report::{MethodSummary, Summary};
-use crate::error::{Error, Result};
-
-/// Colours that colour-blind readers tell apart (Okabe and Ito), the lightest one left out.
-const COLOURS: [RGBColor; 7] = [
-    RGBColor(0, 0, 0),
-    RGBColor(0, 114, 178),
-    RGBColor(213, 94, 0),
-    RGBColor(0, 158, 115),
-    RGBColor(204, 121, 167),
-    RGBColor(230, 159, 0),
-    RGBColor(86, 180, 233),
-];
-
-pub(crate) type Canvas<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-
-pub(crate) fn failed(reason: impl std::fmt::Display) -> Error {
-    Error::File { path: "chart.svg".into(), place: "draw".into(), reason: reason.to_string() }
-}
-
-pub(crate) fn colour(index: usize) -> RGBColor {
-    COLOURS[index % COLOURS.len()]
-}
-
-/// The outline of a method's mark of radius `r`; the shape changes with the method, so that colour is not all.
-fn outline(index: usize, r: f64) -> Vec<(i32, i32)> {
-    let polygon = |corners: usize, turn: f64, inner: f64| {
-        (0..corners)
-            .map(|k| {
-                let angle = std::f64::consts::TAU * (k as f64 / corners as f64 + turn);
-                let r = if k % 2 == 1 { r * inner } else { r };
-                ((r * angle.sin()).round() as i32, (-r * angle.cos()).round() as i32)
-            })
-            .collect()
-    };
-    match index % 6 {
-        0 => polygon(32, 0.0, 1.0),
-        1 => polygon(4, 0.125, 1.0),
-        2 => polygon(3, 0.0, 1.0),
-        3 => polygon(4, 0.0, 1.0),
-        4 => polygon(3, 0.5, 1.0),
-        _ => polygon(10, 0.0, 0.45),
-    }
-}
-
-/// A mark at a place in pixels.
-pub(crate) fn mark(area: &Canvas<'_>, at: (i32, i32), index: usize, r: f64) -> Result<()> {
-    let corners: Vec<_> = outline(index, r).iter().map(|(x, y)| (at.0 + x, at.1 + y)).collect();
-    area.draw(&Polygon::new(corners, colour(index).filled())).map_err(failed)
-}
-
-/// The smallest range of round numbers in steps of `unit` that holds the values, with a little air.
-pub(crate) fn range(values: impl Iterator<Item = f64>, unit: f64, low: f64, high: f64) -> (f64, f64) {
-    let (mut least, mut most) = (f64::INFINITY, f64::NEG_INFINITY);
-    for value in values.filter(|v| v.is_finite()) {
-        (least, most) = (least.min(value), most.max(value));
-    }
-    if least > most {
-        return (low, high);
-    }
-    let floor = ((least / unit - 0.25).floor() * unit).max(low);
-    let ceiling = ((most / unit + 0.25).ceil() * unit).min(high);
-    if floor < ceiling { (floor, ceiling) } else { (floor - unit, floor + unit) }
-}
+use crate::chart::{Axes, Canvas, colour, failed, font, mark, plain, range, sparing, title_at};
+use crate::error::Result;
 
 /// A step for a range of percents that gives about ten lines.
-pub(crate) fn unit(spread: f64) -> f64 {
+pub(super) fn unit(spread: f64) -> f64 {
     [0.25, 0.5, 1.0, 2.0, 5.0].into_iter().find(|u| spread / u <= 10.0).unwrap_or(10.0)
-}
-
-pub(crate) fn font(size: u32) -> TextStyle<'static> {
-    ("sans-serif", size).into_font().color(&RGBColor(40, 40, 40))
-}
-
-/// Draws the lines and labels of the axes, named x and y, as all charts have them; `x_label` writes the numbers of the first.
-pub(crate) fn mesh<X, Y>(
-    chart: &mut ChartContext<'_, SVGBackend<'_>, Cartesian2d<X, Y>>,
-    names: [&str; 2],
-    x_label: fn(f64) -> String,
-) -> Result<()>
-where
-    X: Ranged<ValueType = f64> + ValueFormatter<f64>,
-    Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
-{
-    chart
-        .configure_mesh()
-        .x_desc(names[0])
-        .y_desc(names[1])
-        .axis_desc_style(font(16))
-        .label_style(font(14))
-        .light_line_style(RGBColor(245, 245, 245))
-        .bold_line_style(RGBColor(225, 225, 225))
-        .max_light_lines(1)
-        .x_label_formatter(&|x| x_label(*x))
-        .y_label_formatter(&|y| plain(*y))
-        .draw()
-        .map_err(failed)
 }
 
 pub(super) fn title(area: &Canvas<'_>, summary: &Summary, first: &str) -> Result<()> {
@@ -117,8 +25,7 @@ pub(super) fn title(area: &Canvas<'_>, summary: &Summary, first: &str) -> Result
         if s.repeats == 1 { "" } else { "s" },
         summary.adapter
     );
-    area.draw(&Text::new(first.to_owned(), (78, 18), font(22))).map_err(failed)?;
-    area.draw(&Text::new(second, (78, 46), font(13).color(&RGBColor(100, 100, 100)))).map_err(failed)
+    title_at(area, 78, first, &second)
 }
 
 /// The names with their marks, in a column of its own at the right.
@@ -181,7 +88,7 @@ pub fn solvers(summary: &Summary) -> Result<String> {
             .y_label_area_size(70)
             .build_cartesian_2d(left..right, low..high)
             .map_err(failed)?;
-        mesh(&mut chart, ["weights below 1e-5, %", "test error, %"], plain)?;
+        Axes::new(["weights below 1e-5, %", "test error, %"], plain).draw(&mut chart)?;
         for (k, label) in labels.iter().enumerate() {
             let mut line: Vec<_> = summary.methods.iter().filter(|m| name(m) == *label).collect();
             line.sort_by(|a, b| a.lambda.total_cmp(&b.lambda));
@@ -237,7 +144,7 @@ pub fn tradeoff(summary: &Summary) -> Result<String> {
             .y_label_area_size(70)
             .build_cartesian_2d((100.0 * least..130.0).log_scale(), low..high)
             .map_err(failed)?;
-        mesh(&mut chart, ["nonzero weights, % (logarithmic)", "test accuracy, %"], sparing)?;
+        Axes::new(["nonzero weights, % (logarithmic)", "test accuracy, %"], sparing).draw(&mut chart)?;
         let place = |density: f64, accuracy: f64| {
             chart.backend_coord(&(100.0 * density.max(least), (100.0 * accuracy).clamp(low, high)))
         };
@@ -267,19 +174,6 @@ pub fn tradeoff(summary: &Summary) -> Result<String> {
         area.present().map_err(failed)?;
     }
     Ok(svg)
-}
-
-/// A label of the logarithmic axis: blank where labels would run into each other.
-pub(crate) fn sparing(value: f64) -> String {
-    let text = plain(value);
-    let lead = text.trim_start_matches(['0', '.']).chars().next();
-    if lead.is_some_and(|c| "1235".contains(c)) { text } else { String::new() }
-}
-
-/// A number without needless zeros.
-pub(crate) fn plain(value: f64) -> String {
-    let text = format!("{value:.2}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 /// Validation accuracy (above) and density (below) over the epochs, the mean over the seeds.
@@ -330,7 +224,7 @@ pub fn course(summary: &Summary) -> Result<String> {
                 .y_label_area_size(70)
                 .build_cartesian_2d(1.0..epochs as f64, low..high)
                 .map_err(failed)?;
-            mesh(&mut chart, ["epoch", name], plain)?;
+            Axes::new(["epoch", name], plain).draw(&mut chart)?;
             for (k, line) in lines.iter().enumerate() {
                 let style = colour(k).stroke_width(2);
                 // A line that leaves the panel below is cut there.

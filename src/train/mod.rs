@@ -19,7 +19,7 @@
 //! Inputs are each feature less its mean over the training part, times 2, so that a feature spans 2; training
 //! adds Gaussian noise to them ([`Options::noise`]). The same seed and adapter give the same figures.
 
-pub(crate) mod chart;
+mod chart;
 mod comparison;
 mod fit;
 pub mod learned;
@@ -230,17 +230,7 @@ pub fn run(
     for method in methods {
         method.check(options.base, options.groups.as_ref())?;
     }
-    for (name, part) in [("training", &split.train), ("validation", &split.validation), ("test", &split.test)]
-    {
-        if part.is_empty() {
-            return Err(Error::Shape {
-                place: format!("data set {}", part.name),
-                name: format!("rows of the {name} part"),
-                got: "0".into(),
-                expected: "at least 1".into(),
-            });
-        }
-    }
+    split.require_rows()?;
     let split = prepared(split);
     let mut summaries = Vec::with_capacity(methods.len());
     let plain = Method::parse(method::DENSE, None)?;

@@ -4,8 +4,9 @@
 use plotters::prelude::*;
 
 use super::Method;
-use super::chart::{colour, column, failed, font, legend, mark, mesh, plain, range, title, unit};
+use super::chart::{column, legend, title, unit};
 use super::report::{MethodSummary, RunSummary, Summary, deviation, mean, short};
+use crate::chart::{Axes, colour, failed, font, mark, plain, range};
 use crate::error::Result;
 use crate::penalty::Penalty;
 
@@ -223,7 +224,7 @@ impl Study {
                     .y_label_area_size(70)
                     .build_cartesian_2d(left - air..right + air, low..high)
                     .map_err(failed)?;
-                mesh(&mut chart, [self.varied(), name], label)?;
+                Axes::new([self.varied(), name], label).draw(&mut chart)?;
                 for (k, (_, points)) in lines.iter().enumerate() {
                     let style = colour(k).stroke_width(2);
                     let line = points.iter().map(|(x, m)| (place(*x), read(m)));

@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::{ROOM, Stage};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shape};
 use crate::gpu::{self, View};
 use crate::kernels::launch::{Launch, folded};
 use crate::kernels::step::WORKGROUP;
@@ -138,7 +138,7 @@ impl Dispatches {
         let (learned, gradient) = (&job.learned, &job.gradient);
         if (gradient.places, gradient.layers) != (learned.places, learned.layers) {
             let text = |l: &Learned| format!("{} layers of {:?}", l.layers, l.places);
-            return Err(wrong("gradient", text(gradient), text(learned)));
+            return Err(shape(ROOM.name, "gradient", text(gradient), text(learned)));
         }
         let read = [("learned numbers", &learned.view), ("x", &job.x), views[0], views[1]];
         refuse_overlap(&read, &[&views[2..], &[("gradient", &gradient.view)]].concat())?;
@@ -213,23 +213,18 @@ fn apart(learned: &Learned) -> u32 {
     if learned.layers == 1 { 0 } else { PLACES.length() }
 }
 
-fn wrong(name: &str, got: String, expected: String) -> Error {
-    Error::Shape { place: ROOM.name.into(), name: name.into(), got, expected }
-}
-
 fn check(learned: &Learned, layers: u32, x: &View, others: &[(&str, &View)]) -> Result<()> {
     if learned.places != PLACES {
-        let expected = "neither components nor entries".into();
-        return Err(wrong("places of the numbers", format!("{:?}", learned.places), expected));
+        let got = format_args!("{:?}", learned.places);
+        return Err(shape(ROOM.name, "places of the numbers", got, "neither components nor entries"));
     }
     if layers == 0 || (learned.layers != 1 && learned.layers != layers) {
         let expected = format!("1 or that of the network, {layers}, at least 1");
-        return Err(wrong("number of layers of the numbers", learned.layers.to_string(), expected));
+        return Err(shape(ROOM.name, "number of layers of the numbers", learned.layers, expected));
     }
     for (name, view) in others {
         if view.length() != x.length() {
-            let name = format!("length of {name}");
-            return Err(wrong(&name, view.length().to_string(), x.length().to_string()));
+            return Err(shape(ROOM.name, format!("length of {name}"), view.length(), x.length()));
         }
     }
     let (needed, limit) = (x.length(), u64::from(u32::MAX) / 4);

@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::{LARGEST, ROOM, Variant, Way};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shape};
 use crate::gpu::View;
 use crate::kernels::launch::{Launch, folded};
 use crate::kernels::matrix::Side;
@@ -151,7 +151,7 @@ impl Dispatches {
         check(place, matrix, learned, &[("x", x), ("data", data.batch()), ("output", output)])?;
         if *layers == 0 || (learned.layers != 1 && learned.layers != *layers) {
             let expected = format!("the {} of the learned numbers, at least 1", learned.layers);
-            return Err(shape(place, "layers", layers.to_string(), expected));
+            return Err(shape(place, "layers", layers, expected));
         }
         if matches!(data, Data::Given(_)) && *layers != 1 {
             return Err(Error::Unsupported {
@@ -164,12 +164,7 @@ impl Dispatches {
         if let Some(view) = inputs {
             let expected = u64::from(layers - 1) * numbers;
             if view.length() != expected {
-                return Err(shape(
-                    place,
-                    "length of inputs",
-                    view.length().to_string(),
-                    expected.to_string(),
-                ));
+                return Err(shape(place, "length of inputs", view.length(), expected));
             }
         }
         let inputs = inputs.as_ref().filter(|view| view.length() > 0);
@@ -225,7 +220,7 @@ impl Dispatches {
         for (name, number) in [("layer", Some(layer)), ("scale_by", scale_by.as_ref())] {
             if let Some(number) = number.filter(|&&number| number >= learned.layers) {
                 let expected = format!("less than the {} layers of the learned numbers", learned.layers);
-                return Err(shape(place, name, number.to_string(), expected));
+                return Err(shape(place, name, number, expected));
             }
         }
         for (name, batch) in made {
@@ -285,10 +280,6 @@ impl Dispatches {
     }
 }
 
-fn shape(place: &str, name: &str, got: String, expected: String) -> Error {
-    Error::Shape { place: place.into(), name: name.into(), got, expected }
-}
-
 /// Sizes fit together, and on the chip.
 fn check(place: &str, matrix: &Matrix, learned: &Learned, batches: &[(&str, &Batch)]) -> Result<()> {
     let pattern = matrix.pattern();
@@ -310,12 +301,12 @@ fn check(place: &str, matrix: &Matrix, learned: &Learned, batches: &[(&str, &Bat
     ];
     let wrong = sizes.into_iter().find(|(_, got, expected)| got != expected);
     if let Some((name, got, expected)) = wrong {
-        return Err(shape(place, name, got.to_string(), expected.to_string()));
+        return Err(shape(place, name, got, expected));
     }
     for (name, batch) in batches {
         if (batch.components, batch.vectors) != (n, m) {
             let got = format!("{} x {}", batch.components, batch.vectors);
-            return Err(shape(place, &format!("shape of {name}"), got, format!("{n} x {m}")));
+            return Err(shape(place, format!("shape of {name}"), got, format_args!("{n} x {m}")));
         }
     }
     Ok(())

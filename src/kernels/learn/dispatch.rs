@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytemuck::{Pod, Zeroable};
 
 use super::{Floors, Hyper, Method, Numbers, ROOM, Rates, Variant};
-use crate::error::{Error, Result, require};
+use crate::error::{Error, Result, require, shape};
 use crate::gpu::{self, Ring};
 use crate::kernels::launch::Launch;
 use crate::kernels::step::WORKGROUP;
@@ -263,9 +263,6 @@ fn launch(
 impl Job {
     fn check(&self) -> Result<()> {
         let place = "learn";
-        let wrong = |name: &str, got: String, expected: String| {
-            Err(Error::Shape { place: place.into(), name: name.into(), got, expected })
-        };
         let places = self.learned.places;
         let [first, second] = self.moments.as_ref().map_or([None, None], |[a, b]| [Some(a), Some(b)]);
         let all = [("gradient", Some(&self.gradient)), ("first moments", first), ("second moments", second)];
@@ -273,7 +270,7 @@ impl Job {
             let Some(other) = other else { continue };
             if (other.places, other.layers) != (places, self.learned.layers) {
                 let text = |l: &Learned| format!("{} layers of {:?}", l.layers, l.places);
-                return wrong(name, text(other), text(&self.learned));
+                return Err(shape(place, name, text(other), text(&self.learned)));
             }
         }
         let alone = places == Places { components: 0, nonzeros: 0 };
@@ -281,7 +278,7 @@ impl Job {
         let of_pattern = Places { components: pattern.rows(), nonzeros: pattern.nonzeros() };
         if !alone && (places != of_pattern || pattern.columns() != pattern.rows()) {
             let of = |p: &Places| format!("{} components, {} entries", p.components, p.nonzeros);
-            return wrong("places", of(&places), of(&of_pattern) + " of the square pattern");
+            return Err(shape(place, "places", of(&places), of(&of_pattern) + " of the square pattern"));
         }
         if alone && self.bound.is_some() {
             return Err(Error::Unsupported {

@@ -42,7 +42,7 @@ pub(super) use reference::{Layer, Near, Sum};
 
 use super::window::{Strided, Window, refuse_overlap};
 use super::{Batch, Data, Learned, Places, Room};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shape};
 use crate::gpu::View;
 
 /// The register's line.
@@ -94,12 +94,7 @@ pub struct Into {
 /// Layer `layer` of learned numbers, or of a gradient.
 pub(super) fn layer_of(place: &str, of: &Learned, layer: u32) -> Result<View> {
     if layer >= of.layers {
-        return Err(Error::Shape {
-            place: place.into(),
-            name: "layer".into(),
-            got: layer.to_string(),
-            expected: format!("one of {}", of.layers),
-        });
+        return Err(shape(place, "layer", layer, format_args!("one of {}", of.layers)));
     }
     let length = u64::from(of.places.length());
     let offset = of.view.offset() + 4 * length * u64::from(layer);
@@ -137,16 +132,13 @@ impl Passed {
     pub(super) fn check(&self, place: &str, into: &Into) -> Result<View> {
         layer_of(place, &self.learned, self.layer)?;
         let gradient = layer_of(place, &into.gradient, into.layer)?;
-        let said = |name: &str, got: String, expected: String| {
-            Err(Error::Shape { place: place.into(), name: name.into(), got, expected })
-        };
         let (own, other) = (self.learned.places, into.gradient.places);
         if own != other {
-            return said("gradient", format!("{other:?}"), format!("{own:?}"));
+            return Err(shape(place, "gradient", format_args!("{other:?}"), format_args!("{own:?}")));
         }
         let layers = self.learned.layers;
         if let Some(layer) = self.scale_by.filter(|&layer| layer >= layers) {
-            return said("layer of the scale", layer.to_string(), format!("one of {layers}"));
+            return Err(shape(place, "layer of the scale", layer, format_args!("one of {layers}")));
         }
         let read = [
             ("x", &self.x.view),
