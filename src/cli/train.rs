@@ -487,8 +487,8 @@ impl Train {
         }
         if let Some(study) = self.preset.and_then(Preset::study) {
             folder.write(&format!("{}.md", study.name()), study.table(&summary).as_bytes())?;
-            if study != Study::Comparison {
-                folder.write(&format!("{}.svg", study.name()), study.chart(&summary)?.as_bytes())?;
+            if let Some(svg) = study.chart(&summary)? {
+                folder.write(&format!("{}.svg", study.name()), svg.as_bytes())?;
             }
         }
         let place = folder.path().display().to_string();

@@ -179,7 +179,10 @@ impl Study {
     ///
     /// # Errors
     /// [`crate::Error::File`] where drawing fails.
-    pub fn chart(self, summary: &Summary) -> Result<String> {
+    pub fn chart(self, summary: &Summary) -> Result<Option<String>> {
+        if self == Study::Comparison {
+            return Ok(None);
+        }
         let lines = self.lines(summary);
         let labels: Vec<_> = lines.iter().map(|l| l.0.clone()).collect();
         // a goes over decades
@@ -243,7 +246,7 @@ impl Study {
             legend(&area, &labels, width - column(&labels) + 26, 26)?;
             area.present().map_err(failed)?;
         }
-        Ok(svg)
+        Ok(Some(svg))
     }
 }
 
@@ -281,12 +284,15 @@ mod tests {
         let mut summary = example(&[("l1", 0.98, 0.1), ("l1", 0.97, 0.07), ("dense", 0.9, 1.0)]);
         summary.methods[..2].iter_mut().for_each(|m| m.method = "dsrl".into());
         (summary.methods[0].layers, summary.methods[1].layers) = (Some(2), Some(16));
-        let svg = Study::Layers.chart(&summary).unwrap();
+        let svg = Study::Layers.chart(&summary).unwrap().unwrap();
         for text in ["dsrl", "test accuracy, %", "nonzero weights, %"] {
             assert!(svg.contains(text), "{text}");
         }
         assert!(!svg.contains("dense"));
-        Study::Tl1A.chart(&summary).unwrap();
+        assert!(
+            Study::Tl1A.chart(&summary).unwrap().is_some()
+                && Study::Comparison.chart(&summary).unwrap().is_none()
+        );
         assert_eq!((decades(-3.0), decades(0.5)), ("0.001".into(), String::new()));
     }
 }
