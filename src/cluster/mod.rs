@@ -44,7 +44,7 @@ use rand_chacha::ChaCha8Rng;
 
 pub use graph::Graph;
 pub use input::Input;
-pub use kmeans::{Clusters, kmeans};
+pub use kmeans::{Clusters, ROUNDS, kmeans, lloyd};
 pub use learned::Learned;
 pub use pictures::{affinities, course, layers, regulariser};
 pub use report::{Classified, ClassifiedRow, Comparison, Measured, Report, Row, Settings, Study, Tally};

@@ -93,7 +93,7 @@ impl Options {
     /// Checks every value against its range, before any work.
     ///
     /// # Errors
-    /// [`Error::Domain`] naming option, value and range.
+    /// [`crate::Error::Domain`] naming option, value and range.
     pub fn check(&self) -> Result<()> {
         let count = |place: &str, name: &str, value: u64, most: u64| {
             require((1..=most).contains(&value), place, name, value as f64, format!("[1, {most}]"))
@@ -193,8 +193,8 @@ fn one_of_each(part: &Dataset, most: usize) -> Vec<usize> {
 /// Every method with every seed. `seen` is called after each step of training.
 ///
 /// # Errors
-/// Those of [`Options::check`]; [`Error::Shape`] for a part without rows or pictures smaller than a patch;
-/// [`Error::Unsupported`] for data that are no grey pictures and for training that diverges; those of the device.
+/// Those of [`Options::check`]; [`crate::Error::Shape`] for a part without rows or pictures smaller than a patch;
+/// [`crate::Error::Unsupported`] for data that are no grey pictures and for training that diverges; those of the device.
 pub fn run(
     split: &Split,
     options: &Options,

@@ -52,7 +52,7 @@ pub(super) fn column(labels: &[String]) -> i32 {
 /// each with a bar of one standard deviation either way.
 ///
 /// # Errors
-/// [`Error::File`] where drawing fails.
+/// [`crate::Error::File`] where drawing fails.
 pub fn solvers(summary: &Summary) -> Result<String> {
     let name = |m: &MethodSummary| format!("{} {}", m.method, m.solver);
     let mut labels = Vec::new();
@@ -112,7 +112,7 @@ pub fn solvers(summary: &Summary) -> Result<String> {
 /// faint dot for each seed.
 ///
 /// # Errors
-/// [`Error::File`] where drawing fails.
+/// [`crate::Error::File`] where drawing fails.
 pub fn tradeoff(summary: &Summary) -> Result<String> {
     let methods = &summary.methods;
     let mut svg = String::new();
@@ -179,7 +179,7 @@ pub fn tradeoff(summary: &Summary) -> Result<String> {
 /// Validation accuracy (above) and density (below) over the epochs, the mean over the seeds.
 ///
 /// # Errors
-/// [`Error::File`] where drawing fails.
+/// [`crate::Error::File`] where drawing fails.
 pub fn course(summary: &Summary) -> Result<String> {
     let methods = &summary.methods;
     let epochs = summary.settings.epochs.max(2);
