@@ -171,6 +171,12 @@ pub(crate) fn shape(
     Error::Shape { place: place.into(), name: name.into(), got, expected }
 }
 
+/// `Ok` for a count within 1..=`most`, else the error of [`require`].
+#[cfg(feature = "cli")]
+pub(crate) fn count(place: &str, name: &str, value: usize, most: usize) -> Result<()> {
+    require((1..=most).contains(&value), place, name, value as f64, format!("[1, {most}]"))
+}
+
 /// A number in the shorter of its two forms: 0.5, 1e-6, 1e60.
 pub(crate) fn short(x: f64) -> String {
     let (plain, scientific) = (format!("{x}"), format!("{x:e}"));

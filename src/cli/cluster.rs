@@ -1,11 +1,11 @@
 //! `maf-srl cluster`: learn a sparse graph and cluster its vertices, or classify them.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::Global;
+use super::{Global, tell};
 use crate::cluster::{self, Input, Options, Progress, Report};
 use crate::error::{Result, require};
 use crate::network::{Family, file};
@@ -128,16 +128,13 @@ impl Cluster {
             _ => options.steps(),
         };
         let bar = global.progress(Some(steps as u64), "learning");
-        let plain = !io::stderr().is_terminal();
         let seen = |p: Progress| {
             bar.inc(1);
             let Progress::Epoch { method, seed, epoch, epochs, loss } = p else { return };
-            let line = format!("{} seed {seed} epoch {epoch}/{epochs}: loss {loss:.4}", method.name());
-            if !plain {
-                bar.set_message(line);
-            } else if epoch == epochs || epoch % 10 == 0 {
-                // A closed stderr is no reason to stop.
-                let _ = writeln!(io::stderr(), "{line}");
+            // a bar shows each epoch, a log file need not
+            if io::stderr().is_terminal() || epoch == epochs || epoch % 10 == 0 {
+                let name = method.name();
+                tell(&bar, format!("{name} seed {seed} epoch {epoch}/{epochs}: loss {loss:.4}"));
             }
         };
         let place = folder.path().display().to_string();
@@ -152,24 +149,15 @@ impl Cluster {
             let study = cluster::study(&input, &options, &LAYERS, &backend, seen)?;
             bar.finish_and_clear();
             folder.write_json("results.json", &study)?;
-            if let Some(svg) = cluster::layers(&study)? {
-                folder.write("layers.svg", svg.as_bytes())?;
-            }
+            folder.write_chart("layers.svg", cluster::layers(&study)?)?;
             return global.print(&study.brief(), |s| format!("{}{ending}", s.table()));
         }
         let report = cluster::run(&input, &options, &backend, seen)?;
         bar.finish_and_clear();
         folder.write_json("results.json", &report)?;
         folder.write("affinity.svg", cluster::affinities(&report)?.as_bytes())?;
-        let charts = [
-            ("regulariser.svg", cluster::regulariser(&report)?),
-            ("training.svg", cluster::course(&report)?),
-        ];
-        for (file, chart) in charts {
-            if let Some(svg) = chart {
-                folder.write(file, svg.as_bytes())?;
-            }
-        }
+        folder.write_chart("regulariser.svg", cluster::regulariser(&report)?)?;
+        folder.write_chart("training.svg", cluster::course(&report)?)?;
         for trained in &report.trained {
             if let Some(first) = trained.runs.first() {
                 let layers = trained.training.layers + 1;

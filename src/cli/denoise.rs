@@ -1,11 +1,10 @@
 //! `maf-srl denoise`: learn to denoise pictures and compare with the classical ways.
 
-use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Global;
+use super::{Global, tell};
 use crate::data::Source;
 use crate::denoise::{self, Options, Progress, Report, Shape};
 use crate::error::Result;
@@ -111,34 +110,20 @@ impl Denoise {
         let steps = denoise::steps(&options, split.train.len());
         let total = (steps * options.methods.len() * options.seeds) as u64;
         let bar = global.progress(Some(total), "training");
-        let plain = !io::stderr().is_terminal();
         let seen = |p: Progress| {
             bar.inc(1);
             let Some(psnr) = p.psnr else { return };
-            let line =
-                format!("{} seed {} step {}/{}: {psnr:.2} dB", p.method.name(), p.seed, p.step, p.steps);
-            if plain {
-                // A closed stderr is no reason to stop.
-                let _ = writeln!(io::stderr(), "{line}");
-            } else {
-                bar.set_message(line);
-            }
+            let name = p.method.name();
+            tell(&bar, format!("{name} seed {} step {}/{}: {psnr:.2} dB", p.seed, p.step, p.steps));
         };
         let report = denoise::run(&split, &options, &backend, seen)?;
         bar.finish_and_clear();
 
         folder.write_json("results.json", &report)?;
         folder.write("pictures.svg", denoise::gallery(&report)?.as_bytes())?;
-        let charts = [
-            ("atoms.svg", denoise::atoms(&report)?),
-            ("regulariser.svg", denoise::regulariser(&report)?),
-            ("training.svg", denoise::course(&report)?),
-        ];
-        for (file, chart) in charts {
-            if let Some(svg) = chart {
-                folder.write(file, svg.as_bytes())?;
-            }
-        }
+        folder.write_chart("atoms.svg", denoise::atoms(&report)?)?;
+        folder.write_chart("regulariser.svg", denoise::regulariser(&report)?)?;
+        folder.write_chart("training.svg", denoise::course(&report)?)?;
         for row in &report.rows {
             if let Some(first) = row.runs.first() {
                 let bytes = file::to_bytes(std::slice::from_ref(&first.parameters), options.layers)?;

@@ -16,7 +16,7 @@ mod train;
 mod validate;
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -125,6 +125,16 @@ impl Global {
         bar.set_message(message.to_owned());
         bar.enable_steady_tick(Duration::from_millis(120));
         bar
+    }
+}
+
+/// A line on how far the work is: beside the bar, or on a line of its own where stderr is no terminal.
+fn tell(bar: &ProgressBar, line: String) {
+    if io::stderr().is_terminal() {
+        bar.set_message(line);
+    } else {
+        // A closed stderr is no reason to stop.
+        let _ = writeln!(io::stderr(), "{line}");
     }
 }
 

@@ -1,13 +1,13 @@
 //! `maf-srl train`: train a classifier with each method and compare.
 
 use std::collections::HashMap;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
-use super::{Global, penalties};
+use super::{Global, penalties, tell};
 use crate::data::Source;
 use crate::error::{Error, Result};
 use crate::kernels::step::Base;
@@ -435,7 +435,6 @@ impl Train {
 
         let total = train::epochs(&methods, &options) as u64;
         let bar = global.progress(Some(total), "training");
-        let plain = !io::stderr().is_terminal();
         let seen = |p: train::Progress<'_>| {
             let (e, name) = (p.epoch, &p.method.label);
             let live: Vec<_> = e.live.iter().map(usize::to_string).collect();
@@ -449,12 +448,7 @@ impl Train {
                 live.join("+")
             );
             bar.inc(1);
-            if plain {
-                // A closed stderr is no reason to stop.
-                let _ = writeln!(io::stderr(), "{line}");
-            } else {
-                bar.set_message(line);
-            }
+            tell(&bar, line);
         };
         let done = |method: &Method, fitted: &train::Fitted| {
             let about = HashMap::from([
@@ -487,9 +481,7 @@ impl Train {
         }
         if let Some(study) = self.preset.and_then(Preset::study) {
             folder.write(&format!("{}.md", study.name()), study.table(&summary).as_bytes())?;
-            if let Some(svg) = study.chart(&summary)? {
-                folder.write(&format!("{}.svg", study.name()), svg.as_bytes())?;
-            }
+            folder.write_chart(&format!("{}.svg", study.name()), study.chart(&summary)?)?;
         }
         let place = folder.path().display().to_string();
         global.print(&summary.brief(), |s: &Summary| {

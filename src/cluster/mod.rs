@@ -51,7 +51,7 @@ pub use report::{Classified, ClassifiedRow, Comparison, Measured, Report, Row, S
 pub use scores::Scores;
 pub use spectral::{Affinity, embedding};
 
-use crate::error::{Error, Result, require};
+use crate::error::{Error, Result, count, require};
 use crate::network::Family;
 use crate::schedule::Backend;
 use baselines::{density, soft, squared};
@@ -98,9 +98,6 @@ impl Options {
     /// # Errors
     /// [`Error::Domain`] naming option, value and range; [`Error::Unsupported`] without a method.
     pub fn check(&self) -> Result<()> {
-        let count = |place: &str, name: &str, value: u64, most: u64| {
-            require((1..=most).contains(&value), place, name, value as f64, format!("[1, {most}]"))
-        };
         if self.methods.is_empty() {
             return Err(Error::Unsupported {
                 place: "--method".into(),
@@ -108,7 +105,7 @@ impl Options {
                 allowed: "dsrl, maf-srl or both, separated by a comma".into(),
             });
         }
-        count("--layers", "layers", u64::from(self.layers), 64)?;
+        count("--layers", "layers", self.layers as usize, 64)?;
         if self.epochs.len() > 1 && self.epochs.len() != self.methods.len() {
             return Err(Error::Shape {
                 place: "--epochs".into(),
@@ -118,14 +115,14 @@ impl Options {
             });
         }
         for &epochs in &self.epochs {
-            count("--epochs", "epochs", epochs as u64, 1_000_000)?;
+            count("--epochs", "epochs", epochs, 1_000_000)?;
         }
         if let Some(rate) = self.rate {
             require((1e-9..=1e3).contains(&rate), "--lr", "learning rate", rate, "[1e-9, 1000.0]")?;
         }
         require((0.0..=1e6).contains(&self.cut), "--cut", "smallest weight", self.cut, "[0, 1e6]")?;
-        count("--repeats", "repeats", self.repeats as u64, 10_000)?;
-        count("--seeds", "seeds", self.seeds as u64, 1000)?;
+        count("--repeats", "repeats", self.repeats, 10_000)?;
+        count("--seeds", "seeds", self.seeds, 1000)?;
         // the last seed must not wrap round
         let last = self.seed.checked_add((self.seeds * self.repeats) as u64);
         require(last.is_some(), "--seed", "seed", self.seed as f64, "[0, 2^64 - seeds * repeats)")

@@ -37,7 +37,7 @@ pub use pictures::{atoms, course, gallery, regulariser};
 pub use report::{Gallery, Report, Row, Settings};
 
 use crate::data::{Dataset, Split};
-use crate::error::{Result, require};
+use crate::error::{Result, count, require};
 use crate::network::Family;
 use crate::schedule::Backend;
 use classical::Estimator;
@@ -95,9 +95,6 @@ impl Options {
     /// # Errors
     /// [`crate::Error::Domain`] naming option, value and range.
     pub fn check(&self) -> Result<()> {
-        let count = |place: &str, name: &str, value: u64, most: u64| {
-            require((1..=most).contains(&value), place, name, value as f64, format!("[1, {most}]"))
-        };
         require(
             (1e-6..=100.0).contains(&self.noise),
             "--noise",
@@ -106,15 +103,15 @@ impl Options {
             "[1e-6, 100]",
         )?;
         self.shape.check()?;
-        count("--layers", "layers", u64::from(self.layers), 64)?;
-        count("--epochs", "epochs", self.epochs as u64, 1_000_000)?;
-        count("--batch", "pictures per step", self.batch as u64, 1_000_000)?;
+        count("--layers", "layers", self.layers as usize, 64)?;
+        count("--epochs", "epochs", self.epochs, 1_000_000)?;
+        count("--batch", "pictures per step", self.batch, 1_000_000)?;
         require((1e-9..=1e3).contains(&self.rate), "--lr", "learning rate", self.rate, "[1e-9, 1000.0]")?;
         if let Some(side) = self.patch {
             require((2..=32).contains(&side), "--patch", "side", f64::from(side), "[2, 32]")?;
         }
-        count("--test", "test pictures", self.test as u64, 10_000_000)?;
-        count("--seeds", "seeds", self.seeds as u64, 1000)?;
+        count("--test", "test pictures", self.test, 10_000_000)?;
+        count("--seeds", "seeds", self.seeds, 1000)?;
         // The last seed must not wrap round.
         let last = self.seed.checked_add(self.seeds as u64);
         require(last.is_some(), "--seed", "seed", self.seed as f64, "[0, 2^64 - seeds)")

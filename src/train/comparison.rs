@@ -35,19 +35,10 @@ fn distinct<T: PartialEq>(methods: &[MethodSummary], of: impl Fn(&MethodSummary)
 /// One table per figure, method and choice of epoch: a line per lambda, a column per solver.
 #[must_use]
 pub fn comparison(summary: &Summary) -> String {
-    let widths: Vec<_> = summary.settings.widths.iter().map(usize::to_string).collect();
-    let s = &summary.settings;
     let mut text = format!(
-        "# Solvers on {}\n\n{}, {}, learning rate {}, batches of {}, {} epochs, mean (standard deviation) over {} seeds; \
-         steps on {}. The figures of splitting are those of the copy V, which is its result.\n",
+        "# Solvers on {}\n\n{} The figures of splitting are those of the copy V, which is its result.\n",
         summary.dataset,
-        widths.join("-"),
-        s.optimizer,
-        s.learning_rate,
-        s.batch,
-        s.epochs,
-        s.repeats,
-        summary.adapter
+        summary.made()
     );
     let solvers = distinct(&summary.methods, |m| m.solver.clone());
     for name in distinct(&summary.methods, |m| m.method.clone()) {

@@ -46,7 +46,7 @@ pub use sparsity::{Sparsity, density, flop_share, live_neurons, parameter_share}
 pub use study::Study;
 
 use crate::data::Split;
-use crate::error::{Error, Result, require};
+use crate::error::{Error, Result, count, require};
 use crate::kernels::step::Base;
 use crate::penalty::Layout;
 use crate::schedule::{Backend, Verify};
@@ -123,9 +123,6 @@ impl Options {
     /// [`Error::Domain`] naming option, value and range; [`Error::Unsupported`] without a hidden layer or with a
     /// base step that reads no gradient.
     pub fn check(&self) -> Result<()> {
-        let count = |place: &str, name: &str, value: usize, most: usize| {
-            require((1..=most).contains(&value), place, name, value as f64, format!("[1, {most}]"))
-        };
         let real = |place: &str, name: &str, value: f64, low: f64, high: f64| {
             require((low..=high).contains(&value), place, name, value, format!("[{low:?}, {high:?}]"))
         };

@@ -288,6 +288,22 @@ impl Summary {
         }
     }
 
+    /// How the runs were made, for the head of a document: network, optimiser, epochs, seeds, adapter.
+    pub(super) fn made(&self) -> String {
+        let s = &self.settings;
+        let widths: Vec<_> = s.widths.iter().map(usize::to_string).collect();
+        format!(
+            "{}, {}, learning rate {}, batches of {}, {} epochs, mean (standard deviation) over {} seeds; steps on {}.",
+            widths.join("-"),
+            s.optimizer,
+            s.learning_rate,
+            s.batch,
+            s.epochs,
+            s.repeats,
+            self.adapter
+        )
+    }
+
     /// The same without the epochs.
     #[must_use]
     pub fn brief(&self) -> Self {

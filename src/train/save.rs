@@ -80,6 +80,14 @@ impl Folder {
         self.write(file, &bytes)
     }
 
+    /// Writes a chart, where there is one.
+    ///
+    /// # Errors
+    /// [`Error::File`] where it cannot be written.
+    pub fn write_chart(&self, file: &str, chart: Option<String>) -> Result<()> {
+        chart.map_or(Ok(()), |svg| self.write(file, svg.as_bytes()))
+    }
+
     fn unwritten(&self, file: &str, reason: impl std::fmt::Display) -> Error {
         Error::File { path: self.0.join(file), place: "write".into(), reason: reason.to_string() }
     }

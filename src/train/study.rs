@@ -118,20 +118,12 @@ impl Study {
     /// A table of the places that are shown, and one of all rows.
     #[must_use]
     pub fn table(self, summary: &Summary) -> String {
-        let s = &summary.settings;
-        let widths: Vec<_> = s.widths.iter().map(usize::to_string).collect();
         let mut text = format!(
-            "# {} on {}\n\n{}, {}, learning rate {}, batches of {}, {} epochs, mean (standard deviation) over {} seed(s); steps on {}. Of several \
-             lambdas the one with the best validation accuracy at a density of {} or less is shown, else the sparsest.\n",
+            "# {} on {}\n\n{} Of several lambdas the one with the best validation accuracy at a density of {} or less is \
+             shown, else the sparsest.\n",
             self.title(),
             summary.dataset,
-            widths.join("-"),
-            s.optimizer,
-            s.learning_rate,
-            s.batch,
-            s.epochs,
-            s.repeats,
-            summary.adapter,
+            summary.made(),
             Study::DENSITY,
         );
         let varied = if self == Study::Comparison { String::new() } else { format!(" {} |", self.varied()) };
@@ -140,7 +132,7 @@ impl Study {
              FLOPs, % | neurons removed, % |\n|---|{}---|---|---|---|---|---|---|\n",
             if varied.is_empty() { "" } else { "---|" }
         );
-        let hidden: usize = s.widths.iter().rev().skip(1).rev().skip(1).sum();
+        let hidden: usize = summary.settings.widths.iter().rev().skip(1).rev().skip(1).sum();
         let row = |name: &str, x: f64, m: &MethodSummary| {
             let figure = |of: &dyn Fn(&RunSummary) -> f64| {
                 let values = m.runs.iter().map(|run| 100.0 * of(run));
