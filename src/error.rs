@@ -7,8 +7,6 @@ use std::path::PathBuf;
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// What can go wrong, with the value, the place and the allowed range in the text.
-///
-/// The command-line tool exits with [`Error::exit_status`].
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -132,21 +130,12 @@ pub enum Error {
     Mismatch(String),
 }
 
-impl Error {
-    /// The exit status of the command-line tool: 1 where a check failed ([`Error::Mismatch`]), 2 where the
-    /// request was wrong or could not be carried out.
-    #[must_use]
-    pub fn exit_status(&self) -> u8 {
-        match self {
-            Error::Mismatch(_) => 1,
-            _ => 2,
-        }
-    }
-}
-
 /// `Ok` if `allowed` holds, else the [`Error::Domain`] that names place, parameter, value and range.
 /// The range becomes text only then.
-pub(crate) fn require(
+///
+/// # Errors
+/// That one.
+pub fn require(
     allowed: bool,
     place: &str,
     name: &str,
@@ -161,7 +150,8 @@ pub(crate) fn require(
 }
 
 /// The [`Error::Shape`] of these.
-pub(crate) fn shape(
+#[must_use]
+pub fn shape(
     place: impl Into<String>,
     name: impl Into<String>,
     got: impl std::fmt::Display,
@@ -171,14 +161,15 @@ pub(crate) fn shape(
     Error::Shape { place: place.into(), name: name.into(), got, expected }
 }
 
-/// `Ok` for a count within 1..=`most`, else the error of [`require`].
-#[cfg(feature = "cli")]
-pub(crate) fn count(place: &str, name: &str, value: usize, most: usize) -> Result<()> {
-    require((1..=most).contains(&value), place, name, value as f64, format!("[1, {most}]"))
+/// The [`Error::Unsupported`] of these.
+#[must_use]
+pub fn unsupported(place: impl Into<String>, what: impl Into<String>, allowed: impl Into<String>) -> Error {
+    Error::Unsupported { place: place.into(), what: what.into(), allowed: allowed.into() }
 }
 
 /// A number in the shorter of its two forms: 0.5, 1e-6, 1e60.
-pub(crate) fn short(x: f64) -> String {
+#[must_use]
+pub fn short(x: f64) -> String {
     let (plain, scientific) = (format!("{x}"), format!("{x:e}"));
     if scientific.len() < plain.len() { scientific } else { plain }
 }

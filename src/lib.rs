@@ -31,8 +31,7 @@
 //! | [`compact`] | smaller networks: what exact zeros have cut off is removed |
 //! | [`accuracy`] | what WGSL promises of f32 arithmetic, as float64 numbers with error bounds |
 //!
-//! With the feature `cli` (on by default; turn it off to embed) there are also `data` (files), `train` (the main job),
-//! `denoise` (learned regularisers at work) and `cli` (the commands).
+//! Around the library: `crates/lab` (data sets and files, the experiments) and `crates/cli` (the command `maf-srl`).
 //!
 //! # Accuracy
 //!
@@ -42,27 +41,15 @@
 
 pub mod accuracy;
 pub mod bench;
-#[cfg(feature = "cli")]
-mod chart;
-#[cfg(feature = "cli")]
-pub mod cli;
-#[cfg(feature = "cli")]
-pub mod cluster;
 pub mod compact;
-#[cfg(feature = "cli")]
-pub mod data;
-#[cfg(feature = "cli")]
-pub mod denoise;
-mod error;
+pub mod error;
 pub mod gpu;
 pub mod kernels;
 pub mod matrix;
 pub mod network;
 pub mod penalty;
 pub mod schedule;
-mod text;
-#[cfg(feature = "cli")]
-pub mod train;
+pub mod text;
 pub mod validate;
 
 pub use error::{Error, Result};

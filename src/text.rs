@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 ///
 /// # Errors
 /// [`Error::Text`] for an unknown name or parameter (with the known ones) and for what is no number.
-pub(crate) fn read<T>(
+pub fn read<T>(
     place: &str,
     text: &str,
     find: impl Fn(&str) -> Option<(T, Vec<(&'static str, f64)>)>,
@@ -21,7 +21,7 @@ pub(crate) fn read<T>(
 ///
 /// # Errors
 /// As [`read`].
-pub(crate) fn read_with<T>(
+pub fn read_with<T>(
     place: &str,
     text: &str,
     find: impl Fn(&str) -> Option<(T, Vec<(&'static str, f64)>)>,
@@ -62,7 +62,10 @@ pub(crate) fn read_with<T>(
 }
 
 /// Writes `name` or `name(parameter=value,...)`.
-pub(crate) fn write(
+///
+/// # Errors
+/// Those of the formatter.
+pub fn write(
     f: &mut std::fmt::Formatter<'_>,
     name: &str,
     parameters: &[(&'static str, f64)],

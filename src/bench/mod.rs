@@ -200,7 +200,7 @@ pub fn load_checked(
 /// [`Error::Mismatch`] where a result is wrong; the errors of the device. Sizes that exceed its memory or limits are
 /// left out, and named in the report.
 pub fn run(context: &Context, options: &Options, mut progress: impl FnMut(&str)) -> Result<Report> {
-    let software = context.adapter.get_info().device_type == wgpu::DeviceType::Cpu;
+    let software = context.is_software();
     let driver = AdapterFacts::of(0, &context.adapter).driver;
     let mut report = Report::new(context.name(), driver, software);
     let stopwatch = Stopwatch::new(context)?;

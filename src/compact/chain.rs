@@ -48,7 +48,7 @@ pub(super) fn links(layers: &[Layer]) -> Result<Vec<Link>> {
             [outputs, inputs, rows, columns] => (outputs, inputs, Some([rows, columns])),
             _ => {
                 return Err(wrong(
-                    "[outputs, inputs] or [outputs, inputs, rows, columns]; --layers names those of the chain"
+                    "[outputs, inputs] or [outputs, inputs, rows, columns]; `layers` names those of the chain"
                         .into(),
                 ));
             }
@@ -82,7 +82,7 @@ pub(super) fn links(layers: &[Layer]) -> Result<Vec<Link>> {
                     _ => format!("{} inputs", last.outputs),
                 };
                 return Err(wrong(format!(
-                    "{fitting}, as the layer before, {:?}, is {:?}; --layers names the layers of the chain in order",
+                    "{fitting}, as the layer before, {:?}, is {:?}; `layers` names the layers of the chain in order",
                     before.name,
                     before.weight.shape()
                 )));

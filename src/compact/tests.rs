@@ -281,7 +281,7 @@ fn what_does_not_fit_is_named() {
     };
     refused(&[], &["no layers"]);
     let (a, b) = (full("a", &[4, 3], true), full("b", &[2, 5], true));
-    refused(&[a.clone(), b], &["\"b\"", "[2, 5]", "4 inputs", "\"a\"", "[4, 3]", "--layers"]);
+    refused(&[a.clone(), b], &["\"b\"", "[2, 5]", "4 inputs", "\"a\"", "[4, 3]", "`layers`"]);
     let conv = full("conv", &[4, 3, 3, 3], true);
     refused(&[a, conv.clone()], &["\"conv\"", "no convolution follows", "\"a\""]);
     refused(&[conv.clone(), full("d", &[2, 10], true)], &["\"d\"", "a multiple of 4"]);

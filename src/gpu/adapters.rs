@@ -9,7 +9,7 @@ pub const HELP: &str = "install a Vulkan, Metal or DX12 driver; without a GPU, D
 /// What `devices` prints of an adapter.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct AdapterFacts {
-    /// Position in the list, usable as `--device`.
+    /// Position in the list, by which users choose it.
     pub index: usize,
     /// The adapter's name.
     pub name: String,

@@ -61,6 +61,12 @@ impl Context {
         format!("{} ({:?})", info.name, info.backend)
     }
 
+    /// Whether it computes on the CPU, as lavapipe, SwiftShader and llvmpipe do: right for tests, meaningless for speed.
+    #[must_use]
+    pub fn is_software(&self) -> bool {
+        self.adapter.get_info().device_type == wgpu::DeviceType::Cpu
+    }
+
     /// The first error since the last call that no other call returned.
     ///
     /// # Errors

@@ -39,7 +39,7 @@ impl Family {
             let method: Family = name.parse()?;
             if methods.contains(&method) {
                 return Err(Error::Text {
-                    place: "--method".into(),
+                    place: "`method`".into(),
                     text: text.into(),
                     reason: format!("{} is named twice", method.name()),
                 });
@@ -55,7 +55,7 @@ impl FromStr for Family {
 
     fn from_str(text: &str) -> Result<Self> {
         Family::ALL.into_iter().find(|m| m.name() == text.trim()).ok_or_else(|| Error::Text {
-            place: "--method".into(),
+            place: "`method`".into(),
             text: text.into(),
             reason: "no such learned method; there are dsrl, maf-srl".into(),
         })

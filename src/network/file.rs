@@ -150,16 +150,6 @@ pub fn load(path: &Path) -> Result<(Vec<Parameters>, u32)> {
     from_bytes(&std::fs::read(path).map_err(|e| opening(&e))?, path)
 }
 
-/// Writes [`to_bytes`] to `path`, whole or not at all.
-///
-/// # Errors
-/// As [`to_bytes`]; [`Error::File`] where the file cannot be written.
-#[cfg(feature = "cli")]
-pub fn save(path: &Path, parameters: &[Parameters], layers: u32) -> Result<()> {
-    let bytes = to_bytes(parameters, layers)?;
-    crate::data::Output::new(path, &[])?.commit(|file| file.write_all(&bytes))
-}
-
 fn words(all: &[u32]) -> Vec<u8> {
     all.iter().flat_map(|x| x.to_le_bytes()).collect()
 }

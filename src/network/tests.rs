@@ -919,23 +919,6 @@ fn sets_that_do_not_fit_are_not_written() {
     assert!(said(&[p, bad], 2).starts_with("layer1: L = 0"));
 }
 
-#[cfg(feature = "cli")]
-#[test]
-fn files_are_written_whole_and_read_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("learned.safetensors");
-    let p = random(5, 0.5, true, &mut ChaCha8Rng::seed_from_u64(1));
-    file::save(&path, std::slice::from_ref(&p), 3).unwrap();
-    file::save(&path, std::slice::from_ref(&p), 4).unwrap();
-    assert_eq!(file::load(&path).unwrap(), (vec![p.clone()], 4));
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
-    let missing = folder.path().join("none/learned.safetensors");
-    assert!(matches!(file::save(&missing, &[p], 4), Err(Error::File { .. })));
-    for path in [folder.path(), &missing] {
-        assert!(file::load(path).unwrap_err().to_string().contains(": open: "));
-    }
-}
-
 /// The values of the twin by which the kernels of layers are judged are those of the twin without bounds.
 #[test]
 fn the_twin_with_bounds_has_the_same_values() {

@@ -1,0 +1,266 @@
+//! The command-line tool: one file per command.
+//!
+//! A command is a [`clap::Args`] struct with `run(&self, &Global) -> Result<()>`. What it prints goes through
+//! [`Global::print`]; progress goes to stderr by [`Global::progress`]. Exit status: 0 done, 1 a check failed,
+//! 2 the request was wrong, with one line on stderr.
+
+mod bench;
+mod cluster;
+mod compact;
+mod denoise;
+mod devices;
+mod formats;
+mod norms;
+mod prox;
+mod train;
+mod validate;
+
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
+use serde::Serialize;
+
+use maf_srl::error::{Error, Result};
+use maf_srl::penalty::{Groups, Layout, Penalty};
+use maf_srl::schedule::Backend;
+use maf_srl_lab::data::Tensor;
+use maf_srl_lab::table::table;
+
+use train::Train;
+
+/// Exact zeros by proximal steps, on any GPU, checked against float64 on the CPU.
+///
+/// Without a command: train, on DIGITS. Exit status: 0 done, 1 a check failed, 2 the request was wrong.
+#[derive(Debug, Parser)]
+#[command(name = "maf-srl", version, max_term_width = 110)]
+struct Tool {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Devices(devices::Devices),
+    Prox(prox::Prox),
+    Norms(norms::Norms),
+    Compact(compact::Compact),
+    Train(Box<Train>),
+    Denoise(Box<denoise::Denoise>),
+    Cluster(Box<cluster::Cluster>),
+    Validate(validate::Validate),
+    Bench(bench::Bench),
+}
+
+/// The train command's own defaults, for a call without a command.
+#[derive(Debug, Parser)]
+struct Bare {
+    #[command(flatten)]
+    train: Train,
+}
+
+/// The options that every command takes.
+#[derive(Args, Clone, Debug)]
+pub struct Global {
+    /// Print one JSON document on stdout instead of tables
+    #[arg(long, global = true, display_order = 100)]
+    pub json: bool,
+    /// Adapter: an index, part of its name, or "cpu" (float64, all cores) [default: the best one]
+    #[arg(long, global = true, value_name = "DEVICE", display_order = 100)]
+    pub device: Option<String>,
+}
+
+impl Global {
+    /// Where the steps run: what `--device` names, else the best adapter.
+    ///
+    /// # Errors
+    /// [`Error::NoAdapter`] where nothing answers to `--device`.
+    pub fn backend(&self) -> Result<Backend> {
+        let backend = Backend::choose(self.device.as_deref())?;
+        if self.device.is_none() && matches!(backend, Backend::Cpu) {
+            let _ = writeln!(
+                io::stderr(),
+                "maf-srl: no adapter found, running on the CPU; {}",
+                maf_srl::gpu::HELP
+            );
+        }
+        Ok(backend)
+    }
+
+    /// Prints `document` as JSON under `--json`, else what `table` makes of it.
+    ///
+    /// # Errors
+    /// [`Error::File`] where stdout cannot be written. A reader that has gone away is no error.
+    pub fn print<T: Serialize>(&self, document: &T, table: impl FnOnce(&T) -> String) -> Result<()> {
+        let text = if self.json {
+            serde_json::to_string_pretty(document).map_err(|e| stdout_failed(&e))?
+        } else {
+            table(document)
+        };
+        let mut stdout = io::stdout().lock();
+        match writeln!(stdout, "{}", text.trim_end()).and_then(|()| stdout.flush()) {
+            Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(stdout_failed(&e)),
+            _ => Ok(()),
+        }
+    }
+
+    /// A progress bar of `length` steps on stderr, or a spinner; hidden where stderr is no terminal.
+    #[must_use]
+    pub fn progress(&self, length: Option<u64>, message: &str) -> ProgressBar {
+        let bar = match length {
+            Some(length) => ProgressBar::new(length),
+            None => ProgressBar::new_spinner(),
+        };
+        // Cleared when dropped as well, so that an error stands on a line of its own.
+        let bar = bar.with_finish(ProgressFinish::AndClear);
+        let template = match length {
+            Some(_) => "{msg} {wide_bar} {pos}/{len} {eta}",
+            None => "{spinner} {msg} {elapsed}",
+        };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar.set_message(message.to_owned());
+        bar.enable_steady_tick(Duration::from_millis(120));
+        bar
+    }
+}
+
+/// A line on how far the work is: beside the bar, or on a line of its own where stderr is no terminal.
+fn tell(bar: &ProgressBar, line: String) {
+    if io::stderr().is_terminal() {
+        bar.set_message(line);
+    } else {
+        // A closed stderr is no reason to stop.
+        let _ = writeln!(io::stderr(), "{line}");
+    }
+}
+
+fn stdout_failed(reason: &dyn std::fmt::Display) -> Error {
+    Error::File { path: Path::new("stdout").into(), place: "write".into(), reason: reason.to_string() }
+}
+
+/// Every penalty of the register with what `about` says of it, for a long help.
+fn penalties(about: impl Fn(&Penalty) -> String) -> String {
+    let rows: Vec<_> = Penalty::all().iter().map(|p| (format!("  {p}"), about(p))).collect();
+    let width = rows.iter().map(|row| row.0.chars().count()).max().unwrap_or(0);
+    rows.iter().map(|(penalty, about)| format!("{penalty:<width$}  {about}\n")).collect()
+}
+
+/// The groups of a tensor of a file, whose values are in row-major order; where its shape has none such, the error says how
+/// to leave it out.
+fn grouped(tensor: &Tensor, layout: &Layout) -> Result<Groups> {
+    let shape: Vec<u64> = tensor.shape().iter().map(|&axis| axis as u64).collect();
+    Groups::new(layout.clone(), &shape).map_err(|error| match error {
+        Error::Shape { name, got, expected, .. } => Error::Shape {
+            place: format!("tensor {:?} with --groups {layout}", tensor.name()),
+            name,
+            got,
+            expected: format!("{expected}; --select names the tensors to be taken"),
+        },
+        other => other,
+    })
+}
+
+/// A name from a file, fit for one cell of a table: control characters escaped.
+#[must_use]
+pub fn printable(name: &str) -> String {
+    let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    name.chars().map(shown).collect()
+}
+
+/// Reads the process's arguments, runs the command and returns the exit status.
+fn main() -> ExitCode {
+    let outcome = match Tool::try_parse() {
+        Ok(tool) => run(&tool),
+        Err(asked) if !asked.use_stderr() => {
+            // Help and version; a reader that has gone away is no error.
+            let _ = asked.print();
+            return ExitCode::SUCCESS;
+        }
+        Err(wrong) => return fail(2, &usage(&wrong)),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error @ Error::Mismatch(_)) => fail(1, &said(&error)),
+        Err(error) => fail(2, &said(&error)),
+    }
+}
+
+fn run(tool: &Tool) -> Result<()> {
+    let global = &tool.global;
+    match &tool.command {
+        Some(Command::Devices(command)) => command.run(global),
+        Some(Command::Prox(command)) => command.run(global),
+        Some(Command::Norms(command)) => command.run(global),
+        Some(Command::Compact(command)) => command.run(global),
+        Some(Command::Train(command)) => command.run(global),
+        Some(Command::Denoise(command)) => command.run(global),
+        Some(Command::Cluster(command)) => command.run(global),
+        Some(Command::Validate(command)) => command.run(global),
+        Some(Command::Bench(command)) => command.run(global),
+        None => {
+            let none: [OsString; 1] = ["maf-srl".into()];
+            let bare = Bare::try_parse_from(none).map_err(|e| Error::Text {
+                place: "command line".into(),
+                text: String::new(),
+                reason: usage(&e),
+            })?;
+            bare.train.run(global)
+        }
+    }
+}
+
+/// What is wrong, in the words of the command line: the library and the experiments name `fields` in backticks, which here
+/// are flags.
+fn said(error: &Error) -> String {
+    let text = error.to_string();
+    let tool = Tool::command();
+    let commands = std::iter::once(&tool).chain(tool.get_subcommands());
+    let flags: HashSet<&str> =
+        commands.flat_map(clap::Command::get_arguments).filter_map(clap::Arg::get_long).collect();
+    let mut line = String::new();
+    let mut rest = text.as_str();
+    while let Some((before, field, after)) = quoted(rest) {
+        let flag = if field == "rate" { "lr".into() } else { field.replace('_', "-") };
+        if flags.contains(flag.as_str()) {
+            line += &format!("{before}--{flag}");
+            rest = after;
+        } else {
+            line += &format!("{before}`");
+            rest = &rest[before.len() + 1..];
+        }
+    }
+    line + rest
+}
+
+/// What stands before the first pair of backticks, in it, and after it.
+fn quoted(text: &str) -> Option<(&str, &str, &str)> {
+    let (before, rest) = text.split_once('`')?;
+    let (field, after) = rest.split_once('`')?;
+    Some((before, field, after))
+}
+
+/// One line on stderr. A closed stderr is no reason to panic.
+fn fail(status: u8, message: &str) -> ExitCode {
+    let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    let _ = writeln!(io::stderr(), "maf-srl: {}", printable(&line));
+    ExitCode::from(status)
+}
+
+/// What clap has to say, without its drawing of the usage.
+fn usage(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let said = text.split("\nUsage:").next().unwrap_or_default();
+    let said = said.split("\nFor more information").next().unwrap_or_default();
+    let parts = said.split("\n\n").map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "));
+    let said = parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ");
+    format!("{}; see --help", said.trim_start_matches("error: "))
+}

@@ -1,0 +1,146 @@
+//! `maf-srl validate`: every kernel, every case, every adapter.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::{Global, table};
+use maf_srl::error::{Error, Result};
+use maf_srl::gpu::{adapters, choose};
+use maf_srl::validate::{Report, cases, run};
+use maf_srl_lab::data::save;
+
+/// Run every case of every kernel on the adapters and judge the results by float64 references
+///
+/// Exit status 1 on any mismatch. With --device all (the default) every adapter is validated, else the one named.
+#[derive(Args, Clone, Debug)]
+pub struct Validate {
+    /// Write report.json and report.md into this folder
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
+    /// Only the cases whose name contains this, for example step/adam/tl1
+    #[arg(long, value_name = "TEXT")]
+    cases: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Document {
+    adapters: Vec<Report>,
+}
+
+impl Validate {
+    pub(super) fn run(&self, global: &Global) -> Result<()> {
+        let chosen = match global.device.as_deref() {
+            Some("cpu") => {
+                return Err(Error::Unsupported {
+                    place: "--device".into(),
+                    what: "cpu is the reference itself".into(),
+                    allowed: "all, or an adapter of `maf-srl devices`".into(),
+                });
+            }
+            None | Some("all") => adapters(),
+            Some(name) => vec![choose(Some(name))?],
+        };
+        if chosen.is_empty() {
+            choose(None)?;
+        }
+        let cases = cases(self.cases.as_deref());
+        if cases.is_empty() {
+            return Err(Error::Text {
+                place: "--cases".into(),
+                text: self.cases.clone().unwrap_or_default(),
+                reason: "no case's name contains it; names begin with the kernel, for example step/".into(),
+            });
+        }
+        let bar = global.progress(Some((chosen.len() * cases.len()) as u64), "validating");
+        let mut document = Document { adapters: Vec::new() };
+        let mut broken = Vec::new();
+        for adapter in chosen {
+            let info = adapter.get_info();
+            bar.set_message(info.name.clone());
+            match run(adapter, &cases, || bar.inc(1)) {
+                Ok(report) => document.adapters.push(report),
+                // one driver that fails must not hide what the others do
+                Err(error) => broken.push((format!("{} ({:?})", info.name, info.backend), error)),
+            }
+        }
+        bar.finish_and_clear();
+        if let Some(folder) = &self.report {
+            let json = serde_json::to_vec_pretty(&document)
+                .map_err(|e| Error::Gpu { place: "report".into(), reason: e.to_string() })?;
+            save(folder, "report.json", &json)?;
+            save(folder, "report.md", markdown(&document).as_bytes())?;
+        }
+        global.print(&document, text)?;
+        let mismatches: u64 = document.adapters.iter().map(|a| a.mismatches).sum();
+        for (adapter, error) in broken.iter().skip(usize::from(mismatches == 0)) {
+            let _ = writeln!(io::stderr(), "maf-srl: {adapter}: {error}");
+        }
+        match (mismatches, broken.into_iter().next()) {
+            (0, None) => Ok(()),
+            (0, Some((_, error))) => Err(error),
+            (n, _) => Err(Error::Mismatch(format!("{n} mismatches"))),
+        }
+    }
+}
+
+const HEAD: [&str; 9] =
+    ["adapter", "backend", "driver", "cases", "mismatches", "skipped", "elements", "max ULP", "seconds"];
+
+fn row(report: &Report) -> Vec<String> {
+    vec![
+        report.name.clone(),
+        report.backend.clone(),
+        report.driver.clone(),
+        report.cases.to_string(),
+        report.mismatches.to_string(),
+        report.skipped.to_string(),
+        report.checked.to_string(),
+        format!("{:.2}", report.max_ulps),
+        format!("{:.1}", report.seconds),
+    ]
+}
+
+/// How many remarks the terminal shows of each adapter.
+const SHOWN: usize = 20;
+
+/// What did not hold or was not run, one line each.
+fn remarks(report: &Report) -> Vec<String> {
+    let failures = report.failures.iter().map(|f| format!("{}: {}", f.case, f.what));
+    let skipped = report.skip_reason.iter().map(|reason| format!("{} skipped: {reason}", report.skipped));
+    failures.chain(skipped).collect()
+}
+
+fn text(document: &Document) -> String {
+    let mut rows = vec![HEAD.map(String::from).to_vec()];
+    rows.extend(document.adapters.iter().map(row));
+    let mut out = table(&rows);
+    for report in &document.adapters {
+        let remarks = remarks(report);
+        for remark in remarks.iter().take(SHOWN) {
+            let _ = writeln!(out, "{} ({}): {remark}", report.name, report.backend);
+        }
+        if remarks.len() > SHOWN {
+            let rest = remarks.len() - SHOWN;
+            let _ =
+                writeln!(out, "{} ({}): and {rest} more; --report writes all", report.name, report.backend);
+        }
+    }
+    out
+}
+
+fn markdown(document: &Document) -> String {
+    let mut out = format!("| {} |\n|{}\n", HEAD.join(" | "), "---|".repeat(HEAD.len()));
+    for report in &document.adapters {
+        let _ = writeln!(out, "| {} |", row(report).join(" | "));
+    }
+    for report in &document.adapters {
+        for remark in remarks(report) {
+            let _ = writeln!(out, "\n- {}: {remark}", report.name);
+        }
+    }
+    out
+}

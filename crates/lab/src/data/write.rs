@@ -1,0 +1,93 @@
+//! Output files, written whole or not at all.
+
+use std::fs;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use super::trouble;
+use maf_srl::error::Result;
+
+/// A place for an output file, checked before the work starts.
+///
+/// The bytes go to a temporary file in the same folder, which takes the output's name once all of them are on
+/// disk. Until then nothing but the temporary file has changed, and the inputs never do.
+#[derive(Debug)]
+pub struct Output {
+    target: PathBuf,
+    kept: Option<fs::Permissions>,
+}
+
+impl Output {
+    /// Checks that a file can be written at `path` and that it is none of `inputs`, symbolic links resolved.
+    ///
+    /// # Errors
+    /// [`maf_srl::Error::File`] where `path` is one of the inputs, a folder, a device, read-only, or in a folder
+    /// that is missing or refuses new files.
+    pub fn new(path: &Path, inputs: &[&Path]) -> Result<Self> {
+        let mut output = Output { target: path.into(), kept: None };
+        // A target that exists is replaced where it really lies, so that a symbolic link stays one.
+        if let Ok(real) = path.canonicalize() {
+            let same = |input: &&Path| input.canonicalize().is_ok_and(|input| input == real);
+            if let Some(input) = inputs.iter().find(|i| same(i)) {
+                let reason =
+                    format!("is the same file as the input {}; the input is never touched", input.display());
+                return Err(trouble(path, "write", reason));
+            }
+            let about = fs::metadata(&real).map_err(|e| trouble(path, "write", e))?;
+            if !about.is_file() {
+                return Err(trouble(path, "write", "exists and is not a regular file"));
+            }
+            if about.permissions().readonly() {
+                return Err(trouble(path, "write", "exists and is read-only"));
+            }
+            output = Output { target: real, kept: Some(about.permissions()) };
+        }
+        // the kind of error alone: its text would name the temporary file
+        output.temporary().map_err(|e| trouble(path, "write", io::Error::from(e.kind())))?;
+        Ok(output)
+    }
+
+    /// Writes the file: `fill` gets a buffered writer, and the file appears when it is done.
+    ///
+    /// # Errors
+    /// [`maf_srl::Error::File`] where writing fails; the temporary file is removed and an older output kept.
+    pub fn commit(self, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+        let run = || -> io::Result<()> {
+            let mut buffered = BufWriter::with_capacity(1 << 18, self.temporary()?);
+            fill(&mut buffered)?;
+            let temporary = buffered.into_inner().map_err(io::IntoInnerError::into_error)?;
+            temporary.as_file().sync_all()?;
+            if let Some(kept) = &self.kept {
+                temporary.as_file().set_permissions(kept.clone())?;
+            }
+            temporary.persist(&self.target)?;
+            Ok(())
+        };
+        run().map_err(|e| trouble(&self.target, "write", e))
+    }
+
+    fn temporary(&self) -> io::Result<tempfile::NamedTempFile> {
+        let folder = match self.target.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".maf-srl-").suffix(".part");
+        #[cfg(unix)]
+        {
+            // As for any new file: all may read and write, less the umask.
+            use std::os::unix::fs::PermissionsExt;
+            builder.permissions(fs::Permissions::from_mode(0o666));
+        }
+        builder.tempfile_in(folder)
+    }
+}
+
+/// Writes `contents` as the file `name` into `folder`, which is created where it is missing.
+///
+/// # Errors
+/// [`maf_srl::Error::File`] where the folder or the file cannot be written.
+pub fn save(folder: &Path, name: &str, contents: &[u8]) -> Result<()> {
+    fs::create_dir_all(folder).map_err(|e| trouble(folder, "create", e))?;
+    Output::new(&folder.join(name), &[])?.commit(|file| file.write_all(contents))
+}

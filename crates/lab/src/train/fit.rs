@@ -1,0 +1,234 @@
+//! One training run: batches, gradients, and one verified proximal step per batch.
+
+use std::time::Instant;
+
+use ndarray::{Array2, s};
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
+use serde::Serialize;
+
+use super::Options;
+use super::method::Method;
+use super::mlp::Mlp;
+use super::sparsity::{Sparsity, density, live_neurons};
+use crate::data::Split;
+use maf_srl::error::{Error, Result};
+use maf_srl::kernels::step::Hyper;
+use maf_srl::schedule::{Backend, HostSchedule, Verification};
+
+/// The state after one epoch.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Epoch {
+    /// The number of the epoch, from 1.
+    pub epoch: usize,
+    /// The mean training loss over the epoch, penalty not included.
+    pub loss: f64,
+    /// The share of validation rows that are classified rightly.
+    pub validation: f64,
+    /// See [`density`].
+    pub density: f64,
+    /// See [`live_neurons`].
+    pub live: Vec<usize>,
+    /// How sparse the network is.
+    #[serde(flatten)]
+    pub sparsity: Sparsity,
+    /// The share of test rows that are classified rightly, where [`Options::test_each_epoch`] asks for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test: Option<f64>,
+}
+
+/// What one run came to.
+#[derive(Clone, Debug)]
+pub struct Fitted {
+    /// The seed of the initial weights and the order of the batches.
+    pub seed: u64,
+    /// Every epoch.
+    pub history: Vec<Epoch>,
+    /// The trained network; with variable splitting that of the sparse copies V.
+    pub network: Mlp,
+    /// With variable splitting, the weights W that V is a copy of, at the end of the phase with the penalty.
+    pub dense: Option<Mlp>,
+    /// What the checks found.
+    pub verification: Verification,
+    /// How many steps were taken.
+    pub steps: u64,
+    /// Wall time in seconds.
+    pub seconds: f64,
+    /// Wall time spent in the proximal steps, verification included.
+    pub step_seconds: f64,
+}
+
+/// Half a cosine from `rate` at step 0 towards 0 at step `total`.
+fn cosine(rate: f64, step: u64, total: u64) -> f64 {
+    0.5 * rate * (1.0 + (std::f64::consts::PI * step as f64 / total as f64).cos())
+}
+
+/// Adds what one schedule found to what others did; the reports per tensor are left out.
+pub(super) fn add(sum: &mut Verification, found: &Verification) {
+    sum.steps += found.steps;
+    sum.checked += found.checked;
+    sum.mismatches += found.mismatches;
+    sum.in_band += found.in_band;
+    sum.max_ulps = sum.max_ulps.max(found.max_ulps);
+}
+
+/// The network with the sparse copies of variable splitting in place of the weights; none with other solvers.
+fn copy(schedule: &HostSchedule, network: &Mlp) -> Result<Option<Mlp>> {
+    let copies = schedule.copies()?;
+    if copies.iter().all(Option::is_none) {
+        return Ok(None);
+    }
+    let mut sparse = network.clone();
+    for (to, from) in sparse.gradients_and_tensors().1.into_iter().zip(&copies) {
+        if let Some(from) = from {
+            to.copy_from_slice(from);
+        }
+    }
+    Ok(Some(sparse))
+}
+
+/// Trains one network with one method and one seed. `seen` is called after each epoch.
+///
+/// # Errors
+/// Everything that [`HostSchedule`] reports, a mismatch of the verification included, and
+/// [`Error::Unsupported`] where the weights stop being finite.
+pub fn fit(
+    split: &Split,
+    method: &Method,
+    options: &Options,
+    seed: u64,
+    backend: &Backend,
+    mut seen: impl FnMut(&Epoch),
+) -> Result<Fitted> {
+    let start = Instant::now();
+    let rows = split.train.labels.len();
+    let batch = options.batch.min(rows);
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let widths = options.widths(split.train.features.ncols(), split.train.classes);
+    let mut network = Mlp::new(&widths, batch, &mut rng);
+    let specs = method.specs(&widths, options.groups.as_ref())?;
+    let mut schedule = HostSchedule::new(backend, &specs, &network.tensors(), options.base, options.verify)?;
+
+    // Two phases: with the penalty, then without it on the weights that are left.
+    let refit = ((options.refit * options.epochs as f64) as usize).min(options.epochs - 1);
+    let sparse = options.epochs - refit;
+    let per_epoch = rows.div_ceil(batch) as u64;
+    let mut verification = Verification::default();
+    let mut order: Vec<usize> = (0..rows).collect();
+    let mut x = Array2::<f32>::zeros((batch, widths[0]));
+    let mut labels = Vec::with_capacity(batch);
+    let mut history = Vec::with_capacity(options.epochs);
+    let mut dense = None;
+    let (mut step, mut step_seconds, mut steps) = (0, 0.0, 0);
+    for epoch in 1..=options.epochs {
+        let refitting = epoch > sparse;
+        if epoch == sparse + 1 {
+            // A new schedule: momentum must not carry a zero away.
+            add(&mut verification, &schedule.finish()?);
+            if let Some(copy) = copy(&schedule, &network)? {
+                dense = Some(std::mem::replace(&mut network, copy));
+            }
+            let specs = method.bare().specs(&widths, None)?;
+            schedule = HostSchedule::new(backend, &specs, &network.tensors(), options.base, options.verify)?;
+            step = 0;
+        }
+        let total = per_epoch * if refitting { refit } else { sparse } as u64;
+        // capped, as beta only has to be large in the end
+        let growth = options.sigma.powf(((epoch - 1) / options.beta_every) as f64).min(1e6);
+        order.shuffle(&mut rng);
+        let mut loss = 0.0;
+        for chosen in order.chunks(batch) {
+            labels.clear();
+            for (mut to, &from) in x.outer_iter_mut().zip(chosen) {
+                to.assign(&split.train.features.row(from));
+                if options.noise > 0.0 {
+                    to.mapv_inplace(|v| {
+                        let z: f32 = StandardNormal.sample(&mut rng);
+                        v + options.noise as f32 * z
+                    });
+                }
+                labels.push(split.train.labels[from]);
+            }
+            loss += network.backward(x.slice(s![..chosen.len(), ..]), &labels) * chosen.len() as f64;
+            let warm = (options.warm_up * total as f64).max(1.0);
+            let scale = if refitting { 1.0 } else { ((step + 1) as f64 / warm).min(1.0) };
+            let hyper = Hyper::new(cosine(options.rate, step, total), step + 1)?
+                .with_lambda_scale(scale)?
+                .with_beta_scale(growth)?;
+            if refitting {
+                network.freeze_zeros();
+            }
+            let began = Instant::now();
+            let (gradients, mut weights) = network.gradients_and_tensors();
+            let gradients = if options.base.has_gradient() { gradients.as_slice() } else { &[] };
+            let report = schedule.step(hyper, gradients, &mut weights)?;
+            step_seconds += began.elapsed().as_secs_f64();
+            step += 1;
+            steps += 1;
+            if let Some(t) = report.nonfinite.iter().position(|&count| count > 0) {
+                return Err(Error::Unsupported {
+                    place: format!("{} (seed {seed}), step {steps}", method.name),
+                    what: format!(
+                        "{} of the elements of {} are not finite",
+                        report.nonfinite[t], specs[t].name
+                    ),
+                    allowed: "training that converges, for example with a smaller `rate`".into(),
+                });
+            }
+        }
+        let mut copy = copy(&schedule, &network)?;
+        let shown = copy.as_mut().unwrap_or(&mut network);
+        let state = Epoch {
+            epoch,
+            loss: loss / rows as f64,
+            validation: shown.accuracy(split.validation.features.view(), &split.validation.labels),
+            density: density(&shown.weights()),
+            live: live_neurons(&shown.weights()),
+            sparsity: Sparsity::of(shown),
+            test: options
+                .test_each_epoch
+                .then(|| shown.accuracy(split.test.features.view(), &split.test.labels)),
+        };
+        seen(&state);
+        history.push(state);
+    }
+    if let Some(copy) = copy(&schedule, &network)? {
+        dense = Some(std::mem::replace(&mut network, copy));
+    }
+    add(&mut verification, &schedule.finish()?);
+    let seconds = start.elapsed().as_secs_f64();
+    Ok(Fitted { seed, history, network, dense, verification, steps, seconds, step_seconds })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rate_falls_from_the_first_step_and_stays_positive() {
+        assert_eq!(cosine(0.1, 0, 10), 0.1);
+        assert!((cosine(0.1, 5, 10) - 0.05).abs() < 1e-15);
+        assert!(cosine(0.1, 9, 10) > 0.0);
+    }
+
+    #[test]
+    fn refitting_keeps_every_zero() {
+        let split = super::super::prepared(crate::data::Source::Digits.load(None).unwrap());
+        let backend = Backend::choose(Some("cpu")).unwrap();
+        for base in maf_srl::kernels::step::Base::all().into_iter().filter(|b| b.has_gradient()) {
+            let (rate, lambda) = if base.states() == 2 { (0.005, 5.0) } else { (0.1, 0.1) };
+            let options =
+                Options { epochs: 4, refit: 0.5, hidden: vec![16], base, rate, ..Options::default() };
+            let method = Method::parse("l1", Some(lambda)).unwrap();
+            let fitted = fit(&split, &method, &options, 1, &backend, |_| ()).unwrap();
+            let density: Vec<f64> = fitted.history.iter().map(|e| e.density).collect();
+            assert!(
+                density[1] < 1.0 && density[2] <= density[1] && density[3] <= density[1],
+                "{base}: {density:?}"
+            );
+            assert_eq!(fitted.history.len(), 4);
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! Training of a classifier, dense and sparse, method by method: the main job of the tool.
+//!
+//! The pipeline is an ordinary one ([`mlp`], on the host); what is on show is the step. Every weight matrix and
+//! every bias is a tensor of one [`HostSchedule`](maf_srl::schedule::HostSchedule), the matrices with the method's
+//! penalty, the biases with none, and each step is compared with its float64 twin.
+//!
+//! What the figures mean:
+//! - *density*: the share of exactly nonzero entries over all weight matrices, biases left out;
+//! - *parameter share*: the share of exactly nonzero parameters over all, biases taken in;
+//! - *live neurons*: hidden neurons with a nonzero weight in and a nonzero weight out ([`live_neurons`]);
+//! - *FLOP share*: the operations that are left once the other neurons are taken out ([`flop_share`]);
+//! - *sparsity*: of weights and of neurons, exactly and by the papers' threshold ([`Sparsity`]);
+//! - *accuracy*: on the test part, of the last epoch's weights, evaluated once per run. No run chooses
+//!   anything by it: lambdas come from a table ([`method`]) that was made on data outside the test part.
+//!   [`Options::test_each_epoch`] is for comparisons that report the best epoch, as the papers do.
+//!
+//! With variable splitting all of it is said of the sparse copies V.
+//!
+//! Inputs are each feature less its mean over the training part, times 2, so that a feature spans 2; training
+//! adds Gaussian noise to them ([`Options::noise`]). The same seed and adapter give the same figures.
+
+mod chart;
+mod comparison;
+mod fit;
+pub mod learned;
+pub mod method;
+pub mod mlp;
+mod report;
+mod save;
+mod sparsity;
+mod study;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ndarray::Axis;
+
+pub use chart::{course, solvers, tradeoff};
+pub use comparison::comparison;
+pub use fit::{Epoch, Fitted, fit};
+pub use method::{Choices, Method};
+pub use report::{MethodSummary, RunSummary, Settings, Summary};
+pub use save::{Folder, file_stem};
+pub use sparsity::{Sparsity, density, flop_share, live_neurons, parameter_share};
+pub use study::Study;
+
+use crate::count;
+use crate::data::Split;
+use maf_srl::error::{Error, Result, require};
+use maf_srl::kernels::step::Base;
+use maf_srl::penalty::Layout;
+use maf_srl::schedule::{Backend, Verify};
+
+/// Everything that decides a run, data and methods apart.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// Passes over the training part.
+    pub epochs: usize,
+    /// Rows per step; more than there are means all.
+    pub batch: usize,
+    /// The learning rate of the first step; a cosine takes it towards 0.
+    pub rate: f64,
+    /// The widths of the hidden layers.
+    pub hidden: Vec<usize>,
+    /// The base step.
+    pub base: Base,
+    /// Which steps are compared with float64.
+    pub verify: Verify,
+    /// The standard deviation of the noise on training inputs.
+    pub noise: f64,
+    /// The share of the run over which lambda rises from 0 in proportion to the steps.
+    pub warm_up: f64,
+    /// The share of the epochs, at the end, that refit what is left: without the penalty, every zero kept, and the
+    /// base step and the cosine begun anew.
+    pub refit: f64,
+    /// How each weight matrix is divided into groups; none for [`Method::layout`].
+    pub groups: Option<Layout>,
+    /// The factor of variable splitting's beta every `beta_every` epochs.
+    pub sigma: f64,
+    /// See `sigma`.
+    pub beta_every: usize,
+    /// Whether the test part is looked at after each epoch.
+    pub test_each_epoch: bool,
+    /// How many runs per method.
+    pub repeats: usize,
+    /// The seed of the first run; the others count up from it.
+    pub seed: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            epochs: 100,
+            batch: 64,
+            rate: 0.1,
+            hidden: vec![128],
+            base: Base::HeavyBall { momentum: 0.9 },
+            verify: Verify::Full,
+            noise: 0.3,
+            warm_up: 0.0,
+            refit: 0.3,
+            groups: None,
+            sigma: 1.25,
+            beta_every: 40,
+            test_each_epoch: false,
+            repeats: 3,
+            seed: 0,
+        }
+    }
+}
+
+impl Options {
+    /// The widths of all layers of a network for so many features and classes.
+    #[must_use]
+    pub fn widths(&self, features: usize, classes: usize) -> Vec<usize> {
+        let hidden = self.hidden.iter().copied();
+        std::iter::once(features).chain(hidden).chain(std::iter::once(classes)).collect()
+    }
+
+    /// Checks every value against its range, before any work.
+    ///
+    /// # Errors
+    /// [`Error::Domain`] naming option, value and range; [`Error::Unsupported`] without a hidden layer or with a
+    /// base step that reads no gradient.
+    pub fn check(&self) -> Result<()> {
+        let real = |place: &str, name: &str, value: f64, low: f64, high: f64| {
+            require((low..=high).contains(&value), place, name, value, format!("[{low:?}, {high:?}]"))
+        };
+        count("`epochs`", "epochs", self.epochs, 1_000_000)?;
+        count("`batch`", "rows per step", self.batch, 1_000_000)?;
+        count("`repeats`", "repeats", self.repeats, 1000)?;
+        if self.hidden.is_empty() || self.hidden.len() > 16 {
+            return Err(Error::Unsupported {
+                place: "`hidden`".into(),
+                what: format!("{} hidden layers", self.hidden.len()),
+                allowed: "1 to 16 widths, separated by commas".into(),
+            });
+        }
+        for &width in &self.hidden {
+            count("`hidden`", "width", width, 65536)?;
+        }
+        real("`rate`", "learning rate", self.rate, 1e-9, 1e3)?;
+        real("`noise`", "standard deviation", self.noise, 0.0, 1e3)?;
+        real("`warm_up`", "share of the run", self.warm_up, 0.0, 1.0)?;
+        real("`refit`", "share of the epochs", self.refit, 0.0, 0.9)?;
+        real("`sigma`", "factor of beta", self.sigma, 1.0, 1e3)?;
+        count("`beta_every`", "epochs", self.beta_every, 1_000_000)?;
+        if let Verify::Sample { every, .. } = self.verify {
+            require(every >= 1, "`verify`", "every", every as f64, "[1, inf)")?;
+        }
+        // The last seed must not wrap round.
+        require(
+            self.seed.checked_add(self.repeats as u64).is_some(),
+            "`seed`",
+            "seed",
+            self.seed as f64,
+            "[0, 2^64 - repeats)",
+        )?;
+        self.base.check()?;
+        if !self.base.has_gradient() {
+            return Err(Error::Unsupported {
+                place: "`optimizer`".into(),
+                what: format!("{} reads no gradient, so nothing would be learned", self.base.name()),
+                allowed: optimizers().join(", "),
+            });
+        }
+        Ok(())
+    }
+}
+
+/// The base steps that training can take, by name.
+#[must_use]
+pub fn optimizers() -> Vec<&'static str> {
+    Base::all().iter().filter(|b| b.has_gradient()).map(Base::name).collect()
+}
+
+/// The three parts with their features centred and doubled; the means are those of the training part.
+#[must_use]
+pub fn prepared(mut split: Split) -> Split {
+    if let Some(mean) = split.train.features.mean_axis(Axis(0)) {
+        for part in [&mut split.train, &mut split.validation, &mut split.test] {
+            part.features -= &mean;
+            part.features *= 2.0;
+        }
+    }
+    split
+}
+
+/// What is told while training goes on.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress<'a> {
+    /// The method under way.
+    pub method: &'a Method,
+    /// The seed of the run.
+    pub seed: u64,
+    /// The epoch that has just ended.
+    pub epoch: &'a Epoch,
+}
+
+/// The epochs that [`run`] trains: a dense network per seed more where one is learned from and `dense` is no method.
+#[must_use]
+pub fn epochs(methods: &[Method], options: &Options) -> usize {
+    let more = methods.iter().any(|m| m.learning.is_some()) && !methods.iter().any(is_dense);
+    (methods.len() + usize::from(more)) * options.repeats * options.epochs
+}
+
+fn is_dense(method: &Method) -> bool {
+    method.name == method::DENSE
+}
+
+/// Trains every method with every seed, and sums up. Methods with something to learn learn it, for each seed, from
+/// the weights of a dense network of that seed, trained once. `seen` is called after each epoch, `done` after each
+/// run.
+///
+/// # Errors
+/// Those of [`Options::check`] and [`fit`], those of `done` and [`learned::Learning::learn`], and [`Error::Shape`] for a
+/// part without rows.
+pub fn run(
+    split: Split,
+    methods: &[Method],
+    options: &Options,
+    backend: &Backend,
+    mut seen: impl FnMut(Progress<'_>),
+    mut done: impl FnMut(&Method, &Fitted) -> Result<()>,
+) -> Result<Summary> {
+    options.check()?;
+    for method in methods {
+        method.check(options.base, options.groups.as_ref())?;
+    }
+    split.require_rows()?;
+    let split = prepared(split);
+    let mut summaries = Vec::with_capacity(methods.len());
+    let plain = Method::parse(method::DENSE, None)?;
+    let learning = methods.iter().any(|m| m.learning.is_some());
+    let mut dense = BTreeMap::<u64, Fitted>::new();
+    for method in methods {
+        let mut runs = Vec::with_capacity(options.repeats);
+        for seed in (options.seed..).take(options.repeats) {
+            let mut train = |method: &Method| {
+                fit(&split, method, options, seed, backend, |epoch| seen(Progress { method, seed, epoch }))
+            };
+            if learning && (is_dense(method) || method.learning.is_some()) && !dense.contains_key(&seed) {
+                dense.insert(seed, train(&plain)?);
+            }
+            let mut with = None;
+            if let (Some(learning), Some(fitted)) = (&method.learning, dense.get(&seed)) {
+                let learned = Arc::new(learning.learn(&fitted.network, seed, backend)?);
+                with = Some(Method { learned: Some(learned), ..method.clone() });
+            }
+            let method = with.as_ref().unwrap_or(method);
+            let mut fitted = match dense.get(&seed) {
+                Some(fitted) if is_dense(method) => fitted.clone(),
+                _ => train(method)?,
+            };
+            let test =
+                |network: &mut mlp::Mlp| network.accuracy(split.test.features.view(), &split.test.labels);
+            let accuracy = test(&mut fitted.network);
+            let dense_accuracy = fitted.dense.as_mut().map(test);
+            done(method, &fitted)?;
+            let mut run = RunSummary::new(&fitted, accuracy, dense_accuracy);
+            run.learned = method.learned.as_ref().map(|learned| learned.summary());
+            runs.push(run);
+        }
+        summaries.push(MethodSummary::new(method, runs));
+    }
+    Ok(Summary::new(&split, options, backend.name(), summaries))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_outside_their_range_are_named() {
+        let base = Options::default();
+        base.check().unwrap();
+        for (options, needle) in [
+            (Options { epochs: 0, ..base.clone() }, "`epochs`"),
+            (Options { batch: 0, ..base.clone() }, "`batch`"),
+            (Options { repeats: 0, ..base.clone() }, "`repeats`"),
+            (Options { hidden: vec![], ..base.clone() }, "`hidden`"),
+            (Options { hidden: vec![8, 0], ..base.clone() }, "`hidden`: width = 0"),
+            (Options { rate: f64::NAN, ..base.clone() }, "`rate`"),
+            (Options { rate: 0.0, ..base.clone() }, "`rate`"),
+            (Options { noise: -1.0, ..base.clone() }, "`noise`"),
+            (Options { warm_up: 1.5, ..base.clone() }, "`warm_up`"),
+            (Options { refit: 1.0, ..base.clone() }, "`refit`"),
+            (Options { seed: u64::MAX, ..base.clone() }, "`seed`"),
+            (Options { base: Base::Prox, ..base.clone() }, "gradient, heavy-ball"),
+        ] {
+            let error = options.check().unwrap_err().to_string();
+            assert!(error.contains(needle), "{error}");
+        }
+    }
+
+    #[test]
+    fn features_are_centred_on_the_training_part() {
+        let split = prepared(crate::data::Source::Digits.load(None).unwrap());
+        let mean = split.train.features.mean_axis(Axis(0)).unwrap();
+        assert!(mean.iter().all(|m| m.abs() < 1e-5));
+        assert!(split.test.features.iter().all(|v| v.abs() <= 2.0));
+    }
+}
