@@ -25,6 +25,7 @@
 //! | [`gpu`] | adapters, devices, pipelines, views, readback, timing. No penalties |
 //! | [`kernels`] | one room per kernel: WGSL, host structs, float64 reference, cases |
 //! | [`matrix`] | sparsity patterns. No GPU |
+//! | [`regulariser`] | a learned penalty as an object: parameters, prox, values, file. No GPU |
 //! | [`network`] | MAF-SRL: learned regularisers, unfolded into networks and trained |
 //! | [`schedule`] | many tensors in few dispatches; verification while training goes on |
 //! | [`validate`] | every case of every room, on one adapter |
@@ -48,6 +49,7 @@ pub mod kernels;
 pub mod matrix;
 pub mod network;
 pub mod penalty;
+pub mod regulariser;
 pub mod schedule;
 pub mod text;
 pub mod validate;

@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use maf_srl::Error;
 use maf_srl::gpu::{Context, View};
-use maf_srl::kernels::learn::{self, Floors, Hyper, Method, Rates};
+use maf_srl::kernels::learn::{self, Hyper, Method, Rates};
+use maf_srl::regulariser::Floors;
 use maf_srl::kernels::product::{self, Finish, Operand};
-use maf_srl::kernels::{
-    Batch, Data, Format, Kernels, Learned, Matrix, Order, Places, dsrl, layer, sampled, sums,
-};
+use maf_srl::kernels::{Batch, Data, Format, Kernels, Learned, Matrix, Order, dsrl, layer, sampled, sums};
+use maf_srl::regulariser::Places;
 use maf_srl::matrix::Pattern;
-use maf_srl::network::{self, Options, Parameters, Space, Start, Term, Trainer, Unfolded};
+use maf_srl::network::{self, Options, Space, Start, Term, Trainer, Unfolded};
+use maf_srl::regulariser::Parameters;
 use maf_srl::penalty::Activation;
 use support::TestAdapter;
 use support::work::{blank, download, submit, upload, within};

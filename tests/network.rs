@@ -13,7 +13,8 @@ use maf_srl::gpu::View;
 use maf_srl::kernels::{Batch, Format, Kernels, Learned, Matrix, Order, product};
 use maf_srl::matrix::Pattern;
 use maf_srl::network::reference::{Phi, loss_gradient, times, transposed_times, unfolded};
-use maf_srl::network::{Backward, Gradient, Job, Parameters, Space, Term, Unfolded};
+use maf_srl::network::{Backward, Gradient, Job, Space, Term, Unfolded};
+use maf_srl::regulariser::Parameters;
 use maf_srl::penalty::Activation;
 use ndarray::Array2;
 use rand::{RngExt, SeedableRng};
@@ -560,7 +561,8 @@ fn training_lowers_the_loss_and_survives_pruning() {
 /// Slopes, knees and L that are stepped on the host: both trainers come to the same numbers, with Â = I and without.
 #[test]
 fn projections_inside_the_forward_pass_are_those_of_the_cpu() {
-    use maf_srl::kernels::learn::{Floors, Method, Rates};
+    use maf_srl::kernels::learn::{Method, Rates};
+    use maf_srl::regulariser::Floors;
     use maf_srl::network::{Options, Projection, Start, Trainer};
     const STEPS: usize = 30;
     const RATE: f64 = 0.02;

@@ -9,7 +9,7 @@ use maf_srl::kernels::Kernels;
 use maf_srl::kernels::solver::Solver;
 use maf_srl::kernels::step::{Adam, Base, Hyper};
 use maf_srl::matrix::Pattern;
-use maf_srl::network::{Parameters, Regulariser};
+use maf_srl::regulariser::{Parameters, Regulariser};
 use maf_srl::penalty::{Activation, Group, Groups, Layout};
 use maf_srl::schedule::{Backend, HostSchedule, Plan, Schedule, Spec, Tensor, Verify};
 use rand::{RngExt, SeedableRng};

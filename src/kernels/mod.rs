@@ -3,6 +3,7 @@
 //! A room `<name>` is the folder `kernels/<name>/` (`mod.rs`, `reference.rs`, `cases.rs`, `bench.rs`) and the
 //! shader `shaders/<name>.wgsl`, whose entry point is `<name>`.
 
+pub(crate) mod adam;
 mod batch;
 pub mod dsrl;
 mod fixture;
@@ -10,10 +11,10 @@ pub mod group;
 mod launch;
 pub mod layer;
 pub mod learn;
+mod learned;
 mod matrix;
 pub mod norms;
 mod pipelines;
-mod places;
 pub mod product;
 pub mod sampled;
 pub mod solver;
@@ -28,7 +29,7 @@ mod window;
 pub use batch::{Batch, Data, Order};
 pub use matrix::{Format, Matrix};
 pub use pipelines::Kernels;
-pub use places::{HEAD, Learned, Places};
+pub use learned::Learned;
 pub(crate) use window::refuse_overlap;
 
 use crate::error::Result;

@@ -1,13 +1,13 @@
 //! Slopes, knees and L of one set, projected inside the forward pass: the method sees them as they are, the network their
 //! projection.
 
-use super::Parameters;
-use super::training::{Options, advance};
-use crate::kernels::learn::{Floors, Hyper};
+use super::options::{Options, Projection, Start};
+use crate::kernels::learn::Hyper;
 use crate::penalty::{Activation, raised};
+use crate::regulariser::{Floors, Parameters};
 
 /// The numbers at the head of one set, unprojected, with the method's moments. Arrays are in the order of
-/// [`Places`](crate::kernels::Places): L, eta1, eta2, delta1, delta2.
+/// [`Places`](crate::regulariser::Places): L, eta1, eta2, delta1, delta2.
 #[derive(Clone, Debug)]
 pub(super) struct Head {
     raw: [f64; 5],
@@ -19,6 +19,21 @@ impl Head {
     pub fn new(p: &Parameters) -> Self {
         let Activation { eta1, eta2, delta1, delta2 } = p.activation;
         Head { raw: [p.l, eta1, eta2, delta1, delta2], moments: [[0.0; 2]; 5] }
+    }
+
+    /// The unprojected head of each set where projections are inside the forward pass, else none; the sets get the
+    /// projected numbers.
+    pub fn all(start: &mut Start) -> Vec<Head> {
+        if start.options.projection == Projection::AfterStep {
+            return Vec::new();
+        }
+        let floors = start.options.floors;
+        let one = |p: &mut Parameters| {
+            let head = Head::new(p);
+            head.write(p, floors);
+            head
+        };
+        start.parameters.iter_mut().map(one).collect()
     }
 
     fn activation(&self) -> Activation {
@@ -75,7 +90,7 @@ impl Head {
         for (((x, gradient), moments), rate) in
             self.raw.iter_mut().zip(gradient).zip(&mut self.moments).zip(rates)
         {
-            advance(options, Hyper { rate: hyper.rate * rate, ..hyper }, x, gradient, moments.each_mut());
+            options.advance(Hyper { rate: hyper.rate * rate, ..hyper }, x, gradient, moments.each_mut());
         }
     }
 }

@@ -11,23 +11,18 @@
 
 mod device;
 mod family;
-pub mod file;
 mod head;
+mod on_cpu;
 mod on_device;
-mod parameters;
+mod options;
 mod plateau;
-mod pruning;
 pub mod reference;
-mod regulariser;
 #[cfg(test)]
 mod tests;
 mod training;
 
-pub use crate::kernels::learn::Floors;
 pub use device::{Backward, Gradient, Job, Space, Term, Unfolded};
 pub use family::Family;
-pub use parameters::Parameters;
 pub use plateau::Plateau;
-pub use pruning::pruned;
-pub use regulariser::{Diagnostics, Regulariser};
-pub use training::{Options, Projection, Start, Trainer};
+pub use options::{Options, Projection, Start};
+pub use training::Trainer;

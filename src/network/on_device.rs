@@ -1,13 +1,13 @@
 //! The trainer on a GPU: parameters, gradients and moments stay there.
 
-use super::Parameters;
 use super::device::{Backward, Job, Space, Term, Unfolded};
 use super::head::Head;
-use super::training::{Start, is_separable};
+use super::options::Start;
 use crate::error::Result;
 use crate::gpu::{self, Context, Readback, View};
 use crate::kernels::learn::{self, Hyper, Method};
-use crate::kernels::{Batch, Format, HEAD, Kernels, Learned, Matrix, Order, Places, dsrl, product, sums};
+use crate::kernels::{Batch, Format, Kernels, Learned, Matrix, Order, dsrl, product, sums};
+use crate::regulariser::{HEAD, Parameters, Places};
 use crate::penalty::Activation;
 
 /// A network bound for one number of vectors.
@@ -72,8 +72,8 @@ impl OnDevice {
         let kernels = Kernels::new(&context.device);
         let (device, sets) = (&context.device, start.parameters.len() as u32);
         let pattern = start.parameters[0].pattern.clone();
-        let alone = is_separable(&start);
-        let heads = start.heads();
+        let alone = start.is_separable();
+        let heads = Head::all(&mut start);
         let places = if alone { Places { components: 0, nonzeros: 0 } } else { start.parameters[0].places() };
         let length = places.length() as usize;
         // without components the head alone is left

@@ -18,9 +18,9 @@
 use ndarray::{Array2, ArrayView2, Axis, Zip};
 use rayon::prelude::*;
 
-use super::Parameters;
 use crate::matrix::Pattern;
 use crate::penalty::Activation;
+use crate::regulariser::Parameters;
 
 /// The data term, whose gradient step each layer takes first.
 #[derive(Clone, Copy, Debug)]

@@ -11,13 +11,14 @@ use rand_chacha::ChaCha8Rng;
 use super::reference::{
     Gradient, Phi, layer, layer_back, loss_gradient, separable, separable_outputs, unfolded,
 };
-use super::{Parameters, Regulariser, file};
+
 use crate::accuracy::Approx;
 use crate::error::Error;
 use crate::kernels::layer::reference::Layer;
 use crate::kernels::{Format, dsrl};
 use crate::matrix::Pattern;
 use crate::penalty::Activation;
+use crate::regulariser::{Parameters, Regulariser, file};
 
 /// Made with an independent float64 implementation (numpy); `tests/data/oracle_network.py` says how.
 fn oracle<T: serde::de::DeserializeOwned>(part: &str) -> T {

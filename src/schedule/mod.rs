@@ -22,7 +22,7 @@ use std::sync::Arc;
 use crate::error::{Error, Result, require};
 use crate::kernels::solver::Solver;
 use crate::kernels::step::Base;
-use crate::network::Regulariser;
+use crate::regulariser::Regulariser;
 use crate::penalty::{Group, GroupPenalty, Groups, Penalty, WEIGHT};
 
 /// One tensor of a schedule: its name in messages and what is done to it.
@@ -101,10 +101,10 @@ impl Spec {
     /// ```
     /// use std::sync::Arc;
     /// use maf_srl::matrix::Pattern;
-    /// use maf_srl::network::{Parameters, Regulariser};
+    /// use maf_srl::regulariser::{Parameters, Regulariser};
     /// use maf_srl::penalty::{Activation, Groups, Layout};
     /// use maf_srl::schedule::Spec;
-    /// // one from a file: maf_srl::network::file::load
+    /// // one from a file: maf_srl::regulariser::file::load
     /// let activation = Activation { eta1: 0.5, eta2: 1.0, delta1: 0.1, delta2: 0.3 };
     /// let parameters = Parameters::identity(Arc::new(Pattern::diagonal(64)?), activation, 1.0)?;
     /// let regulariser = Arc::new(Regulariser::new(parameters)?);

@@ -34,9 +34,10 @@ use crate::accuracy::{Approx, FLUSH, RELATIVE, ulp};
 use crate::error::{Error, Result, require, shape};
 use crate::gpu::{self, View};
 use crate::kernels::step::{self, Base, Element, Hyper};
-use crate::kernels::{Batch, Format, HEAD, Judgement, Kernels, Learned, Matrix, Order, Places, product};
+use crate::kernels::{Batch, Format, Judgement, Kernels, Learned, Matrix, Order, product};
+use crate::regulariser::{HEAD, Places};
 use crate::matrix::Pattern;
-use crate::network::Regulariser;
+use crate::regulariser::Regulariser;
 use crate::penalty::{Activation, Groups, Layout, NoPenalty};
 
 /// A learned regulariser on groups of weights, one vector of n components each.

@@ -7,7 +7,8 @@ use clap::{Args, ValueEnum};
 
 use crate::{Global, tell};
 use maf_srl::error::{Result, require};
-use maf_srl::network::{Family, file};
+use maf_srl::network::Family;
+use maf_srl::regulariser::file;
 use maf_srl_lab::cluster::{self, Input, Options, Progress, Report};
 use maf_srl_lab::train::Folder;
 

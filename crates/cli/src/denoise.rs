@@ -6,7 +6,8 @@ use clap::Args;
 
 use crate::{Global, tell};
 use maf_srl::error::Result;
-use maf_srl::network::{Family, file};
+use maf_srl::network::Family;
+use maf_srl::regulariser::file;
 use maf_srl_lab::data::Source;
 use maf_srl_lab::denoise::{self, Options, Progress, Report, Shape};
 use maf_srl_lab::train::Folder;

@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use crate::{Global, penalties, tell};
 use maf_srl::error::{Error, Result};
 use maf_srl::kernels::step::Base;
-use maf_srl::network::{Regulariser, file};
+use maf_srl::regulariser::{Regulariser, file};
 use maf_srl::schedule::Verify;
 use maf_srl_lab::data::Source;
 use maf_srl_lab::train::{
@@ -40,7 +40,7 @@ pub struct Train {
     /// The weight of the group penalty [default: lambda]
     #[arg(long, allow_negative_numbers = true)]
     group_lambda: Option<f64>,
-    /// A file with a learned regulariser (module network::file): adds the method "maf"
+    /// A file with a learned regulariser (module maf_srl::regulariser::file): adds the method "maf"
     #[arg(long, value_name = "FILE", long_help = REGULARISER_HELP)]
     regulariser: Option<PathBuf>,
     /// Weights per block of dsrl and maf-srl, which are consecutive inputs of one neuron

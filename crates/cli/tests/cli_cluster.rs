@@ -139,7 +139,7 @@ fn both_families_beside_the_baselines() {
         assert_eq!(x.dim(), (VERTICES, VERTICES));
         assert!(x.iter().all(|&v| v >= 0.0) && (&x - &x.t()).iter().all(|&d| d == 0.0));
         let (sets, layers) =
-            maf_srl::network::file::load(&run.join(format!("{family}.safetensors"))).unwrap();
+            maf_srl::regulariser::file::load(&run.join(format!("{family}.safetensors"))).unwrap();
         assert_eq!((sets.len(), layers), (1, 4));
     }
 }

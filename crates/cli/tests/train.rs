@@ -161,7 +161,7 @@ fn wrong_requests_are_refused_in_one_line_before_any_work() {
 
 #[test]
 fn a_regulariser_out_of_a_file_is_a_method() {
-    use maf_srl::network::{Parameters, file};
+    use maf_srl::regulariser::{Parameters, file};
     use maf_srl::{matrix::Pattern, penalty::Activation};
     let out = tempfile::tempdir().unwrap();
     let path = out.path().join("learned.safetensors");
@@ -223,11 +223,11 @@ fn regularisers_learned_from_dense_weights_are_methods() {
         assert!(learned["l"].as_f64().unwrap() >= 0.6);
 
         let path = out.path().join(format!("digits/{name}.safetensors"));
-        let (kept, layers) = maf_srl::network::file::load(&path).unwrap();
+        let (kept, layers) = maf_srl::regulariser::file::load(&path).unwrap();
         assert_eq!((kept.len(), layers), (1, 4));
         assert_eq!(kept[0].activation.delta1, number("delta1"));
         // what is kept can be trained with
-        maf_srl::network::Regulariser::new(kept[0].clone()).unwrap();
+        maf_srl::regulariser::Regulariser::new(kept[0].clone()).unwrap();
     }
     assert!(found["methods"][0]["runs"][0].get("learned").is_none());
 }

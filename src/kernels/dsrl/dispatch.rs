@@ -8,7 +8,8 @@ use crate::gpu::{self, View};
 use crate::kernels::launch::{Launch, folded};
 use crate::kernels::step::WORKGROUP;
 use crate::kernels::window::{Window, refuse_overlap, within_binding};
-use crate::kernels::{Kernels, Learned, Places};
+use crate::kernels::{Kernels, Learned};
+use crate::regulariser::{Places};
 
 /// The places of a layer's numbers: the head alone.
 pub(super) const PLACES: Places = Places { components: 0, nonzeros: 0 };

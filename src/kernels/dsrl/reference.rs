@@ -5,7 +5,8 @@ use rayon::prelude::*;
 use super::dispatch::{GROUPS, SUMS, TILE};
 use crate::accuracy::{Approx, FLUSH, RELATIVE};
 use crate::kernels::group::QUIET_NAN;
-use crate::kernels::{Outcome, Places};
+use crate::kernels::{Outcome};
+use crate::regulariser::{Places};
 use crate::penalty::{Activation, Partials};
 
 /// A layer as its kernel reads it.

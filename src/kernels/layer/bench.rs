@@ -12,7 +12,8 @@ use crate::error::Result;
 use crate::gpu::{self, Readback, View};
 use crate::kernels::launch::Launch;
 use crate::kernels::step::WORKGROUP;
-use crate::kernels::{Batch, Bench, Data, Format, Kernels, Learned, Loaded, Order, Outcome, Places, compare};
+use crate::kernels::{Batch, Bench, Data, Format, Kernels, Learned, Loaded, Order, Outcome, compare};
+use crate::regulariser::{Places};
 use crate::matrix::Pattern;
 
 /// Components of every vector.

@@ -11,7 +11,8 @@ use crate::error::Result;
 use crate::gpu::{self, View};
 use crate::kernels::fixture::Fixture;
 use crate::kernels::matrix::Laid;
-use crate::kernels::{Batch, Case, Data, Format, Kernels, Learned, Matrix, Order, Outcome, Places, compare};
+use crate::kernels::{Batch, Case, Data, Format, Kernels, Learned, Matrix, Order, Outcome, compare};
+use crate::regulariser::{Places};
 use crate::matrix::Pattern;
 
 /// What outputs hold before, so that a word that is not written is seen.

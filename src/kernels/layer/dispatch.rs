@@ -9,7 +9,8 @@ use crate::kernels::launch::{Launch, folded};
 use crate::kernels::matrix::Side;
 use crate::kernels::step::WORKGROUP;
 use crate::kernels::window::{Strided, Window, refuse_overlap, within_binding};
-use crate::kernels::{Batch, Data, Format, Kernels, Learned, Matrix, Order, Places};
+use crate::kernels::{Batch, Data, Format, Kernels, Learned, Matrix, Order};
+use crate::regulariser::{Places};
 
 /// Layers forward: output = layer N (... layer 1 (x)).
 #[derive(Clone, Debug)]

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::accuracy::{Approx, FLUSH, RELATIVE};
-use crate::kernels::{Format, Judgement, Places};
+use crate::kernels::{Format, Judgement};
+use crate::regulariser::{Places};
 use crate::matrix::Pattern;
 use crate::penalty::Activation;
 

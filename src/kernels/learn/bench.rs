@@ -8,10 +8,11 @@ use rayon::prelude::*;
 
 use super::cases::{set, submit, words};
 use super::reference::State;
-use super::{Dispatches, Floors, Hyper, Job, Method, Rates, Reference, Variant};
+use super::{Dispatches, Hyper, Job, Method, Rates, Reference, Variant};
 use crate::error::Result;
 use crate::gpu::{self, View};
-use crate::kernels::{Bench, HEAD, Kernels, Learned, Loaded, Outcome, Places};
+use crate::kernels::{Bench, Kernels, Learned, Loaded, Outcome};
+use crate::regulariser::{Floors, HEAD, Places};
 use crate::matrix::Pattern;
 
 /// Components of a layer, and the share of Â's entries.

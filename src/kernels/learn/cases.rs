@@ -7,11 +7,12 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::reference::{Iteration, State};
-use super::{Dispatches, Floors, Hyper, Job, Method, Rates, Reference};
+use super::{Dispatches, Hyper, Job, Method, Rates, Reference};
 use crate::error::Result;
 use crate::gpu::{self, Readback};
 use crate::kernels::fixture::Fixture;
-use crate::kernels::{Case, HEAD, Kernels, Learned, Outcome, Places};
+use crate::kernels::{Case, Kernels, Learned, Outcome};
+use crate::regulariser::{Floors, HEAD, Places};
 use crate::matrix::Pattern;
 
 /// A step of layers.

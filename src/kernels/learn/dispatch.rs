@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{Floors, Hyper, Method, Numbers, ROOM, Rates, Variant};
+use super::{Hyper, Method, Numbers, ROOM, Rates, Variant};
 use crate::error::{Error, Result, require, shape};
 use crate::gpu::{self, Ring};
 use crate::kernels::launch::Launch;
 use crate::kernels::step::WORKGROUP;
 use crate::kernels::window::{Window, refuse_overlap, within_binding};
-use crate::kernels::{HEAD, Kernels, Learned, Places};
+use crate::kernels::{Kernels, Learned};
+use crate::regulariser::{Floors, HEAD, Places};
 use crate::matrix::Pattern;
 use crate::penalty::WEIGHT;
 

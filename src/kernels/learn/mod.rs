@@ -52,7 +52,7 @@ pub(crate) use reference::start;
 
 use bytemuck::{Pod, Zeroable};
 
-use super::Room;
+use super::{Room, adam};
 use crate::error::{Result, require};
 #[cfg(doc)]
 use crate::penalty::Activation;
@@ -111,21 +111,6 @@ impl Default for Rates {
     }
 }
 
-/// The smallest values that slopes, scales and L may take: what projections keep to.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Floors {
-    /// For eta1, eta2 and q.
-    pub epsilon: f64,
-    /// For L.
-    pub l: f64,
-}
-
-impl Default for Floors {
-    fn default() -> Self {
-        Floors { epsilon: 1e-3, l: 0.6 }
-    }
-}
-
 /// The values of one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Hyper {
@@ -155,8 +140,7 @@ impl Numbers {
         let place = "hyper-parameters";
         require(WEIGHT.contains(hyper.rate), place, "learning rate", hyper.rate, WEIGHT)?;
         require(hyper.step >= 1, place, "step", hyper.step as f64, "[1, inf)")?;
-        // 1 - beta^n without cancellation at large n or beta near 1
-        let correction = |beta: f64| -(hyper.step as f64 * beta.ln()).exp_m1();
+        let correction = |beta| adam::correction(beta, hyper.step);
         let (rate, root_scale) = match method {
             Method::Adam { beta1, beta2, .. } => {
                 (hyper.rate / correction(beta1), 1.0 / correction(beta2).sqrt())

@@ -1,10 +1,11 @@
 //! The float64 twin of a step, and of the norm bound.
 
-use super::{Floors, Hyper, Job, Method, Numbers, Rates};
+use super::{Hyper, Job, Method, Numbers, Rates};
 use crate::accuracy::{Approx, FLUSH, RELATIVE, ulp};
 use crate::error::Result;
 use crate::kernels::group::QUIET_NAN;
-use crate::kernels::{Outcome, Places};
+use crate::kernels::{Outcome};
+use crate::regulariser::{Floors, Places};
 use crate::matrix::Pattern;
 use crate::penalty::Activation;
 

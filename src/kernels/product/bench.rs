@@ -8,7 +8,8 @@ use rand_chacha::ChaCha8Rng;
 use super::{Dispatches, Finish, Job, Operand, Path, Reference, Refresh, Variant};
 use crate::error::Result;
 use crate::gpu::{self, Readback, View};
-use crate::kernels::{Batch, Bench, Format, Kernels, Loaded, Matrix, Order, Outcome, Places};
+use crate::kernels::{Batch, Bench, Format, Kernels, Loaded, Matrix, Order, Outcome};
+use crate::regulariser::{Places};
 use crate::matrix::Pattern;
 
 /// Random numbers are drawn once per block and laid end to end.

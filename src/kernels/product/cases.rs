@@ -9,7 +9,8 @@ use super::{Dispatches, Finish, Job, Operand, Reference, Refresh};
 use crate::error::Result;
 use crate::gpu;
 use crate::kernels::fixture::Fixture;
-use crate::kernels::{Batch, Case, Format, Kernels, Learned, Matrix, Order, Outcome, Places};
+use crate::kernels::{Batch, Case, Format, Kernels, Learned, Matrix, Order, Outcome};
+use crate::regulariser::{Places};
 use crate::matrix::Pattern;
 
 /// What the output holds before, so that a number that is not written is seen.

@@ -8,7 +8,8 @@ use crate::gpu::View;
 use crate::kernels::launch::{Launch, folded};
 use crate::kernels::matrix::{Format, Matrix, Side};
 use crate::kernels::window::{Strided, Window, refuse_overlap};
-use crate::kernels::{Batch, HEAD, Kernels, Learned, Order};
+use crate::kernels::{Batch, Kernels, Learned, Order};
+use crate::regulariser::{HEAD};
 
 /// One product.
 #[derive(Clone, Debug)]

@@ -4,7 +4,8 @@ use rayon::prelude::*;
 
 use super::{Finish, Operand};
 use crate::accuracy::{Approx, FLUSH, RELATIVE};
-use crate::kernels::{Format, Order, Outcome, Places};
+use crate::kernels::{Format, Order, Outcome};
+use crate::regulariser::{Places};
 use crate::matrix::Pattern;
 use crate::penalty::Activation;
 

@@ -8,7 +8,8 @@ use crate::error::Result;
 use crate::gpu::View;
 use crate::kernels::sums::{self, Judge, Subject, demand, subject};
 use crate::kernels::timed::Recorder;
-use crate::kernels::{Bench, Kernels, Loaded, Places};
+use crate::kernels::{Bench, Kernels, Loaded};
+use crate::regulariser::{Places};
 use crate::matrix::Pattern;
 
 /// Entries that are compared.

@@ -4,7 +4,8 @@ use super::dispatch::{Cut, Dispatches};
 use super::{Path, reference};
 use crate::error::Result;
 use crate::kernels::sums::{Subject, demand, start, subject, subjects, unchanged};
-use crate::kernels::{Case, Kernels, Outcome, Places};
+use crate::kernels::{Case, Kernels, Outcome};
+use crate::regulariser::{Places};
 
 /// A layer by a path, or the one that is chosen.
 #[derive(Clone, Debug)]

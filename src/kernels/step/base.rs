@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::error::{Error, Result, require};
+use crate::kernels::adam;
 use crate::penalty::{CONSTANTS, Domain, WEIGHT};
 use crate::text;
 use std::ops::Bound::{Excluded, Included};
@@ -230,10 +231,8 @@ impl Base {
             Base::Nesterov { momentum } => [rate, momentum, 1.0, momentum, 0.0, 0.0, 0.0, 0.0],
             Base::Adam(Adam { beta1, beta2, epsilon, decay })
             | Base::AdamMetric(Adam { beta1, beta2, epsilon, decay }) => {
-                // 1 - beta^n without cancellation at large n or beta near 1
-                let correction = |beta: f64| -(step as f64 * beta.ln()).exp_m1();
-                let root_scale = 1.0 / correction(beta2).sqrt();
-                let rate1 = rate / correction(beta1);
+                let root_scale = 1.0 / adam::correction(beta2, step).sqrt();
+                let rate1 = rate / adam::correction(beta1, step);
                 [rate1, 1.0 - rate * decay, beta1, 1.0 - beta1, beta2, 1.0 - beta2, root_scale, epsilon]
             }
         };

@@ -8,7 +8,8 @@ use crate::accuracy::{FLUSH, RELATIVE};
 use crate::error::Result;
 use crate::gpu::{self, Readback, View};
 use crate::kernels::timed::Recorder;
-use crate::kernels::{Batch, Bench, Kernels, Loaded, Order, Outcome, Places};
+use crate::kernels::{Batch, Bench, Kernels, Loaded, Order, Outcome};
+use crate::regulariser::{Places};
 
 /// Judges what the gradient's layer, or another result, holds.
 pub(in crate::kernels) type Judge = Box<dyn Fn(&Numbers, &[f32], &mut Outcome)>;

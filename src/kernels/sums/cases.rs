@@ -12,7 +12,8 @@ use crate::error::Result;
 use crate::gpu::{self, View};
 use crate::kernels::fixture::Fixture;
 use crate::kernels::timed::Recorder;
-use crate::kernels::{Batch, Case, Data, HEAD, Kernels, Learned, Order, Outcome, Places};
+use crate::kernels::{Batch, Case, Data, Kernels, Learned, Order, Outcome};
+use crate::regulariser::{HEAD, Places};
 use crate::matrix::Pattern;
 
 /// What the output holds before, so that a word that is not written is seen.

@@ -8,7 +8,8 @@ use crate::gpu::View;
 use crate::kernels::launch::{Launch, folded};
 use crate::kernels::tiles::scratch;
 use crate::kernels::window::{Strided, Window, refuse_overlap};
-use crate::kernels::{Batch, HEAD, Kernels, Learned};
+use crate::kernels::{Batch, Kernels, Learned};
+use crate::regulariser::{HEAD};
 
 /// More workgroups of the sums than this keep any GPU busy.
 const PLENTY: u64 = 1024;

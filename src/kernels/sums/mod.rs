@@ -41,7 +41,8 @@ pub(super) use dispatch::{Fold, fold, launch};
 pub(super) use reference::{Layer, Near, Sum};
 
 use super::window::{Strided, Window, refuse_overlap};
-use super::{Batch, Data, Learned, Places, Room};
+use super::{Batch, Data, Learned, Room};
+use crate::regulariser::Places;
 use crate::error::{Error, Result, shape};
 use crate::gpu::View;
 

@@ -1,7 +1,7 @@
 //! The float64 twin: each number with how far what WGSL permits may lie from it.
 
 use crate::accuracy::{FLUSH, RELATIVE};
-use crate::kernels::Places;
+use crate::regulariser::Places;
 use crate::penalty::Activation;
 
 /// Beyond this a result of f32 may be infinite.

@@ -14,9 +14,11 @@ use super::Graph;
 use super::spectral::normalised;
 use super::{Purpose, random};
 use maf_srl::error::{Error, Result, require};
-use maf_srl::kernels::learn::{self, Floors, Rates};
+use maf_srl::kernels::learn::{self, Rates};
+use maf_srl::regulariser::Floors;
 use maf_srl::matrix::Pattern;
-use maf_srl::network::{self, Family, Parameters, Plateau, Projection, Start, Trainer};
+use maf_srl::network::{self, Family, Plateau, Projection, Start, Trainer};
+use maf_srl::regulariser::Parameters;
 use maf_srl::penalty::Activation;
 use maf_srl::schedule::Backend;
 
@@ -84,7 +86,7 @@ pub fn fit(
     mut told: impl FnMut(usize, f64),
 ) -> Result<Learned> {
     let begin = Instant::now();
-    let most = network::file::LAYERS - 1;
+    let most = maf_srl::regulariser::file::LAYERS - 1;
     let (layers, rate) = (options.layers, options.rate);
     require((1..=most).contains(&layers), "network", "layers", f64::from(layers), format!("[1, {most}]"))?;
     require(options.epochs > 0, "training", "epochs", options.epochs as f64, "at least 1")?;

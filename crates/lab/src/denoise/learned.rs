@@ -14,7 +14,8 @@ use super::{Minibatches, Options, Purpose, decibels, random, steps};
 use maf_srl::error::{Error, Result, require};
 use maf_srl::kernels::learn;
 use maf_srl::matrix::Pattern;
-use maf_srl::network::{self, Family, Parameters, Trainer};
+use maf_srl::network::{self, Family, Trainer};
+use maf_srl::regulariser::Parameters;
 use maf_srl::penalty::Activation;
 use maf_srl::schedule::Backend;
 

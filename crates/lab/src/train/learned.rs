@@ -34,8 +34,9 @@ use maf_srl::error::{Error, Result, require};
 use maf_srl::kernels::learn;
 use maf_srl::matrix::Pattern;
 use maf_srl::network::Family;
-use maf_srl::network::file::LAYERS;
-use maf_srl::network::{self, Parameters, Regulariser, Start, Trainer};
+use maf_srl::regulariser::file::LAYERS;
+use maf_srl::network::{self, Start, Trainer};
+use maf_srl::regulariser::{Parameters, Regulariser};
 use maf_srl::penalty::Activation;
 use maf_srl::schedule::Backend;
 

@@ -2,11 +2,25 @@
 
 use std::sync::Arc;
 
+use super::Places;
 use crate::error::{Error, Result, require};
-use crate::kernels::Places;
-use crate::kernels::learn::Floors;
 use crate::matrix::Pattern;
 use crate::penalty::{Activation, in_f32, raised};
+
+/// The smallest values that slopes, scales and L may take: what projections keep to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Floors {
+    /// For eta1, eta2 and q.
+    pub epsilon: f64,
+    /// For L.
+    pub l: f64,
+}
+
+impl Default for Floors {
+    fn default() -> Self {
+        Floors { epsilon: 1e-3, l: 0.6 }
+    }
+}
 
 /// The parameters of a layer: Â on its pattern, the scales q, the offsets b, the activation, and L.
 #[derive(Clone, Debug, PartialEq)]

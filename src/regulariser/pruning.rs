@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::regulariser::invert;
+use super::object::invert;
 use super::{Parameters, Regulariser};
 use crate::error::{Error, Result, require};
 use crate::matrix::Pattern;

@@ -2,9 +2,6 @@
 
 use std::ops::Range;
 
-use crate::error::{Error, Result};
-use crate::gpu::View;
-
 /// Numbers before the components: L, eta1, eta2, delta1, delta2, and three that stay 0.
 pub const HEAD: u32 = 8;
 
@@ -56,35 +53,5 @@ impl Places {
     pub fn length(self) -> u32 {
         // beyond the range: no view is as long
         u32::try_from(self.values().end.next_multiple_of(4)).unwrap_or(u32::MAX)
-    }
-}
-
-/// The learned numbers of one layer or several on the device: layer k starts k * [`Places::length`] elements in.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Learned {
-    /// The numbers.
-    pub view: View,
-    /// Where they lie within a layer.
-    pub places: Places,
-    /// How many layers.
-    pub layers: u32,
-}
-
-impl Learned {
-    /// `layers` layers in `view`; `name` is used in messages.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] where the view's length is not that of the layers.
-    pub fn new(name: &str, view: View, places: Places, layers: u32) -> Result<Self> {
-        let expected = u64::from(places.length()) * u64::from(layers);
-        if view.length() != expected {
-            return Err(Error::Shape {
-                place: name.into(),
-                name: "length".into(),
-                got: view.length().to_string(),
-                expected: format!("{layers} layers of {} numbers = {expected}", places.length()),
-            });
-        }
-        Ok(Learned { view, places, layers })
     }
 }

@@ -1,0 +1,181 @@
+//! How a network is trained, and what it starts from.
+
+use crate::error::{Error, Result, require};
+use crate::kernels::adam;
+use crate::kernels::learn::{Hyper, Method, Rates};
+use crate::regulariser::file::LAYERS;
+use crate::regulariser::{Floors, Parameters};
+
+/// Where slopes, knees and L are projected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Projection {
+    /// After each step: the method and the decay see numbers that keep to the constraints.
+    #[default]
+    AfterStep,
+    /// Inside the forward pass, as the authors of DSRL train. The method and the decay see numbers that nothing keeps; the
+    /// network computes with their projection, and the gradient is pulled back through it. A number that the projection
+    /// holds at an edge is moved by the decay alone. These few numbers are stepped on the host in float64 wherever the
+    /// network is, which then waits for the device at each step.
+    InForward,
+}
+
+/// How the parameters are learned.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Options {
+    /// Adam or the projected gradient.
+    pub method: Method,
+    /// What the learning rate is multiplied by, per kind of parameter; 0 keeps that kind as it is.
+    pub rates: Rates,
+    /// L2 weight decay, added to the gradient.
+    pub decay: f64,
+    /// The smallest values of slopes, scales and L.
+    pub floors: Floors,
+    /// Rounds of power iteration by which ||diag(sqrt q) Â||_2 <= 1 is kept after each step; `None` leaves it free.
+    /// Within the bound G >= 0 follows from the penalty's own g >= 0, and training cannot diverge; denoising is better
+    /// without.
+    pub bound: Option<u32>,
+    /// Where slopes, knees and L are projected.
+    pub projection: Projection,
+    /// lambda, the strength of the l1 norm of the outputs in the loss, in [0, 1e6].
+    pub sparsity: f64,
+}
+
+impl Default for Options {
+    /// Adam; Â at 0.3 of the rate; q and b stay as they are: q has a gauge in common with Â and drifts, and with any
+    /// b but 0 no output is exactly zero.
+    fn default() -> Self {
+        Options {
+            method: Method::Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
+            rates: Rates { values: 0.3, q: 0.0, b: 0.0, activation: 1.0, l: 1.0 },
+            decay: 0.0,
+            floors: Floors::default(),
+            bound: None,
+            projection: Projection::AfterStep,
+            sparsity: 0.0,
+        }
+    }
+}
+
+impl Options {
+    /// Checks the domains.
+    ///
+    /// # Errors
+    /// [`Error::Domain`] for what is negative, not finite, or out of the method's range.
+    pub fn check(&self) -> Result<()> {
+        let place = "training";
+        let Rates { values, q, b, activation, l } = self.rates;
+        for (name, rate) in [
+            ("rate of Â", values),
+            ("rate of q", q),
+            ("rate of b", b),
+            ("rate of xi", activation),
+            ("rate of L", l),
+        ] {
+            require((0.0..=1e6).contains(&rate), place, name, rate, "[0, 1e6]")?;
+        }
+        for (name, strength) in [("decay", self.decay), ("sparsity", self.sparsity)] {
+            require((0.0..=1e6).contains(&strength), place, name, strength, "[0, 1e6]")?;
+        }
+        require(
+            (1e-6..=1.0).contains(&self.floors.epsilon),
+            place,
+            "epsilon",
+            self.floors.epsilon,
+            "[1e-6, 1]",
+        )?;
+        require((1e-6..=1e6).contains(&self.floors.l), place, "floor of L", self.floors.l, "[1e-6, 1e6]")?;
+        if let Method::Adam { beta1, beta2, epsilon } = self.method {
+            for (name, beta) in [("beta1", beta1), ("beta2", beta2)] {
+                require((0.0..1.0).contains(&beta), place, name, beta, "[0, 1)")?;
+            }
+            require((1e-12..=1.0).contains(&epsilon), place, "Adam's epsilon", epsilon, "[1e-12, 1]")?;
+        }
+        if let Some(rounds) = self.bound {
+            let allowed = (1..=1000).contains(&rounds);
+            require(allowed, place, "rounds of the norm bound", f64::from(rounds), "[1, 1000]")?;
+        }
+        Ok(())
+    }
+
+    /// The rates of the numbers that are stepped where the network is: without those of the host.
+    pub(super) fn stored_rates(&self) -> Rates {
+        match self.projection {
+            Projection::AfterStep => self.rates,
+            Projection::InForward => Rates { activation: 0.0, l: 0.0, ..self.rates },
+        }
+    }
+
+    /// One step of the method on one number. Where the rate is 0 nothing changes.
+    pub(super) fn advance(&self, hyper: Hyper, x: &mut f64, gradient: f64, moments: [&mut f64; 2]) {
+        // as on a device, where this is what arrives
+        if hyper.rate as f32 == 0.0 {
+            return;
+        }
+        let gradient = gradient + self.decay * *x;
+        match self.method {
+            Method::Gradient => *x -= hyper.rate * gradient,
+            Method::Adam { beta1, beta2, epsilon } => {
+                let [m, v] = moments;
+                *m = beta1 * *m + (1.0 - beta1) * gradient;
+                *v = beta2 * *v + (1.0 - beta2) * gradient * gradient;
+                let (m, v) = (*m / adam::correction(beta1, hyper.step), *v / adam::correction(beta2, hyper.step));
+                *x -= hyper.rate * m / (v.sqrt() + epsilon);
+            }
+        }
+    }
+}
+
+/// What a trainer starts from: the parameters of one layer, which all share, or of each; how many layers; how to learn.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// One layer's, or each layer's.
+    pub parameters: Vec<Parameters>,
+    /// N.
+    pub layers: u32,
+    /// How to learn.
+    pub options: Options,
+}
+
+impl Start {
+    /// Checks all there is to check.
+    ///
+    /// # Errors
+    /// [`Error::Domain`] for no layers; [`Error::Shape`] where parameters are neither one nor one per layer or differ in
+    /// their patterns; those of [`Parameters::check`] and [`Options::check`].
+    pub fn check(&self) -> Result<()> {
+        let range = format!("[1, {LAYERS}]");
+        require((1..=LAYERS).contains(&self.layers), "network", "layers", f64::from(self.layers), range)?;
+        let count = self.parameters.len();
+        if count != 1 && count != self.layers as usize {
+            return Err(Error::Shape {
+                place: "network".into(),
+                name: "number of parameter sets".into(),
+                got: count.to_string(),
+                expected: format!("1, shared, or {}, one per layer", self.layers),
+            });
+        }
+        for (k, p) in self.parameters.iter().enumerate() {
+            p.check(&format!("layer {k}"))?;
+            if p.pattern != self.parameters[0].pattern {
+                return Err(Error::Unsupported {
+                    place: format!("layer {k}"),
+                    what: "a pattern of Â that differs from layer 0's".into(),
+                    allowed: "one pattern for all layers".into(),
+                });
+            }
+        }
+        self.options.check()
+    }
+
+    /// Whether Â = I, q = 1 and b = 0, and training leaves them so: DSRL.
+    pub(super) fn is_separable(&self) -> bool {
+        let rates = self.options.rates;
+        let still = [rates.values, rates.q, rates.b] == [0.0; 3] && self.options.bound.is_none();
+        let identity = |p: &Parameters| {
+            p.pattern.nonzeros() == p.components()
+                && p.values.iter().chain(&p.q).all(|&one| one == 1.0)
+                && p.b.iter().all(|&zero| zero == 0.0)
+        };
+        still && self.parameters.iter().all(identity)
+    }
+}
