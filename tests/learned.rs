@@ -8,14 +8,14 @@ use std::sync::Arc;
 use maf_srl::Error;
 use maf_srl::gpu::{Context, View};
 use maf_srl::kernels::learn::{self, Hyper, Method, Rates};
-use maf_srl::regulariser::Floors;
 use maf_srl::kernels::product::{self, Finish, Operand};
 use maf_srl::kernels::{Batch, Data, Format, Kernels, Learned, Matrix, Order, dsrl, layer, sampled, sums};
-use maf_srl::regulariser::Places;
 use maf_srl::matrix::Pattern;
 use maf_srl::network::{self, Options, Space, Start, Term, Trainer, Unfolded};
-use maf_srl::regulariser::Parameters;
 use maf_srl::penalty::Activation;
+use maf_srl::regulariser::Floors;
+use maf_srl::regulariser::Parameters;
+use maf_srl::regulariser::Places;
 use support::TestAdapter;
 use support::work::{blank, download, submit, upload, within};
 
@@ -149,7 +149,7 @@ fn products() {
         scale_by: Some(0),
         ..product::Job::plain(matrix.clone(), false, page.batch(0, 4, 5), page.batch(200, 3, 5))
     };
-    let bind = |job: &product::Job| product::Dispatches::bind(&page.kernels, job);
+    let bind = |job: &product::Job| product::bind(&page.kernels, job);
     assert_eq!(bind(&job).expect("it fits").count(), 1);
     let near = product::Job {
         operand: Operand::Near,
@@ -210,12 +210,11 @@ fn products() {
     let wrong = product::Job { output: page.batch(1055, 3, 5), ..job.clone() };
     refused!(bind(&wrong), Overlap, "the learned numbers and the product overlap", "bytes 4220..4224");
 
-    let refresh =
-        |places, layers| product::Refresh::bind(&page.kernels, &matrix, &page.learned(0, places, layers));
+    let refresh = |places, layers| product::refresh(&page.kernels, &matrix, &page.learned(0, places, layers));
     refused!(refresh(places, 1), Shape, "refresh: layers of the learned numbers is 1, expected 2");
     let other = Places { nonzeros: 11, ..places };
     refused!(refresh(other, 2), Shape, "refresh: entries of the learned numbers is 11, expected 12");
-    let packed = product::Refresh::packed(&page.kernels, &matrix, &page.view(0, 23));
+    let packed = product::refresh_packed(&page.kernels, &matrix, &page.view(0, 23));
     refused!(packed, Shape, "refresh: number of values is 23, expected 24");
     page.untouched();
 
@@ -228,7 +227,7 @@ fn products() {
         output: page.batch(20_000, 3, 5000),
         ..job
     };
-    let made = product::Dispatches::bind(&page.kernels, &large);
+    let made = product::bind(&page.kernels, &large);
     refused!(made, Limit, "product: needs max_storage_buffer_binding_size of 80", "allows 65536");
     page.untouched();
 }
@@ -246,7 +245,7 @@ fn layers() {
         inputs: Some(page.view(300, 15)),
         output: page.batch(200, 3, 5),
     };
-    let bind = |job: &layer::Forward| layer::Dispatches::forward(&page.kernels, job);
+    let bind = |job: &layer::Forward| layer::forward(&page.kernels, job);
     bind(&forward).expect("it fits");
     // more components than fit on chip are refused before anything else is looked at
     let n = layer::LARGEST + 1;
@@ -293,7 +292,7 @@ fn layers() {
         w: page.batch(80, 3, 5),
         r_bar: page.batch(100, 3, 5),
     };
-    let bind = |job: &layer::Backward| layer::Dispatches::backward(&page.kernels, job);
+    let bind = |job: &layer::Backward| layer::backward(&page.kernels, job);
     bind(&backward).expect("it fits");
     let wrong = layer::Backward { layer: 2, ..backward.clone() };
     refused!(bind(&wrong), Shape, "a layer backward: layer is 2, expected less than the 2 layers");
@@ -340,7 +339,7 @@ fn layers() {
         inputs: None,
         output,
     };
-    let made = layer::Dispatches::forward(&page.kernels, &large);
+    let made = layer::forward(&page.kernels, &large);
     refused!(made, Limit, "layers forward: x", "max_storage_buffer_binding_size of 72000", "allows 65536");
     // each batch fits, the three that are bound as one do not
     let batch = |k: u64| page.batch(6000 * k, 3, 2000);
@@ -356,7 +355,7 @@ fn layers() {
         w: batch(4),
         r_bar: batch(5),
     };
-    let made = layer::Dispatches::backward(&page.kernels, &large);
+    let made = layer::backward(&page.kernels, &large);
     refused!(
         made,
         Limit,
@@ -388,10 +387,9 @@ fn derivatives_by_learned_numbers() {
     let page = page();
     let (good, into) = passed(&page);
     let pattern = Arc::new(full(3, 3));
-    let sums_of =
-        |passed: &sums::Passed, into: &sums::Into| sums::Dispatches::bind(&page.kernels, passed, into);
+    let sums_of = |passed: &sums::Passed, into: &sums::Into| sums::bind(&page.kernels, passed, into);
     let sampled_of = |passed: &sums::Passed, into: &sums::Into, pattern: &Arc<Pattern>| {
-        sampled::Dispatches::bind(&page.kernels, pattern, passed, into)
+        sampled::bind(&page.kernels, pattern, passed, into)
     };
     sums_of(&good, &into).expect("it fits");
     sampled_of(&good, &into, &pattern).expect("it fits");
@@ -446,7 +444,7 @@ fn derivatives_by_learned_numbers() {
 
     let batch = |at| page.batch(at, 3, 4);
     let loss = |target: &Batch, bar: &Batch, loss: &View| {
-        sums::Loss::bind(&page.kernels, &batch(0), target, 0.5, bar, loss)
+        sums::loss(&page.kernels, &batch(0), target, 0.5, bar, loss)
     };
     loss(&batch(20), &batch(40), &page.view(60, 1)).expect("it fits");
     refused!(loss(&batch(20), &batch(40), &page.view(60, 2)), Shape, "loss: length is 2, expected 1");
@@ -470,7 +468,7 @@ fn derivatives_by_learned_numbers() {
 
     let learned = page.learned(1000, THREE, 2);
     let chain =
-        |layer, h: &Batch, out: &Batch| sums::Chain::bind(&page.kernels, &learned, layer, &batch(0), h, out);
+        |layer, h: &Batch, out: &Batch| sums::chain(&page.kernels, &learned, layer, &batch(0), h, out);
     chain(1, &batch(20), &batch(40)).expect("it fits");
     refused!(chain(2, &batch(20), &batch(40)), Shape, "chain: layer is 2, expected one of 2");
     refused!(chain(1, &wide, &batch(40)), Shape, "chain: h: shape is 3 components of 5 vectors");
@@ -480,7 +478,7 @@ fn derivatives_by_learned_numbers() {
         Overlap,
         "the derivative by the input and the learned numbers"
     );
-    let scaled = sums::Scaled::bind(&page.kernels, &learned, 1, &batch(0), &batch(11));
+    let scaled = sums::scaled(&page.kernels, &learned, 1, &batch(0), &batch(11));
     refused!(scaled, Overlap, "the derivative by the input and r̄ overlap", "bytes 44..48");
     page.untouched();
 
@@ -496,9 +494,9 @@ fn derivatives_by_learned_numbers() {
         r_bar: batch(1),
         ..passed
     };
-    let made = sums::Dispatches::bind(&page.kernels, &large, &into);
+    let made = sums::bind(&page.kernels, &large, &into);
     refused!(made, Limit, "sums: x: needs max_storage_buffer_binding_size of 72", "allows 65536");
-    let made = sampled::Dispatches::bind(&page.kernels, &pattern, &large, &into);
+    let made = sampled::bind(&page.kernels, &pattern, &large, &into);
     refused!(made, Limit, "sampled: x: needs max_storage_buffer_binding_size of 72", "allows 65536");
     page.untouched();
 }
@@ -521,7 +519,7 @@ fn step(page: &Page) -> learn::Job {
 fn steps() {
     let page = page();
     let job = step(&page);
-    let bind = |job: &learn::Job| learn::Dispatches::bind(&page.kernels, job);
+    let bind = |job: &learn::Job| learn::Update::bind(&page.kernels, job);
     let mut bound = bind(&job).expect("it fits");
     let rates = Rates::default();
     for (name, rates) in [
@@ -625,7 +623,7 @@ fn steps() {
         method: Method::Gradient,
         ..job
     };
-    let made = learn::Dispatches::bind(&page.kernels, &large);
+    let made = learn::Update::bind(&page.kernels, &large);
     refused!(made, Limit, "learned numbers", "max_storage_buffer_binding_size of 68", "allows 65536");
     page.untouched();
 }
@@ -662,7 +660,7 @@ fn separable(page: &Page) -> (dsrl::Forward, dsrl::Backward) {
 fn separable_layers() {
     let page = page();
     let (forward, backward) = separable(&page);
-    let bind = |job: &dsrl::Forward| dsrl::Dispatches::forward(&page.kernels, job);
+    let bind = |job: &dsrl::Forward| dsrl::forward(&page.kernels, job);
     bind(&forward).expect("it fits");
     let wrong = dsrl::Forward { c: page.view(100, 99), ..forward.clone() };
     refused!(bind(&wrong), Shape, "dsrl: length of c is 99, expected 100");
@@ -684,7 +682,7 @@ fn separable_layers() {
     let wrong = dsrl::Forward { output: page.view(1023, 100), ..forward.clone() };
     refused!(bind(&wrong), Overlap, "output and learned numbers overlap");
 
-    let bind = |job: &dsrl::Backward| dsrl::Dispatches::backward(&page.kernels, job);
+    let bind = |job: &dsrl::Backward| dsrl::backward(&page.kernels, job);
     bind(&backward).expect("it fits");
     let wrong = dsrl::Backward { bar: page.view(300, 1), ..backward.clone() };
     refused!(bind(&wrong), Shape, "length of derivative by the output is 1, expected 100");
@@ -702,10 +700,10 @@ fn separable_layers() {
     let (forward, backward) = separable(&page);
     let (x, output) = (page.view(2000, 17_000), page.view(30_000, 17_000));
     let large = dsrl::Forward { x: x.clone(), c: x.clone(), output, ..forward };
-    let made = dsrl::Dispatches::forward(&page.kernels, &large);
+    let made = dsrl::forward(&page.kernels, &large);
     refused!(made, Limit, "x", "max_storage_buffer_binding_size of 68", "allows 65536");
     let large = dsrl::Backward { x: x.clone(), c: x.clone(), bar: x, x_bar: None, ..backward };
-    let made = dsrl::Dispatches::backward(&page.kernels, &large);
+    let made = dsrl::backward(&page.kernels, &large);
     refused!(made, Limit, "x", "max_storage_buffer_binding_size of 68", "allows 65536");
     page.untouched();
 }
@@ -933,24 +931,24 @@ fn binding_on_a_lost_device_is_refused() {
             let (there, back) = separable(&page);
             let kernels = &page.kernels;
             // once, so that pipelines and slots are there; the rest of the rooms compiles on the lost device
-            let bound = product::Dispatches::bind(kernels, &product).expect("the device is there");
-            let mut steps = learn::Dispatches::bind(kernels, &step(&page)).expect("the device is there");
+            let bound = product::bind(kernels, &product).expect("the device is there");
+            let mut steps = learn::Update::bind(kernels, &step(&page)).expect("the device is there");
             page.untouched();
             page.device.destroy();
 
             gone(label, Matrix::new(kernels, Arc::new(full(3, 3)), Format::Csr, 1).err());
             gone(label, Space::new(&page.device, 2, 3, 5).err());
-            gone(label, product::Dispatches::bind(kernels, &product).err());
-            gone(label, product::Refresh::bind(kernels, &matrix, &learned).err());
-            gone(label, layer::Dispatches::forward(kernels, &forward).err());
-            gone(label, layer::Dispatches::backward(kernels, &backward).err());
-            gone(label, sums::Dispatches::bind(kernels, &passed, &into).err());
-            gone(label, sampled::Dispatches::bind(kernels, &Arc::new(full(3, 3)), &passed, &into).err());
+            gone(label, product::bind(kernels, &product).err());
+            gone(label, product::refresh(kernels, &matrix, &learned).err());
+            gone(label, layer::forward(kernels, &forward).err());
+            gone(label, layer::backward(kernels, &backward).err());
+            gone(label, sums::bind(kernels, &passed, &into).err());
+            gone(label, sampled::bind(kernels, &Arc::new(full(3, 3)), &passed, &into).err());
             let loss = page.view(60, 1);
-            gone(label, sums::Loss::bind(kernels, &batch(0), &batch(20), 1.0, &batch(40), &loss).err());
-            gone(label, learn::Dispatches::bind(kernels, &step(&page)).err());
-            gone(label, dsrl::Dispatches::forward(kernels, &there).err());
-            gone(label, dsrl::Dispatches::backward(kernels, &back).err());
+            gone(label, sums::loss(kernels, &batch(0), &batch(20), 1.0, &batch(40), &loss).err());
+            gone(label, learn::Update::bind(kernels, &step(&page)).err());
+            gone(label, dsrl::forward(kernels, &there).err());
+            gone(label, dsrl::backward(kernels, &back).err());
             // what was bound before can still be recorded, more often than there are slots
             submit(&page.device, &page.queue, |encoder| {
                 for step in 1..10 {

@@ -222,8 +222,8 @@ fn norms_of_tensors_larger_than_a_binding_are_windowed() {
                     input: view(&input, 4 * lead, length),
                     output: view(&output, 4, count),
                 };
-                let dispatches = norms::Dispatches::bind(&kernels, norm, &[job])
-                    .unwrap_or_else(|e| panic!("{place}: {e}"));
+                let dispatches =
+                    norms::bind(&kernels, norm, &[job]).unwrap_or_else(|e| panic!("{place}: {e}"));
                 let windows = (4 * length as u64).div_ceil(lowered().max_storage_buffer_binding_size);
                 assert!(dispatches.count() as u64 >= windows, "{place}: {}", dispatches.count());
                 submit(&device, &queue, |encoder| {
@@ -266,7 +266,7 @@ fn columns_whose_tile_no_binding_holds_are_refused_by_their_span() {
         }
         let output = blank(&device, 4 * 400);
         let job = norms::Job { groups, input: view(&page, 0, 80_000), output: view(&output, 0, 400) };
-        let bound = norms::Dispatches::bind(&Kernels::new(&device), Norm::L2, &[job]);
+        let bound = norms::bind(&Kernels::new(&device), Norm::L2, &[job]);
         refused("norms/", bound.map(drop).expect_err("no binding holds it"));
     }
 }

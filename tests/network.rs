@@ -10,12 +10,12 @@ mod support;
 use std::sync::Arc;
 
 use maf_srl::gpu::View;
-use maf_srl::kernels::{Batch, Format, Kernels, Learned, Matrix, Order, product};
+use maf_srl::kernels::{Batch, Dispatches, Format, Kernels, Learned, Matrix, Order, product};
 use maf_srl::matrix::Pattern;
 use maf_srl::network::reference::{Phi, loss_gradient, times, transposed_times, unfolded};
 use maf_srl::network::{Backward, Gradient, Job, Space, Term, Unfolded};
-use maf_srl::regulariser::Parameters;
 use maf_srl::penalty::Activation;
+use maf_srl::regulariser::Parameters;
 use ndarray::Array2;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -213,8 +213,8 @@ struct Bounds {
 
 /// A gradient that the caller computes, here with the library's own product.
 struct Own {
-    gradient: Vec<product::Dispatches>,
-    hessian: product::Dispatches,
+    gradient: Vec<Dispatches>,
+    hessian: Dispatches,
 }
 
 impl Gradient for Own {
@@ -269,7 +269,7 @@ fn run(adapter: &TestAdapter, problem: &Problem, format: Format, order: Order, o
     let learned = numbers(&packed);
     let gradient = numbers(&vec![f32::NAN; packed.len()]);
     let matrix = Matrix::new(&kernels, problem.sets[0].pattern.clone(), format, sets).expect("a matrix");
-    let refresh = product::Refresh::bind(&kernels, &matrix, &learned).expect("refresh");
+    let refresh = product::refresh(&kernels, &matrix, &learned).expect("refresh");
     let space = Space::new(&device, problem.layers, n, m).expect("space");
     let x = batch(&device, &problem.x, order);
     let empty = |rows: u32| {
@@ -285,7 +285,7 @@ fn run(adapter: &TestAdapter, problem: &Problem, format: Format, order: Order, o
             let matrix = Matrix::new(&kernels, pattern, Format::Dense, 1).expect("D");
             let values: Vec<f32> = d.iter().map(|&v| v as f32).collect();
             let view = View::new("D", &upload_f32(&device, &values), 0, values.len() as u64).expect("a view");
-            first.push(product::Refresh::packed(&kernels, &matrix, &view).expect("refresh"));
+            first.push(product::refresh_packed(&kernels, &matrix, &view).expect("refresh"));
             if own {
                 own_gradient((&device, &kernels), problem, &space, &x, d, &mut first)
             } else {
@@ -299,7 +299,7 @@ fn run(adapter: &TestAdapter, problem: &Problem, format: Format, order: Order, o
     let bar = batch(&device, &Array2::zeros((n as usize, m as usize)), Order::Components);
     let loss = View::new("loss", &blank(&device, 16), 0, 1).expect("a view");
     let difference =
-        maf_srl::kernels::sums::Loss::bind(&kernels, &output, &target, 1.0, &bar, &loss).expect("loss");
+        maf_srl::kernels::sums::loss(&kernels, &output, &target, 1.0, &bar, &loss).expect("loss");
     let x_bar = empty(n);
     let backward = Backward::bind(&kernels, &job, &space, &bar, &gradient, Some(&x_bar)).expect("backward");
     let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
@@ -326,14 +326,14 @@ fn own_gradient(
     space: &Space,
     x: &Batch,
     d: &Array2<f64>,
-    first: &mut Vec<product::Refresh>,
+    first: &mut Vec<Dispatches>,
 ) -> Term {
     let n = problem.x.nrows() as u32;
     let pattern = Arc::new(Pattern::full(n, n).expect("a pattern"));
     let values: Vec<f32> = d.t().dot(d).iter().map(|&v| v as f32).collect();
     let matrix = Matrix::new(kernels, pattern, Format::Dense, 1).expect("a matrix");
     let view = View::new("DᵀD", &upload_f32(device, &values), 0, values.len() as u64).expect("a view");
-    first.push(product::Refresh::packed(kernels, &matrix, &view).expect("refresh"));
+    first.push(product::refresh_packed(kernels, &matrix, &view).expect("refresh"));
     let multiply = |of: &Batch, into: &Batch| {
         let job = product::Job {
             matrix: matrix.clone(),
@@ -348,7 +348,7 @@ fn own_gradient(
             second: None,
             output: into.clone(),
         };
-        product::Dispatches::bind(kernels, &job).expect("a product")
+        product::bind(kernels, &job).expect("a product")
     };
     let input = |layer: u32| if layer == 0 { x.clone() } else { space.input(layer).expect("an input") };
     Term::Given(Arc::new(Own {
@@ -562,8 +562,8 @@ fn training_lowers_the_loss_and_survives_pruning() {
 #[test]
 fn projections_inside_the_forward_pass_are_those_of_the_cpu() {
     use maf_srl::kernels::learn::{Method, Rates};
-    use maf_srl::regulariser::Floors;
     use maf_srl::network::{Options, Projection, Start, Trainer};
+    use maf_srl::regulariser::Floors;
     const STEPS: usize = 30;
     const RATE: f64 = 0.02;
     for adapter in software_adapters() {

@@ -5,7 +5,7 @@ mod support;
 
 use maf_srl::Error;
 use maf_srl::gpu::View;
-use maf_srl::kernels::norms::{Dispatches, Job, Norm, Reference};
+use maf_srl::kernels::norms::{Job, Norm, Reference, bind};
 use maf_srl::kernels::{Kernels, Outcome, ROOMS};
 use maf_srl::penalty::{Groups, Layout};
 use support::work::{blank, download, submit, upload_f32};
@@ -162,7 +162,7 @@ fn many_tensors_take_few_dispatches_and_the_same_bits_as_alone() {
             let (together, again, alone) =
                 (blank(&device, bytes), blank(&device, bytes), blank(&device, bytes));
             for output in [&together, &again] {
-                let dispatches = Dispatches::bind(&kernels, norm, &work(output)).expect("they bind");
+                let dispatches = bind(&kernels, norm, &work(output)).expect("they bind");
                 assert!(dispatches.count() <= 6, "{}: {} dispatches", one.label, dispatches.count());
                 submit(&device, &queue, |encoder| {
                     dispatches
@@ -170,7 +170,7 @@ fn many_tensors_take_few_dispatches_and_the_same_bits_as_alone() {
                 });
             }
             for job in work(&alone).into_iter().step_by(7) {
-                let dispatches = Dispatches::bind(&kernels, norm, &[job]).expect("it binds");
+                let dispatches = bind(&kernels, norm, &[job]).expect("it binds");
                 submit(&device, &queue, |encoder| {
                     dispatches
                         .record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
@@ -201,7 +201,7 @@ fn wrong_jobs_are_refused() {
     let view =
         |buffer: &wgpu::Buffer, at: u64, length| View::new("tensor", buffer, 4 * at, length).expect("inside");
     let rows = Groups::new(Layout::Rows, &[4, 5]).expect("it fits");
-    let bind = |jobs: &[Job]| Dispatches::bind(&kernels, Norm::L2, jobs);
+    let bind = |jobs: &[Job]| bind(&kernels, Norm::L2, jobs);
     let job = |input, output| Job { groups: rows.clone(), input, output };
     let right = job(view(&input, 0, 20), view(&output, 0, 4));
     assert!(bind(std::slice::from_ref(&right)).is_ok());

@@ -9,8 +9,8 @@ use rand_chacha::ChaCha8Rng;
 use super::measure::{Effort, Measured, Stopwatch};
 use crate::error::{Error, Result};
 use crate::gpu::{self, Context, Readback, View};
-use crate::kernels::product::{Dispatches, Job, Refresh};
-use crate::kernels::{Batch, Format, Kernels, Matrix, Order};
+use crate::kernels::product::{Job, bind, refresh_packed};
+use crate::kernels::{Batch, Dispatches, Format, Kernels, Matrix, Order};
 use crate::matrix::Pattern;
 use crate::network::reference::{times, transposed_times};
 
@@ -91,12 +91,12 @@ fn one(
     };
     let batch = |numbers: &[f32]| Batch::new("timed batch", view(numbers)?, n, vectors, Order::Components);
     let matrix = Matrix::new(kernels, pattern.clone(), format, 1)?;
-    let refresh = Refresh::packed(kernels, &matrix, &view(&values)?)?;
+    let refresh = refresh_packed(kernels, &matrix, &view(&values)?)?;
     let (first, zeros) = (batch(&x)?, vec![0.0; x.len()]);
     let mut products = Vec::new();
     for transposed in [false, true] {
         let job = Job::plain(matrix.clone(), transposed, first.clone(), batch(&zeros)?);
-        products.push((Dispatches::bind(kernels, &job)?, job.output));
+        products.push((bind(kernels, &job)?, job.output));
     }
     let read = context.submit("timed product", |encoder| {
         {

@@ -1,7 +1,7 @@
 //! Matrices on the device: one pattern, any number of layers of values, in one of three formats, plain and transposed.
 //!
 //! The learned numbers are the values in the pattern's order. Kernels read them in the order of their format, which is kept
-//! in a buffer of its own: [`super::product::Refresh`] brings it up to date after the values have changed.
+//! in a buffer of its own: [`super::product::refresh()`] brings it up to date after the values have changed.
 
 use std::fmt;
 use std::str::FromStr;

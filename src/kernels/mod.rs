@@ -5,15 +5,17 @@
 
 pub(crate) mod adam;
 mod batch;
+mod dispatch;
 pub mod dsrl;
+mod element;
 mod fixture;
 pub mod group;
-mod launch;
 pub mod layer;
 pub mod learn;
 mod learned;
 mod matrix;
 pub mod norms;
+mod packer;
 mod pipelines;
 pub mod product;
 pub mod sampled;
@@ -25,11 +27,13 @@ mod timed;
 #[cfg(test)]
 mod wgsl;
 mod window;
+mod word;
 
 pub use batch::{Batch, Data, Order};
+pub use dispatch::{Binding, Dispatch, Dispatches};
+pub use learned::Learned;
 pub use matrix::{Format, Matrix};
 pub use pipelines::Kernels;
-pub use learned::Learned;
 pub(crate) use window::refuse_overlap;
 
 use crate::error::Result;

@@ -1,4 +1,4 @@
-//! Cutting grouped tensors into tiles, and tiles into dispatches.
+//! Cutting grouped tensors into tiles.
 //!
 //! Three tiers, by the size of a group:
 //! - small groups share a workgroup, many side by side, in several rounds;
@@ -10,13 +10,12 @@
 //! tensor and the alignment of its arrays alone, so that batching changes no bit.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
-use super::Kernels;
-use super::step::{LANES, WORKGROUP, Width};
-use super::window::{ADDRESSABLE, within_binding};
+use super::packer::{self, Slot};
+use super::window::within_binding;
+use super::word::{LANES, WORKGROUP, Width};
 use crate::error::{Error, Result, shape};
-use crate::gpu::{self, Pipeline, View};
+use crate::gpu::{self, View};
 use crate::penalty::{Group, Groups, Layout};
 
 /// The most elements of a group that one workgroup holds: sixteen per invocation.
@@ -402,11 +401,6 @@ fn cut_ragged(group: &Group, width: Width, grain: Grain, cut: &mut Cut) {
 /// The fields of a tile that its piece knows; places and rows come later.
 pub(crate) fn tile(piece: &Piece, row: usize, tensor: usize) -> Tile {
     Tile {
-        w: 0,
-        g: 0,
-        m: 0,
-        v: 0,
-        extra: 0,
         groups: piece.groups as u32,
         length: piece.length as u32,
         inner: piece.inner.min(u64::from(u32::MAX)) as u32,
@@ -416,12 +410,9 @@ pub(crate) fn tile(piece: &Piece, row: usize, tensor: usize) -> Tile {
         across: u32::from(piece.across),
         row: row as u32,
         tensor: tensor as u32,
-        entry: NONE,
         weight: piece.weight,
         member: piece.from as u32,
-        state: 0,
-        unused0: 0,
-        unused1: 0,
+        ..packer::Tile::EMPTY
     }
 }
 
@@ -431,221 +422,47 @@ pub(crate) fn scratch(device: &wgpu::Device, place: &str, bytes: u64) -> Result<
     gpu::buffer(device, place, bytes, wgpu::BufferUsages::STORAGE, false)
 }
 
-/// One dispatch.
-#[derive(Debug)]
-pub(crate) struct Bucket {
-    pipeline: Arc<Pipeline>,
-    group: wgpu::BindGroup,
-    workgroups: (u32, u32),
-}
+impl packer::Tile for Tile {
+    // one invocation per group of none: the kernels divide by it
+    const EMPTY: Self = Tile {
+        w: 0,
+        g: 0,
+        m: 0,
+        v: 0,
+        extra: 0,
+        groups: 0,
+        length: 0,
+        inner: 0,
+        jump: 0,
+        apart: 0,
+        lanes: 1,
+        across: 0,
+        row: 0,
+        tensor: 0,
+        entry: NONE,
+        weight: 0.0,
+        member: 0,
+        state: 0,
+        unused0: 0,
+        unused1: 0,
+    };
+    const NAME: &'static str = "one tile of groups";
+    type Entry = Entry;
 
-impl Bucket {
-    /// Records it.
-    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
-        pass.set_pipeline(&self.pipeline.pipeline);
-        pass.set_bind_group(0, &self.group, &[]);
-        pass.dispatch_workgroups(self.workgroups.0, self.workgroups.1, 1);
+    fn enter(&mut self, at: u32) {
+        self.entry = at;
     }
 }
 
-/// Where a view's offsets go in a tile, and its binding. The order of W, G, M, V and what else there is.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Slot {
-    W,
-    G,
-    M,
-    V,
-    Extra,
-}
-
-impl Slot {
-    fn binding(self) -> u32 {
-        3 + self as u32
+impl Tile {
+    /// Where the elements of a slot start, for [`packer::Kernel::place`].
+    pub fn place(&mut self, slot: Slot, at: u64) {
+        *match slot {
+            Slot::W => &mut self.w,
+            Slot::G => &mut self.g,
+            Slot::M => &mut self.m,
+            Slot::V => &mut self.v,
+            Slot::Extra => &mut self.extra,
+        } = at as u32;
     }
-
-    fn place(self, tile: &mut Tile) -> &mut u32 {
-        match self {
-            Slot::W => &mut tile.w,
-            Slot::G => &mut tile.g,
-            Slot::M => &mut tile.m,
-            Slot::V => &mut tile.v,
-            Slot::Extra => &mut tile.extra,
-        }
-    }
-}
-
-/// A bucket while it is filled.
-struct Draft<K> {
-    kind: K,
-    slots: Vec<Slot>,
-    buffers: Vec<wgpu::Buffer>,
-    /// First and last byte used of each buffer.
-    ranges: Vec<(u64, u64)>,
-    /// Each tile with its absolute offsets, in elements, and its entries.
-    tiles: Vec<(Vec<u64>, Tile, Vec<Entry>)>,
-    bytes: u64,
-}
-
-/// Dispatches while they are filled: tiles of one kind and the same buffers, window by window.
-pub(crate) struct Drafts<K> {
-    limits: wgpu::Limits,
-    room: &'static str,
-    drafts: Vec<Draft<K>>,
-    open: HashMap<(String, Vec<wgpu::Buffer>), usize>,
-}
-
-impl<K: Kernel> Drafts<K> {
-    pub fn new(room: &'static str, limits: &wgpu::Limits) -> Self {
-        Drafts { limits: limits.clone(), room, drafts: Vec::new(), open: HashMap::new() }
-    }
-
-    /// Adds a tile; `views` are those of its tensor that the kernel uses, with their slots.
-    pub fn push(
-        &mut self,
-        kind: K,
-        views: &[(Slot, &View)],
-        tile: Tile,
-        span: (u64, u64),
-        entries: &[Entry],
-    ) -> Result<()> {
-        let views: Vec<_> = views.iter().map(|&(slot, view)| (slot, view, span)).collect();
-        self.push_spans(kind, &views, tile, entries)
-    }
-
-    /// The same, where the tile has a span of its own in each view: its first element and where it ends.
-    pub fn push_spans(
-        &mut self,
-        kind: K,
-        views: &[(Slot, &View, (u64, u64))],
-        tile: Tile,
-        entries: &[Entry],
-    ) -> Result<()> {
-        let window = u64::from(self.limits.min_storage_buffer_offset_alignment).max(4 * LANES);
-        let largest =
-            self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size).min(ADDRESSABLE);
-        let across = u64::from(self.limits.max_compute_workgroups_per_dimension);
-        let buffers: Vec<_> = views.iter().map(|(_, v, _)| v.buffer.clone()).collect();
-        let ends: Vec<(u64, u64)> = views
-            .iter()
-            .map(|(_, v, (start, end))| ((v.offset + 4 * start) / window * window, v.offset + 4 * end))
-            .collect();
-        let bytes = (size_of::<Tile>() + size_of_val(entries)) as u64;
-        let fits = |draft: &Draft<K>| {
-            let spans = draft.ranges.iter().zip(&ends);
-            (draft.tiles.len() as u64) < across * across
-                && draft.bytes + bytes <= largest
-                && spans.fold(true, |ok, (a, b)| ok && a.1.max(b.1) - a.0.min(b.0) <= largest)
-        };
-        let key = (kind.name(), buffers.clone());
-        let draft = match self.open.get(&key) {
-            Some(&k) if fits(&self.drafts[k]) => k,
-            _ => {
-                for (from, to) in &ends {
-                    if to - from > largest {
-                        return Err(Error::Limit {
-                            place: format!(
-                                "tensor {}, {}/{}: the span of one tile of groups",
-                                tile.tensor,
-                                self.room,
-                                kind.name()
-                            ),
-                            name: "max_storage_buffer_binding_size",
-                            needed: to - from,
-                            limit: largest,
-                        });
-                    }
-                }
-                self.drafts.push(Draft {
-                    kind,
-                    slots: views.iter().map(|(slot, ..)| *slot).collect(),
-                    buffers,
-                    ranges: ends.clone(),
-                    tiles: Vec::new(),
-                    bytes: 0,
-                });
-                self.open.insert(key, self.drafts.len() - 1);
-                self.drafts.len() - 1
-            }
-        };
-        let draft = &mut self.drafts[draft];
-        for (range, end) in draft.ranges.iter_mut().zip(&ends) {
-            *range = (range.0.min(end.0), range.1.max(end.1));
-        }
-        draft.bytes += bytes;
-        let absolute = views.iter().map(|(_, v, (start, _))| v.offset / 4 + start).collect();
-        draft.tiles.push((absolute, tile, entries.to_vec()));
-        Ok(())
-    }
-
-    /// Fixes the windows, uploads the tables, compiles and binds. `fixed` are the bindings that all share.
-    pub fn close(
-        self,
-        kernels: &Kernels,
-        fixed: &[(u32, wgpu::BufferBinding<'_>)],
-    ) -> Result<Vec<(K, Bucket)>> {
-        let most = u64::from(self.limits.max_compute_workgroups_per_dimension);
-        let close = |draft: Draft<K>| {
-            let device = kernels.device();
-            let count = draft.tiles.len() as u64;
-            let down = count.div_ceil(most).max(1);
-            let across = count.div_ceil(down).max(1);
-            // tiles without groups fill the last row
-            let padded = across * down;
-            let words = size_of::<Tile>() as u64 / 16;
-            let mut tiles: Vec<Tile> = Vec::with_capacity(padded as usize);
-            let mut entries: Vec<Entry> = Vec::new();
-            for (absolute, mut tile, own) in draft.tiles {
-                for ((slot, at), range) in draft.slots.iter().zip(absolute).zip(&draft.ranges) {
-                    *slot.place(&mut tile) = (at - range.0 / 4) as u32;
-                }
-                if !own.is_empty() {
-                    tile.entry = (padded * words) as u32 + entries.len() as u32;
-                    entries.extend(own);
-                }
-                tiles.push(tile);
-            }
-            // one invocation per group of none: the kernels divide by it
-            let empty = Tile { lanes: 1, entry: NONE, ..bytemuck::Zeroable::zeroed() };
-            tiles.resize(padded as usize, empty);
-            let table = [bytemuck::cast_slice::<_, u8>(&tiles), bytemuck::cast_slice(&entries)].concat();
-            let table = gpu::buffer_with(device, "tile table", &table, wgpu::BufferUsages::STORAGE)?;
-            let pipeline = draft.kind.pipeline(kernels)?;
-            let mut entries = vec![wgpu::BindGroupEntry {
-                binding: 0,
-                resource: wgpu::BindingResource::Buffer(table.as_entire_buffer_binding()),
-            }];
-            for (binding, buffer) in fixed.iter().filter(|(k, _)| draft.kind.uses(*k)) {
-                let resource = wgpu::BindingResource::Buffer(buffer.clone());
-                entries.push(wgpu::BindGroupEntry { binding: *binding, resource });
-            }
-            for ((slot, buffer), range) in draft.slots.iter().zip(&draft.buffers).zip(&draft.ranges) {
-                let window = wgpu::BufferBinding {
-                    buffer,
-                    offset: range.0,
-                    size: std::num::NonZeroU64::new(range.1 - range.0),
-                };
-                let resource = wgpu::BindingResource::Buffer(window);
-                entries.push(wgpu::BindGroupEntry { binding: slot.binding(), resource });
-            }
-            let group = gpu::guarded(device, self.room, 0, || {
-                device.create_bind_group(&wgpu::BindGroupDescriptor {
-                    label: Some(self.room),
-                    layout: &pipeline.layout,
-                    entries: &entries,
-                })
-            })?;
-            Ok((draft.kind, Bucket { pipeline, group, workgroups: (across as u32, down as u32) }))
-        };
-        self.drafts.into_iter().map(close).collect()
-    }
-}
-
-/// A kernel that works on tiles.
-pub(crate) trait Kernel: Clone {
-    /// Its variant's name.
-    fn name(&self) -> String;
-    /// Whether it binds what all dispatches share at `binding`.
-    fn uses(&self, binding: u32) -> bool;
-    /// The pipeline, compiled at the first call on a device.
-    fn pipeline(&self, kernels: &Kernels) -> Result<Arc<Pipeline>>;
 }

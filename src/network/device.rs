@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::error::{Error, Result, shape};
 use crate::gpu::{self, View};
 use crate::kernels::{
-    Batch, Data, Kernels, Learned, Matrix, Order, layer, product, refuse_overlap, sampled, sums,
+    Batch, Data, Dispatches, Kernels, Learned, Matrix, Order, layer, product, refuse_overlap, sampled, sums,
 };
 
 /// The data term phi, of which each layer takes a gradient step first.
@@ -143,14 +143,9 @@ pub struct Job {
     pub output: Batch,
 }
 
-/// Dispatches in order.
+/// What is recorded in order.
 enum Act {
-    Layer(layer::Dispatches),
-    Product(product::Dispatches),
-    Sampled(sampled::Dispatches),
-    Sums(sums::Dispatches),
-    Loss(sums::Loss),
-    Chain(sums::Chain),
+    Ours(Dispatches),
     Gradient(Arc<dyn Gradient>, u32),
     HessianTimes(Arc<dyn Gradient>, u32),
 }
@@ -158,12 +153,7 @@ enum Act {
 impl Act {
     fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
         match self {
-            Act::Layer(dispatches) => dispatches.record(pass),
-            Act::Product(dispatches) => dispatches.record(pass),
-            Act::Sampled(dispatches) => dispatches.record(pass),
-            Act::Sums(dispatches) => dispatches.record(pass),
-            Act::Loss(loss) => loss.record(pass),
-            Act::Chain(chain) => chain.record(pass),
+            Act::Ours(dispatches) => dispatches.record(pass),
             Act::Gradient(term, layer) => term.record(*layer, pass),
             Act::HessianTimes(term, layer) => term.record_hessian_times(*layer, pass),
         }
@@ -232,7 +222,7 @@ impl<'a> Binder<'a> {
     }
 
     fn multiply(&mut self, job: &product::Job) -> Result<()> {
-        self.acts.push(Act::Product(product::Dispatches::bind(self.kernels, job)?));
+        self.acts.push(Act::Ours(product::bind(self.kernels, job)?));
         Ok(())
     }
 
@@ -248,9 +238,9 @@ impl<'a> Binder<'a> {
                     unreachable!("bound with the term");
                 };
                 let (d, of_x, less_y) = (d.clone(), of_x.clone(), less_y.clone());
-                let difference = sums::Loss::bind(self.kernels, &of_x, y, 1.0, &less_y, loss)?;
+                let difference = sums::loss(self.kernels, &of_x, y, 1.0, &less_y, loss)?;
                 self.multiply(&product::Job::plain(d.clone(), false, x, of_x))?;
-                self.acts.push(Act::Loss(difference));
+                self.acts.push(Act::Ours(difference));
                 self.multiply(&product::Job::plain(d, true, less_y, gradient.clone()))?;
             }
         }
@@ -390,7 +380,7 @@ impl Unfolded {
                 inputs: trimmed(inputs, job, space)?,
                 output: job.output.clone(),
             };
-            binder.acts.push(Act::Layer(layer::Dispatches::forward(kernels, &forward)?));
+            binder.acts.push(Act::Ours(layer::forward(kernels, &forward)?));
             return Ok(Unfolded { acts: binder.acts });
         }
         let e = space.batches[8].clone();
@@ -469,22 +459,21 @@ impl Backward {
             binder.layer_back(layer, &passed)?;
             let into =
                 sums::Into { gradient: gradient.clone(), layer: set, add: shared && layer + 1 < job.layers };
-            binder.acts.push(Act::Sums(sums::Dispatches::bind(kernels, &passed, &into)?));
+            binder.acts.push(Act::Ours(sums::bind(kernels, &passed, &into)?));
             let pattern = job.matrix.pattern();
-            binder.acts.push(Act::Sampled(sampled::Dispatches::bind(kernels, pattern, &passed, &into)?));
+            binder.acts.push(Act::Ours(sampled::bind(kernels, pattern, &passed, &into)?));
             let wanted = if layer == 0 { x_bar } else { None };
             if fused {
                 if let Some(out) = wanted {
-                    let chain = sums::Chain::bind(kernels, &job.learned, set, &r_bar, &r_bar, out)?;
-                    binder.acts.push(Act::Chain(chain));
+                    let chain = sums::chain(kernels, &job.learned, set, &r_bar, &r_bar, out)?;
+                    binder.acts.push(Act::Ours(chain));
                 }
                 (bar, scale_by) = (r_bar, Some(set));
             } else if layer > 0 || wanted.is_some() {
                 binder.hessian_times_r_bar(layer)?;
                 let out = wanted.unwrap_or(free);
-                let chain =
-                    sums::Chain::bind(kernels, &job.learned, set, &r_bar, space.hessian_times(), out)?;
-                binder.acts.push(Act::Chain(chain));
+                let chain = sums::chain(kernels, &job.learned, set, &r_bar, space.hessian_times(), out)?;
+                binder.acts.push(Act::Ours(chain));
                 (bar, scale_by) = (out.clone(), None);
             }
         }
@@ -505,7 +494,7 @@ impl Binder<'_> {
             let matrix = self.job.matrix.clone();
             let layer = self.set(layer);
             let backward = layer::Backward { matrix, learned, layer, x, data, bar, scale_by, u, w, r_bar };
-            self.acts.push(Act::Layer(layer::Dispatches::backward(self.kernels, &backward)?));
+            self.acts.push(Act::Ours(layer::backward(self.kernels, &backward)?));
             return Ok(());
         }
         use product::{Finish, Operand};

@@ -23,6 +23,6 @@ mod training;
 
 pub use device::{Backward, Gradient, Job, Space, Term, Unfolded};
 pub use family::Family;
-pub use plateau::Plateau;
 pub use options::{Options, Projection, Start};
+pub use plateau::Plateau;
 pub use training::Trainer;

@@ -146,7 +146,6 @@ fn update(
     }
 }
 
-
 /// Vectors one after the other as the columns of a matrix.
 fn columns(vectors: &[f32], n: usize) -> Array2<f64> {
     let m = vectors.len() / n;

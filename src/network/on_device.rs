@@ -6,16 +6,16 @@ use super::options::Start;
 use crate::error::Result;
 use crate::gpu::{self, Context, Readback, View};
 use crate::kernels::learn::{self, Hyper, Method};
-use crate::kernels::{Batch, Format, Kernels, Learned, Matrix, Order, dsrl, product, sums};
-use crate::regulariser::{HEAD, Parameters, Places};
+use crate::kernels::{Batch, Dispatches, Format, Kernels, Learned, Matrix, Order, dsrl, product, sums};
 use crate::penalty::Activation;
+use crate::regulariser::{HEAD, Parameters, Places};
 
 /// A network bound for one number of vectors.
 struct Bound {
     noisy: View,
     target: View,
     output: View,
-    difference: sums::Loss,
+    difference: Dispatches,
     passes: Passes,
 }
 
@@ -23,7 +23,7 @@ struct Bound {
 enum Passes {
     Any(Unfolded, Backward),
     /// With Â = I, q = 1 and b = 0 every component is by itself.
-    Separable(dsrl::Dispatches, dsrl::Dispatches),
+    Separable(Dispatches, Dispatches),
 }
 
 impl Passes {
@@ -52,11 +52,11 @@ pub(super) struct OnDevice {
     start: Start,
     batch: u32,
     /// Â in the kernels' order, and what brings it up to date; none where Â = I stays.
-    matrix: Option<(Matrix, product::Refresh)>,
+    matrix: Option<(Matrix, Dispatches)>,
     learned: Learned,
     gradient: Learned,
     /// None where all that is learned is stepped on the host.
-    learn: Option<learn::Dispatches>,
+    learn: Option<learn::Update>,
     /// The unprojected heads, where projections are inside the forward pass.
     heads: Vec<Head>,
     /// By number of vectors: the batch that was asked for, and the latest other one.
@@ -107,14 +107,14 @@ impl OnDevice {
                 floors: start.options.floors,
                 bound: start.options.bound,
             };
-            Some(learn::Dispatches::bind(&kernels, &job)?)
+            Some(learn::Update::bind(&kernels, &job)?)
         };
         let matrix = if alone {
             None
         } else {
             let format = Format::guess(pattern.density(), batch);
             let matrix = Matrix::new(&kernels, pattern, format, sets)?;
-            let refresh = product::Refresh::bind(&kernels, &matrix, &learned)?;
+            let refresh = product::refresh(&kernels, &matrix, &learned)?;
             context.submit("first values", |encoder| {
                 refresh.record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
                 Ok(())
@@ -188,7 +188,7 @@ impl OnDevice {
                 };
                 let forward = Unfolded::bind(kernels, &job, &space)?;
                 let difference =
-                    sums::Loss::sparse(kernels, &output, &target, (scale, lambda), space.bar(), &self.loss)?;
+                    sums::sparse_loss(kernels, &output, &target, (scale, lambda), space.bar(), &self.loss)?;
                 let backward = Backward::bind(kernels, &job, &space, space.bar(), &self.gradient, None)?;
                 (difference, Passes::Any(forward, backward))
             }
@@ -208,12 +208,10 @@ impl OnDevice {
                     gradient: self.gradient.clone(),
                     add: false,
                 };
-                let passes = Passes::Separable(
-                    dsrl::Dispatches::forward(kernels, &forward)?,
-                    dsrl::Dispatches::backward(kernels, &backward)?,
-                );
+                let passes =
+                    Passes::Separable(dsrl::forward(kernels, &forward)?, dsrl::backward(kernels, &backward)?);
                 (
-                    sums::Loss::sparse(
+                    sums::sparse_loss(
                         kernels,
                         &plain(&output),
                         &plain(&target),

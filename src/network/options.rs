@@ -118,7 +118,8 @@ impl Options {
                 let [m, v] = moments;
                 *m = beta1 * *m + (1.0 - beta1) * gradient;
                 *v = beta2 * *v + (1.0 - beta2) * gradient * gradient;
-                let (m, v) = (*m / adam::correction(beta1, hyper.step), *v / adam::correction(beta2, hyper.step));
+                let (m, v) =
+                    (*m / adam::correction(beta1, hyper.step), *v / adam::correction(beta2, hyper.step));
                 *x -= hyper.rate * m / (v.sqrt() + epsilon);
             }
         }

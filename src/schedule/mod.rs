@@ -5,9 +5,11 @@
 //! dispatch, however many tensors it holds; only a learned regulariser takes two more for each tensor that has one.
 //! [`HostSchedule`] is the easy layer above: weights and gradients in host memory, on a GPU or on the CPU.
 
+mod bound;
 mod host;
 mod plan;
 mod regularised;
+mod report;
 mod rooms;
 mod twin;
 mod verify;
@@ -15,15 +17,16 @@ mod verify;
 pub use host::{Backend, HostSchedule, StepReport};
 pub use plan::{Plan, Schedule, Tensor};
 pub use regularised::Regularised;
-pub use verify::{FirstMismatch, TensorReport, Verification, Verify};
+pub use report::{FirstMismatch, TensorReport, Verification};
+pub use verify::Verify;
 
 use std::sync::Arc;
 
 use crate::error::{Error, Result, require};
 use crate::kernels::solver::Solver;
 use crate::kernels::step::Base;
-use crate::regulariser::Regulariser;
 use crate::penalty::{Group, GroupPenalty, Groups, Penalty, WEIGHT};
+use crate::regulariser::Regulariser;
 
 /// One tensor of a schedule: its name in messages and what is done to it.
 #[derive(Clone, Debug, PartialEq)]

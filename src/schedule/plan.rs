@@ -4,13 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Spec;
+use super::bound::Bound;
 use super::regularised;
-use super::rooms::{Dispatches, Rows};
-use super::verify::{Checker, Verification, Verify};
+use super::report::Verification;
+use super::rooms::{self, Rows};
+use super::verify::{Checker, Verify};
 use crate::error::{Error, Result};
 use crate::gpu::{self, Readback, Ring, View};
-use crate::kernels::Kernels;
 use crate::kernels::step::{Base, Hyper, LANES, Variant, Width};
+use crate::kernels::{Dispatches, Kernels};
 use crate::penalty::Groups;
 
 /// Steps that may be recorded before the first of them is done, without the staging ring growing.
@@ -54,16 +56,6 @@ impl Tensor {
             .chain(self.gradient.iter().map(move |g| (format!("{name}: G"), g)))
             .chain(self.states.iter().enumerate().map(move |(k, s)| (format!("{name}: state {k}"), s)))
     }
-}
-
-/// A tensor with all of its views, as the plan and its checks use it.
-#[derive(Clone, Debug)]
-pub(super) struct Bound {
-    pub spec: Spec,
-    /// W, then G if the base step reads one, then the states.
-    pub views: Vec<View>,
-    /// Index of its row among those of its room.
-    pub row: usize,
 }
 
 /// Binds tensors to kernels on one device, which stays its owner's.
@@ -142,9 +134,9 @@ impl Schedule {
         let status =
             gpu::buffer(&self.device, "status words", (4 * tensors.len() as u64).max(16), usage, false)?;
         let checker = Checker::new(&self.device, base, &bound, verify)?;
-        let dispatches = Dispatches::bind(&self.kernels, base, &bound, &rows, ring.target(), &status)?;
-        let regularised =
-            regularised::Dispatches::bind(&self.kernels, &bound, &rows.regularised, ring.target())?;
+        let mut dispatches = rooms::bind(&self.kernels, base, &bound, &rows, ring.target(), &status)?;
+        let regularised = regularised::bind(&self.kernels, &bound, &rows.regularised, ring.target())?;
+        dispatches.extend(regularised.clone());
         Ok(Plan {
             device: self.device.clone(),
             kernels: self.kernels.clone(),
@@ -276,9 +268,10 @@ pub struct Plan {
     rows: Rows,
     ring: Ring,
     status: wgpu::Buffer,
+    /// All of a step.
     dispatches: Dispatches,
-    /// What follows them; no gradient is read there.
-    regularised: regularised::Dispatches,
+    /// The last of them, which read no gradient.
+    regularised: Dispatches,
     tensors: Vec<Bound>,
     checker: Checker,
 }
@@ -330,7 +323,6 @@ impl Plan {
     /// Records the second half: one dispatch per bucket, and those of regularisers. Not verified.
     pub fn dispatch(&self, pass: &mut wgpu::ComputePass<'_>) {
         self.dispatches.record(pass);
-        self.regularised.record(pass);
     }
 
     /// Reads the gradients from other views from the next recorded step on, one per tensor in the order of binding: for
@@ -366,7 +358,8 @@ impl Plan {
             one.views[1] = gradient.clone();
         }
         let (rows, target) = (&self.rows, self.ring.target());
-        self.dispatches = Dispatches::bind(&self.kernels, self.base, &bound, rows, target, &self.status)?;
+        self.dispatches = rooms::bind(&self.kernels, self.base, &bound, rows, target, &self.status)?;
+        self.dispatches.extend(self.regularised.clone());
         self.tensors = bound;
         Ok(())
     }
@@ -374,7 +367,7 @@ impl Plan {
     /// How many dispatches a step takes.
     #[must_use]
     pub fn dispatches(&self) -> usize {
-        self.dispatches.count() + self.regularised.count()
+        self.dispatches.count()
     }
 
     /// How many staging slots there are.

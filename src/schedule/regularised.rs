@@ -29,16 +29,16 @@
 
 use std::sync::Arc;
 
-use super::plan::Bound;
+use super::bound::Bound;
 use crate::accuracy::{Approx, FLUSH, RELATIVE, ulp};
 use crate::error::{Error, Result, require, shape};
 use crate::gpu::{self, View};
 use crate::kernels::step::{self, Base, Element, Hyper};
-use crate::kernels::{Batch, Format, Judgement, Kernels, Learned, Matrix, Order, product};
-use crate::regulariser::{HEAD, Places};
+use crate::kernels::{Batch, Dispatches, Format, Judgement, Kernels, Learned, Matrix, Order, product};
 use crate::matrix::Pattern;
-use crate::regulariser::Regulariser;
 use crate::penalty::{Activation, Groups, Layout, NoPenalty};
+use crate::regulariser::Regulariser;
+use crate::regulariser::{HEAD, Places};
 
 /// A learned regulariser on groups of weights, one vector of n components each.
 #[derive(Clone, Debug, PartialEq)]
@@ -170,70 +170,59 @@ fn places(regulariser: &Regulariser) -> Places {
     Places { components: regulariser.parameters().components(), nonzeros: 0 }
 }
 
-/// The dispatches of all tensors with a regulariser.
-#[derive(Debug)]
-pub(super) struct Dispatches(Vec<product::Dispatches>);
-
-impl Dispatches {
-    /// Binds the tensors that have one; `rows` lie in `target`.
-    pub fn bind(kernels: &Kernels, tensors: &[Bound], rows: &[Row], target: &wgpu::Buffer) -> Result<Self> {
-        let mut made = Dispatches(Vec::new());
-        let of = |b: &'_ Bound| b.spec.regulariser.is_some().then_some(b.views[0].length);
-        let Some(largest) = tensors.iter().filter_map(of).max() else { return Ok(made) };
-        let bytes = (4 * largest).max(16);
-        let usage = wgpu::BufferUsages::STORAGE;
-        // one for all: dispatches take effect one after another
-        let scratch = gpu::buffer(kernels.device(), "coefficients", bytes, usage, false)?;
-        let mut matrices: Vec<(Arc<Regulariser>, Format, [Matrix; 2])> = Vec::new();
-        for Bound { spec, views, .. } in tensors {
-            let Some(of) = &spec.regulariser else { continue };
-            let row = rows.iter().find(|row| row.fits(of, spec.lambda, spec.rate_scale));
-            let (Some(row), (vectors, order)) = (row, of.batch(&spec.name)?) else { continue };
-            let p = of.regulariser.parameters();
-            let (n, format) = (p.components(), Format::guess(p.pattern.density(), vectors));
-            let known = |(r, f, _): &&_| Arc::ptr_eq(r, &of.regulariser) && *f == format;
-            let [inverse, atoms] = match matrices.iter().find(known) {
-                Some((_, _, both)) => both.clone(),
-                None => {
-                    let single = |x: &[f64]| x.iter().map(|x| *x as f32).collect::<Vec<_>>();
-                    let inverse = single(of.regulariser.inverse_transposed()?);
-                    let full = Arc::new(Pattern::full(n, n)?);
-                    let both = [
-                        Matrix::of(kernels, full, Format::Dense, &inverse)?,
-                        Matrix::of(kernels, p.pattern.clone(), format, &single(&p.values))?,
-                    ];
-                    matrices.push((of.regulariser.clone(), format, both.clone()));
-                    both
-                }
-            };
-            let places = places(&of.regulariser);
-            let learned = View::new(&spec.name, target, row.at, u64::from(places.length()))?;
-            let learned = Learned::new(&spec.name, learned, places, 1)?;
-            let w = Batch::new(&spec.name, views[0].clone(), n, vectors, order)?;
-            let coefficients = View::new(&spec.name, &scratch, 0, views[0].length)?;
-            let coefficients = Batch::new(&spec.name, coefficients, n, vectors, Order::Components)?;
-            let there = product::Job {
-                finish: product::Finish::Activated,
-                learned: Some(learned),
-                ..product::Job::plain(inverse, false, w.clone(), coefficients.clone())
-            };
-            let back = product::Job::plain(atoms, true, coefficients, w);
-            for job in [there, back] {
-                made.0.push(product::Dispatches::bind(kernels, &job)?);
+/// Binds the tensors that have one; `rows` lie in `target`.
+pub(super) fn bind(
+    kernels: &Kernels,
+    tensors: &[Bound],
+    rows: &[Row],
+    target: &wgpu::Buffer,
+) -> Result<Dispatches> {
+    let mut made = Dispatches::default();
+    let of = |b: &'_ Bound| b.spec.regulariser.is_some().then_some(b.views[0].length);
+    let Some(largest) = tensors.iter().filter_map(of).max() else { return Ok(made) };
+    let bytes = (4 * largest).max(16);
+    let usage = wgpu::BufferUsages::STORAGE;
+    // one for all: dispatches take effect one after another
+    let scratch = gpu::buffer(kernels.device(), "coefficients", bytes, usage, false)?;
+    let mut matrices: Vec<(Arc<Regulariser>, Format, [Matrix; 2])> = Vec::new();
+    for Bound { spec, views, .. } in tensors {
+        let Some(of) = &spec.regulariser else { continue };
+        let row = rows.iter().find(|row| row.fits(of, spec.lambda, spec.rate_scale));
+        let (Some(row), (vectors, order)) = (row, of.batch(&spec.name)?) else { continue };
+        let p = of.regulariser.parameters();
+        let (n, format) = (p.components(), Format::guess(p.pattern.density(), vectors));
+        let known = |(r, f, _): &&_| Arc::ptr_eq(r, &of.regulariser) && *f == format;
+        let [inverse, atoms] = match matrices.iter().find(known) {
+            Some((_, _, both)) => both.clone(),
+            None => {
+                let single = |x: &[f64]| x.iter().map(|x| *x as f32).collect::<Vec<_>>();
+                let inverse = single(of.regulariser.inverse_transposed()?);
+                let full = Arc::new(Pattern::full(n, n)?);
+                let both = [
+                    Matrix::of(kernels, full, Format::Dense, &inverse)?,
+                    Matrix::of(kernels, p.pattern.clone(), format, &single(&p.values))?,
+                ];
+                matrices.push((of.regulariser.clone(), format, both.clone()));
+                both
             }
+        };
+        let places = places(&of.regulariser);
+        let learned = View::new(&spec.name, target, row.at, u64::from(places.length()))?;
+        let learned = Learned::new(&spec.name, learned, places, 1)?;
+        let w = Batch::new(&spec.name, views[0].clone(), n, vectors, order)?;
+        let coefficients = View::new(&spec.name, &scratch, 0, views[0].length)?;
+        let coefficients = Batch::new(&spec.name, coefficients, n, vectors, Order::Components)?;
+        let there = product::Job {
+            finish: product::Finish::Activated,
+            learned: Some(learned),
+            ..product::Job::plain(inverse, false, w.clone(), coefficients.clone())
+        };
+        let back = product::Job::plain(atoms, true, coefficients, w);
+        for job in [there, back] {
+            made.extend(product::bind(kernels, &job)?);
         }
-        Ok(made)
     }
-
-    /// How many there are.
-    pub fn count(&self) -> usize {
-        self.0.iter().map(product::Dispatches::count).sum()
-    }
-
-    /// Records them.
-    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
-        self.0.iter().for_each(|one| one.record(pass));
-    }
+    Ok(made)
 }
 
 /// The float64 twin.

@@ -4,12 +4,12 @@ use std::mem::discriminant;
 use std::ops::Range;
 
 use super::Spec;
-use super::plan::Bound;
+use super::bound::Bound;
 use super::regularised;
 use crate::error::Result;
 use crate::kernels::solver::Solver;
 use crate::kernels::step::{Base, Hyper};
-use crate::kernels::{Kernels, group, solver, step};
+use crate::kernels::{Dispatches, Kernels, group, solver, step};
 
 /// The rows of hyper-parameters: one per distinct setting, room by room in one buffer.
 #[derive(Debug, Default)]
@@ -108,68 +108,43 @@ impl Rows {
     }
 }
 
-/// The dispatches of one step.
-#[derive(Debug)]
-pub(super) struct Dispatches {
-    step: step::Dispatches,
-    group: group::Dispatches,
-    /// One per solver: what a solver is changes the code.
-    solvers: Vec<solver::Dispatches>,
-}
-
-impl Dispatches {
-    /// Binds every tensor to its room's kernels. `target` holds the rows, `status` one u32 per tensor.
-    pub fn bind(
-        kernels: &Kernels,
-        base: Base,
-        tensors: &[Bound],
-        rows: &Rows,
-        target: &wgpu::Buffer,
-        status: &wgpu::Buffer,
-    ) -> Result<Self> {
-        let (mut plain, mut grouped) = (Vec::new(), Vec::new());
-        let mut others: Vec<(Solver, Vec<solver::Job>)> = Vec::new();
-        for (tensor, Bound { spec, views, row }) in tensors.iter().enumerate() {
-            let (penalty, group, views, row) = (spec.penalty, spec.group.clone(), views.clone(), *row);
-            match (group, spec.solver) {
-                (None, Solver::Proximal) => plain.push(step::Job { penalty, views, row, tensor }),
-                (Some(group), Solver::Proximal) => {
-                    grouped.push(group::Job { penalty, group, views, row, tensor });
-                }
-                (group, solver) => {
-                    let job = solver::Job { penalty, group, views, row, tensor };
-                    match others.iter_mut().find(|(s, _)| discriminant(s) == discriminant(&solver)) {
-                        Some((_, jobs)) => jobs.push(job),
-                        None => others.push((solver, vec![job])),
-                    }
+/// Binds every tensor to its room's kernels: the dispatches of one step. `target` holds the rows, `status` one u32 per tensor.
+pub(super) fn bind(
+    kernels: &Kernels,
+    base: Base,
+    tensors: &[Bound],
+    rows: &Rows,
+    target: &wgpu::Buffer,
+    status: &wgpu::Buffer,
+) -> Result<Dispatches> {
+    let (mut plain, mut grouped) = (Vec::new(), Vec::new());
+    let mut others: Vec<(Solver, Vec<solver::Job>)> = Vec::new();
+    for (tensor, Bound { spec, views, row }) in tensors.iter().enumerate() {
+        let (penalty, group, views, row) = (spec.penalty, spec.group.clone(), views.clone(), *row);
+        match (group, spec.solver) {
+            (None, Solver::Proximal) => plain.push(step::Job { penalty, views, row, tensor }),
+            (Some(group), Solver::Proximal) => {
+                grouped.push(group::Job { penalty, group, views, row, tensor });
+            }
+            (group, solver) => {
+                let job = solver::Job { penalty, group, views, row, tensor };
+                match others.iter_mut().find(|(s, _)| discriminant(s) == discriminant(&solver)) {
+                    Some((_, jobs)) => jobs.push(job),
+                    None => others.push((solver, vec![job])),
                 }
             }
         }
-        let part = |range: &Range<u64>| wgpu::BufferBinding {
-            buffer: target,
-            offset: range.start,
-            size: std::num::NonZeroU64::new(range.end - range.start),
-        };
-        let step = step::Dispatches::bind(kernels, base, &plain, part(&rows.step_part), status)?;
-        let group = group::Dispatches::bind(kernels, base, &grouped, part(&rows.group_part), status)?;
-        let mut solvers = Vec::new();
-        for (solver, jobs) in others {
-            let rows = part(&rows.solver_part);
-            solvers.push(solver::Dispatches::bind(kernels, base, solver, &jobs, rows, status)?);
-        }
-        Ok(Dispatches { step, group, solvers })
     }
-
-    /// How many there are.
-    pub fn count(&self) -> usize {
-        let others: usize = self.solvers.iter().map(solver::Dispatches::count).sum();
-        self.step.count() + self.group.count() + others
+    let part = |range: &Range<u64>| wgpu::BufferBinding {
+        buffer: target,
+        offset: range.start,
+        size: std::num::NonZeroU64::new(range.end - range.start),
+    };
+    let mut all = step::bind(kernels, base, &plain, part(&rows.step_part), status)?;
+    all.extend(group::bind(kernels, base, &grouped, part(&rows.group_part), status)?);
+    // what a solver is changes the code
+    for (solver, jobs) in others {
+        all.extend(solver::bind(kernels, base, solver, &jobs, part(&rows.solver_part), status)?);
     }
-
-    /// Records them.
-    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
-        self.step.record(pass);
-        self.group.record(pass);
-        self.solvers.iter().for_each(|solver| solver.record(pass));
-    }
+    Ok(all)
 }

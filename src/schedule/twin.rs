@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::Spec;
 use super::regularised;
-use super::verify::{FirstMismatch, TensorReport};
+use super::report::{FirstMismatch, TensorReport};
 use crate::kernels::solver::Solver;
 use crate::kernels::step::{Base, Element, Hyper};
 use crate::kernels::{Judgement, group, solver, step};

@@ -5,10 +5,10 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::dispatch::PLACES;
-use super::{Backward, Dispatches, Forward, Reference, Stage};
+use super::{Backward, Forward, Reference, Stage, backward, forward};
 use crate::error::Result;
 use crate::gpu::{self, Readback, View};
-use crate::kernels::{Bench, Kernels, Learned, Loaded, Outcome};
+use crate::kernels::{Bench, Dispatches, Kernels, Learned, Loaded, Outcome};
 
 /// N.
 const LAYERS: u32 = 10;
@@ -97,7 +97,7 @@ impl Bench for Subject {
             let output = empty()?;
             let forward = |layers: u32, x: &View, output: &View| {
                 let (learned, x, c, output) = (learned.clone(), x.clone(), c.clone(), output.clone());
-                Dispatches::forward(kernels, &Forward { learned, layers, x, c, output })
+                forward(kernels, &Forward { learned, layers, x, c, output })
             };
             let dispatches = match self {
                 Subject::Forward => vec![forward(LAYERS, &x, &output)?],
@@ -122,7 +122,7 @@ impl Bench for Subject {
                         gradient: gradient.clone(),
                         add: false,
                     };
-                    vec![Dispatches::backward(kernels, &job)?]
+                    vec![backward(kernels, &job)?]
                 }
             };
             loaded.push(Set { output, gradient: gradient.view, dispatches });

@@ -4,7 +4,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::dispatch::PLACES;
-use super::{Backward, Dispatches, Forward, Reference};
+use super::{Backward, Forward, Reference, backward, forward};
 use crate::error::Result;
 use crate::gpu;
 use crate::kernels::fixture::Fixture;
@@ -198,10 +198,10 @@ impl Case for Batch {
                 gradient,
                 add: self.add,
             };
-            Dispatches::backward(kernels, &job)?
+            backward(kernels, &job)?
         } else {
             let job = Forward { learned, layers: self.layers, x: view(0), c: view(1), output: view(5) };
-            Dispatches::forward(kernels, &job)?
+            forward(kernels, &job)?
         };
         let status = gpu::buffer_with(device, "status", &[0; 16], wgpu::BufferUsages::COPY_SRC)?;
         fixture.run(device, queue, &status, |pass| dispatches.record(pass))?;

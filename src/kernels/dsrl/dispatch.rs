@@ -5,11 +5,12 @@ use bytemuck::{Pod, Zeroable};
 use super::{ROOM, Stage};
 use crate::error::{Error, Result, shape};
 use crate::gpu::{self, View};
-use crate::kernels::launch::{Launch, folded};
+use crate::kernels::dispatch::folded;
 use crate::kernels::step::WORKGROUP;
 use crate::kernels::window::{Window, refuse_overlap, within_binding};
+use crate::kernels::{Dispatch, Dispatches};
 use crate::kernels::{Kernels, Learned};
-use crate::regulariser::{Places};
+use crate::regulariser::Places;
 
 /// The places of a layer's numbers: the head alone.
 pub(super) const PLACES: Places = Places { components: 0, nonzeros: 0 };
@@ -87,114 +88,101 @@ impl Work {
     ];
 }
 
-/// One pass, ready to be recorded.
-#[derive(Debug)]
-pub struct Dispatches {
-    order: Vec<Launch>,
+/// Binds a pass forward.
+///
+/// # Errors
+/// [`Error::Shape`] where lengths or layers do not fit, [`Error::Overlap`] where the output shares memory with another view;
+/// [`Error::Limit`], [`Error::OutOfMemory`] and [`Error::Gpu`] for what the device cannot give.
+pub fn forward(kernels: &Kernels, job: &Forward) -> Result<Dispatches> {
+    check(&job.learned, job.layers, &job.x, &[("c", &job.c), ("output", &job.output)])?;
+    let read = [("learned numbers", &job.learned.view), ("x", &job.x), ("c", &job.c)];
+    refuse_overlap(&read, &[("output", &job.output)])?;
+    if job.x.length() == 0 {
+        return Ok(Dispatches::default());
+    }
+    let limits = kernels.device().limits();
+    let theta = Window::new("learned numbers", &job.learned.view, &limits)?;
+    let x = Window::new("x", &job.x, &limits)?;
+    let c = Window::new("c", &job.c, &limits)?;
+    let output = Window::new("output", &job.output, &limits)?;
+    let work = Work {
+        theta: theta.first,
+        x: x.first,
+        c: c.first,
+        output: output.first,
+        elements: job.x.length() as u32,
+        layers: job.layers,
+        apart: apart(&job.learned),
+        ..Work::default()
+    };
+    let bindings = [(1, theta.binding()), (2, x.binding()), (3, c.binding()), (5, output.binding())];
+    let tiles = u64::from(work.elements.div_ceil(4 * WORKGROUP));
+    let workgroups = folded(ROOM.name, tiles, &limits)?;
+    let launch = launch(kernels, Stage::Forward, &work, &bindings, workgroups)?;
+    Ok(launch.into())
 }
 
-impl Dispatches {
-    /// Binds a pass forward.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] where lengths or layers do not fit, [`Error::Overlap`] where the output shares memory with another view;
-    /// [`Error::Limit`], [`Error::OutOfMemory`] and [`Error::Gpu`] for what the device cannot give.
-    pub fn forward(kernels: &Kernels, job: &Forward) -> Result<Self> {
-        check(&job.learned, job.layers, &job.x, &[("c", &job.c), ("output", &job.output)])?;
-        let read = [("learned numbers", &job.learned.view), ("x", &job.x), ("c", &job.c)];
-        refuse_overlap(&read, &[("output", &job.output)])?;
-        if job.x.length() == 0 {
-            return Ok(Dispatches { order: Vec::new() });
-        }
-        let limits = kernels.device().limits();
-        let theta = Window::new("learned numbers", &job.learned.view, &limits)?;
+/// Binds a pass backward.
+///
+/// # Errors
+/// As [`forward`]; neither the gradient nor the derivative by x_0 may share memory with another view.
+pub fn backward(kernels: &Kernels, job: &Backward) -> Result<Dispatches> {
+    let mut views = vec![("c", &job.c), ("derivative by the output", &job.bar)];
+    views.extend(job.x_bar.iter().map(|view| ("derivative by x", view)));
+    check(&job.learned, job.layers, &job.x, &views)?;
+    let (learned, gradient) = (&job.learned, &job.gradient);
+    if (gradient.places, gradient.layers) != (learned.places, learned.layers) {
+        let text = |l: &Learned| format!("{} layers of {:?}", l.layers, l.places);
+        return Err(shape(ROOM.name, "gradient", text(gradient), text(learned)));
+    }
+    let read = [("learned numbers", &learned.view), ("x", &job.x), views[0], views[1]];
+    refuse_overlap(&read, &[&views[2..], &[("gradient", &gradient.view)]].concat())?;
+
+    let device = kernels.device();
+    let limits = device.limits();
+    let tiles = (job.x.length() as u32).div_ceil(TILE);
+    let groups = tiles.min(GROUPS.min(limits.max_compute_workgroups_per_dimension));
+    let bytes = 4 * u64::from(SUMS) * u64::from(job.layers) * u64::from(groups);
+    within_binding("sums of workgroups", bytes, &limits)?;
+    let usage = wgpu::BufferUsages::STORAGE;
+    let partials = gpu::buffer(device, "sums of workgroups", bytes.max(16), usage, false)?;
+    let sums = Window::new("gradient", &gradient.view, &limits)?;
+    let theta = Window::new("learned numbers", &learned.view, &limits)?;
+    let mut work = Work {
+        theta: theta.first,
+        gradient: sums.first,
+        elements: job.x.length() as u32,
+        layers: job.layers,
+        apart: apart(learned),
+        groups,
+        tiles,
+        delivers: u32::from(job.x_bar.is_some()),
+        adds: u32::from(job.add),
+        ..Work::default()
+    };
+    let mut order = Dispatches::default();
+    if groups > 0 {
         let x = Window::new("x", &job.x, &limits)?;
         let c = Window::new("c", &job.c, &limits)?;
-        let output = Window::new("output", &job.output, &limits)?;
-        let work = Work {
-            theta: theta.first,
-            x: x.first,
-            c: c.first,
-            output: output.first,
-            elements: job.x.length() as u32,
-            layers: job.layers,
-            apart: apart(&job.learned),
-            ..Work::default()
-        };
-        let bindings = [(1, theta.binding()), (2, x.binding()), (3, c.binding()), (5, output.binding())];
-        let tiles = u64::from(work.elements.div_ceil(4 * WORKGROUP));
-        let workgroups = folded(ROOM.name, tiles, &limits)?;
-        let launch = launch(kernels, Stage::Forward, &work, &bindings, workgroups)?;
-        Ok(Dispatches { order: vec![launch] })
+        let bar = Window::new("derivative by the output", &job.bar, &limits)?;
+        (work.x, work.c, work.bar) = (x.first, c.first, bar.first);
+        // something has to be bound
+        let output = Window::new("derivative by x", job.x_bar.as_ref().unwrap_or(&job.bar), &limits)?;
+        work.output = output.first;
+        let bindings = [
+            (1, theta.binding()),
+            (2, x.binding()),
+            (3, c.binding()),
+            (4, bar.binding()),
+            (5, output.binding()),
+            (6, partials.as_entire_buffer_binding()),
+        ];
+        order.extend([launch(kernels, Stage::Backward, &work, &bindings, (groups, 1))?]);
     }
-
-    /// Binds a pass backward.
-    ///
-    /// # Errors
-    /// As [`Dispatches::forward`]; neither the gradient nor the derivative by x_0 may share memory with another view.
-    pub fn backward(kernels: &Kernels, job: &Backward) -> Result<Self> {
-        let mut views = vec![("c", &job.c), ("derivative by the output", &job.bar)];
-        views.extend(job.x_bar.iter().map(|view| ("derivative by x", view)));
-        check(&job.learned, job.layers, &job.x, &views)?;
-        let (learned, gradient) = (&job.learned, &job.gradient);
-        if (gradient.places, gradient.layers) != (learned.places, learned.layers) {
-            let text = |l: &Learned| format!("{} layers of {:?}", l.layers, l.places);
-            return Err(shape(ROOM.name, "gradient", text(gradient), text(learned)));
-        }
-        let read = [("learned numbers", &learned.view), ("x", &job.x), views[0], views[1]];
-        refuse_overlap(&read, &[&views[2..], &[("gradient", &gradient.view)]].concat())?;
-
-        let device = kernels.device();
-        let limits = device.limits();
-        let tiles = (job.x.length() as u32).div_ceil(TILE);
-        let groups = tiles.min(GROUPS.min(limits.max_compute_workgroups_per_dimension));
-        let bytes = 4 * u64::from(SUMS) * u64::from(job.layers) * u64::from(groups);
-        within_binding("sums of workgroups", bytes, &limits)?;
-        let usage = wgpu::BufferUsages::STORAGE;
-        let partials = gpu::buffer(device, "sums of workgroups", bytes.max(16), usage, false)?;
-        let sums = Window::new("gradient", &gradient.view, &limits)?;
-        let theta = Window::new("learned numbers", &learned.view, &limits)?;
-        let mut work = Work {
-            theta: theta.first,
-            gradient: sums.first,
-            elements: job.x.length() as u32,
-            layers: job.layers,
-            apart: apart(learned),
-            groups,
-            tiles,
-            delivers: u32::from(job.x_bar.is_some()),
-            adds: u32::from(job.add),
-            ..Work::default()
-        };
-        let mut order = Vec::new();
-        if groups > 0 {
-            let x = Window::new("x", &job.x, &limits)?;
-            let c = Window::new("c", &job.c, &limits)?;
-            let bar = Window::new("derivative by the output", &job.bar, &limits)?;
-            (work.x, work.c, work.bar) = (x.first, c.first, bar.first);
-            // something has to be bound
-            let output = Window::new("derivative by x", job.x_bar.as_ref().unwrap_or(&job.bar), &limits)?;
-            work.output = output.first;
-            let bindings = [
-                (1, theta.binding()),
-                (2, x.binding()),
-                (3, c.binding()),
-                (4, bar.binding()),
-                (5, output.binding()),
-                (6, partials.as_entire_buffer_binding()),
-            ];
-            order.push(launch(kernels, Stage::Backward, &work, &bindings, (groups, 1))?);
-        }
-        let most = limits.max_compute_workgroups_per_dimension;
-        let bindings = [(6, partials.as_entire_buffer_binding()), (7, sums.binding())];
-        order.push(launch(kernels, Stage::Fold, &work, &bindings, (gradient.layers.clamp(1, most), 1))?);
-        Ok(Dispatches { order })
-    }
-
-    /// Records it.
-    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
-        self.order.iter().for_each(|launch| launch.record(pass));
-    }
+    let most = limits.max_compute_workgroups_per_dimension;
+    let bindings = [(6, partials.as_entire_buffer_binding()), (7, sums.binding())];
+    order.extend([launch(kernels, Stage::Fold, &work, &bindings, (gradient.layers.clamp(1, most), 1))?]);
+    Ok(order)
 }
 
 fn launch(
@@ -203,10 +191,10 @@ fn launch(
     work: &Work,
     bindings: &[(u32, wgpu::BufferBinding<'_>)],
     workgroups: (u32, u32),
-) -> Result<Launch> {
+) -> Result<Dispatch> {
     let pipeline =
         kernels.pipeline(ROOM.name, stage.name(), WORKGROUP, stage.bindings(), || stage.source())?;
-    Launch::new(kernels.device(), ROOM.name, pipeline, bytemuck::bytes_of(work), bindings, workgroups)
+    Dispatch::of_job(kernels.device(), ROOM.name, pipeline, bytemuck::bytes_of(work), bindings, workgroups)
 }
 
 /// From a layer's numbers to the next one's.

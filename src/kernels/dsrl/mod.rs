@@ -28,7 +28,7 @@ mod cases;
 mod dispatch;
 mod reference;
 
-pub use dispatch::{Backward, Dispatches, Forward};
+pub use dispatch::{Backward, Forward, backward, forward};
 pub use reference::Reference;
 
 use super::Room;

@@ -4,10 +4,10 @@ use rayon::prelude::*;
 
 use super::dispatch::{GROUPS, SUMS, TILE};
 use crate::accuracy::{Approx, FLUSH, RELATIVE};
+use crate::kernels::Outcome;
 use crate::kernels::group::QUIET_NAN;
-use crate::kernels::{Outcome};
-use crate::regulariser::{Places};
 use crate::penalty::{Activation, Partials};
+use crate::regulariser::Places;
 
 /// A layer as its kernel reads it.
 #[derive(Clone, Copy, Debug)]

@@ -3,7 +3,7 @@
 
 use rayon::prelude::*;
 
-use super::{Dispatches, Job, Reference};
+use super::{Job, Reference, bind};
 use crate::error::Result;
 use crate::gpu::{self, View};
 use crate::kernels::step::{self, Adam, Base, Element, Hyper};
@@ -190,13 +190,12 @@ impl Bench for Subject {
             }
             let job = step::Job { penalty, views: views.clone(), row: 0, tensor: 0 };
             let jobs = if self.two_passes { vec![job] } else { Vec::new() };
-            let step =
-                step::Dispatches::bind(kernels, base, &jobs, first.as_entire_buffer_binding(), &status)?;
+            let step = step::bind(kernels, base, &jobs, first.as_entire_buffer_binding(), &status)?;
             let used = if self.two_passes { &views[..1] } else { &views[..] };
             let job =
                 Job { penalty: then_penalty, group: group.clone(), views: used.to_vec(), row: 0, tensor: 0 };
             let rows = then.as_entire_buffer_binding();
-            let groups = Dispatches::bind(kernels, then_base, &[job], rows, &status)?;
+            let groups = bind(kernels, then_base, &[job], rows, &status)?;
             sets.push((
                 views,
                 Box::new(move |pass| {

@@ -5,7 +5,7 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::{Dispatches, Job, QUIET_NAN, Reference};
+use super::{Job, QUIET_NAN, Reference, bind};
 use crate::error::Result;
 use crate::gpu;
 use crate::kernels::fixture::Fixture;
@@ -407,7 +407,7 @@ impl Case for Step {
             tensor: 0,
         };
         let rows = rows.as_entire_buffer_binding();
-        let dispatches = Dispatches::bind(kernels, self.base, &[job], rows, &status)?;
+        let dispatches = bind(kernels, self.base, &[job], rows, &status)?;
         let counted = fixture.run(device, queue, &status, |pass| dispatches.record(pass))?;
 
         let after = |i: usize| Element {

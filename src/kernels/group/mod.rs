@@ -34,14 +34,15 @@ mod cases;
 mod dispatch;
 mod reference;
 
-pub use dispatch::{Dispatches, Job};
+pub use dispatch::{Job, bind};
 pub use reference::Reference;
 pub(crate) use reference::{QUIET_NAN, allowed_ulps, rounded};
 
 use std::sync::Arc;
 
+use super::packer::{Kernel, Slot};
 use super::step::{Base, WORKGROUP, Width};
-use super::tiles::Kernel;
+use super::tiles::Tile;
 use super::{Kernels, Room};
 use crate::error::Result;
 use crate::gpu::Pipeline;
@@ -69,7 +70,7 @@ pub struct Row {
 }
 
 /// What a kernel does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Stage {
     /// Everything, for groups that a workgroup holds.
     Held,
@@ -161,6 +162,20 @@ impl Variant {
 }
 
 impl Kernel for Variant {
+    /// What the name is made of.
+    type Key = (Stage, &'static str, &'static str, &'static str, Width);
+    type Tile = Tile;
+
+    fn key(&self) -> Self::Key {
+        let (base, penalty, group) = (self.base.kernel(), self.penalty.name(), self.group.name());
+        match self.stage {
+            Stage::Held => (self.stage, base, penalty, group, self.width),
+            Stage::Begin => (self.stage, base, penalty, "", self.width),
+            Stage::Combine => (self.stage, "", "", group, Width::Scalar),
+            Stage::Measure | Stage::Apply => (self.stage, "", "", "", self.width),
+        }
+    }
+
     fn name(&self) -> String {
         let width = match self.width {
             Width::Scalar => "strided",
@@ -182,6 +197,10 @@ impl Kernel for Variant {
 
     fn pipeline(&self, kernels: &Kernels) -> Result<Arc<Pipeline>> {
         kernels.pipeline(ROOM.name, &self.name(), WORKGROUP, &self.bindings(), || self.source())
+    }
+
+    fn place(&self, tile: &mut Tile, slot: Slot, at: u64) {
+        tile.place(slot, at);
     }
 }
 
@@ -221,7 +240,6 @@ fn variants() -> Vec<Variant> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::tiles::Tile;
     use crate::kernels::wgsl;
 
     #[test]

@@ -7,14 +7,15 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::reference::{Layer, Numbers, exact, judge};
-use super::{Backward, Dispatches, Forward, Variant, Way, cases};
+use super::{Backward, Forward, Variant, Way, backward, cases, forward};
 use crate::error::Result;
 use crate::gpu::{self, Readback, View};
-use crate::kernels::launch::Launch;
 use crate::kernels::step::WORKGROUP;
-use crate::kernels::{Batch, Bench, Data, Format, Kernels, Learned, Loaded, Order, Outcome, compare};
-use crate::regulariser::{Places};
+use crate::kernels::{
+    Batch, Bench, Data, Dispatch, Dispatches, Format, Kernels, Learned, Loaded, Order, Outcome, compare,
+};
 use crate::matrix::Pattern;
+use crate::regulariser::Places;
 
 /// Components of every vector.
 const COMPONENTS: u32 = 64;
@@ -146,25 +147,27 @@ impl Bench for Subject {
             let (x, c, bar) = (batch(&inputs[0], 0)?, batch(&inputs[1], 0)?, batch(&inputs[2], 0)?);
             let way = if self.separate {
                 let passes = Passes { device, sizes: [COMPONENTS, m], theta: &theta, dense: &dense };
-                Recorded::Separate(match self.way {
+                match self.way {
                     Way::Forward => passes.forward(&inputs, &made, count, self.layers)?,
                     Way::Backward => passes.backward(&inputs, &made, count)?,
-                })
+                }
+                .into_iter()
+                .collect()
             } else {
                 let (matrix, learned, data) = (matrix.clone(), learned.clone(), Data::Near(c));
-                Recorded::Whole(match self.way {
+                match self.way {
                     Way::Forward => {
                         let (layers, output) = (self.layers, batch(&made, 0)?);
                         let job = Forward { matrix, learned, layers, x, data, inputs: None, output };
-                        Dispatches::forward(kernels, &job)?
+                        forward(kernels, &job)?
                     }
                     Way::Backward => {
                         let (u, w, r_bar) = (batch(&made, 0)?, batch(&made, 1)?, batch(&made, 2)?);
                         let (layer, scale_by) = (0, None);
                         let job = Backward { matrix, learned, layer, x, data, bar, scale_by, u, w, r_bar };
-                        Dispatches::backward(kernels, &job)?
+                        backward(kernels, &job)?
                     }
-                })
+                }
             };
             loaded.push((made, way));
         }
@@ -214,12 +217,6 @@ fn dense(pattern: &Pattern, values: &[f32]) -> Vec<f32> {
     all
 }
 
-/// One set's work.
-enum Recorded {
-    Whole(Dispatches),
-    Separate(Vec<Launch>),
-}
-
 /// What makes the dispatches of the other way.
 struct Passes<'a> {
     device: &'a wgpu::Device,
@@ -240,7 +237,7 @@ impl Passes<'_> {
         sizes: &[u32],
         buffers: &[(&wgpu::Buffer, u64, u64)],
         workgroups: (u32, u32),
-    ) -> Result<Launch> {
+    ) -> Result<Dispatch> {
         let source = match entry {
             "product" => include_str!("../../../shaders/bench/product.wgsl").to_owned(),
             _ => [
@@ -259,7 +256,7 @@ impl Passes<'_> {
             })
             .collect();
         let sizes = bytemuck::cast_slice(sizes);
-        Launch::new(self.device, entry, Arc::new(pipeline), sizes, &buffers, workgroups)
+        Dispatch::of_job(self.device, entry, Arc::new(pipeline), sizes, &buffers, workgroups)
     }
 
     fn product(
@@ -267,7 +264,7 @@ impl Passes<'_> {
         transposed: bool,
         x: (&wgpu::Buffer, u64, u64),
         y: (&wgpu::Buffer, u64, u64),
-    ) -> Result<Launch> {
+    ) -> Result<Dispatch> {
         let [n, m] = self.sizes;
         let (down, next) = if transposed { (1, n) } else { (n, 1) };
         let workgroups = (m.div_ceil(16), n.div_ceil(16));
@@ -275,7 +272,7 @@ impl Passes<'_> {
         self.pass("product", &[n, m, n, down, next], &[a, x, y], workgroups)
     }
 
-    fn elementwise(&self, which: u32, buffers: [(&wgpu::Buffer, u64, u64); 3]) -> Result<Launch> {
+    fn elementwise(&self, which: u32, buffers: [(&wgpu::Buffer, u64, u64); 3]) -> Result<Dispatch> {
         let [n, m] = self.sizes;
         let count = (n * m).div_ceil(WORKGROUP);
         let across = count.min(1 << 15);
@@ -290,7 +287,7 @@ impl Passes<'_> {
         made: &wgpu::Buffer,
         count: u64,
         layers: u32,
-    ) -> Result<Vec<Launch>> {
+    ) -> Result<Vec<Dispatch>> {
         let (one, two) = (self.scratch(count)?, self.scratch(count)?);
         let whole = |buffer| (buffer, 0, 4 * count);
         let mut all = Vec::new();
@@ -309,7 +306,7 @@ impl Passes<'_> {
         [x, c, bar]: &[wgpu::Buffer; 3],
         made: &wgpu::Buffer,
         count: u64,
-    ) -> Result<Vec<Launch>> {
+    ) -> Result<Vec<Dispatch>> {
         let one = self.scratch(count)?;
         let whole = |buffer| (buffer, 0, 4 * count);
         let [u, w, r_bar] = [0, 1, 2].map(|k| (made, 4 * count * k, 4 * count));
@@ -332,7 +329,7 @@ struct OnDevice {
     layer: Layer,
     numbers: [Vec<f32>; 3],
     columns: usize,
-    sets: Vec<(wgpu::Buffer, Recorded)>,
+    sets: Vec<(wgpu::Buffer, Dispatches)>,
 }
 
 impl OnDevice {
@@ -388,9 +385,6 @@ impl Loaded for OnDevice {
     fn reset(&self, _: &mut wgpu::CommandEncoder) {}
 
     fn record(&self, pass: &mut wgpu::ComputePass<'_>, set: usize) {
-        match &self.sets[set % self.sets.len()].1 {
-            Recorded::Whole(dispatches) => dispatches.record(pass),
-            Recorded::Separate(all) => all.iter().for_each(|launch| launch.record(pass)),
-        }
+        self.sets[set % self.sets.len()].1.record(pass);
     }
 }

@@ -6,14 +6,14 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::reference::{Layer, Numbers, exact, judge};
-use super::{Backward, Dispatches, Forward, Way};
+use super::{Backward, Forward, Way, backward, forward};
 use crate::error::Result;
 use crate::gpu::{self, View};
 use crate::kernels::fixture::Fixture;
 use crate::kernels::matrix::Laid;
 use crate::kernels::{Batch, Case, Data, Format, Kernels, Learned, Matrix, Order, Outcome, compare};
-use crate::regulariser::{Places};
 use crate::matrix::Pattern;
+use crate::regulariser::Places;
 
 /// What outputs hold before, so that a word that is not written is seen.
 const UNWRITTEN: u32 = 0x7fba_0001;
@@ -310,10 +310,10 @@ impl Subject {
             inputs: None,
             output: self.batch(&views[3], self.orders[2])?,
         };
-        let mut dispatches = vec![Dispatches::forward(run.kernels, &job)?];
+        let mut dispatches = vec![forward(run.kernels, &job)?];
         if layers > 1 {
             let (inputs, output) = (Some(views[4].clone()), self.batch(&views[5], self.orders[2])?);
-            dispatches.push(Dispatches::forward(run.kernels, &Forward { inputs, output, ..job })?);
+            dispatches.push(forward(run.kernels, &Forward { inputs, output, ..job })?);
         }
         fixture
             .run(run.device, run.queue, &run.status, |pass| dispatches.iter().for_each(|d| d.record(pass)))?;
@@ -380,7 +380,7 @@ impl Subject {
             w: part(0)?,
             r_bar: part(2)?,
         };
-        let dispatches = Dispatches::backward(run.kernels, &job)?;
+        let dispatches = backward(run.kernels, &job)?;
         fixture.run(run.device, run.queue, &run.status, |pass| dispatches.record(pass))?;
 
         let twin = Layer::new(&self.pattern, &p[layer as usize], self.format);

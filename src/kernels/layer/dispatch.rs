@@ -5,12 +5,13 @@ use bytemuck::{Pod, Zeroable};
 use super::{LARGEST, ROOM, Variant, Way};
 use crate::error::{Error, Result, shape};
 use crate::gpu::View;
-use crate::kernels::launch::{Launch, folded};
+use crate::kernels::dispatch::folded;
 use crate::kernels::matrix::Side;
 use crate::kernels::step::WORKGROUP;
 use crate::kernels::window::{Strided, Window, refuse_overlap, within_binding};
 use crate::kernels::{Batch, Data, Format, Kernels, Learned, Matrix, Order};
-use crate::regulariser::{Places};
+use crate::kernels::{Dispatch, Dispatches};
+use crate::regulariser::Places;
 
 /// Layers forward: output = layer N (... layer 1 (x)).
 #[derive(Clone, Debug)]
@@ -131,154 +132,137 @@ impl Cut {
     }
 }
 
-/// One dispatch, ready to be recorded.
-#[derive(Debug)]
-pub struct Dispatches {
-    /// None for no columns.
-    bound: Option<Launch>,
+/// Checks, compiles what is missing, and binds N layers.
+///
+/// # Errors
+/// [`Error::Shape`] for sizes that do not fit together; [`Error::Unsupported`] for a given gradient with more than one layer;
+/// [`Error::Overlap`] where an output shares memory with an input or the other output; [`Error::Limit`] for more components
+/// than [`LARGEST`] and for batches larger than a binding; [`Error::OutOfMemory`] and [`Error::Gpu`] for what the device
+/// cannot give.
+pub fn forward(kernels: &Kernels, job: &Forward) -> Result<Dispatches> {
+    let Forward { matrix, learned, layers, x, data, inputs, output } = job;
+    let place = "layers forward";
+    check(place, matrix, learned, &[("x", x), ("data", data.batch()), ("output", output)])?;
+    if *layers == 0 || (learned.layers != 1 && learned.layers != *layers) {
+        let expected = format!("the {} of the learned numbers, at least 1", learned.layers);
+        return Err(shape(place, "layers", layers, expected));
+    }
+    if matches!(data, Data::Given(_)) && *layers != 1 {
+        return Err(Error::Unsupported {
+            place: place.into(),
+            what: format!("a given gradient for {layers} layers, each of which needs its own"),
+            allowed: "one layer".into(),
+        });
+    }
+    let numbers = u64::from(x.components) * u64::from(x.vectors);
+    if let Some(view) = inputs {
+        let expected = u64::from(layers - 1) * numbers;
+        if view.length() != expected {
+            return Err(shape(place, "length of inputs", view.length(), expected));
+        }
+    }
+    let inputs = inputs.as_ref().filter(|view| view.length() > 0);
+    let read = [("x", &x.view), ("data", &data.batch().view), ("the learned numbers", &learned.view)];
+    let mut written = vec![("output", &output.view)];
+    written.extend(inputs.map(|view| ("inputs", view)));
+    refuse_overlap(&read, &written)?;
+
+    let limits = kernels.device().limits();
+    let window = |name: &str, view: &View| Window::new(&format!("{place}: {name}"), view, &limits);
+    let shared = learned.layers == 1;
+    let cut = Cut::new(matrix, x.vectors, wanted(kernels.device()));
+    let theta = window("learned numbers", &learned.view)?;
+    let [from, term, made] =
+        [window("x", &x.view)?, window("data", &data.batch().view)?, window("output", &output.view)?];
+    // something has to be bound
+    let beside = window("inputs", inputs.unwrap_or(&output.view))?;
+    let components = Order::Components;
+    let job = Job {
+        layers: *layers,
+        learned: theta.first,
+        learned_apart: if shared { 0 } else { learned.places.length() },
+        values_apart: if shared { 0 } else { matrix.apart() },
+        keep: u32::from(inputs.is_some()),
+        x: from.strided(x),
+        data: term.strided(data.batch()),
+        beside: inputs.map_or(Strided::default(), |view| {
+            beside.strided(&Batch { view: view.clone(), order: components, ..x.clone() })
+        }),
+        made: made.strided(output),
+        ..common(matrix, x, cut)
+    };
+    let variant = Variant {
+        way: Way::Forward,
+        format: matrix.format(),
+        wide: cut.wide,
+        given: matches!(data, Data::Given(_)),
+    };
+    bind(kernels, variant, cut, &job, matrix, [theta, from, term, beside, made])
 }
 
-impl Dispatches {
-    /// Checks, compiles what is missing, and binds N layers.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] for sizes that do not fit together; [`Error::Unsupported`] for a given gradient with more than one layer;
-    /// [`Error::Overlap`] where an output shares memory with an input or the other output; [`Error::Limit`] for more components
-    /// than [`LARGEST`] and for batches larger than a binding; [`Error::OutOfMemory`] and [`Error::Gpu`] for what the device
-    /// cannot give.
-    pub fn forward(kernels: &Kernels, job: &Forward) -> Result<Self> {
-        let Forward { matrix, learned, layers, x, data, inputs, output } = job;
-        let place = "layers forward";
-        check(place, matrix, learned, &[("x", x), ("data", data.batch()), ("output", output)])?;
-        if *layers == 0 || (learned.layers != 1 && learned.layers != *layers) {
-            let expected = format!("the {} of the learned numbers, at least 1", learned.layers);
-            return Err(shape(place, "layers", layers, expected));
+/// The same for one layer backward.
+///
+/// # Errors
+/// As [`Dispatches::forward`]; [`Error::Unsupported`] also where u, w̄ and r̄ do not lie in one buffer or have another order than
+/// [`Order::Components`]; [`Error::Shape`] for a layer that there is not.
+pub fn backward(kernels: &Kernels, job: &Backward) -> Result<Dispatches> {
+    let Backward { matrix, learned, layer, x, data, bar, scale_by, u, w, r_bar } = job;
+    let place = "a layer backward";
+    let made = [("u", u), ("w", w), ("r_bar", r_bar)];
+    let read = [("x", x), ("data", data.batch()), ("bar", bar)];
+    check(place, matrix, learned, &[read, made].concat())?;
+    for (name, number) in [("layer", Some(layer)), ("scale_by", scale_by.as_ref())] {
+        if let Some(number) = number.filter(|&&number| number >= learned.layers) {
+            let expected = format!("less than the {} layers of the learned numbers", learned.layers);
+            return Err(shape(place, name, number, expected));
         }
-        if matches!(data, Data::Given(_)) && *layers != 1 {
+    }
+    for (name, batch) in made {
+        if batch.order != Order::Components || batch.view.buffer() != u.view.buffer() {
             return Err(Error::Unsupported {
                 place: place.into(),
-                what: format!("a given gradient for {layers} layers, each of which needs its own"),
-                allowed: "one layer".into(),
+                what: format!("{name} in another order, or another buffer than u"),
+                allowed: "u, w and r_bar in one buffer, in Order::Components".into(),
             });
         }
-        let numbers = u64::from(x.components) * u64::from(x.vectors);
-        if let Some(view) = inputs {
-            let expected = u64::from(layers - 1) * numbers;
-            if view.length() != expected {
-                return Err(shape(place, "length of inputs", view.length(), expected));
-            }
-        }
-        let inputs = inputs.as_ref().filter(|view| view.length() > 0);
-        let read = [("x", &x.view), ("data", &data.batch().view), ("the learned numbers", &learned.view)];
-        let mut written = vec![("output", &output.view)];
-        written.extend(inputs.map(|view| ("inputs", view)));
-        refuse_overlap(&read, &written)?;
-
-        let limits = kernels.device().limits();
-        let window = |name: &str, view: &View| Window::new(&format!("{place}: {name}"), view, &limits);
-        let shared = learned.layers == 1;
-        let cut = Cut::new(matrix, x.vectors, wanted(kernels.device()));
-        let theta = window("learned numbers", &learned.view)?;
-        let [from, term, made] =
-            [window("x", &x.view)?, window("data", &data.batch().view)?, window("output", &output.view)?];
-        // something has to be bound
-        let beside = window("inputs", inputs.unwrap_or(&output.view))?;
-        let components = Order::Components;
-        let job = Job {
-            layers: *layers,
-            learned: theta.first,
-            learned_apart: if shared { 0 } else { learned.places.length() },
-            values_apart: if shared { 0 } else { matrix.apart() },
-            keep: u32::from(inputs.is_some()),
-            x: from.strided(x),
-            data: term.strided(data.batch()),
-            beside: inputs.map_or(Strided::default(), |view| {
-                beside.strided(&Batch { view: view.clone(), order: components, ..x.clone() })
-            }),
-            made: made.strided(output),
-            ..common(matrix, x, cut)
-        };
-        let variant = Variant {
-            way: Way::Forward,
-            format: matrix.format(),
-            wide: cut.wide,
-            given: matches!(data, Data::Given(_)),
-        };
-        bind(kernels, variant, cut, &job, matrix, [theta, from, term, beside, made])
     }
+    let mut views = read.map(|(name, batch)| (name, &batch.view)).to_vec();
+    views.push(("the learned numbers", &learned.view));
+    refuse_overlap(&views, &made.map(|(name, batch)| (name, &batch.view)))?;
 
-    /// The same for one layer backward.
-    ///
-    /// # Errors
-    /// As [`Dispatches::forward`]; [`Error::Unsupported`] also where u, w̄ and r̄ do not lie in one buffer or have another order than
-    /// [`Order::Components`]; [`Error::Shape`] for a layer that there is not.
-    pub fn backward(kernels: &Kernels, job: &Backward) -> Result<Self> {
-        let Backward { matrix, learned, layer, x, data, bar, scale_by, u, w, r_bar } = job;
-        let place = "a layer backward";
-        let made = [("u", u), ("w", w), ("r_bar", r_bar)];
-        let read = [("x", x), ("data", data.batch()), ("bar", bar)];
-        check(place, matrix, learned, &[read, made].concat())?;
-        for (name, number) in [("layer", Some(layer)), ("scale_by", scale_by.as_ref())] {
-            if let Some(number) = number.filter(|&&number| number >= learned.layers) {
-                let expected = format!("less than the {} layers of the learned numbers", learned.layers);
-                return Err(shape(place, name, number, expected));
-            }
-        }
-        for (name, batch) in made {
-            if batch.order != Order::Components || batch.view.buffer() != u.view.buffer() {
-                return Err(Error::Unsupported {
-                    place: place.into(),
-                    what: format!("{name} in another order, or another buffer than u"),
-                    allowed: "u, w and r_bar in one buffer, in Order::Components".into(),
-                });
-            }
-        }
-        let mut views = read.map(|(name, batch)| (name, &batch.view)).to_vec();
-        views.push(("the learned numbers", &learned.view));
-        refuse_overlap(&views, &made.map(|(name, batch)| (name, &batch.view)))?;
-
-        let limits = kernels.device().limits();
-        let window = |name: &str, view: &View| Window::new(&format!("{place}: {name}"), view, &limits);
-        let cut = Cut::new(matrix, x.vectors, wanted(kernels.device()));
-        let theta = window("learned numbers", &learned.view)?;
-        let [from, term, beside] =
-            [window("x", &x.view)?, window("data", &data.batch().view)?, window("bar", &bar.view)?];
-        let offset = made.iter().map(|(_, batch)| batch.view.offset()).min().unwrap_or(0);
-        let end = made.iter().map(|(_, batch)| batch.view.end()).max().unwrap_or(0);
-        let all = View { offset, length: (end - offset) / 4, ..u.view.clone() };
-        let all = window("u, w and r_bar", &all)?;
-        let first = theta.first;
-        let common = common(matrix, x, cut);
-        let job = Job {
-            plain: Side { values: common.plain.values + layer * matrix.apart(), ..common.plain },
-            transposed: Side {
-                values: common.transposed.values + layer * matrix.apart(),
-                ..common.transposed
-            },
-            layers: 1,
-            learned: first + layer * learned.places.length(),
-            scale_at: scale_by.map_or(NONE, |k| first + k * learned.places.length() + Places::L as u32),
-            x: from.strided(x),
-            data: term.strided(data.batch()),
-            beside: beside.strided(bar),
-            made: all.strided(u),
-            w: all.strided(w),
-            r_bar: all.strided(r_bar),
-            ..common
-        };
-        let variant = Variant {
-            way: Way::Backward,
-            format: matrix.format(),
-            wide: cut.wide,
-            given: matches!(data, Data::Given(_)),
-        };
-        bind(kernels, variant, cut, &job, matrix, [theta, from, term, beside, all])
-    }
-
-    /// Records it.
-    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
-        self.bound.iter().for_each(|launch| launch.record(pass));
-    }
+    let limits = kernels.device().limits();
+    let window = |name: &str, view: &View| Window::new(&format!("{place}: {name}"), view, &limits);
+    let cut = Cut::new(matrix, x.vectors, wanted(kernels.device()));
+    let theta = window("learned numbers", &learned.view)?;
+    let [from, term, beside] =
+        [window("x", &x.view)?, window("data", &data.batch().view)?, window("bar", &bar.view)?];
+    let offset = made.iter().map(|(_, batch)| batch.view.offset()).min().unwrap_or(0);
+    let end = made.iter().map(|(_, batch)| batch.view.end()).max().unwrap_or(0);
+    let all = View { offset, length: (end - offset) / 4, ..u.view.clone() };
+    let all = window("u, w and r_bar", &all)?;
+    let first = theta.first;
+    let common = common(matrix, x, cut);
+    let job = Job {
+        plain: Side { values: common.plain.values + layer * matrix.apart(), ..common.plain },
+        transposed: Side { values: common.transposed.values + layer * matrix.apart(), ..common.transposed },
+        layers: 1,
+        learned: first + layer * learned.places.length(),
+        scale_at: scale_by.map_or(NONE, |k| first + k * learned.places.length() + Places::L as u32),
+        x: from.strided(x),
+        data: term.strided(data.batch()),
+        beside: beside.strided(bar),
+        made: all.strided(u),
+        w: all.strided(w),
+        r_bar: all.strided(r_bar),
+        ..common
+    };
+    let variant = Variant {
+        way: Way::Backward,
+        format: matrix.format(),
+        wide: cut.wide,
+        given: matches!(data, Data::Given(_)),
+    };
+    bind(kernels, variant, cut, &job, matrix, [theta, from, term, beside, all])
 }
 
 /// Sizes fit together, and on the chip.
@@ -339,7 +323,7 @@ fn bind(
     windows: [Window; 5],
 ) -> Result<Dispatches> {
     if job.columns == 0 {
-        return Ok(Dispatches { bound: None });
+        return Ok(Dispatches::default());
     }
     let device = kernels.device();
     let limits = device.limits();
@@ -352,8 +336,8 @@ fn bind(
     let [theta, x, data, beside, made] = windows.each_ref().map(Window::binding);
     let buffers: Vec<_> = (1..).zip([theta, structure, values, x, data, beside, made]).collect();
     let pipeline = variant.pipeline(kernels)?;
-    let launch = Launch::new(device, &place, pipeline, bytemuck::bytes_of(job), &buffers, workgroups)?;
-    Ok(Dispatches { bound: Some(launch) })
+    let dispatch = Dispatch::of_job(device, &place, pipeline, bytemuck::bytes_of(job), &buffers, workgroups)?;
+    Ok(dispatch.into())
 }
 
 #[cfg(test)]

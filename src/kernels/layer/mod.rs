@@ -39,7 +39,7 @@ mod cases;
 mod dispatch;
 pub(crate) mod reference;
 
-pub use dispatch::{Backward, Dispatches, Forward};
+pub use dispatch::{Backward, Forward, backward, forward};
 
 use std::sync::Arc;
 

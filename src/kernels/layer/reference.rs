@@ -9,9 +9,9 @@ use rayon::prelude::*;
 
 use crate::accuracy::{Approx, FLUSH, RELATIVE};
 use crate::kernels::{Format, Judgement};
-use crate::regulariser::{Places};
 use crate::matrix::Pattern;
 use crate::penalty::Activation;
+use crate::regulariser::Places;
 
 /// Roundings of a sum but those of its terms: the sums of up to 16 invocations, the products, and one for higher orders.
 const TREE: f64 = 18.0;

@@ -8,12 +8,12 @@ use rayon::prelude::*;
 
 use super::cases::{set, submit, words};
 use super::reference::State;
-use super::{Dispatches, Hyper, Job, Method, Rates, Reference, Variant};
+use super::{Hyper, Job, Method, Rates, Reference, Update, Variant};
 use crate::error::Result;
 use crate::gpu::{self, View};
 use crate::kernels::{Bench, Kernels, Learned, Loaded, Outcome};
-use crate::regulariser::{Floors, HEAD, Places};
 use crate::matrix::Pattern;
+use crate::regulariser::{Floors, HEAD, Places};
 
 /// Components of a layer, and the share of Â's entries.
 const N: u32 = 64;
@@ -136,7 +136,7 @@ impl Bench for Subject {
                 floors: Floors::default(),
                 bound: self.bound,
             };
-            let mut dispatches = Dispatches::bind(kernels, &job)?;
+            let mut dispatches = Update::bind(kernels, &job)?;
             set(device, queue, &mut dispatches, HYPER)?;
             loaded.push((job, dispatches));
         }
@@ -171,7 +171,7 @@ struct OnDevice {
     device: wgpu::Device,
     queue: wgpu::Queue,
     arrays: Vec<Vec<f32>>,
-    sets: Vec<(Job, Dispatches)>,
+    sets: Vec<(Job, Update)>,
 }
 
 impl Loaded for OnDevice {

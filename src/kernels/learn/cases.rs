@@ -7,13 +7,13 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::reference::{Iteration, State};
-use super::{Dispatches, Hyper, Job, Method, Rates, Reference};
+use super::{Hyper, Job, Method, Rates, Reference, Update};
 use crate::error::Result;
 use crate::gpu::{self, Readback};
 use crate::kernels::fixture::Fixture;
 use crate::kernels::{Case, Kernels, Learned, Outcome};
-use crate::regulariser::{Floors, HEAD, Places};
 use crate::matrix::Pattern;
+use crate::regulariser::{Floors, HEAD, Places};
 
 /// A step of layers.
 #[derive(Clone, Debug)]
@@ -252,7 +252,7 @@ impl Case for Step {
             floors: Floors::default(),
             bound: None,
         };
-        let mut dispatches = Dispatches::bind(kernels, &job)?;
+        let mut dispatches = Update::bind(kernels, &job)?;
         set(device, queue, &mut dispatches, self.hyper)?;
         fixture.run(device, queue, dispatches.status(), |pass| dispatches.record(pass))?;
         let status = words::<u32>(device, queue, dispatches.status(), 0, u64::from(self.layers))?;
@@ -284,7 +284,7 @@ pub(super) fn submit<T>(
 pub(super) fn set(
     device: &wgpu::Device,
     queue: &wgpu::Queue,
-    dispatches: &mut Dispatches,
+    dispatches: &mut Update,
     hyper: Hyper,
 ) -> Result<()> {
     submit(device, queue, |encoder| dispatches.set(encoder, hyper))?
@@ -344,7 +344,7 @@ impl Case for Bound {
             floors: Floors::default(),
             bound: Some(self.rounds),
         };
-        let mut dispatches = Dispatches::bind(kernels, &job)?;
+        let mut dispatches = Update::bind(kernels, &job)?;
         let mut iterations: Vec<Iteration> =
             (0..self.layers).map(|_| Iteration::new(self.components)).collect();
         let numbers = fixture.views[0].clone();

@@ -7,13 +7,12 @@ use bytemuck::{Pod, Zeroable};
 use super::{Hyper, Method, Numbers, ROOM, Rates, Variant};
 use crate::error::{Error, Result, require, shape};
 use crate::gpu::{self, Ring};
-use crate::kernels::launch::Launch;
 use crate::kernels::step::WORKGROUP;
 use crate::kernels::window::{Window, refuse_overlap, within_binding};
-use crate::kernels::{Kernels, Learned};
-use crate::regulariser::{Floors, HEAD, Places};
+use crate::kernels::{Dispatch, Dispatches, Kernels, Learned};
 use crate::matrix::Pattern;
 use crate::penalty::WEIGHT;
+use crate::regulariser::{Floors, HEAD, Places};
 
 /// Steps that may be recorded before the first of them is done, without the ring of their values growing.
 const SLOTS: usize = 4;
@@ -95,17 +94,16 @@ impl BoundWork {
 
 /// One step after another, ready to be recorded.
 #[derive(Debug)]
-pub struct Dispatches {
+pub struct Update {
     method: Method,
     rates: Rates,
     ring: Ring,
     status: wgpu::Buffer,
     norms: wgpu::Buffer,
-    update: Launch,
-    bound: Option<Launch>,
+    dispatches: Dispatches,
 }
 
-impl Dispatches {
+impl Update {
     /// Checks everything, compiles what is missing, and binds.
     ///
     /// # Errors
@@ -176,46 +174,49 @@ impl Dispatches {
         let most = limits.max_compute_workgroups_per_dimension;
         let across = (work.end - HEAD).div_ceil(WORKGROUP).clamp(1, most);
         let update = launch(kernels, variant, &work, &bindings, (across, layers.clamp(1, most)))?;
+        let mut dispatches = Dispatches::from(update);
 
-        let bound = match job.bound {
-            None => None,
-            Some(rounds) => {
-                let n = places.components;
-                let structure = bytemuck::cast_slice::<u32, u8>(&structure(&job.pattern)).to_vec();
-                let vectors = vectors(n, layers);
-                let vectors: &[u8] = bytemuck::cast_slice(&vectors);
-                for (place, bytes) in
-                    [("structure of the pattern", structure.len()), ("vectors", vectors.len())]
-                {
-                    within_binding(place, bytes as u64, &limits)?;
-                }
-                let usage = wgpu::BufferUsages::STORAGE;
-                let structure = gpu::buffer_with(device, "structure of the pattern", &structure, usage)?;
-                let vectors = gpu::buffer_with(device, "vectors", vectors, usage)?;
-                let work = BoundWork {
-                    theta: theta.first,
-                    length: places.length(),
-                    values: work.values,
-                    layers,
-                    n,
-                    nonzeros: places.nonzeros,
-                    rounds,
-                    unused: 0,
-                };
-                let bindings = [
-                    (1, structure.as_entire_buffer_binding()),
-                    (2, theta.binding()),
-                    (3, vectors.as_entire_buffer_binding()),
-                    (4, norms.as_entire_buffer_binding()),
-                    (6, status.as_entire_buffer_binding()),
-                ];
-                Some(launch(kernels, Variant::Bound, &work, &bindings, (layers.clamp(1, most), 1))?)
+        if let Some(rounds) = job.bound {
+            let n = places.components;
+            let structure = bytemuck::cast_slice::<u32, u8>(&structure(&job.pattern)).to_vec();
+            let vectors = vectors(n, layers);
+            let vectors: &[u8] = bytemuck::cast_slice(&vectors);
+            for (place, bytes) in [("structure of the pattern", structure.len()), ("vectors", vectors.len())]
+            {
+                within_binding(place, bytes as u64, &limits)?;
             }
-        };
-        Ok(Dispatches { method: job.method, rates: job.rates, ring, status, norms, update, bound })
+            let usage = wgpu::BufferUsages::STORAGE;
+            let structure = gpu::buffer_with(device, "structure of the pattern", &structure, usage)?;
+            let vectors = gpu::buffer_with(device, "vectors", vectors, usage)?;
+            let work = BoundWork {
+                theta: theta.first,
+                length: places.length(),
+                values: work.values,
+                layers,
+                n,
+                nonzeros: places.nonzeros,
+                rounds,
+                unused: 0,
+            };
+            let bindings = [
+                (1, structure.as_entire_buffer_binding()),
+                (2, theta.binding()),
+                (3, vectors.as_entire_buffer_binding()),
+                (4, norms.as_entire_buffer_binding()),
+                (6, status.as_entire_buffer_binding()),
+            ];
+            dispatches.extend([launch(
+                kernels,
+                Variant::Bound,
+                &work,
+                &bindings,
+                (layers.clamp(1, most), 1),
+            )?]);
+        }
+        Ok(Update { method: job.method, rates: job.rates, ring, status, norms, dispatches })
     }
 
-    /// Records, before the pass with [`Dispatches::record`], that the values of this step go to the device and the status
+    /// Records, before the pass with [`Update::record`], that the values of this step go to the device and the status
     /// words to 0. Allocates nothing but, where more than four recorded steps are not done yet, one more small slot.
     ///
     /// # Errors
@@ -229,10 +230,7 @@ impl Dispatches {
 
     /// Records the step with the values that were set last.
     pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
-        self.update.record(pass);
-        if let Some(bound) = &self.bound {
-            bound.record(pass);
-        }
+        self.dispatches.record(pass);
     }
 
     /// A u32 per layer: how many of its numbers the latest step found not finite, and one more where the norm was not. Usage
@@ -255,10 +253,10 @@ fn launch(
     work: &impl Pod,
     buffers: &[(u32, wgpu::BufferBinding<'_>)],
     workgroups: (u32, u32),
-) -> Result<Launch> {
+) -> Result<Dispatch> {
     let pipeline =
         kernels.pipeline(ROOM.name, variant.name(), WORKGROUP, variant.bindings(), || variant.source())?;
-    Launch::new(kernels.device(), ROOM.name, pipeline, bytemuck::bytes_of(work), buffers, workgroups)
+    Dispatch::of_job(kernels.device(), ROOM.name, pipeline, bytemuck::bytes_of(work), buffers, workgroups)
 }
 
 impl Job {

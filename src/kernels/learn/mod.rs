@@ -25,7 +25,7 @@
 //!
 //! **Dispatches.** One for the step, one for the bound: a workgroup per layer, any n.
 //!
-//! **Values of a step.** [`Dispatches::set`] records their copy to the device in the caller's encoder, from a ring of mapped
+//! **Values of a step.** [`Update::set`] records their copy to the device in the caller's encoder, from a ring of mapped
 //! slots: two steps in one encoder each see their own.
 //!
 //! **Determinism.** Every number is computed by one invocation; the sums of the bound follow a fixed tree. The same adapter
@@ -33,7 +33,7 @@
 //!
 //! **NaN and infinities.** Found by their bits. A number whose gradient, moment or own value is not finite, or whose new value is
 //! not, becomes 0x7fc00000 with its moments; both knees where one of them or eta1 is lost. Each such number is counted in its
-//! layer's [`Dispatches::status`] word. Where sigma cannot be computed, as of an Â that is not finite or beyond about 1e9, it
+//! layer's [`Update::status`] word. Where sigma cannot be computed, as of an Â that is not finite or beyond about 1e9, it
 //! is NaN, Â stays as it is, the next round starts afresh, and the status word counts one more.
 //!
 //! **Accuracy.** A step is judged by what WGSL permits of its expression ([`Reference`]); the knees within 16 ULP of the larger
@@ -46,7 +46,7 @@ mod cases;
 mod dispatch;
 mod reference;
 
-pub use dispatch::{Dispatches, Job};
+pub use dispatch::{Job, Update};
 pub use reference::Reference;
 pub(crate) use reference::start;
 

@@ -3,11 +3,11 @@
 use super::{Hyper, Job, Method, Numbers, Rates};
 use crate::accuracy::{Approx, FLUSH, RELATIVE, ulp};
 use crate::error::Result;
+use crate::kernels::Outcome;
 use crate::kernels::group::QUIET_NAN;
-use crate::kernels::{Outcome};
-use crate::regulariser::{Floors, Places};
 use crate::matrix::Pattern;
 use crate::penalty::Activation;
+use crate::regulariser::{Floors, Places};
 
 /// A unit vector without zeros, not aligned with anything: where power iterations start.
 pub(crate) fn start(n: u32) -> Vec<f64> {
@@ -118,7 +118,7 @@ impl Reference {
     /// be as they were.
     ///
     /// # Errors
-    /// [`crate::Error::Domain`] as [`super::Dispatches::set`].
+    /// [`crate::Error::Domain`] as [`super::Update::set`].
     pub fn judge(
         &self,
         hyper: Hyper,

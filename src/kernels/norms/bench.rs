@@ -3,11 +3,11 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{Dispatches, Job, Norm, Reference, Stage, Variant};
+use super::{Job, Norm, Reference, Stage, Variant, bind};
 use crate::error::Result;
 use crate::gpu::{self, Readback, View};
 use crate::kernels::step::Width;
-use crate::kernels::{Bench, Kernels, Loaded, Outcome};
+use crate::kernels::{Bench, Dispatches, Kernels, Loaded, Outcome};
 use crate::penalty::{Groups, Layout};
 
 /// Random elements are drawn once per block and laid end to end.
@@ -60,7 +60,7 @@ impl Bench for Subject {
             Layout::Columns => (Stage::Part, Width::Scalar),
             _ => (Stage::Whole, Width::Scalar),
         };
-        use crate::kernels::tiles::Kernel;
+        use crate::kernels::packer::Kernel;
         Variant::new(stage, self.norm, width).name()
     }
 
@@ -98,7 +98,7 @@ impl Bench for Subject {
                 input: View::new(&name, &input, 0, groups.length())?,
                 output: View::new(&name, &output, 0, groups.count())?,
             };
-            let dispatches = Dispatches::bind(kernels, self.norm, std::slice::from_ref(&job))?;
+            let dispatches = bind(kernels, self.norm, std::slice::from_ref(&job))?;
             loaded.push((job, dispatches));
         }
         let reference = Reference::new(self.norm, &groups);

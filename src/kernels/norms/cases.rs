@@ -3,7 +3,7 @@
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{Dispatches, Job, Norm, Reference};
+use super::{Job, Norm, Reference, bind};
 use crate::error::Result;
 use crate::gpu;
 use crate::kernels::fixture::Fixture;
@@ -153,7 +153,7 @@ impl Case for Tensor {
             input: fixture.views[0].clone(),
             output: fixture.views[1].clone(),
         };
-        let dispatches = Dispatches::bind(kernels, self.norm, &[job])?;
+        let dispatches = bind(kernels, self.norm, &[job])?;
         let status = gpu::buffer_with(device, "status", &[0; 16], wgpu::BufferUsages::COPY_SRC)?;
         fixture.run(device, queue, &status, |pass| dispatches.record(pass))?;
         let words: Vec<u32> =

@@ -1,11 +1,12 @@
 //! The dispatches of the norms of many grouped tensors.
 
 use super::{Norm, Stage, Variant};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shape};
 use crate::gpu::View;
-use crate::kernels::Kernels;
+use crate::kernels::packer::{Packer, Slot};
 use crate::kernels::step::{LANES, WORKGROUP, Width};
-use crate::kernels::tiles::{self, Bucket, Cut, Drafts, Grain, PART, Slot, Tile};
+use crate::kernels::tiles::{self, Cut, Grain, PART, Tile};
+use crate::kernels::{Dispatches, Kernels};
 use crate::penalty::group::Lasso;
 use crate::penalty::{Group, Groups};
 
@@ -36,79 +37,57 @@ const VECTOR: u64 = 32;
 /// The most empty groups of a tile.
 const EMPTY: u64 = 4096;
 
-/// The dispatches, ready to be recorded.
-#[derive(Debug, Default)]
-pub struct Dispatches {
-    /// In order: those that read the tensors, then those that put parts together.
-    order: Vec<Bucket>,
-}
+/// Cuts, compiles what is missing, and binds.
+///
+/// # Errors
+/// [`Error::Shape`] where a view's length is not that of its groups; [`Error::Overlap`] where an output shares memory
+/// with another view; [`Error::Limit`], [`Error::OutOfMemory`] and [`Error::Gpu`] for what the device cannot give.
+pub fn bind(kernels: &Kernels, norm: Norm, jobs: &[Job]) -> Result<Dispatches> {
+    jobs.iter().enumerate().try_for_each(|(k, job)| job.check(k))?;
+    refuse_overlap(jobs)?;
+    let limits = kernels.device().limits();
+    let cuts: Vec<(Width, Cut)> = jobs
+        .iter()
+        .map(|job| {
+            let width = tiles::width(&job.groups, std::slice::from_ref(&job.input));
+            // any penalty without weights of its own: the tiles' weights are not used
+            let group = Group::new(Lasso::default().into(), 1.0, job.groups.clone());
+            (width, tiles::cut(&group, width, grain(width)))
+        })
+        .collect();
+    let parts: u64 = cuts.iter().map(|(_, cut)| cut.count).sum();
+    let bytes = 16 * parts.max(1);
+    let scratch = tiles::scratch(kernels.device(), "sums of parts of groups", bytes)?;
 
-impl Dispatches {
-    /// Cuts, compiles what is missing, and binds.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] where a view's length is not that of its groups; [`Error::Overlap`] where an output shares memory
-    /// with another view; [`Error::Limit`], [`Error::OutOfMemory`] and [`Error::Gpu`] for what the device cannot give.
-    pub fn bind(kernels: &Kernels, norm: Norm, jobs: &[Job]) -> Result<Self> {
-        jobs.iter().enumerate().try_for_each(|(k, job)| job.check(k))?;
-        refuse_overlap(jobs)?;
-        let limits = kernels.device().limits();
-        let cuts: Vec<(Width, Cut)> = jobs
-            .iter()
-            .map(|job| {
-                let width = tiles::width(&job.groups, std::slice::from_ref(&job.input));
-                // any penalty without weights of its own: the tiles' weights are not used
-                let group = Group::new(Lasso::default().into(), 1.0, job.groups.clone());
-                (width, tiles::cut(&group, width, grain(width)))
-            })
-            .collect();
-        let parts: u64 = cuts.iter().map(|(_, cut)| cut.count).sum();
-        let bytes = 16 * parts.max(1);
-        let scratch = tiles::scratch(kernels.device(), "sums of parts of groups", bytes)?;
-
-        let mut drafts = Drafts::new(super::ROOM.name, &limits);
-        let mut base = 0;
-        for (job, (width, cut)) in jobs.iter().zip(&cuts) {
-            let variant = |stage| Variant::new(stage, norm, *width);
-            for piece in &cut.held {
-                let vector = piece.length == 1
-                    && piece.entries.is_empty()
-                    && piece.groups >= VECTOR
-                    && piece.apart == 1;
-                let stage = if vector { Stage::Each } else { Stage::Whole };
-                let last = piece.entries.last().map_or(piece.groups, |entry| u64::from(entry.number) + 1);
-                let views = [
-                    (Slot::W, &job.input, (piece.start, piece.end)),
-                    (Slot::Extra, &job.output, (piece.group, piece.group + last)),
-                ];
-                drafts.push_spans(variant(stage), &views, tiles::tile(piece, 0, 0), &piece.entries)?;
-            }
-            for (piece, _, part) in &cut.parts {
-                let tile = Tile { state: (base + part) as u32, ..tiles::tile(piece, 0, 0) };
-                let views = [(Slot::W, &job.input, (piece.start, piece.end))];
-                drafts.push_spans(variant(Stage::Part), &views, tile, &piece.entries)?;
-            }
-            for (first, groups, tile) in combined(cut, base).into_iter().chain(empty(&job.groups)) {
-                let views = [(Slot::Extra, &job.output, (first, first + groups))];
-                drafts.push_spans(variant(Stage::Combine), &views, tile, &[])?;
-            }
-            base += cut.count;
+    let mut packer = Packer::new(super::ROOM.name, &limits);
+    let mut base = 0;
+    for (number, (job, (width, cut))) in jobs.iter().zip(&cuts).enumerate() {
+        let variant = |stage| Variant::new(stage, norm, *width);
+        for piece in &cut.held {
+            let vector =
+                piece.length == 1 && piece.entries.is_empty() && piece.groups >= VECTOR && piece.apart == 1;
+            let stage = if vector { Stage::Each } else { Stage::Whole };
+            let last = piece.entries.last().map_or(piece.groups, |entry| u64::from(entry.number) + 1);
+            let views = [
+                (Slot::W, &job.input, (piece.start, piece.end)),
+                (Slot::Extra, &job.output, (piece.group, piece.group + last)),
+            ];
+            packer.push(variant(stage), &views, number, tiles::tile(piece, 0, 0), &piece.entries)?;
         }
-        let mut closed = drafts.close(kernels, &[(1, scratch.as_entire_buffer_binding())])?;
-        closed.sort_by_key(|(variant, _)| variant.stage == Stage::Combine);
-        Ok(Dispatches { order: closed.into_iter().map(|(_, bucket)| bucket).collect() })
+        for (piece, _, part) in &cut.parts {
+            let tile = Tile { state: (base + part) as u32, ..tiles::tile(piece, 0, 0) };
+            let views = [(Slot::W, &job.input, (piece.start, piece.end))];
+            packer.push(variant(Stage::Part), &views, number, tile, &piece.entries)?;
+        }
+        for (first, groups, tile) in combined(cut, base).into_iter().chain(empty(&job.groups)) {
+            let views = [(Slot::Extra, &job.output, (first, first + groups))];
+            packer.push(variant(Stage::Combine), &views, number, tile, &[])?;
+        }
+        base += cut.count;
     }
-
-    /// How many there are.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.order.len()
-    }
-
-    /// Records them.
-    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
-        self.order.iter().for_each(|bucket| bucket.record(pass));
-    }
+    let mut closed = packer.close(kernels, &[(1, scratch.as_entire_buffer_binding())])?;
+    closed.sort_by_key(|(variant, _)| variant.stage == Stage::Combine);
+    Ok(closed.into_iter().map(|(_, dispatch)| dispatch).collect())
 }
 
 impl Job {
@@ -119,12 +98,7 @@ impl Job {
             ("length of the output", self.output.length(), self.groups.count()),
         ] {
             if got != expected {
-                return Err(Error::Shape {
-                    place: place(),
-                    name: name.into(),
-                    got: got.to_string(),
-                    expected: expected.to_string(),
-                });
+                return Err(shape(place(), name, got, expected));
             }
         }
         let count = self.groups.count();

@@ -1,6 +1,6 @@
 //! The easy layer: tensors in host memory in, norms out.
 
-use super::{Dispatches, Job, Norm};
+use super::{Job, Norm, bind};
 use crate::error::{Error, Result};
 use crate::gpu::{self, Context, Readback, View};
 use crate::kernels::Kernels;
@@ -22,7 +22,7 @@ use crate::penalty::Groups;
 /// ```
 ///
 /// # Errors
-/// [`Error::Shape`] where a tensor's length is not that of its groups; those of [`Dispatches::bind`] and of the device.
+/// [`Error::Shape`] where a tensor's length is not that of its groups; those of [`bind`] and of the device.
 pub fn norms(context: &Context, norm: Norm, tensors: &[(&[f32], &Groups)]) -> Result<Vec<Vec<u32>>> {
     for (k, (values, groups)) in tensors.iter().enumerate() {
         if values.len() as u64 != groups.length() {
@@ -54,7 +54,7 @@ pub fn norms(context: &Context, norm: Norm, tensors: &[(&[f32], &Groups)]) -> Re
         output: output.clone(),
     };
     let jobs: Vec<Job> = tensors.iter().zip(&inputs).zip(&outputs).map(job).collect();
-    let dispatches = Dispatches::bind(&Kernels::new(device), norm, &jobs)?;
+    let dispatches = bind(&Kernels::new(device), norm, &jobs)?;
     let bytes = inputs.iter().map(|view| 4 * view.length()).sum();
     gpu::guarded(device, "upload", bytes, || {
         for (view, (values, _)) in inputs.iter().zip(tensors).filter(|(view, _)| view.length() > 0) {

@@ -30,7 +30,7 @@ mod dispatch;
 mod host;
 mod reference;
 
-pub use dispatch::{Dispatches, Job};
+pub use dispatch::{Job, bind};
 pub use host::norms;
 pub use reference::Reference;
 
@@ -39,8 +39,9 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use super::group::QUIET_NAN;
+use super::packer::{Kernel, Slot};
 use super::step::{WORKGROUP, Width};
-use super::tiles::Kernel;
+use super::tiles::Tile;
 use super::{Kernels, Room};
 use crate::error::{Error, Result};
 use crate::gpu::Pipeline;
@@ -142,7 +143,7 @@ impl FromStr for Norm {
 }
 
 /// What a kernel does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Stage {
     /// Groups of one element.
     Each,
@@ -155,7 +156,7 @@ enum Stage {
 }
 
 /// One kernel: what changes the code.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Variant {
     stage: Stage,
     norm: Norm,
@@ -199,6 +200,17 @@ impl Variant {
 }
 
 impl Kernel for Variant {
+    /// What the name is made of.
+    type Key = Self;
+    type Tile = Tile;
+
+    fn key(&self) -> Self::Key {
+        match self.stage {
+            Stage::Each | Stage::Combine => Variant { width: Width::Scalar, ..*self },
+            Stage::Whole | Stage::Part => *self,
+        }
+    }
+
     fn name(&self) -> String {
         let width = match self.width {
             Width::Scalar => "strided",
@@ -218,6 +230,10 @@ impl Kernel for Variant {
 
     fn pipeline(&self, kernels: &Kernels) -> Result<Arc<Pipeline>> {
         kernels.pipeline(ROOM.name, &self.name(), WORKGROUP, self.bindings(), || self.source())
+    }
+
+    fn place(&self, tile: &mut Tile, slot: Slot, at: u64) {
+        tile.place(slot, at);
     }
 }
 

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{Dispatches, Finish, Job, Operand, Path, Reference, Refresh, Variant};
+use super::{Finish, Job, Operand, Path, Reference, Variant, bind, refresh_packed};
 use crate::error::Result;
 use crate::gpu::{self, Readback, View};
-use crate::kernels::{Batch, Bench, Format, Kernels, Loaded, Matrix, Order, Outcome};
-use crate::regulariser::{Places};
+use crate::kernels::{Batch, Bench, Dispatches, Format, Kernels, Loaded, Matrix, Order, Outcome};
 use crate::matrix::Pattern;
+use crate::regulariser::Places;
 
 /// Random numbers are drawn once per block and laid end to end.
 const BLOCK: u64 = 1 << 20;
@@ -170,7 +170,7 @@ impl Bench for Subject {
         let mut loaded = Vec::new();
         for _ in 0..sets.max(1) {
             let matrix = Matrix::new(kernels, pattern.clone(), self.format, 1)?;
-            let refresh = Refresh::packed(kernels, &matrix, &packed)?;
+            let refresh = refresh_packed(kernels, &matrix, &packed)?;
             let output = gpu::buffer(device, &name, (4 * n * m).max(16), usage, false)?;
             let output = View::new(&name, &output, 0, n * m)?;
             let batch = |view| Batch::new(&name, view, n as u32, m as u32, Order::Components);
@@ -180,7 +180,7 @@ impl Bench for Subject {
                 refresh.record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
                 queue.submit([encoder.finish()]);
             })?;
-            loaded.push((job.output.view.clone(), Dispatches::bind(kernels, &job)?));
+            loaded.push((job.output.view.clone(), bind(kernels, &job)?));
         }
         let (device, queue) = (device.clone(), queue.clone());
         Ok(Box::new(OnDevice { name, device, queue, pattern, format: self.format, values, x, sets: loaded }))

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{Dispatches, Finish, Job, Operand, Reference, Refresh};
+use super::{Finish, Job, Operand, Reference, bind, refresh, refresh_packed};
 use crate::error::Result;
 use crate::gpu;
 use crate::kernels::fixture::Fixture;
 use crate::kernels::{Batch, Case, Format, Kernels, Learned, Matrix, Order, Outcome};
-use crate::regulariser::{Places};
 use crate::matrix::Pattern;
+use crate::regulariser::Places;
 
 /// What the output holds before, so that a number that is not written is seen.
 const UNWRITTEN: u32 = 0x7fba_0001;
@@ -294,10 +294,10 @@ impl Case for Product {
             output: batch(3, outer, 2)?,
         };
         let refresh = match self.square() {
-            true => Refresh::bind(kernels, &matrix, &learned)?,
-            false => Refresh::packed(kernels, &matrix, &fixture.views[4])?,
+            true => refresh(kernels, &matrix, &learned)?,
+            false => refresh_packed(kernels, &matrix, &fixture.views[4])?,
         };
-        let dispatches = Dispatches::bind(kernels, &job)?;
+        let dispatches = bind(kernels, &job)?;
         let status = gpu::buffer_with(device, "status", &[0; 16], wgpu::BufferUsages::COPY_SRC)?;
         fixture.run(device, queue, &status, |pass| {
             refresh.record(pass);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::dispatch::TILED;
-use super::{Dispatches, Job};
+use super::{Job, bind};
 use crate::error::{Error, Result};
 use crate::gpu::{self, Context, Timer, View};
 use crate::kernels::{Batch, Format, Kernels, Matrix, Order};
@@ -66,7 +66,7 @@ impl Format {
         for format in Format::ALL {
             let dispatches = Matrix::new(&kernels, pattern.clone(), format, 1).and_then(|matrix| {
                 let job = Job::plain(matrix, false, first.clone(), output.clone());
-                Dispatches::bind(&kernels, &job)
+                bind(&kernels, &job)
             });
             let dispatches = match dispatches {
                 Err(error @ (Error::Limit { .. } | Error::OutOfMemory { .. })) => {

@@ -5,11 +5,12 @@ use bytemuck::{Pod, Zeroable};
 use super::{Finish, Operand, Path, Variant, WORKGROUP};
 use crate::error::{Error, Result, require};
 use crate::gpu::View;
-use crate::kernels::launch::{Launch, folded};
+use crate::kernels::dispatch::folded;
 use crate::kernels::matrix::{Format, Matrix, Side};
 use crate::kernels::window::{Strided, Window, refuse_overlap};
 use crate::kernels::{Batch, Kernels, Learned, Order};
-use crate::regulariser::{HEAD};
+use crate::kernels::{Dispatch, Dispatches};
+use crate::regulariser::HEAD;
 
 /// One product.
 #[derive(Clone, Debug)]
@@ -79,79 +80,61 @@ const EDGE: u32 = 64;
 /// Invocations that keep large devices busy.
 const BUSY: u64 = 1 << 16;
 
-/// The dispatches, ready to be recorded.
-#[derive(Debug)]
-pub struct Dispatches(Option<Launch>);
-
-impl Dispatches {
-    /// Checks, compiles what is missing, and binds.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] where batches, matrix and learned numbers do not fit together; [`Error::Domain`] for a layer that
-    /// does not exist; [`Error::Unsupported`] where an operand lacks its second batch, or learned numbers are needed and
-    /// missing; [`Error::Overlap`] where the output shares memory with another view; [`Error::Limit`],
-    /// [`Error::OutOfMemory`] and [`Error::Gpu`] for what the device cannot give.
-    pub fn bind(kernels: &Kernels, job: &Job) -> Result<Self> {
-        job.check()?;
-        if job.output.vectors == 0 {
-            return Ok(Dispatches(None));
+/// Checks, compiles what is missing, and binds: one dispatch, or none for a batch without vectors.
+///
+/// # Errors
+/// [`Error::Shape`] where batches, matrix and learned numbers do not fit together; [`Error::Domain`] for a layer that
+/// does not exist; [`Error::Unsupported`] where an operand lacks its second batch, or learned numbers are needed and
+/// missing; [`Error::Overlap`] where the output shares memory with another view; [`Error::Limit`],
+/// [`Error::OutOfMemory`] and [`Error::Gpu`] for what the device cannot give.
+pub fn bind(kernels: &Kernels, job: &Job) -> Result<Dispatches> {
+    job.check()?;
+    if job.output.vectors == 0 {
+        return Ok(Dispatches::default());
+    }
+    let device = kernels.device();
+    let limits = device.limits();
+    let mut side = job.matrix.side(job.transposed);
+    side.values += job.layer * job.matrix.apart();
+    let path = job.path(&side);
+    let share = match path {
+        Path::Tiles => {
+            let blocks = job.output.vectors.div_ceil(EDGE);
+            Share { blocks, groups: blocks * side.rows.div_ceil(EDGE), ..Share::default() }
         }
-        let device = kernels.device();
-        let limits = device.limits();
-        let mut side = job.matrix.side(job.transposed);
-        side.values += job.layer * job.matrix.apart();
-        let path = job.path(&side);
-        let share = match path {
-            Path::Tiles => {
-                let blocks = job.output.vectors.div_ceil(EDGE);
-                Share { blocks, groups: blocks * side.rows.div_ceil(EDGE), ..Share::default() }
-            }
-            Path::Rows { format, .. } => {
-                let entries = job.matrix.pattern().nonzeros();
-                Share::rows(format, &side, entries, job.output.vectors, job.first.order)?
-            }
-        };
-        let second = job.second.as_ref().unwrap_or(&job.first);
-        let window = |batch: &Batch| Window::new(PLACE, &batch.view, &limits);
-        let [x, other, y] = [window(&job.first)?, window(second)?, window(&job.output)?];
-        let mut words = Words {
-            side,
-            vectors: job.output.vectors,
-            share,
-            x: x.strided(&job.first),
-            other: other.strided(second),
-            y: y.strided(&job.output),
-            scale_at: NONE,
-            ..Words::default()
-        };
-        let numbers = job.numbers(&mut words, &limits)?;
-        // what no kernel reads must be bound all the same
-        let theta = numbers.as_ref().unwrap_or(&x);
-        let mut buffers = vec![
-            (1, job.matrix.structure.as_entire_buffer_binding()),
-            (2, job.matrix.values.as_entire_buffer_binding()),
-            (3, theta.binding()),
-            (4, x.binding()),
-            (6, y.binding()),
-        ];
-        buffers.extend(job.second.iter().map(|_| (5, other.binding())));
-        let workgroups = folded(PLACE, u64::from(share.groups), &limits)?;
-        let pipeline =
-            Variant::Product { path, operand: job.operand, finish: job.finish }.pipeline(kernels)?;
-        Launch::new(device, PLACE, pipeline, bytemuck::bytes_of(&words), &buffers, workgroups)
-            .map(|launch| Dispatches(Some(launch)))
-    }
-
-    /// How many there are: one, or none for a batch without vectors.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        usize::from(self.0.is_some())
-    }
-
-    /// Records them.
-    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
-        self.0.iter().for_each(|launch| launch.record(pass));
-    }
+        Path::Rows { format, .. } => {
+            let entries = job.matrix.pattern().nonzeros();
+            Share::rows(format, &side, entries, job.output.vectors, job.first.order)?
+        }
+    };
+    let second = job.second.as_ref().unwrap_or(&job.first);
+    let window = |batch: &Batch| Window::new(PLACE, &batch.view, &limits);
+    let [x, other, y] = [window(&job.first)?, window(second)?, window(&job.output)?];
+    let mut words = Words {
+        side,
+        vectors: job.output.vectors,
+        share,
+        x: x.strided(&job.first),
+        other: other.strided(second),
+        y: y.strided(&job.output),
+        scale_at: NONE,
+        ..Words::default()
+    };
+    let numbers = job.numbers(&mut words, &limits)?;
+    // what no kernel reads must be bound all the same
+    let theta = numbers.as_ref().unwrap_or(&x);
+    let mut buffers = vec![
+        (1, job.matrix.structure.as_entire_buffer_binding()),
+        (2, job.matrix.values.as_entire_buffer_binding()),
+        (3, theta.binding()),
+        (4, x.binding()),
+        (6, y.binding()),
+    ];
+    buffers.extend(job.second.iter().map(|_| (5, other.binding())));
+    let workgroups = folded(PLACE, u64::from(share.groups), &limits)?;
+    let pipeline = Variant::Product { path, operand: job.operand, finish: job.finish }.pipeline(kernels)?;
+    Dispatch::of_job(device, PLACE, pipeline, bytemuck::bytes_of(&words), &buffers, workgroups)
+        .map(Dispatches::from)
 }
 
 /// Where things are amiss.

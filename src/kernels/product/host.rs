@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::dispatch::shape;
-use super::{Dispatches, Job, Refresh};
+use super::{Job, bind, refresh_packed};
 use crate::error::Result;
 use crate::gpu::{self, Context, Readback, View};
 use crate::kernels::{Batch, Format, Kernels, Matrix, Order};
@@ -27,7 +27,7 @@ use crate::matrix::Pattern;
 /// ```
 ///
 /// # Errors
-/// [`crate::Error::Shape`] where lengths do not fit together; those of [`Dispatches::bind`] and of the device.
+/// [`crate::Error::Shape`] where lengths do not fit together; those of [`bind`] and of the device.
 pub fn product(
     context: &Context,
     pattern: &Arc<Pattern>,
@@ -52,7 +52,7 @@ pub fn product(
         View::new(name, &buffer, 0, numbers.len() as u64)
     };
     let matrix = Matrix::new(&kernels, pattern.clone(), format, 1)?;
-    let refresh = Refresh::packed(&kernels, &matrix, &view("values", values)?)?;
+    let refresh = refresh_packed(&kernels, &matrix, &view("values", values)?)?;
     let length = u64::from(outer) * u64::from(vectors);
     let y = gpu::buffer(device, "the product", (4 * length).max(16), usage, false)?;
     let y = View::new("the product", &y, 0, length)?;
@@ -62,7 +62,7 @@ pub fn product(
         Batch::new("x", view("x", x)?, inner, vectors, Order::Components)?,
         Batch::new("the product", y.clone(), outer, vectors, Order::Components)?,
     );
-    let dispatches = Dispatches::bind(&kernels, &job)?;
+    let dispatches = bind(&kernels, &job)?;
     let read = context.submit(place, |encoder| {
         {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());

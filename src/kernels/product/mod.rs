@@ -38,10 +38,10 @@ mod host;
 mod reference;
 mod refresh;
 
-pub use dispatch::{Dispatches, Job};
+pub use dispatch::{Job, bind};
 pub use host::product;
 pub use reference::Reference;
-pub use refresh::Refresh;
+pub use refresh::{refresh, refresh_packed};
 
 use std::sync::Arc;
 

@@ -5,9 +5,9 @@ use rayon::prelude::*;
 use super::{Finish, Operand};
 use crate::accuracy::{Approx, FLUSH, RELATIVE};
 use crate::kernels::{Format, Order, Outcome};
-use crate::regulariser::{Places};
 use crate::matrix::Pattern;
 use crate::penalty::Activation;
+use crate::regulariser::Places;
 
 /// What a product was made of, in host memory.
 #[derive(Clone, Copy, Debug)]

@@ -6,8 +6,9 @@ use super::dispatch::shape;
 use super::{Variant, WORKGROUP};
 use crate::error::Result;
 use crate::gpu::View;
-use crate::kernels::launch::{Launch, folded};
+use crate::kernels::dispatch::folded;
 use crate::kernels::window::Window;
+use crate::kernels::{Dispatch, Dispatches};
 use crate::kernels::{Kernels, Learned, Matrix};
 
 /// `struct Refresh` of `shaders/product/refresh.wgsl`.
@@ -20,59 +21,47 @@ struct Words {
     stride: u32,
 }
 
-/// Copies the values of all layers into the order in which products read them: to be recorded after every change of the
-/// values and before the products that are to see it. One dispatch; NaN are copied as they are.
-#[derive(Debug)]
-pub struct Refresh(Option<Launch>);
+/// From the learned numbers.
+///
+/// # Errors
+/// [`crate::Error::Shape`] where `learned` has other layers or entries than the matrix; [`crate::Error::Limit`],
+/// [`crate::Error::OutOfMemory`] and [`crate::Error::Gpu`] for what the device cannot give.
+pub fn refresh(kernels: &Kernels, matrix: &Matrix, learned: &Learned) -> Result<Dispatches> {
+    let places = learned.places;
+    shape("refresh", "entries of the learned numbers", places.nonzeros, matrix.pattern().nonzeros())?;
+    shape("refresh", "layers of the learned numbers", learned.layers, matrix.layers())?;
+    refresh_from(kernels, matrix, &learned.view, places.values().start as u32, places.length())
+}
 
-impl Refresh {
-    /// From the learned numbers.
-    ///
-    /// # Errors
-    /// [`crate::Error::Shape`] where `learned` has other layers or entries than the matrix; [`crate::Error::Limit`],
-    /// [`crate::Error::OutOfMemory`] and [`crate::Error::Gpu`] for what the device cannot give.
-    pub fn bind(kernels: &Kernels, matrix: &Matrix, learned: &Learned) -> Result<Self> {
-        let places = learned.places;
-        shape("refresh", "entries of the learned numbers", places.nonzeros, matrix.pattern().nonzeros())?;
-        shape("refresh", "layers of the learned numbers", learned.layers, matrix.layers())?;
-        Self::from(kernels, matrix, &learned.view, places.values().start as u32, places.length())
-    }
+/// From the values alone: those of the first layer in the pattern's order, then the next one's.
+///
+/// # Errors
+/// As [`refresh()`].
+pub fn refresh_packed(kernels: &Kernels, matrix: &Matrix, values: &View) -> Result<Dispatches> {
+    let stride = matrix.pattern().nonzeros();
+    let expected = u64::from(stride) * u64::from(matrix.layers());
+    shape("refresh", "number of values", values.length(), expected)?;
+    refresh_from(kernels, matrix, values, 0, stride)
+}
 
-    /// From the values alone: those of the first layer in the pattern's order, then the next one's.
-    ///
-    /// # Errors
-    /// As [`Refresh::bind`].
-    pub fn packed(kernels: &Kernels, matrix: &Matrix, values: &View) -> Result<Self> {
-        let stride = matrix.pattern().nonzeros();
-        let expected = u64::from(stride) * u64::from(matrix.layers());
-        shape("refresh", "number of values", values.length(), expected)?;
-        Self::from(kernels, matrix, values, 0, stride)
+fn refresh_from(kernels: &Kernels, matrix: &Matrix, from: &View, at: u32, stride: u32) -> Result<Dispatches> {
+    let count = matrix.apart() * matrix.layers();
+    if count == 0 {
+        return Ok(Dispatches::default());
     }
-
-    fn from(kernels: &Kernels, matrix: &Matrix, from: &View, at: u32, stride: u32) -> Result<Self> {
-        let count = matrix.apart() * matrix.layers();
-        if count == 0 {
-            return Ok(Refresh(None));
-        }
-        let device = kernels.device();
-        let limits = device.limits();
-        let from = Window::new("refresh", from, &limits)?;
-        let words = Words { apart: matrix.apart(), count, at: from.first + at, stride };
-        let buffers = [
-            (1, matrix.index.as_entire_buffer_binding()),
-            (2, from.binding()),
-            (3, matrix.values.as_entire_buffer_binding()),
-        ];
-        let workgroups = folded("refresh", u64::from(count.div_ceil(WORKGROUP)), &limits)?;
-        let pipeline = Variant::Refresh.pipeline(kernels)?;
-        Launch::new(device, "refresh", pipeline, bytemuck::bytes_of(&words), &buffers, workgroups)
-            .map(|launch| Refresh(Some(launch)))
-    }
-
-    /// Records it.
-    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
-        self.0.iter().for_each(|launch| launch.record(pass));
-    }
+    let device = kernels.device();
+    let limits = device.limits();
+    let from = Window::new("refresh", from, &limits)?;
+    let words = Words { apart: matrix.apart(), count, at: from.first + at, stride };
+    let buffers = [
+        (1, matrix.index.as_entire_buffer_binding()),
+        (2, from.binding()),
+        (3, matrix.values.as_entire_buffer_binding()),
+    ];
+    let workgroups = folded("refresh", u64::from(count.div_ceil(WORKGROUP)), &limits)?;
+    let pipeline = Variant::Refresh.pipeline(kernels)?;
+    Dispatch::of_job(device, "refresh", pipeline, bytemuck::bytes_of(&words), &buffers, workgroups)
+        .map(Dispatches::from)
 }
 
 #[cfg(test)]

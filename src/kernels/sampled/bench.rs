@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use super::dispatch::{Cut, Dispatches};
+use super::dispatch::{Cut, bind_cut};
 use super::{Path, reference};
 use crate::error::Result;
 use crate::gpu::View;
 use crate::kernels::sums::{self, Judge, Subject, demand, subject};
 use crate::kernels::timed::Recorder;
 use crate::kernels::{Bench, Kernels, Loaded};
-use crate::regulariser::{Places};
 use crate::matrix::Pattern;
+use crate::regulariser::Places;
 
 /// Entries that are compared.
 const COMPARED: usize = 64;
@@ -71,7 +71,7 @@ impl Bench for Timed {
         let cut = Cut::new(&pattern, of.m, Some(self.1));
         let bind =
             |kernels: &Kernels, passed: &sums::Passed, into: &sums::Into| -> Result<(Recorder, View)> {
-                let dispatches = Dispatches::bind_cut(kernels, &pattern, passed, into, &cut)?;
+                let dispatches = bind_cut(kernels, &pattern, passed, into, &cut)?;
                 let written = sums::layer_of("timed", &into.gradient, into.layer)?;
                 Ok((Box::new(move |pass| dispatches.record(pass)), written))
             };

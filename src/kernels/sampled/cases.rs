@@ -1,11 +1,11 @@
 //! The cases: the layers of the room `sums`, by every path.
 
-use super::dispatch::{Cut, Dispatches};
+use super::dispatch::{Cut, bind, bind_cut};
 use super::{Path, reference};
 use crate::error::Result;
 use crate::kernels::sums::{Subject, demand, start, subject, subjects, unchanged};
 use crate::kernels::{Case, Kernels, Outcome};
-use crate::regulariser::{Places};
+use crate::regulariser::Places;
 
 /// A layer by a path, or the one that is chosen.
 #[derive(Clone, Debug)]
@@ -44,8 +44,8 @@ impl Case for Layered {
         let (after, mut outcome) =
             subject.run((device, queue, kernels), &numbers, places, |kernels, passed, into| {
                 let dispatches = match self.1 {
-                    Some(_) => Dispatches::bind_cut(kernels, &pattern, passed, into, &cut)?,
-                    None => Dispatches::bind(kernels, &pattern, passed, into)?,
+                    Some(_) => bind_cut(kernels, &pattern, passed, into, &cut)?,
+                    None => bind(kernels, &pattern, passed, into)?,
                 };
                 Ok(Box::new(move |pass| dispatches.record(pass)))
             })?;

@@ -7,11 +7,10 @@ use bytemuck::{Pod, Zeroable};
 use super::{Path, ROOM};
 use crate::error::{Error, Result};
 use crate::gpu::View;
-use crate::kernels::Kernels;
-use crate::kernels::launch::Launch;
 use crate::kernels::sums::{self, Fold};
 use crate::kernels::tiles::scratch;
 use crate::kernels::window::{Strided, Window};
+use crate::kernels::{Dispatches, Kernels};
 use crate::matrix::Pattern;
 
 /// Where squares of 32 x 32 places that are not empty hold fewer entries than this share of theirs, entries are worked on one
@@ -180,116 +179,97 @@ fn tiles(pattern: &Pattern, side: u32) -> (Vec<u32>, u32) {
     (words, squares.len() as u32)
 }
 
-/// The derivatives by the entries of Â of one layer, ready to be recorded.
-#[derive(Clone, Debug)]
-pub struct Dispatches {
-    order: Vec<Launch>,
+/// Cuts, compiles what is missing, and binds the derivatives by the entries of Â of one layer. Writes the values' places of the gradient's layer, and nothing else.
+///
+/// # Errors
+/// [`Error::Shape`] where shapes, layers or the pattern do not fit; [`Error::Overlap`] where the gradient shares memory
+/// with what is read; [`Error::Limit`], [`Error::OutOfMemory`] and [`Error::Gpu`] for what the device cannot give.
+pub fn bind(
+    kernels: &Kernels,
+    pattern: &Arc<Pattern>,
+    passed: &sums::Passed,
+    into: &sums::Into,
+) -> Result<Dispatches> {
+    let cut = Cut::new(pattern, passed.x.vectors.max(1), None);
+    bind_cut(kernels, pattern, passed, into, &cut)
 }
 
-impl Dispatches {
-    /// Cuts, compiles what is missing, and binds. Writes the values' places of the gradient's layer, and nothing else.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] where shapes, layers or the pattern do not fit; [`Error::Overlap`] where the gradient shares memory
-    /// with what is read; [`Error::Limit`], [`Error::OutOfMemory`] and [`Error::Gpu`] for what the device cannot give.
-    pub fn bind(
-        kernels: &Kernels,
-        pattern: &Arc<Pattern>,
-        passed: &sums::Passed,
-        into: &sums::Into,
-    ) -> Result<Self> {
-        let cut = Cut::new(pattern, passed.x.vectors.max(1), None);
-        Dispatches::bind_cut(kernels, pattern, passed, into, &cut)
+/// The same by a cut of choice.
+pub(super) fn bind_cut(
+    kernels: &Kernels,
+    pattern: &Pattern,
+    passed: &sums::Passed,
+    into: &sums::Into,
+    cut: &Cut,
+) -> Result<Dispatches> {
+    let gradient = passed.check("sampled", into)?;
+    let limits = kernels.device().limits();
+    let shape @ (rows, columns) = passed.shape();
+    let places = passed.learned.places;
+    let got = (pattern.rows(), pattern.columns(), pattern.nonzeros());
+    if got != (rows, rows, places.nonzeros) {
+        let said = |(n, m, k): (u32, u32, u32)| format!("{n} x {m} with {k} entries");
+        return Err(Error::Shape {
+            place: "sampled".into(),
+            name: "pattern".into(),
+            got: said(got),
+            expected: said((rows, rows, places.nonzeros)),
+        });
     }
-
-    /// The same by a cut of choice.
-    pub(super) fn bind_cut(
-        kernels: &Kernels,
-        pattern: &Pattern,
-        passed: &sums::Passed,
-        into: &sums::Into,
-        cut: &Cut,
-    ) -> Result<Self> {
-        let gradient = passed.check("sampled", into)?;
-        let limits = kernels.device().limits();
-        let shape @ (rows, columns) = passed.shape();
-        let places = passed.learned.places;
-        let got = (pattern.rows(), pattern.columns(), pattern.nonzeros());
-        if got != (rows, rows, places.nonzeros) {
-            let said = |(n, m, k): (u32, u32, u32)| format!("{n} x {m} with {k} entries");
-            return Err(Error::Shape {
-                place: "sampled".into(),
-                name: "pattern".into(),
-                got: said(got),
-                expected: said((rows, rows, places.nonzeros)),
-            });
-        }
-        let batch = |name: &str, batch| sums::window(name, batch, shape, &limits);
-        let (x, x_at) = batch("sampled: x", &passed.x)?;
-        let (data, data_at) = batch("sampled: the data", passed.data.batch())?;
-        let (bar, bar_at) = batch("sampled: ȳ", &passed.bar)?;
-        let (u, u_at) = batch("sampled: u", &passed.u)?;
-        let (w, w_at) = batch("sampled: w̄", &passed.w)?;
-        let learned = Window::new("sampled: the learned numbers", &passed.learned.view, &limits)?;
-        if places.nonzeros == 0 {
-            return Ok(Dispatches { order: Vec::new() });
-        }
-        let values = View {
-            offset: gradient.offset() + 4 * places.values().start as u64,
-            length: u64::from(places.nonzeros),
-            ..gradient
-        };
-        let result = Window::new("sampled: the gradient", &values, &limits)?;
-
-        let split = cut.splits > 1;
-        let bytes = if split { 4 * u64::from(places.nonzeros) * u64::from(cut.splits) } else { 0 };
-        let parts = scratch(kernels.device(), "partial sums of entries", bytes.next_multiple_of(16).max(16))?;
-        let add = u32::from(into.add);
-        let job = SampledJob {
-            x: x_at,
-            data: data_at,
-            bar: bar_at,
-            u: u_at,
-            w: w_at,
-            theta: passed.theta(&learned),
-            scale_at: passed.scale_at(&learned).unwrap_or(u32::MAX),
-            given: passed.given(),
-            rows,
-            columns,
-            pieces: cut.pieces,
-            splits: cut.splits,
-            span: cut.span,
-            lanes: cut.lanes,
-            out: if split { 0 } else { result.first },
-            apart: places.nonzeros,
-            add: if split { 0 } else { add },
-        };
-        let job = [bytemuck::bytes_of(&job), bytemuck::cast_slice(&cut.structure)].concat();
-        let to = if split { parts.as_entire_buffer_binding() } else { result.binding() };
-        let bound = [&x, &data, &bar, &u, &w, &learned].map(Window::binding);
-        let buffers: Vec<_> = bound.into_iter().chain([to]).collect();
-        let variant = (ROOM.name, cut.path.name(), cut.path.invocations());
-        let groups = u64::from(cut.pieces) * u64::from(cut.splits);
-        let source = || cut.path.source();
-        let mut order = vec![sums::launch(kernels, variant, source, &job, &buffers, groups)?];
-        if split {
-            let (numbers, splits) = (places.nonzeros, cut.splits);
-            let job = Fold { add, numbers, splits, apart: numbers, ..Fold::default() };
-            order.push(sums::fold(kernels, job, &parts, &result)?);
-        }
-        Ok(Dispatches { order })
+    let batch = |name: &str, batch| sums::window(name, batch, shape, &limits);
+    let (x, x_at) = batch("sampled: x", &passed.x)?;
+    let (data, data_at) = batch("sampled: the data", passed.data.batch())?;
+    let (bar, bar_at) = batch("sampled: ȳ", &passed.bar)?;
+    let (u, u_at) = batch("sampled: u", &passed.u)?;
+    let (w, w_at) = batch("sampled: w̄", &passed.w)?;
+    let learned = Window::new("sampled: the learned numbers", &passed.learned.view, &limits)?;
+    if places.nonzeros == 0 {
+        return Ok(Dispatches::default());
     }
+    let values = View {
+        offset: gradient.offset() + 4 * places.values().start as u64,
+        length: u64::from(places.nonzeros),
+        ..gradient
+    };
+    let result = Window::new("sampled: the gradient", &values, &limits)?;
 
-    /// How many there are.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.order.len()
+    let split = cut.splits > 1;
+    let bytes = if split { 4 * u64::from(places.nonzeros) * u64::from(cut.splits) } else { 0 };
+    let parts = scratch(kernels.device(), "partial sums of entries", bytes.next_multiple_of(16).max(16))?;
+    let add = u32::from(into.add);
+    let job = SampledJob {
+        x: x_at,
+        data: data_at,
+        bar: bar_at,
+        u: u_at,
+        w: w_at,
+        theta: passed.theta(&learned),
+        scale_at: passed.scale_at(&learned).unwrap_or(u32::MAX),
+        given: passed.given(),
+        rows,
+        columns,
+        pieces: cut.pieces,
+        splits: cut.splits,
+        span: cut.span,
+        lanes: cut.lanes,
+        out: if split { 0 } else { result.first },
+        apart: places.nonzeros,
+        add: if split { 0 } else { add },
+    };
+    let job = [bytemuck::bytes_of(&job), bytemuck::cast_slice(&cut.structure)].concat();
+    let to = if split { parts.as_entire_buffer_binding() } else { result.binding() };
+    let bound = [&x, &data, &bar, &u, &w, &learned].map(Window::binding);
+    let buffers: Vec<_> = bound.into_iter().chain([to]).collect();
+    let variant = (ROOM.name, cut.path.name(), cut.path.invocations());
+    let groups = u64::from(cut.pieces) * u64::from(cut.splits);
+    let source = || cut.path.source();
+    let mut order: Dispatches = sums::launch(kernels, variant, source, &job, &buffers, groups)?.into();
+    if split {
+        let (numbers, splits) = (places.nonzeros, cut.splits);
+        let job = Fold { add, numbers, splits, apart: numbers, ..Fold::default() };
+        order.extend([sums::fold(kernels, job, &parts, &result)?]);
     }
-
-    /// Records them.
-    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
-        self.order.iter().for_each(|dispatch| dispatch.record(pass));
-    }
+    Ok(order)
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ mod cases;
 mod dispatch;
 mod reference;
 
-pub use dispatch::Dispatches;
+pub use dispatch::bind;
 
 use super::Room;
 use super::sums::{ACTIVATION, STRIDED};

@@ -4,11 +4,11 @@
 
 use rayon::prelude::*;
 
-use super::{Dispatches, Job, Reference, Solver, Stage, Variant};
+use super::{Job, Reference, Solver, Stage, Variant, bind};
 use crate::error::Result;
 use crate::gpu::{self, View};
+use crate::kernels::packer::Kernel;
 use crate::kernels::step::{Adam, Base, Element, Hyper, Width};
-use crate::kernels::tiles::Kernel;
 use crate::kernels::timed::{self, RATE, Recorder, Seen, Timed, WINDOW};
 use crate::kernels::{Bench, Kernels, Loaded, Outcome};
 use crate::penalty::group::Lasso;
@@ -105,7 +105,7 @@ impl Bench for Subject {
             let (penalty, group) = (Self::penalty(), Some(group.clone()));
             let job = Job { penalty, group, views: views.clone(), row: 0, tensor: 0 };
             let rows = rows.as_entire_buffer_binding();
-            let bound = Dispatches::bind(kernels, self.base, self.solver, &[job], rows, &status)?;
+            let bound = bind(kernels, self.base, self.solver, &[job], rows, &status)?;
             sets.push((views, Box::new(move |pass| bound.record(pass))));
         }
         let (states, copies) = (self.base.states(), self.solver.has_copy());

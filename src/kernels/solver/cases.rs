@@ -5,7 +5,7 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::{Dispatches, Job, Reference, Solver};
+use super::{Job, Reference, Solver, bind};
 use crate::error::Result;
 use crate::gpu;
 use crate::kernels::fixture::Fixture;
@@ -268,7 +268,7 @@ impl Case for Step {
         let (group, views) = (group.clone(), fixture.views.clone());
         let job = Job { penalty: *penalty, group, views, row: 0, tensor: 0 };
         let rows = rows.as_entire_buffer_binding();
-        let dispatches = Dispatches::bind(kernels, *base, *solver, &[job], rows, &status)?;
+        let dispatches = bind(kernels, *base, *solver, &[job], rows, &status)?;
         let counted = fixture.run(device, queue, &status, |pass| dispatches.record(pass))?;
 
         let after = |i: usize| Element {

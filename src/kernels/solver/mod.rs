@@ -37,15 +37,17 @@ mod cases;
 mod dispatch;
 mod reference;
 
-pub use dispatch::{Dispatches, Job};
+pub use dispatch::{Job, bind};
 pub use reference::Reference;
 
 use std::fmt;
+use std::mem::{Discriminant, discriminant};
 use std::sync::Arc;
 
 use super::group::words;
+use super::packer::{Kernel, Slot};
 use super::step::{Base, WORKGROUP, Width};
-use super::tiles::Kernel;
+use super::tiles::Tile;
 use super::{Kernels, Room};
 use crate::error::{Error, Result, require};
 use crate::gpu::Pipeline;
@@ -146,7 +148,7 @@ pub struct Row {
 }
 
 /// What a kernel does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Stage {
     /// Everything, for groups that a workgroup holds.
     Held,
@@ -248,6 +250,21 @@ impl Variant {
 const BASES: &str = "gradient, heavy-ball, nesterov, adam, adamw";
 
 impl Kernel for Variant {
+    /// What the name is made of.
+    type Key = (Stage, Option<Discriminant<Solver>>, &'static str, &'static str, Width);
+    type Tile = Tile;
+
+    fn key(&self) -> Self::Key {
+        let (base, penalty) = (self.base.kernel(), self.penalty.name());
+        match self.stage {
+            Stage::Held | Stage::Elements => {
+                (self.stage, Some(discriminant(&self.solver)), base, penalty, self.width)
+            }
+            Stage::Measure => (self.stage, None, "", "", self.width),
+            Stage::Combine => (self.stage, None, "", "", Width::Scalar),
+        }
+    }
+
     fn name(&self) -> String {
         let width = match self.width {
             Width::Scalar => "strided",
@@ -274,6 +291,10 @@ impl Kernel for Variant {
 
     fn pipeline(&self, kernels: &Kernels) -> Result<Arc<Pipeline>> {
         kernels.pipeline(ROOM.name, &self.name(), WORKGROUP, &self.bindings(), || self.source())
+    }
+
+    fn place(&self, tile: &mut Tile, slot: Slot, at: u64) {
+        tile.place(slot, at);
     }
 }
 

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use crate::error::{Error, Result, require};
 use crate::kernels::adam;
+use crate::kernels::packer::Slot;
 use crate::penalty::{CONSTANTS, Domain, WEIGHT};
 use crate::text;
 use std::ops::Bound::{Excluded, Included};
@@ -202,6 +203,13 @@ impl Base {
             }
             Base::Adam(_) | Base::AdamMetric(_) => include_str!("../../../shaders/step/adam.wgsl"),
         }
+    }
+
+    /// Where a tensor's views go: W, then G if it is read, then the states.
+    pub(in crate::kernels) fn slots(&self) -> Vec<Slot> {
+        let gradient = self.has_gradient().then_some(Slot::G);
+        let states = [Slot::M, Slot::V].into_iter().take(self.states());
+        [Slot::W].into_iter().chain(gradient).chain(states).collect()
     }
 
     /// The names of the fields of WGSL's `struct Base`, in order.

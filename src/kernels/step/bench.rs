@@ -3,7 +3,7 @@
 
 use rayon::prelude::*;
 
-use super::{Base, Dispatches, Element, Hyper, Job, Reference, Row, Variant, Width};
+use super::{Base, Element, Hyper, Job, Reference, Row, Variant, Width, bind};
 use crate::error::Result;
 use crate::gpu::{self, View};
 use crate::kernels::timed::{self, RATE, Recorder, Seen, Timed};
@@ -127,7 +127,7 @@ impl Bench for Subject {
                 let views = views[..if base.has_gradient() { views.len() } else { 1 }].to_vec();
                 let job = Job { penalty, views, row, tensor: 0 };
                 let rows = rows.as_entire_buffer_binding();
-                dispatches.push(Dispatches::bind(kernels, base, &[job], rows, &status)?);
+                dispatches.push(bind(kernels, base, &[job], rows, &status)?);
             }
             sets.push((views, Box::new(move |pass| dispatches.iter().for_each(|d| d.record(pass)))));
         }

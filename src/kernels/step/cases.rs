@@ -4,7 +4,7 @@
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{Base, Dispatches, Element, Hyper, Job, LANES, Reference, Row, Variant, WORKGROUP, Width};
+use super::{Base, Element, Hyper, Job, LANES, Reference, Row, Variant, WORKGROUP, Width, bind};
 use crate::error::Result;
 use crate::gpu;
 use crate::kernels::fixture::Fixture;
@@ -207,8 +207,7 @@ impl Case for Step {
         let rows = gpu::buffer_with(device, "rows", bytemuck::bytes_of::<Row>(&reference.row()), usage)?;
         let status = gpu::buffer_with(device, "status", &[0; 16], usage)?;
         let job = Job { penalty: self.penalty, views: fixture.views.clone(), row: 0, tensor: 0 };
-        let dispatches =
-            Dispatches::bind(kernels, self.base, &[job], rows.as_entire_buffer_binding(), &status)?;
+        let dispatches = bind(kernels, self.base, &[job], rows.as_entire_buffer_binding(), &status)?;
         let counted = fixture.run(device, queue, &status, |pass| dispatches.record(pass))?;
 
         let value = |k: usize, i: usize| fixture.value(k, i);

@@ -30,13 +30,16 @@ mod cases;
 mod dispatch;
 pub(in crate::kernels) mod reference;
 
+pub use crate::kernels::element::Element;
+pub use crate::kernels::word::{LANES, WORKGROUP, Width};
 pub use base::{Adam, Base, Hyper};
-pub use dispatch::{Dispatches, Job};
+pub use dispatch::{Job, bind};
+pub use reference::Reference;
 pub(crate) use reference::rounded;
-pub use reference::{Element, Reference};
 
 use std::sync::Arc;
 
+use super::packer::{self, Kernel, Slot};
 use super::{Kernels, Room};
 use crate::error::{Error, Result};
 use crate::gpu::Pipeline;
@@ -49,12 +52,6 @@ pub(super) const ROOM: Room = Room {
     cases: cases::all,
     benches: bench::all,
 };
-
-/// Invocations per workgroup.
-pub const WORKGROUP: u32 = 256;
-
-/// Elements per word of the widest variant; tensors are split into words, heads and tails by it.
-pub const LANES: u64 = 4;
 
 /// A run of elements of one tensor, the work of one workgroup. WGSL's `Tile`.
 #[repr(C)]
@@ -86,26 +83,6 @@ pub struct Row {
     pub base: [f32; CONSTANTS],
     /// WGSL's `Constants`; the names are the penalty's.
     pub prox: [f32; CONSTANTS],
-}
-
-/// Elements per word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Width {
-    /// One.
-    Scalar,
-    /// Four.
-    Vec4,
-}
-
-impl Width {
-    /// Elements per word.
-    #[must_use]
-    pub fn elements(self) -> u64 {
-        match self {
-            Width::Scalar => 1,
-            Width::Vec4 => LANES,
-        }
-    }
 }
 
 /// One kernel: what changes the code. Parameters of the penalty and of the base step are data, not code.
@@ -190,6 +167,48 @@ impl Variant {
     fn tensors(&self) -> [bool; 4] {
         [true, self.base.has_gradient(), self.base.states() > 0, self.base.states() > 1]
     }
+}
+
+impl Kernel for Variant {
+    /// Base step, penalty, width.
+    type Key = (&'static str, &'static str, Width);
+    type Tile = Tile;
+
+    fn key(&self) -> Self::Key {
+        (self.base.kernel(), self.penalty.name(), self.width)
+    }
+
+    fn name(&self) -> String {
+        Variant::name(self)
+    }
+
+    fn uses(&self, binding: u32) -> bool {
+        binding < 3
+    }
+
+    fn pipeline(&self, kernels: &Kernels) -> Result<Arc<Pipeline>> {
+        Variant::pipeline(self, kernels)
+    }
+
+    fn place(&self, tile: &mut Tile, slot: Slot, at: u64) {
+        let word = (at / self.width.elements()) as u32;
+        match slot {
+            Slot::W => tile.w = word,
+            Slot::G => tile.g = word,
+            Slot::M => tile.m = word,
+            Slot::V => tile.v = word,
+            Slot::Extra => {}
+        }
+    }
+}
+
+impl packer::Tile for Tile {
+    const EMPTY: Self = Tile { w: 0, g: 0, m: 0, v: 0, length: 0, row: 0, tensor: 0, unused: 0 };
+    const NAME: &'static str = "one tile";
+    /// Tiles of single elements have none.
+    type Entry = u32;
+
+    fn enter(&mut self, _: u32) {}
 }
 
 /// Every kernel of the room.

@@ -3,23 +3,9 @@
 use super::{Base, Hyper, Row};
 use crate::accuracy::Approx;
 use crate::kernels::Judgement;
+use crate::kernels::element::Element;
 use crate::kernels::group::QUIET_NAN;
 use crate::penalty::{Penalty, Prox, accept};
-
-/// One element of a tensor with its gradient and states; what a base step does not use is ignored.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Element {
-    /// Weight.
-    pub w: f32,
-    /// Gradient.
-    pub g: f32,
-    /// First state: velocity, or Adam's first moment.
-    pub m: f32,
-    /// Second state: Adam's second moment.
-    pub v: f32,
-    /// The sparse copy that variable splitting keeps beside the weight; no other step reads or writes it.
-    pub copy: f32,
-}
 
 /// The step in float64, with the f32 constants that the kernel sees.
 #[derive(Clone, Copy, Debug)]

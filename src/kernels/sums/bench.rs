@@ -3,13 +3,13 @@
 
 use super::cases::{Numbers, Subject, demand, judge, subject};
 use super::reference::{Near, Sum};
-use super::{Dispatches, Into, Loss, Passed, dispatch};
+use super::{Into, Passed, bind, dispatch, loss};
 use crate::accuracy::{FLUSH, RELATIVE};
 use crate::error::Result;
 use crate::gpu::{self, Readback, View};
 use crate::kernels::timed::Recorder;
 use crate::kernels::{Batch, Bench, Kernels, Loaded, Order, Outcome};
-use crate::regulariser::{Places};
+use crate::regulariser::Places;
 
 /// Judges what the gradient's layer, or another result, holds.
 pub(in crate::kernels) type Judge = Box<dyn Fn(&Numbers, &[f32], &mut Outcome)>;
@@ -77,14 +77,14 @@ impl Bench for Work {
         let bind = |kernels: &Kernels, passed: &Passed, into: &Into| -> Result<(Recorder, View)> {
             match work {
                 Work::Layer => {
-                    let dispatches = Dispatches::bind(kernels, passed, into)?;
+                    let dispatches = bind(kernels, passed, into)?;
                     let written = super::layer_of("timed", &into.gradient, into.layer)?;
                     Ok((Box::new(move |pass| dispatches.record(pass)), written))
                 }
                 Work::Loss => {
                     let one = View { length: 1, ..into.gradient.view.clone() };
                     let dispatches =
-                        Loss::bind(kernels, &passed.x, passed.data.batch(), scale, &passed.r_bar, &one)?;
+                        loss(kernels, &passed.x, passed.data.batch(), scale, &passed.r_bar, &one)?;
                     Ok((Box::new(move |pass| dispatches.record(pass)), one))
                 }
             }

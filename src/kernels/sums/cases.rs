@@ -6,15 +6,15 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::reference::{Layer, Near, Sum};
-use super::{Chain, Dispatches, Into, Loss, Passed, Scaled, dispatch};
+use super::{Into, Passed, bind, chain, dispatch, scaled, sparse_loss};
 use crate::accuracy::{FLUSH, RELATIVE};
 use crate::error::Result;
 use crate::gpu::{self, View};
 use crate::kernels::fixture::Fixture;
 use crate::kernels::timed::Recorder;
 use crate::kernels::{Batch, Case, Data, Kernels, Learned, Order, Outcome};
-use crate::regulariser::{HEAD, Places};
 use crate::matrix::Pattern;
+use crate::regulariser::{HEAD, Places};
 
 /// What the output holds before, so that a word that is not written is seen.
 const UNWRITTEN: u32 = 0x7fba_0001;
@@ -385,7 +385,7 @@ impl Case for Layered {
         let numbers = subject.numbers(places);
         let (after, mut outcome) =
             subject.run((device, queue, kernels), &numbers, places, |kernels, passed, into| {
-                let dispatches = Dispatches::bind(kernels, passed, into)?;
+                let dispatches = bind(kernels, passed, into)?;
                 Ok(Box::new(move |pass| dispatches.record(pass)))
             })?;
         judge(subject, &numbers, places, &after, &mut outcome);
@@ -520,15 +520,15 @@ impl Case for Elementwise {
         let learned = Learned::new(&name, fixture.views[4].clone(), places, 2)?;
         let record: Recorder = match self.work {
             Work::Loss(scale, lambda) => {
-                let bound = Loss::sparse(kernels, &a, &b, (scale, lambda), &out, &loss)?;
+                let bound = sparse_loss(kernels, &a, &b, (scale, lambda), &out, &loss)?;
                 Box::new(move |pass| bound.record(pass))
             }
             Work::Chain | Work::ChainBy(_) => {
-                let bound = Chain::bind(kernels, &learned, 1, &a, &b, &out)?;
+                let bound = chain(kernels, &learned, 1, &a, &b, &out)?;
                 Box::new(move |pass| bound.record(pass))
             }
             Work::Scaled => {
-                let bound = Scaled::bind(kernels, &learned, 1, &a, &out)?;
+                let bound = scaled(kernels, &learned, 1, &a, &out)?;
                 Box::new(move |pass| bound.record(pass))
             }
         };

@@ -5,11 +5,12 @@ use bytemuck::{Pod, Zeroable};
 use super::{INVOCATIONS, Into, Passed, ROOM, Stage, window};
 use crate::error::{Error, Result};
 use crate::gpu::View;
-use crate::kernels::launch::{Launch, folded};
+use crate::kernels::dispatch::folded;
 use crate::kernels::tiles::scratch;
 use crate::kernels::window::{Strided, Window, refuse_overlap};
 use crate::kernels::{Batch, Kernels, Learned};
-use crate::regulariser::{HEAD};
+use crate::kernels::{Dispatch, Dispatches};
+use crate::regulariser::HEAD;
 
 /// More workgroups of the sums than this keep any GPU busy.
 const PLENTY: u64 = 1024;
@@ -90,13 +91,13 @@ pub(in crate::kernels) fn launch(
     job: &[u8],
     buffers: &[wgpu::BufferBinding<'_>],
     groups: u64,
-) -> Result<Launch> {
+) -> Result<Dispatch> {
     let device = kernels.device();
     let workgroups = folded(&format!("{room}/{variant}"), groups, &device.limits())?;
     let layout: Vec<(u32, bool)> = (0..=buffers.len() as u32).map(|k| (k, k == 0)).collect();
     let pipeline = kernels.pipeline(room, variant, invocations, &layout, source)?;
     let buffers: Vec<_> = (1..).zip(buffers.iter().cloned()).collect();
-    Launch::new(device, room, pipeline, job, &buffers, workgroups)
+    Dispatch::of_job(device, room, pipeline, job, &buffers, workgroups)
 }
 
 /// One of the room's kernels.
@@ -106,7 +107,7 @@ fn own(
     job: &impl Pod,
     buffers: &[wgpu::BufferBinding<'_>],
     groups: u64,
-) -> Result<Launch> {
+) -> Result<Dispatch> {
     let variant = (ROOM.name, stage.name(), INVOCATIONS);
     launch(kernels, variant, || stage.source(), bytemuck::bytes_of(job), buffers, groups)
 }
@@ -117,7 +118,7 @@ pub(in crate::kernels) fn fold(
     job: Fold,
     scratch: &wgpu::Buffer,
     result: &Window,
-) -> Result<Launch> {
+) -> Result<Dispatch> {
     let groups = u64::from(job.numbers + job.zeros).div_ceil(u64::from(INVOCATIONS)) + u64::from(job.totals);
     let buffers = [scratch.as_entire_buffer_binding(), result.binding()];
     own(kernels, Stage::Fold, &Fold { out: result.first, ..job }, &buffers, groups)
@@ -166,171 +167,133 @@ impl Cut {
     }
 }
 
-/// The derivatives by q, b, the activation and L of one layer, ready to be recorded.
-#[derive(Clone, Debug)]
-pub struct Dispatches {
-    order: [Launch; 2],
+/// Cuts, compiles what is missing, and binds the derivatives by q, b, the activation and L of one layer. Writes head, q and b of the gradient's layer; where it does not add, also
+/// zeros where the places have no number.
+///
+/// # Errors
+/// [`Error::Shape`] where shapes or layers do not fit; [`Error::Overlap`] where the gradient shares memory with what is
+/// read; [`Error::Limit`], [`Error::OutOfMemory`] and [`Error::Gpu`] for what the device cannot give.
+pub fn bind(kernels: &Kernels, passed: &Passed, into: &Into) -> Result<Dispatches> {
+    let place = "sums";
+    let gradient = passed.check(place, into)?;
+    let limits = kernels.device().limits();
+    let (rows, columns) = passed.shape();
+    let batch = |name: &str, batch| window(name, batch, (rows, columns), &limits);
+    let (x, x_at) = batch("sums: x", &passed.x)?;
+    let (data, data_at) = batch("sums: the data", passed.data.batch())?;
+    let (u, u_at) = batch("sums: u", &passed.u)?;
+    let (w, w_at) = batch("sums: w̄", &passed.w)?;
+    let (r_bar, r_bar_at) = batch("sums: r̄", &passed.r_bar)?;
+    let learned = Window::new("sums: the learned numbers", &passed.learned.view, &limits)?;
+    let result = Window::new("sums: the gradient", &gradient, &limits)?;
+
+    let cut = Cut::new(rows, columns);
+    let groups = u64::from(cut.blocks) * u64::from(cut.splits);
+    let numbers = 2 * u64::from(rows);
+    let words = numbers * u64::from(cut.splits) + 5 * groups;
+    let parts = scratch(kernels.device(), "partial sums of a layer", 4 * words)?;
+    let job = RowsJob {
+        x: x_at,
+        data: data_at,
+        u: u_at,
+        w: w_at,
+        r_bar: r_bar_at,
+        theta: passed.theta(&learned),
+        given: passed.given(),
+        rows,
+        columns,
+        lanes: cut.lanes,
+        blocks: cut.blocks,
+        groups: groups as u32,
+        span: cut.span,
+    };
+    let bound = [&x, &data, &u, &w, &r_bar, &learned].map(Window::binding);
+    let buffers: Vec<_> = bound.into_iter().chain([parts.as_entire_buffer_binding()]).collect();
+    let places = passed.learned.places;
+    let end = places.values().end as u32;
+    let fold_job = Fold {
+        numbers_at: HEAD,
+        zeros_at: end,
+        add: u32::from(into.add),
+        numbers: numbers as u32,
+        splits: cut.splits,
+        apart: numbers as u32,
+        totals: 5,
+        parts: groups as u32,
+        parts_at: (numbers * u64::from(cut.splits)) as u32,
+        zeros: if into.add { 0 } else { HEAD - 5 + places.length() - end },
+        ..Fold::default()
+    };
+    let order =
+        [own(kernels, Stage::Rows, &job, &buffers, groups)?, fold(kernels, fold_job, &parts, &result)?];
+    Ok(order.into_iter().collect())
 }
 
-impl Dispatches {
-    /// Cuts, compiles what is missing, and binds. Writes head, q and b of the gradient's layer; where it does not add, also
-    /// zeros where the places have no number.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] where shapes or layers do not fit; [`Error::Overlap`] where the gradient shares memory with what is
-    /// read; [`Error::Limit`], [`Error::OutOfMemory`] and [`Error::Gpu`] for what the device cannot give.
-    pub fn bind(kernels: &Kernels, passed: &Passed, into: &Into) -> Result<Self> {
-        let place = "sums";
-        let gradient = passed.check(place, into)?;
-        let limits = kernels.device().limits();
-        let (rows, columns) = passed.shape();
-        let batch = |name: &str, batch| window(name, batch, (rows, columns), &limits);
-        let (x, x_at) = batch("sums: x", &passed.x)?;
-        let (data, data_at) = batch("sums: the data", passed.data.batch())?;
-        let (u, u_at) = batch("sums: u", &passed.u)?;
-        let (w, w_at) = batch("sums: w̄", &passed.w)?;
-        let (r_bar, r_bar_at) = batch("sums: r̄", &passed.r_bar)?;
-        let learned = Window::new("sums: the learned numbers", &passed.learned.view, &limits)?;
-        let result = Window::new("sums: the gradient", &gradient, &limits)?;
-
-        let cut = Cut::new(rows, columns);
-        let groups = u64::from(cut.blocks) * u64::from(cut.splits);
-        let numbers = 2 * u64::from(rows);
-        let words = numbers * u64::from(cut.splits) + 5 * groups;
-        let parts = scratch(kernels.device(), "partial sums of a layer", 4 * words)?;
-        let job = RowsJob {
-            x: x_at,
-            data: data_at,
-            u: u_at,
-            w: w_at,
-            r_bar: r_bar_at,
-            theta: passed.theta(&learned),
-            given: passed.given(),
-            rows,
-            columns,
-            lanes: cut.lanes,
-            blocks: cut.blocks,
-            groups: groups as u32,
-            span: cut.span,
-        };
-        let bound = [&x, &data, &u, &w, &r_bar, &learned].map(Window::binding);
-        let buffers: Vec<_> = bound.into_iter().chain([parts.as_entire_buffer_binding()]).collect();
-        let places = passed.learned.places;
-        let end = places.values().end as u32;
-        let fold_job = Fold {
-            numbers_at: HEAD,
-            zeros_at: end,
-            add: u32::from(into.add),
-            numbers: numbers as u32,
-            splits: cut.splits,
-            apart: numbers as u32,
-            totals: 5,
-            parts: groups as u32,
-            parts_at: (numbers * u64::from(cut.splits)) as u32,
-            zeros: if into.add { 0 } else { HEAD - 5 + places.length() - end },
-            ..Fold::default()
-        };
-        let order =
-            [own(kernels, Stage::Rows, &job, &buffers, groups)?, fold(kernels, fold_job, &parts, &result)?];
-        Ok(Dispatches { order })
-    }
-
-    /// How many there are.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.order.len()
-    }
-
-    /// Records them.
-    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
-        self.order.iter().for_each(|dispatch| dispatch.record(pass));
-    }
+/// The loss and its derivative: `bar` becomes (output - target) * scale, and `loss`, one element, scale/2 ||output - target||².
+///
+/// # Errors
+/// [`Error::Shape`], [`Error::Overlap`] where `bar` or `loss` shares memory with another view, and those of the
+/// device, as [`bind`].
+pub fn loss(
+    kernels: &Kernels,
+    output: &Batch,
+    target: &Batch,
+    scale: f32,
+    bar: &Batch,
+    loss: &View,
+) -> Result<Dispatches> {
+    sparse_loss(kernels, output, target, (scale, 0.0), bar, loss)
 }
 
-/// The loss and its derivative, ready to be recorded.
-#[derive(Clone, Debug)]
-pub struct Loss {
-    order: [Launch; 2],
-}
-
-impl Loss {
-    /// `bar` becomes (output - target) * scale, and `loss`, one element, scale/2 ||output - target||².
-    ///
-    /// # Errors
-    /// [`Error::Shape`], [`Error::Overlap`] where `bar` or `loss` shares memory with another view, and those of the
-    /// device, as [`Dispatches::bind`].
-    pub fn bind(
-        kernels: &Kernels,
-        output: &Batch,
-        target: &Batch,
-        scale: f32,
-        bar: &Batch,
-        loss: &View,
-    ) -> Result<Self> {
-        Self::sparse(kernels, output, target, (scale, 0.0), bar, loss)
+/// `bar` becomes (output - target + lambda sign(output)) * scale, with sign(0) = 0, and `loss`, one element,
+/// scale/2 ||output - target||² + scale lambda ||output||_1.
+///
+/// # Errors
+/// As [`loss()`].
+pub fn sparse_loss(
+    kernels: &Kernels,
+    output: &Batch,
+    target: &Batch,
+    (scale, lambda): (f32, f32),
+    bar: &Batch,
+    loss: &View,
+) -> Result<Dispatches> {
+    if loss.length() != 1 {
+        return Err(Error::Shape {
+            place: "loss".into(),
+            name: "length".into(),
+            got: loss.length().to_string(),
+            expected: "1".into(),
+        });
     }
-
-    /// `bar` becomes (output - target + lambda sign(output)) * scale, with sign(0) = 0, and `loss`, one element,
-    /// scale/2 ||output - target||² + scale lambda ||output||_1.
-    ///
-    /// # Errors
-    /// As [`Loss::bind`].
-    pub fn sparse(
-        kernels: &Kernels,
-        output: &Batch,
-        target: &Batch,
-        (scale, lambda): (f32, f32),
-        bar: &Batch,
-        loss: &View,
-    ) -> Result<Self> {
-        if loss.length() != 1 {
-            return Err(Error::Shape {
-                place: "loss".into(),
-                name: "length".into(),
-                got: loss.length().to_string(),
-                expected: "1".into(),
-            });
-        }
-        let limits = kernels.device().limits();
-        let shape = (output.components, output.vectors);
-        let read = [("the output", &output.view), ("the target", &target.view)];
-        refuse_overlap(&read, &[("the loss", loss), ("the loss's derivative", &bar.view)])?;
-        let batch = |name: &str, batch| window(name, batch, shape, &limits);
-        let (from, output_at) = batch("loss: the output", output)?;
-        let (aim, aim_at) = batch("loss: the target", target)?;
-        let (to, bar_at) = batch("loss: its derivative", bar)?;
-        let result = Window::new("loss", loss, &limits)?;
-        let span = loss_span(output.view.length());
-        let groups = output.view.length().div_ceil(span);
-        let parts = scratch(kernels.device(), "partial losses", (4 * groups).next_multiple_of(16))?;
-        let job = LossJob {
-            output: output_at,
-            aim: aim_at,
-            bar: bar_at,
-            samples: u32::from(bar_at.down == 1),
-            rows: shape.0,
-            columns: shape.1,
-            span: span as u32,
-            scale,
-            lambda,
-        };
-        let buffers = [from.binding(), aim.binding(), to.binding(), parts.as_entire_buffer_binding()];
-        let fold_job = Fold { totals: 1, parts: groups as u32, ..Fold::default() };
-        let order =
-            [own(kernels, Stage::Loss, &job, &buffers, groups)?, fold(kernels, fold_job, &parts, &result)?];
-        Ok(Loss { order })
-    }
-
-    /// How many dispatches there are.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.order.len()
-    }
-
-    /// Records them.
-    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
-        self.order.iter().for_each(|dispatch| dispatch.record(pass));
-    }
+    let limits = kernels.device().limits();
+    let shape = (output.components, output.vectors);
+    let read = [("the output", &output.view), ("the target", &target.view)];
+    refuse_overlap(&read, &[("the loss", loss), ("the loss's derivative", &bar.view)])?;
+    let batch = |name: &str, batch| window(name, batch, shape, &limits);
+    let (from, output_at) = batch("loss: the output", output)?;
+    let (aim, aim_at) = batch("loss: the target", target)?;
+    let (to, bar_at) = batch("loss: its derivative", bar)?;
+    let result = Window::new("loss", loss, &limits)?;
+    let span = loss_span(output.view.length());
+    let groups = output.view.length().div_ceil(span);
+    let parts = scratch(kernels.device(), "partial losses", (4 * groups).next_multiple_of(16))?;
+    let job = LossJob {
+        output: output_at,
+        aim: aim_at,
+        bar: bar_at,
+        samples: u32::from(bar_at.down == 1),
+        rows: shape.0,
+        columns: shape.1,
+        span: span as u32,
+        scale,
+        lambda,
+    };
+    let buffers = [from.binding(), aim.binding(), to.binding(), parts.as_entire_buffer_binding()];
+    let fold_job = Fold { totals: 1, parts: groups as u32, ..Fold::default() };
+    let order =
+        [own(kernels, Stage::Loss, &job, &buffers, groups)?, fold(kernels, fold_job, &parts, &result)?];
+    Ok(order.into_iter().collect())
 }
 
 /// Elements of a workgroup of the loss.
@@ -338,91 +301,55 @@ pub(super) fn loss_span(elements: u64) -> u64 {
     elements.div_ceil(PLENTY).next_multiple_of(u64::from(INVOCATIONS)).max(4 * u64::from(INVOCATIONS))
 }
 
-/// The derivative by a layer's input, for any phi, ready to be recorded.
-#[derive(Clone, Debug)]
-pub struct Chain {
-    dispatch: Launch,
+/// The derivative by a layer's input, for any phi: `out` becomes r̄ - h / L, with h phi's Hessian times r̄.
+///
+/// # Errors
+/// [`Error::Shape`], [`Error::Overlap`] where `out` shares memory with another view, and those of the device, as
+/// [`bind`].
+pub fn chain(
+    kernels: &Kernels,
+    learned: &Learned,
+    layer: u32,
+    r_bar: &Batch,
+    h: &Batch,
+    out: &Batch,
+) -> Result<Dispatches> {
+    let limits = kernels.device().limits();
+    super::layer_of("chain", learned, layer)?;
+    let read = [("r̄", &r_bar.view), ("h", &h.view), ("the learned numbers", &learned.view)];
+    refuse_overlap(&read, &[("the derivative by the input", &out.view)])?;
+    let shape = (learned.places.components, out.vectors);
+    let batch = |name: &str, batch| window(name, batch, shape, &limits);
+    let (back, r_bar_at) = batch("chain: r̄", r_bar)?;
+    let (curved, h_at) = batch("chain: h", h)?;
+    let (to, out_at) = batch("chain: the derivative by the input", out)?;
+    let theta = Window::new("chain: the learned numbers", &learned.view, &limits)?;
+    let job = ChainJob {
+        r_bar: r_bar_at,
+        h: h_at,
+        out: out_at,
+        samples: u32::from(out_at.down == 1),
+        rows: shape.0,
+        columns: shape.1,
+        theta: theta.first + layer * learned.places.length(),
+    };
+    let buffers = [&back, &curved, &to, &theta].map(Window::binding);
+    let groups = out.view.length().div_ceil(u64::from(INVOCATIONS));
+    Ok(own(kernels, Stage::Chain, &job, &buffers, groups)?.into())
 }
 
-impl Chain {
-    /// `out` becomes r̄ - h / L, with h phi's Hessian times r̄.
-    ///
-    /// # Errors
-    /// [`Error::Shape`], [`Error::Overlap`] where `out` shares memory with another view, and those of the device, as
-    /// [`Dispatches::bind`].
-    pub fn bind(
-        kernels: &Kernels,
-        learned: &Learned,
-        layer: u32,
-        r_bar: &Batch,
-        h: &Batch,
-        out: &Batch,
-    ) -> Result<Self> {
-        let limits = kernels.device().limits();
-        super::layer_of("chain", learned, layer)?;
-        let read = [("r̄", &r_bar.view), ("h", &h.view), ("the learned numbers", &learned.view)];
-        refuse_overlap(&read, &[("the derivative by the input", &out.view)])?;
-        let shape = (learned.places.components, out.vectors);
-        let batch = |name: &str, batch| window(name, batch, shape, &limits);
-        let (back, r_bar_at) = batch("chain: r̄", r_bar)?;
-        let (curved, h_at) = batch("chain: h", h)?;
-        let (to, out_at) = batch("chain: the derivative by the input", out)?;
-        let theta = Window::new("chain: the learned numbers", &learned.view, &limits)?;
-        let job = ChainJob {
-            r_bar: r_bar_at,
-            h: h_at,
-            out: out_at,
-            samples: u32::from(out_at.down == 1),
-            rows: shape.0,
-            columns: shape.1,
-            theta: theta.first + layer * learned.places.length(),
-        };
-        let buffers = [&back, &curved, &to, &theta].map(Window::binding);
-        let groups = out.view.length().div_ceil(u64::from(INVOCATIONS));
-        Ok(Chain { dispatch: own(kernels, Stage::Chain, &job, &buffers, groups)? })
-    }
-
-    /// How many dispatches there are.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        1
-    }
-
-    /// Records it.
-    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
-        self.dispatch.record(pass);
-    }
-}
-
-/// The derivative by a layer's input for phi = 1/2 ||x - c||², ready to be recorded.
-#[derive(Clone, Debug)]
-pub struct Scaled(Chain);
-
-impl Scaled {
-    /// `out` becomes r̄ - r̄ / L.
-    ///
-    /// # Errors
-    /// As [`Chain::bind`].
-    pub fn bind(
-        kernels: &Kernels,
-        learned: &Learned,
-        layer: u32,
-        r_bar: &Batch,
-        out: &Batch,
-    ) -> Result<Self> {
-        Ok(Scaled(Chain::bind(kernels, learned, layer, r_bar, r_bar, out)?))
-    }
-
-    /// How many dispatches there are.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.0.count()
-    }
-
-    /// Records it.
-    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
-        self.0.record(pass);
-    }
+/// The derivative by a layer's input for phi = 1/2 ||x - c||²: `out` becomes r̄ - r̄ / L.
+///
+/// # Errors
+/// As [`chain()`].
+pub fn scaled(
+    kernels: &Kernels,
+    learned: &Learned,
+    layer: u32,
+    r_bar: &Batch,
+    out: &Batch,
+) -> Result<Dispatches> {
+    chain(kernels, learned, layer, r_bar, r_bar, out)
 }
 
 #[cfg(test)]

@@ -36,15 +36,15 @@ mod reference;
 
 pub(super) use bench::{Judge, load};
 pub(super) use cases::{Numbers, Subject, demand, start, subject, subjects, unchanged};
-pub use dispatch::{Chain, Dispatches, Loss, Scaled};
 pub(super) use dispatch::{Fold, fold, launch};
+pub use dispatch::{bind, chain, loss, scaled, sparse_loss};
 pub(super) use reference::{Layer, Near, Sum};
 
 use super::window::{Strided, Window, refuse_overlap};
 use super::{Batch, Data, Learned, Room};
-use crate::regulariser::Places;
 use crate::error::{Error, Result, shape};
 use crate::gpu::View;
+use crate::regulariser::Places;
 
 /// The register's line.
 pub(super) const ROOM: Room = Room {
@@ -306,11 +306,11 @@ mod tests {
         let gradient = |at: u64| Learned::new("gradient", view(at, 24), places, 1).unwrap();
         let into = Into { gradient: gradient(200), layer: 0, add: false };
         let pattern = Arc::new(Pattern::full(3, 3).unwrap());
-        assert_eq!(Dispatches::bind(&kernels, &passed, &into).unwrap().count(), 2);
-        assert_eq!(sampled::Dispatches::bind(&kernels, &pattern, &passed, &into).unwrap().count(), 1);
+        assert_eq!(bind(&kernels, &passed, &into).unwrap().count(), 2);
+        assert_eq!(sampled::bind(&kernels, &pattern, &passed, &into).unwrap().count(), 1);
         let refused = |passed: &Passed, into: &Into, expected: &str| {
-            let one = Dispatches::bind(&kernels, passed, into).unwrap_err().to_string();
-            let other = sampled::Dispatches::bind(&kernels, &pattern, passed, into).unwrap_err().to_string();
+            let one = bind(&kernels, passed, into).unwrap_err().to_string();
+            let other = sampled::bind(&kernels, &pattern, passed, into).unwrap_err().to_string();
             assert!(one.contains(expected) && other.contains(expected), "{one}; {other}");
         };
         refused(&passed, &Into { gradient: gradient(50), ..into.clone() }, "the gradient and w̄ overlap");
@@ -327,19 +327,18 @@ mod tests {
         let other = Learned::new("gradient", view(200, 24), other, 1).unwrap();
         refused(&passed, &Into { gradient: other, ..into.clone() }, "gradient is Places");
         let diagonal = Arc::new(Pattern::diagonal(3).unwrap());
-        let said = sampled::Dispatches::bind(&kernels, &diagonal, &passed, &into).unwrap_err().to_string();
+        let said = sampled::bind(&kernels, &diagonal, &passed, &into).unwrap_err().to_string();
         assert!(said.contains("pattern is 3 x 3 with 3 entries, expected 3 x 3 with 9 entries"), "{said}");
 
         let (x, aim, bar) = (batch(1, 4), batch(13, 4), batch(25, 4));
-        let loss =
-            |bar: &Batch, at: u64, length: u64| Loss::bind(&kernels, &x, &aim, 1.0, bar, &view(at, length));
+        let loss = |bar: &Batch, at: u64, length: u64| loss(&kernels, &x, &aim, 1.0, bar, &view(at, length));
         assert_eq!(loss(&bar, 90, 1).unwrap().count(), 2);
         assert!(loss(&bar, 90, 2).unwrap_err().to_string().contains("length is 2, expected 1"));
         assert!(loss(&bar, 26, 1).unwrap_err().to_string().contains("and the loss overlap"));
         assert!(loss(&x, 90, 1).unwrap_err().to_string().contains("and the output overlap"));
         assert!(loss(&bar, 1, 1).unwrap_err().to_string().contains("the loss and the output overlap"));
-        let said = Scaled::bind(&kernels, &passed.learned, 1, &x, &batch(12, 4)).unwrap_err().to_string();
+        let said = scaled(&kernels, &passed.learned, 1, &x, &batch(12, 4)).unwrap_err().to_string();
         assert!(said.contains("the derivative by the input and r̄ overlap"), "{said}");
-        assert_eq!(Chain::bind(&kernels, &passed.learned, 1, &x, &aim, &bar).unwrap().count(), 1);
+        assert_eq!(chain(&kernels, &passed.learned, 1, &x, &aim, &bar).unwrap().count(), 1);
     }
 }

@@ -1,8 +1,8 @@
 //! The float64 twin: each number with how far what WGSL permits may lie from it.
 
 use crate::accuracy::{FLUSH, RELATIVE};
-use crate::regulariser::Places;
 use crate::penalty::Activation;
+use crate::regulariser::Places;
 
 /// Beyond this a result of f32 may be infinite.
 const LARGE: f64 = 0.99 * f32::MAX as f64;

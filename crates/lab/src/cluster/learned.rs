@@ -15,11 +15,11 @@ use super::spectral::normalised;
 use super::{Purpose, random};
 use maf_srl::error::{Error, Result, require};
 use maf_srl::kernels::learn::{self, Rates};
-use maf_srl::regulariser::Floors;
 use maf_srl::matrix::Pattern;
 use maf_srl::network::{self, Family, Plateau, Projection, Start, Trainer};
-use maf_srl::regulariser::Parameters;
 use maf_srl::penalty::Activation;
+use maf_srl::regulariser::Floors;
+use maf_srl::regulariser::Parameters;
 use maf_srl::schedule::Backend;
 
 /// How it is learned.

@@ -15,8 +15,8 @@ use maf_srl::error::{Error, Result, require};
 use maf_srl::kernels::learn;
 use maf_srl::matrix::Pattern;
 use maf_srl::network::{self, Family, Trainer};
-use maf_srl::regulariser::Parameters;
 use maf_srl::penalty::Activation;
+use maf_srl::regulariser::Parameters;
 use maf_srl::schedule::Backend;
 
 /// Which entries of Â may be nonzero.

@@ -34,10 +34,10 @@ use maf_srl::error::{Error, Result, require};
 use maf_srl::kernels::learn;
 use maf_srl::matrix::Pattern;
 use maf_srl::network::Family;
-use maf_srl::regulariser::file::LAYERS;
 use maf_srl::network::{self, Start, Trainer};
-use maf_srl::regulariser::{Parameters, Regulariser};
 use maf_srl::penalty::Activation;
+use maf_srl::regulariser::file::LAYERS;
+use maf_srl::regulariser::{Parameters, Regulariser};
 use maf_srl::schedule::Backend;
 
 /// The default n: it divides the inputs of DIGITS (64), of MNIST (784), and 128 hidden neurons.

@@ -12,11 +12,11 @@ use maf_srl::error::{Error, Result, require};
 use maf_srl::kernels::solver::Solver;
 use maf_srl::kernels::step::Base;
 use maf_srl::network::Family;
-use maf_srl::regulariser::Regulariser;
 use maf_srl::penalty::group::{Cges, CgesLinear, Exclusive, L1L2, Lasso};
 use maf_srl::penalty::{
     Group, GroupPenalty, Groups, L0, L1, Layout, Mcp, NoPenalty, Penalty, Scad, Tl1, WEIGHT,
 };
+use maf_srl::regulariser::Regulariser;
 use maf_srl::schedule::{Backend, HostSchedule, Spec, Verify};
 use maf_srl::text;
 
@@ -900,8 +900,8 @@ mod tests {
     #[test]
     fn a_regulariser_makes_a_row_where_it_fits() {
         use maf_srl::matrix::Pattern;
-        use maf_srl::regulariser::Parameters;
         use maf_srl::penalty::Activation;
+        use maf_srl::regulariser::Parameters;
         let activation = Activation { eta1: 0.5, eta2: 1.0, delta1: 0.5, delta2: 1.0 };
         let pattern = Arc::new(Pattern::diagonal(6).unwrap());
         let of = Regulariser::new(Parameters::identity(pattern, activation, 1.0).unwrap()).unwrap();

@@ -1,0 +1,167 @@
+//! What every room's `bind` returns: dispatches that hold what they bind as data, in the order in which they run.
+
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::gpu::{self, Pipeline};
+
+/// What is bound at one binding of a dispatch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Binding {
+    /// `@binding` in group 0.
+    pub binding: u32,
+    /// The buffer.
+    pub buffer: wgpu::Buffer,
+    /// First byte.
+    pub offset: u64,
+    /// Bytes.
+    pub size: u64,
+}
+
+impl Binding {
+    /// That of wgpu: to the buffer's end where it has no size.
+    pub(super) fn new(binding: u32, of: &wgpu::BufferBinding<'_>) -> Self {
+        let size = of.size.map_or(of.buffer.size().saturating_sub(of.offset), u64::from);
+        Binding { binding, buffer: of.buffer.clone(), offset: of.offset, size }
+    }
+
+    fn entry(&self) -> wgpu::BindGroupEntry<'_> {
+        let (buffer, offset, size) = (&self.buffer, self.offset, wgpu::BufferSize::new(self.size));
+        let resource = wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size });
+        wgpu::BindGroupEntry { binding: self.binding, resource }
+    }
+}
+
+/// One dispatch, ready to be recorded. A clone shares everything.
+#[derive(Clone, Debug)]
+pub struct Dispatch {
+    pipeline: Arc<Pipeline>,
+    group: wgpu::BindGroup,
+    bound: Arc<[Binding]>,
+    workgroups: (u32, u32),
+}
+
+impl Dispatch {
+    /// Makes the bind group; `place` is used in messages.
+    pub(super) fn new(
+        device: &wgpu::Device,
+        place: &str,
+        pipeline: Arc<Pipeline>,
+        bound: Vec<Binding>,
+        workgroups: (u32, u32),
+    ) -> Result<Self> {
+        let entries: Vec<_> = bound.iter().map(Binding::entry).collect();
+        let group = gpu::guarded(device, place, 0, || {
+            device.create_bind_group(&wgpu::BindGroupDescriptor {
+                label: Some(place),
+                layout: &pipeline.layout,
+                entries: &entries,
+            })
+        })?;
+        Ok(Dispatch { pipeline, group, bound: bound.into(), workgroups })
+    }
+
+    /// The same of a kernel that reads a job: it gets a buffer of its own, bound at 0.
+    pub(super) fn of_job(
+        device: &wgpu::Device,
+        place: &str,
+        pipeline: Arc<Pipeline>,
+        job: &[u8],
+        buffers: &[(u32, wgpu::BufferBinding<'_>)],
+        workgroups: (u32, u32),
+    ) -> Result<Self> {
+        let job = gpu::buffer_with(device, place, job, wgpu::BufferUsages::STORAGE)?;
+        let first = Binding::new(0, &job.as_entire_buffer_binding());
+        let others = buffers.iter().map(|(binding, buffer)| Binding::new(*binding, buffer));
+        let bound = std::iter::once(first).chain(others).collect();
+        Dispatch::new(device, place, pipeline, bound, workgroups)
+    }
+
+    /// What is bound.
+    #[must_use]
+    pub fn bound(&self) -> &[Binding] {
+        &self.bound
+    }
+
+    /// Workgroups along x and y.
+    #[must_use]
+    pub fn workgroups(&self) -> (u32, u32) {
+        self.workgroups
+    }
+
+    /// Records it.
+    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
+        pass.set_pipeline(&self.pipeline.pipeline);
+        pass.set_bind_group(0, &self.group, &[]);
+        pass.dispatch_workgroups(self.workgroups.0, self.workgroups.1, 1);
+    }
+}
+
+/// Dispatches in the order in which they run. A clone shares everything.
+#[derive(Clone, Debug, Default)]
+pub struct Dispatches(Vec<Dispatch>);
+
+impl Dispatches {
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// One after the other.
+    pub fn iter(&self) -> std::slice::Iter<'_, Dispatch> {
+        self.0.iter()
+    }
+
+    /// Records them.
+    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
+        self.0.iter().for_each(|dispatch| dispatch.record(pass));
+    }
+}
+
+impl FromIterator<Dispatch> for Dispatches {
+    fn from_iter<I: IntoIterator<Item = Dispatch>>(dispatches: I) -> Self {
+        Dispatches(dispatches.into_iter().collect())
+    }
+}
+
+impl From<Dispatch> for Dispatches {
+    fn from(one: Dispatch) -> Self {
+        Dispatches(vec![one])
+    }
+}
+
+impl Extend<Dispatch> for Dispatches {
+    fn extend<I: IntoIterator<Item = Dispatch>>(&mut self, dispatches: I) {
+        self.0.extend(dispatches);
+    }
+}
+
+impl IntoIterator for Dispatches {
+    type Item = Dispatch;
+    type IntoIter = std::vec::IntoIter<Dispatch>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a Dispatches {
+    type Item = &'a Dispatch;
+    type IntoIter = std::slice::Iter<'a, Dispatch>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+/// `groups` workgroups in two dimensions, of which the last row may be longer than it needs to be.
+pub(super) fn folded(place: &str, groups: u64, limits: &wgpu::Limits) -> Result<(u32, u32)> {
+    let limit = u64::from(limits.max_compute_workgroups_per_dimension);
+    let down = groups.div_ceil(limit).max(1);
+    if down > limit {
+        let name = "max_compute_workgroups_per_dimension";
+        return Err(Error::Limit { place: place.into(), name, needed: down, limit });
+    }
+    Ok((groups.div_ceil(down).max(1) as u32, down as u32))
+}

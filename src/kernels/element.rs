@@ -1,0 +1,16 @@
+//! What a step works on, element by element.
+
+/// One element of a tensor with its gradient and states; what a base step does not use is ignored.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Element {
+    /// Weight.
+    pub w: f32,
+    /// Gradient.
+    pub g: f32,
+    /// First state: velocity, or Adam's first moment.
+    pub m: f32,
+    /// Second state: Adam's second moment.
+    pub v: f32,
+    /// The sparse copy that variable splitting keeps beside the weight; no other step reads or writes it.
+    pub copy: f32,
+}

@@ -1,0 +1,27 @@
+//! Words of elements and invocations of a workgroup, as the kernels of whole tensors have them.
+
+/// Invocations per workgroup.
+pub const WORKGROUP: u32 = 256;
+
+/// Elements of a vec4.
+pub const LANES: u64 = 4;
+
+/// Elements per word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Width {
+    /// One.
+    Scalar,
+    /// Four.
+    Vec4,
+}
+
+impl Width {
+    /// Elements per word.
+    #[must_use]
+    pub fn elements(self) -> u64 {
+        match self {
+            Width::Scalar => 1,
+            Width::Vec4 => LANES,
+        }
+    }
+}
