@@ -7,6 +7,9 @@
 
 use std::ops::{Add, Div, Mul, Sub};
 
+/// What the kernels make of an element that is not finite, and of a group with such a member: a quiet NaN, as bits.
+pub(crate) const QUIET_NAN: u32 = 0x7fc0_0000;
+
 /// The smallest normal f32, 2^-126. A result below it may be flushed to zero.
 pub const FLUSH: f64 = 1.1754943508222875e-38;
 

@@ -217,7 +217,7 @@ fn safetensors_carry_over_what_is_not_meant() {
         ],
     );
     let before = fs::read(&input).expect("read");
-    contains(&refused(Tensors::read(&input, None), &input), &["small", "F8_E4M3", "BF16", "--select"]);
+    contains(&refused(Tensors::read(&input, None), &input), &["small", "F8_E4M3", "BF16", "`select`"]);
 
     let tensors = Tensors::read(&input, Some(&select("weight|bias|empty|steps"))).expect("reads");
     let mut names: Vec<_> = tensors.iter().map(|t| t.name()).collect();
@@ -241,7 +241,7 @@ fn safetensors_carry_over_what_is_not_meant() {
     let (_, about) = safetensors::SafeTensors::read_metadata(&bytes).expect("valid");
     assert_eq!(about.metadata().as_ref().and_then(|m| m.get("note")).map(String::as_str), Some("kept"));
 
-    contains(&refused(Tensors::read(&input, Some(&select("nothing"))), &input), &["nothing", "--select"]);
+    contains(&refused(Tensors::read(&input, Some(&select("nothing"))), &input), &["nothing", "`select`"]);
     contains(&refused(Tensors::read(&input, Some(&select("mask"))), &input), &["mask"]);
     assert!(matches!("(".parse::<Select>(), Err(Error::Text { .. })));
 }
@@ -359,7 +359,7 @@ fn formats_are_told_by_extension() {
     let tensors = Tensors::read(&input, None).expect("reads");
     contains(&refused(tensors.write(&output), &output), &["allowed: .npy"]);
     assert!(!output.exists());
-    contains(&refused(Tensors::read(&input, Some(&select("v"))), &input), &["--select"]);
+    contains(&refused(Tensors::read(&input, Some(&select("v"))), &input), &["`select`"]);
     let missing = at.path().join("none.npy");
     contains(&refused(Tensors::read(&missing, None), &missing), &["open"]);
     let inner = at.path().join("folder.npy");
@@ -522,7 +522,7 @@ fn idx_reads_and_refuses() {
     fs::remove_file(&labels).expect("removed");
     contains(&refused(Source::Mnist.load(Some(at.path())), &labels), &["not found", "t10k-images"]);
     let error = Source::Mnist.load(None).expect_err("needs a folder");
-    contains(&error.to_string(), &["--data-dir", "train-images-idx3-ubyte.gz"]);
+    contains(&error.to_string(), &["`data_dir`", "train-images-idx3-ubyte.gz"]);
     let error = "mnits".parse::<Source>().expect_err("no such data set");
     contains(&error.to_string(), &["mnits", "digits, mnist, fashion-mnist, pendigits, cifar10"]);
 }

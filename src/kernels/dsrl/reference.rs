@@ -3,9 +3,9 @@
 use rayon::prelude::*;
 
 use super::dispatch::{GROUPS, SUMS, TILE};
+use crate::accuracy::QUIET_NAN;
 use crate::accuracy::{Approx, FLUSH, RELATIVE};
 use crate::kernels::Outcome;
-use crate::kernels::group::QUIET_NAN;
 use crate::penalty::{Activation, Partials};
 use crate::regulariser::Places;
 

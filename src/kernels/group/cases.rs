@@ -5,7 +5,8 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::{Job, QUIET_NAN, Reference, bind};
+use super::{Job, Reference, bind};
+use crate::accuracy::QUIET_NAN;
 use crate::error::Result;
 use crate::gpu;
 use crate::kernels::fixture::Fixture;

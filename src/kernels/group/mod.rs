@@ -36,7 +36,7 @@ mod reference;
 
 pub use dispatch::{Job, bind};
 pub use reference::Reference;
-pub(crate) use reference::{QUIET_NAN, allowed_ulps, rounded};
+pub(crate) use reference::{allowed_ulps, rounded};
 
 use std::sync::Arc;
 

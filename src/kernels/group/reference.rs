@@ -1,7 +1,7 @@
 //! The float64 twin of the step with groups.
 
 use super::Row;
-use crate::accuracy::{FLUSH, RELATIVE, ulp};
+use crate::accuracy::{FLUSH, QUIET_NAN, RELATIVE, ulp};
 use crate::kernels::Judgement;
 use crate::kernels::step::reference::f32_of;
 use crate::kernels::step::{self, Base, Element, Hyper};
@@ -241,9 +241,6 @@ pub(crate) fn rounded(group: &Group) -> Group {
 fn flushed(size: usize) -> f64 {
     (4.0 + 2.0 * (size as f64).sqrt()) * FLUSH
 }
-
-/// What a group with a member that is not finite becomes.
-pub(crate) const QUIET_NAN: u32 = 0x7fc0_0000;
 
 /// How many ULP of the largest member the kernel's own arithmetic on a group of `members` may miss by.
 pub(crate) fn allowed_ulps(members: usize) -> f64 {

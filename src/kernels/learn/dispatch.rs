@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{Hyper, Method, Numbers, ROOM, Rates, Variant};
+use super::{Hyper, Method, Numbers, ROOM, Rates, Variant, start};
 use crate::error::{Error, Result, require, shape};
 use crate::gpu::{self, Ring};
 use crate::kernels::step::WORKGROUP;
@@ -326,7 +326,7 @@ fn structure(pattern: &Pattern) -> Vec<u32> {
 
 /// The first vector, and twice as many numbers for each layer: the first vector and room for q Â p.
 fn vectors(n: u32, layers: u32) -> Vec<f32> {
-    let first: Vec<f32> = super::reference::start(n).iter().map(|&x| x as f32).collect();
+    let first: Vec<f32> = start(n).iter().map(|&x| x as f32).collect();
     let mut all = first.clone();
     for _ in 0..layers {
         all.extend_from_slice(&first);

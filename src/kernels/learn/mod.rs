@@ -45,10 +45,11 @@ mod bench;
 mod cases;
 mod dispatch;
 mod reference;
+mod start;
 
 pub use dispatch::{Job, Update};
 pub use reference::Reference;
-pub(crate) use reference::start;
+pub(crate) use start::start;
 
 use bytemuck::{Pod, Zeroable};
 

@@ -38,11 +38,11 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::group::QUIET_NAN;
 use super::packer::{Kernel, Slot};
 use super::step::{WORKGROUP, Width};
 use super::tiles::Tile;
 use super::{Kernels, Room};
+use crate::accuracy::QUIET_NAN;
 use crate::error::{Error, Result};
 use crate::gpu::Pipeline;
 #[cfg(doc)]

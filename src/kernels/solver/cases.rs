@@ -6,10 +6,10 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::{Job, Reference, Solver, bind};
+use crate::accuracy::QUIET_NAN;
 use crate::error::Result;
 use crate::gpu;
 use crate::kernels::fixture::Fixture;
-use crate::kernels::group::QUIET_NAN;
 use crate::kernels::step::{Base, Element, Hyper};
 use crate::kernels::{Case, Kernels, Outcome};
 use crate::penalty::group::Lasso;

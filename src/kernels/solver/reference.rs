@@ -1,9 +1,9 @@
 //! The float64 twin of the solvers.
 
 use super::{Row, Solver};
+use crate::accuracy::QUIET_NAN;
 use crate::accuracy::{Approx, FLUSH, RELATIVE};
 use crate::kernels::Judgement;
-use crate::kernels::group::QUIET_NAN;
 use crate::kernels::step::reference::{f32_of, rounded};
 use crate::kernels::step::{self, Base, Element, Hyper};
 use crate::penalty::group::norm;

@@ -2,9 +2,9 @@
 
 use super::{Base, Hyper, Row};
 use crate::accuracy::Approx;
+use crate::accuracy::QUIET_NAN;
 use crate::kernels::Judgement;
 use crate::kernels::element::Element;
-use crate::kernels::group::QUIET_NAN;
 use crate::penalty::{Penalty, Prox, accept};
 
 /// The step in float64, with the f32 constants that the kernel sees.

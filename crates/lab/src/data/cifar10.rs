@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use ndarray::Array2;
 
-use super::{Dataset, Source, open_packed, trouble, unread};
+use super::{Dataset, open_packed, trouble, unread};
 use maf_srl::error::Result;
 
 const SIDE: usize = 32;
@@ -19,16 +19,20 @@ pub(super) const SUBSET: &str = "cifar10-subset";
 /// The files of a cut that is small enough to be handed round: the first rows of one batch and of the test.
 const CUT: [&str; 2] = ["data_batch_1_first4000.bin", "test_batch_first1000.bin"];
 
-/// Training and test part of the six published batches, or of a cut of them. `at` finds a file.
+/// Training and test part of the published batches, which `files` names, or of a cut of them. `at` finds a file.
 ///
 /// Fewer samples than published make it a subset, which the name says, so that no figure is taken for one of
 /// CIFAR-10.
-pub(super) fn read(at: &dyn Fn(&str) -> Result<PathBuf>) -> Result<(Dataset, Dataset)> {
+pub(super) fn read(
+    name: &str,
+    files: &[&str],
+    at: &dyn Fn(&str) -> Result<PathBuf>,
+) -> Result<(Dataset, Dataset)> {
     let all = |files: &[&str]| files.iter().map(|file| at(file)).collect::<Result<Vec<_>>>();
-    let mut paths = all(Source::Cifar10.files()).or_else(|missing| all(&CUT).map_err(|_| missing))?;
+    let mut paths = all(files).or_else(|missing| all(&CUT).map_err(|_| missing))?;
     let test = paths.split_off(paths.len().saturating_sub(1));
     let (mut train, mut test) = (batches(&paths)?, batches(&test)?);
-    let name = if (train.len(), test.len()) == FULL { Source::Cifar10.name() } else { SUBSET };
+    let name = if (train.len(), test.len()) == FULL { name } else { SUBSET };
     (train.name, test.name) = (name.into(), name.into());
     Ok((train, test))
 }
@@ -41,8 +45,15 @@ fn batches(paths: &[PathBuf]) -> Result<Dataset> {
     let place = paths.first().map_or(Path::new(""), PathBuf::as_path);
     let features =
         Array2::from_shape_vec((labels.len(), PIXELS), values).map_err(|e| trouble(place, "pictures", e))?;
-    let name = Source::Cifar10.name().into();
-    Ok(Dataset { name, features, labels, classes: CLASSES, width: SIDE, height: SIDE, channels: 3 })
+    Ok(Dataset {
+        name: String::new(),
+        features,
+        labels,
+        classes: CLASSES,
+        width: SIDE,
+        height: SIDE,
+        channels: 3,
+    })
 }
 
 fn rows(path: &Path, values: &mut Vec<f32>, labels: &mut Vec<usize>) -> Result<()> {

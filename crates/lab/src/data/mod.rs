@@ -11,11 +11,14 @@ mod idx;
 pub mod mat;
 mod npy;
 mod safetensors;
+mod source;
+mod tensor;
 mod tensors;
 mod write;
 
-pub use dataset::{Dataset, SPLIT_SEED, Source, Split, stratified};
-pub use tensors::{Dtype, Format, Select, Tensor, Tensors};
+pub use dataset::{Dataset, SPLIT_SEED, Split, stratified};
+pub use source::Source;
+pub use tensor::{Dtype, Format, Select, Tensor, Tensors};
 pub use write::{Output, save};
 
 use std::fmt::Display;

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use ndarray_npy::npy::header::Header;
 
-use super::tensors::Part;
+use super::tensor::Part;
 use super::{Dtype, Format, Select, Tensor, Tensors, trouble, unread};
 use maf_srl::error::{Error, Result};
 

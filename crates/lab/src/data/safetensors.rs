@@ -9,7 +9,7 @@ use std::path::Path;
 use safetensors::Dtype as Stored;
 use safetensors::tensor::Metadata;
 
-use super::tensors::Part;
+use super::tensor::Part;
 use super::{Dtype, Format, Select, Tensor, Tensors, trouble, unread};
 use maf_srl::error::{Error, Result};
 
