@@ -1,8 +1,8 @@
 //! The easy layer: weights and gradients in host memory, steps on a GPU or on the CPU.
 
-use super::plan::{Plan, Schedule, Tensor, check_spec};
-use super::twin::Twin;
-use super::{Spec, Verification, Verify};
+use super::operator::Checked;
+use super::plan::{Plan, Schedule, Views};
+use super::{Spec, Verification, Verify, twin};
 use crate::error::{Error, Result, shape};
 use crate::gpu::{self, Context, Readback, View};
 use crate::kernels::step::{Base, Element, Hyper};
@@ -60,7 +60,7 @@ pub struct HostSchedule {
 #[derive(Debug)]
 enum Engine {
     Gpu { context: Box<Context>, plan: Box<Plan>, pages: Vec<Page>, places: Vec<(usize, u64)> },
-    Cpu { specs: Vec<Spec>, tensors: Vec<Vec<Element>> },
+    Cpu { checked: Vec<Checked>, tensors: Vec<Vec<Element>> },
 }
 
 /// Weights and gradients of as many tensors as fit a buffer, laid out alike.
@@ -87,18 +87,18 @@ impl HostSchedule {
         base.check()?;
         verify.check()?;
         // here, and not by binding alone: nothing is allocated before all is known to be right
-        for (spec, w) in specs.iter().zip(weights) {
-            check_spec(base, spec)?;
-            if let Some(groups) = spec.groups() {
-                same(&spec.name, "length of W", w.len(), groups.length() as usize)?;
+        let all = specs.iter().map(|spec| Checked::new(base, spec)).collect::<Result<Vec<_>>>()?;
+        for (checked, w) in all.iter().zip(weights) {
+            if let Some(groups) = checked.groups() {
+                same(checked.name(), "length of W", w.len(), groups.length() as usize)?;
             }
         }
-        let lengths = specs.iter().zip(weights).map(|(s, w)| (s.name.clone(), w.len())).collect();
+        let lengths = all.iter().zip(weights).map(|(c, w)| (c.name().into(), w.len())).collect();
         let engine = match backend {
-            Backend::Gpu(context) => gpu_engine(context, specs, weights, base, verify)?,
+            Backend::Gpu(context) => gpu_engine(context, all, weights, base, verify)?,
             Backend::Cpu => {
                 let load = |w: &&[f32]| w.iter().map(|&w| Element { w, ..Element::default() }).collect();
-                Engine::Cpu { specs: specs.to_vec(), tensors: weights.iter().map(load).collect() }
+                Engine::Cpu { checked: all, tensors: weights.iter().map(load).collect() }
             }
         };
         Ok(HostSchedule { base, lengths, engine })
@@ -128,13 +128,13 @@ impl HostSchedule {
             Engine::Gpu { context, plan, pages, places } => {
                 gpu_step(context, plan, pages, places, &hyper, gradients, weights)
             }
-            Engine::Cpu { specs, tensors } => {
+            Engine::Cpu { checked, tensors } => {
                 let mut nonfinite = Vec::with_capacity(tensors.len());
                 for (k, tensor) in tensors.iter_mut().enumerate() {
                     if let Some(gradient) = gradients.get(k) {
                         tensor.iter_mut().zip(*gradient).for_each(|(e, &g)| e.g = g);
                     }
-                    nonfinite.push(Twin::new(self.base, &specs[k], &hyper).step(tensor));
+                    nonfinite.push(twin::step(&*checked[k].twin(self.base, &hyper), tensor));
                     weights[k].iter_mut().zip(&*tensor).for_each(|(w, e)| *w = e.w);
                 }
                 Ok(StepReport { nonfinite })
@@ -161,11 +161,11 @@ impl HostSchedule {
                 })?;
                 read.into_iter().map(|r| r.map(|r| r.wait::<f32>(&context.device)).transpose()).collect()
             }
-            Engine::Cpu { specs, tensors } => {
-                let copy = |(spec, tensor): (&Spec, &Vec<Element>)| {
-                    spec.solver.has_copy().then(|| tensor.iter().map(|e| e.copy).collect())
+            Engine::Cpu { checked, tensors } => {
+                let copy = |(checked, tensor): (&Checked, &Vec<Element>)| {
+                    checked.has_copy().then(|| tensor.iter().map(|e| e.copy).collect())
                 };
-                Ok(specs.iter().zip(tensors).map(copy).collect())
+                Ok(checked.iter().zip(tensors).map(copy).collect())
             }
         }
     }
@@ -190,7 +190,7 @@ impl HostSchedule {
                 context.check()?;
                 found
             }
-            Engine::Cpu { specs, .. } => Ok(Verification::new(specs.iter())),
+            Engine::Cpu { checked, .. } => Ok(Verification::new(checked.iter().map(Checked::allowed_ulps))),
         }
     }
 }
@@ -205,7 +205,7 @@ fn same(place: &str, name: &str, got: usize, expected: usize) -> Result<()> {
 /// Lays the tensors out in pages, uploads the weights, and binds.
 fn gpu_engine(
     context: &Context,
-    specs: &[Spec],
+    checked: Vec<Checked>,
     weights: &[&[f32]],
     base: Base,
     verify: Verify,
@@ -219,18 +219,16 @@ fn gpu_engine(
         let gradients = if base.has_gradient() { Some(new("gradients")?) } else { None };
         pages.push(Page { weights: new("weights")?, gradients, bytes });
     }
-    let mut tensors = Vec::with_capacity(specs.len());
-    for ((spec, w), &(page, offset)) in specs.iter().zip(weights).zip(&places) {
-        let view = |buffer: &wgpu::Buffer| View::new(&spec.name, buffer, offset, w.len() as u64);
-        let mut tensor = Tensor::new(spec.clone(), view(&pages[page].weights)?);
-        if let Some(gradients) = &pages[page].gradients {
-            tensor = tensor.with_gradient(view(gradients)?);
-        }
-        tensors.push(tensor);
+    let mut tensors = Vec::with_capacity(checked.len());
+    for ((checked, w), &(page, offset)) in checked.into_iter().zip(weights).zip(&places) {
+        let view = |buffer: &wgpu::Buffer| View::new(checked.name(), buffer, offset, w.len() as u64);
+        let weights = view(&pages[page].weights)?;
+        let gradient = pages[page].gradients.as_ref().map(view).transpose()?;
+        tensors.push((checked, Views { weights, gradient, states: Vec::new() }));
     }
     let placed = weights.iter().zip(&places).map(|(w, &(page, offset))| (&pages[page].weights, offset, *w));
     upload(context, placed)?;
-    let plan = Schedule::new(&context.device).bind(base, &tensors, verify)?;
+    let plan = Schedule::new(&context.device).bind_checked(base, tensors, verify)?;
     context.check()?;
     Ok(Engine::Gpu { context: Box::new(context.clone()), plan: Box::new(plan), pages, places })
 }

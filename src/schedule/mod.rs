@@ -7,6 +7,7 @@
 
 mod bound;
 mod host;
+mod operator;
 mod plan;
 mod regularised;
 mod report;
@@ -22,10 +23,9 @@ pub use verify::Verify;
 
 use std::sync::Arc;
 
-use crate::error::{Error, Result, require};
 use crate::kernels::solver::Solver;
 use crate::kernels::step::Base;
-use crate::penalty::{Group, GroupPenalty, Groups, Penalty, WEIGHT};
+use crate::penalty::{Group, Groups, Penalty};
 use crate::regulariser::Regulariser;
 
 /// One tensor of a schedule: its name in messages and what is done to it.
@@ -121,12 +121,6 @@ impl Spec {
         Spec { regulariser: Some(Regularised { regulariser, groups }), ..self }
     }
 
-    /// The groups by which the tensor is stepped, if by any.
-    fn groups(&self) -> Option<&Groups> {
-        let group = self.group.as_ref().map(|group| &group.groups);
-        group.or(self.regulariser.as_ref().map(|regulariser| &regulariser.groups))
-    }
-
     /// The same tensor with another solver.
     #[must_use]
     pub fn with_solver(self, solver: Solver) -> Self {
@@ -137,80 +131,5 @@ impl Spec {
     #[must_use]
     pub fn states(&self, base: Base) -> usize {
         base.states() + usize::from(self.solver.has_copy())
-    }
-
-    /// Whether there is a kernel for this tensor after `base`.
-    fn check_base(&self, base: Base) -> Result<()> {
-        let refuse = |what: String, allowed: &str| {
-            Err(Error::Unsupported { place: self.name.clone(), what, allowed: allowed.into() })
-        };
-        let plain = self.groups().is_none() && self.solver == Solver::Proximal;
-        if matches!(base, Base::AdamMetric(_)) && !plain {
-            return refuse(
-                format!("{} with groups, a regulariser, or the solver {}", base.name(), self.solver),
-                "elementwise penalties and the solver proximal, or adam",
-            );
-        }
-        if self.solver == Solver::Proximal {
-            return Ok(());
-        }
-        if !base.has_gradient() {
-            return refuse(
-                format!("the solver {} after {}", self.solver, base.name()),
-                "base steps with a gradient",
-            );
-        }
-        match &self.group {
-            Some(group) if !matches!(group.penalty, GroupPenalty::Lasso(_)) => refuse(
-                format!("the solver {} with the group penalty {}", self.solver, group.penalty.name()),
-                "lasso, or the solver proximal",
-            ),
-            _ if self.solver == Solver::Subgradient && self.penalty.name() == "l0" => refuse(
-                "the subgradient of l0, which is zero wherever it exists".into(),
-                "another penalty, or another solver",
-            ),
-            _ => Ok(()),
-        }
-    }
-
-    /// Checks the parameters of the penalties, of the regulariser and of the solver, the lambdas and the rate's scale.
-    ///
-    /// # Errors
-    /// [`crate::Error::Domain`] naming tensor or penalty, parameter, value and range; [`crate::Error::Unsupported`] for group
-    /// weights that the penalty does not take, and for what goes with no regulariser; [`crate::Error::Shape`] for groups that
-    /// have not its n members.
-    pub fn check(&self) -> Result<()> {
-        self.solver.check()?;
-        if let Some(group) = &self.group {
-            group.penalty.check()?;
-            let name = format!("{}: group penalty", self.name);
-            require(WEIGHT.contains(group.lambda), &name, "lambda", group.lambda, WEIGHT)?;
-            if group.groups.weighted() && !group.penalty.rule().weighable() {
-                return Err(Error::Unsupported {
-                    place: self.name.clone(),
-                    what: format!("weights of single groups with {}", group.penalty.name()),
-                    allowed: "groups without weights".into(),
-                });
-            }
-        }
-        if let Some(regulariser) = &self.regulariser {
-            let alone = self.penalty.name() == "none" && self.group.is_none();
-            if !alone || self.solver != Solver::Proximal {
-                return Err(Error::Unsupported {
-                    place: self.name.clone(),
-                    what: format!(
-                        "a regulariser with the penalty {}{}, by the solver {}",
-                        self.penalty,
-                        self.group.as_ref().map_or_else(String::new, |g| format!("+{}", g.penalty)),
-                        self.solver
-                    ),
-                    allowed: "the penalty none, without a group penalty, and the solver proximal".into(),
-                });
-            }
-            regulariser.check(&self.name)?;
-        }
-        self.penalty.check()?;
-        require(WEIGHT.contains(self.lambda), &self.name, "lambda", self.lambda, WEIGHT)?;
-        require(WEIGHT.contains(self.rate_scale), &self.name, "rate scale", self.rate_scale, WEIGHT)
     }
 }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use super::Spec;
 use super::bound::Bound;
-use super::regularised;
+use super::operator::Checked;
 use super::report::Verification;
 use super::rooms::{self, Rows};
 use super::verify::{Checker, Verify};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shape, unsupported};
 use crate::gpu::{self, Readback, Ring, View};
-use crate::kernels::step::{Base, Hyper, LANES, Variant, Width};
+use crate::kernels::step::{Base, Hyper, LANES};
 use crate::kernels::{Dispatches, Kernels};
 use crate::penalty::Groups;
 
@@ -22,22 +22,32 @@ const SLOTS: usize = 8;
 #[derive(Clone, Debug)]
 pub struct Tensor {
     spec: Spec,
-    weights: View,
-    gradient: Option<View>,
-    states: Vec<View>,
+    views: Views,
 }
+
+/// The views of a tensor.
+#[derive(Clone, Debug)]
+pub(super) struct Views {
+    pub weights: View,
+    pub gradient: Option<View>,
+    /// None where the plan makes them.
+    pub states: Vec<View>,
+}
+
+/// A tensor whose numbers are right, whatever its views are.
+type Placed = (Checked, Views);
 
 impl Tensor {
     /// The weights, stepped in place.
     #[must_use]
     pub fn new(spec: Spec, weights: View) -> Self {
-        Tensor { spec, weights, gradient: None, states: Vec::new() }
+        Tensor { spec, views: Views { weights, gradient: None, states: Vec::new() } }
     }
 
     /// The gradient, read at each step; it may lie in the same buffer as the weights.
     #[must_use]
     pub fn with_gradient(mut self, gradient: View) -> Self {
-        self.gradient = Some(gradient);
+        self.views.gradient = Some(gradient);
         self
     }
 
@@ -45,13 +55,14 @@ impl Tensor {
     /// step). Without this the plan allocates them.
     #[must_use]
     pub fn with_states(mut self, states: Vec<View>) -> Self {
-        self.states = states;
+        self.views.states = states;
         self
     }
+}
 
+impl Views {
     /// Every view with its name in messages.
-    fn views(&self) -> impl Iterator<Item = (String, &View)> {
-        let name = &self.spec.name;
+    fn named(&self, name: &str) -> impl Iterator<Item = (String, &View)> {
         std::iter::once((format!("{name}: W"), &self.weights))
             .chain(self.gradient.iter().map(move |g| (format!("{name}: G"), g)))
             .chain(self.states.iter().enumerate().map(move |(k, s)| (format!("{name}: state {k}"), s)))
@@ -113,29 +124,34 @@ impl Schedule {
     pub fn bind(&self, base: Base, tensors: &[Tensor], verify: Verify) -> Result<Plan> {
         base.check()?;
         verify.check()?;
-        for tensor in tensors {
+        let check = |tensor: &Tensor| Ok((Checked::new(base, &tensor.spec)?, tensor.views.clone()));
+        self.bind_checked(base, tensors.iter().map(check).collect::<Result<Vec<Placed>>>()?, verify)
+    }
+
+    /// The same, where base step, verification and the tensors' numbers are checked already.
+    pub(super) fn bind_checked(&self, base: Base, tensors: Vec<Placed>, verify: Verify) -> Result<Plan> {
+        for tensor in &tensors {
             check(base, tensor, verify)?;
         }
-        refuse_overlap(tensors)?;
+        refuse_overlap(&tensors)?;
 
-        let states = self.states(base, tensors)?;
+        let states = self.states(base, &tensors)?;
         let mut rows = Rows::default();
         let mut bound = Vec::with_capacity(tensors.len());
-        for (tensor, states) in tensors.iter().zip(states) {
-            let row = rows.row_of(&tensor.spec);
-            let views =
-                [tensor.weights.clone()].into_iter().chain(tensor.gradient.clone()).chain(states).collect();
-            bound.push(Bound { spec: tensor.spec.clone(), views, row });
+        for ((checked, Views { weights, gradient, .. }), states) in tensors.into_iter().zip(states) {
+            let row = rows.row_of(&checked);
+            let views = [weights].into_iter().chain(gradient).chain(states).collect();
+            bound.push(Bound { checked, views, row });
         }
         rows.place(u64::from(self.device.limits().min_storage_buffer_offset_alignment));
 
         let ring = Ring::new(&self.device, rows.bytes, SLOTS)?;
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
         let status =
-            gpu::buffer(&self.device, "status words", (4 * tensors.len() as u64).max(16), usage, false)?;
+            gpu::buffer(&self.device, "status words", (4 * bound.len() as u64).max(16), usage, false)?;
         let checker = Checker::new(&self.device, base, &bound, verify)?;
         let mut dispatches = rooms::bind(&self.kernels, base, &bound, &rows, ring.target(), &status)?;
-        let regularised = regularised::bind(&self.kernels, &bound, &rows.regularised, ring.target())?;
+        let regularised = rooms::bind_learned(&self.kernels, &bound, &rows, ring.target())?;
         dispatches.extend(regularised.clone());
         Ok(Plan {
             device: self.device.clone(),
@@ -152,15 +168,15 @@ impl Schedule {
     }
 
     /// The states of every tensor: the caller's, or new ones, zero, aligned with the weights modulo one word.
-    fn states(&self, base: Base, tensors: &[Tensor]) -> Result<Vec<Vec<View>>> {
-        let mut all: Vec<Vec<View>> = tensors.iter().map(|t| t.states.clone()).collect();
+    fn states(&self, base: Base, tensors: &[Placed]) -> Result<Vec<Vec<View>>> {
+        let mut all: Vec<Vec<View>> = tensors.iter().map(|(_, views)| views.states.clone()).collect();
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
-        let most = tensors.iter().map(|t| t.spec.states(base)).max().unwrap_or(0);
+        let most = tensors.iter().map(|(checked, _)| checked.states(base)).max().unwrap_or(0);
         for state in 0..most {
-            let wanted = |t: &Tensor| t.states.is_empty() && t.spec.states(base) > state;
+            let wanted = |(checked, views): &Placed| views.states.is_empty() && checked.states(base) > state;
             let missing: Vec<usize> = (0..tensors.len()).filter(|&k| wanted(&tensors[k])).collect();
             let pieces = missing.iter().map(|&k| {
-                let w = &tensors[k].weights;
+                let w = &tensors[k].1.weights;
                 (w.offset % (4 * LANES), 4 * w.length)
             });
             let (sizes, places) = gpu::pack(self.device.limits().max_buffer_size, pieces);
@@ -169,68 +185,41 @@ impl Schedule {
                 buffers.push(gpu::buffer(&self.device, "optimiser state", bytes, usage, false)?);
             }
             for (&k, &(page, offset)) in missing.iter().zip(&places) {
-                all[k].push(View::new("optimiser state", &buffers[page], offset, tensors[k].weights.length)?);
+                all[k].push(View::new(
+                    "optimiser state",
+                    &buffers[page],
+                    offset,
+                    tensors[k].1.weights.length,
+                )?);
             }
         }
         Ok(all)
     }
 }
 
-/// Whether a tensor's numbers are in their domains, and its penalty has a kernel after this base step.
-pub(super) fn check_spec(base: Base, spec: &Spec) -> Result<()> {
-    spec.check()?;
-    spec.check_base(base)?;
-    Variant::new(base, spec.penalty, Width::Scalar).map(drop)
-}
-
-/// One tensor's own checks.
-fn check(base: Base, tensor: &Tensor, verify: Verify) -> Result<()> {
-    check_spec(base, &tensor.spec)?;
-    let name = &tensor.spec.name;
-    if base.has_gradient() != tensor.gradient.is_some() {
-        return Err(Error::Unsupported {
-            place: name.clone(),
-            what: format!(
-                "base step {} {} a gradient",
-                base.name(),
-                if base.has_gradient() { "without" } else { "with" }
-            ),
-            allowed: "a gradient for every base step but prox".into(),
-        });
+/// Whether one tensor's views are right.
+fn check(base: Base, (checked, views): &Placed, verify: Verify) -> Result<()> {
+    let (name, length) = (checked.name(), views.weights.length);
+    if base.has_gradient() != views.gradient.is_some() {
+        let has = if base.has_gradient() { "without" } else { "with" };
+        let what = format!("base step {} {has} a gradient", base.name());
+        return Err(unsupported(name, what, "a gradient for every base step but prox"));
     }
-    let states = tensor.spec.states(base);
-    if !tensor.states.is_empty() && tensor.states.len() != states {
-        return Err(Error::Shape {
-            place: name.clone(),
-            name: "number of states".into(),
-            got: tensor.states.len().to_string(),
-            expected: states.to_string(),
-        });
+    let states = checked.states(base);
+    if !views.states.is_empty() && views.states.len() != states {
+        return Err(shape(name, "number of states", views.states.len(), states));
     }
-    let grouped = tensor.spec.groups().map(Groups::length);
-    if let Some(expected) = grouped.filter(|length| *length != tensor.weights.length) {
-        return Err(Error::Shape {
-            place: format!("{name}: W"),
-            name: "length".into(),
-            got: tensor.weights.length.to_string(),
-            expected: format!("{expected}, as its groups have"),
-        });
+    if let Some(expected) = checked.groups().map(Groups::length).filter(|expected| *expected != length) {
+        let expected = format!("{expected}, as its groups have");
+        return Err(shape(format!("{name}: W"), "length", length, expected));
     }
-    for (place, view) in tensor.views() {
-        if view.length != tensor.weights.length {
-            return Err(Error::Shape {
-                place,
-                name: "length".into(),
-                got: view.length.to_string(),
-                expected: format!("{}, as W has", tensor.weights.length),
-            });
+    for (place, view) in views.named(name) {
+        if view.length != length {
+            return Err(shape(place, "length", view.length, format!("{length}, as W has")));
         }
         if verify != Verify::Off && !view.buffer.usage().contains(wgpu::BufferUsages::COPY_SRC) {
-            return Err(Error::Unsupported {
-                place,
-                what: "verification of a buffer without BufferUsages::COPY_SRC".into(),
-                allowed: "buffers with COPY_SRC, or Verify::Off".into(),
-            });
+            let what = "verification of a buffer without BufferUsages::COPY_SRC";
+            return Err(unsupported(place, what, "buffers with COPY_SRC, or Verify::Off"));
         }
     }
     Ok(())
@@ -238,9 +227,11 @@ fn check(base: Base, tensor: &Tensor, verify: Verify) -> Result<()> {
 
 /// Refuses views of one plan that share memory.
 #[expect(clippy::mutable_key_type, reason = "a buffer is hashed by its identity, which never changes")]
-fn refuse_overlap(tensors: &[Tensor]) -> Result<()> {
+fn refuse_overlap(tensors: &[Placed]) -> Result<()> {
     let mut by_buffer: HashMap<&wgpu::Buffer, Vec<(String, &View)>> = HashMap::new();
-    for (name, view) in tensors.iter().flat_map(Tensor::views).filter(|(_, v)| v.length > 0) {
+    for (name, view) in
+        tensors.iter().flat_map(|(checked, views)| views.named(checked.name())).filter(|(_, v)| v.length > 0)
+    {
         by_buffer.entry(&view.buffer).or_default().push((name, view));
     }
     for views in by_buffer.values_mut() {
@@ -335,20 +326,14 @@ impl Plan {
     /// Those of [`Schedule::bind`] for the views.
     pub fn rebind(&mut self, gradients: &[View]) -> Result<()> {
         if gradients.len() != self.tensors.len() {
-            return Err(Error::Shape {
-                place: "rebind".into(),
-                name: "number of gradients".into(),
-                got: gradients.len().to_string(),
-                expected: self.tensors.len().to_string(),
-            });
+            return Err(shape("rebind", "number of gradients", gradients.len(), self.tensors.len()));
         }
-        let rebound = |(bound, gradient): (&Bound, &View)| Tensor {
-            spec: bound.spec.clone(),
-            weights: bound.views[0].clone(),
-            gradient: Some(gradient.clone()),
-            states: bound.views.get(2..).unwrap_or_default().to_vec(),
+        let rebound = |(bound, gradient): (&Bound, &View)| {
+            let (weights, gradient) = (bound.views[0].clone(), Some(gradient.clone()));
+            let states = bound.views.get(2..).unwrap_or_default().to_vec();
+            (bound.checked.clone(), Views { weights, gradient, states })
         };
-        let tensors: Vec<Tensor> = self.tensors.iter().zip(gradients).map(rebound).collect();
+        let tensors: Vec<Placed> = self.tensors.iter().zip(gradients).map(rebound).collect();
         for tensor in &tensors {
             check(self.base, tensor, self.checker.verify())?;
         }
@@ -394,7 +379,7 @@ impl Plan {
     /// The sparse copy of a tensor under variable splitting, which is its result; none with another solver.
     #[must_use]
     pub fn copy(&self, tensor: usize) -> Option<&View> {
-        self.tensors.get(tensor).filter(|t| t.spec.solver.has_copy()).and_then(|t| t.views.last())
+        self.tensors.get(tensor).filter(|t| t.checked.has_copy()).and_then(|t| t.views.last())
     }
 
     /// Records a copy of the status words: per tensor, the non-finite elements that the latest step recorded before

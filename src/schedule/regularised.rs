@@ -29,7 +29,6 @@
 
 use std::sync::Arc;
 
-use super::bound::Bound;
 use crate::accuracy::{Approx, FLUSH, RELATIVE, ulp};
 use crate::error::{Error, Result, require, shape};
 use crate::gpu::{self, View};
@@ -170,25 +169,30 @@ fn places(regulariser: &Regulariser) -> Places {
     Places { components: regulariser.parameters().components(), nonzeros: 0 }
 }
 
-/// Binds the tensors that have one; `rows` lie in `target`.
-pub(super) fn bind(
-    kernels: &Kernels,
-    tensors: &[Bound],
-    rows: &[Row],
-    target: &wgpu::Buffer,
-) -> Result<Dispatches> {
+/// One tensor's work.
+#[derive(Clone, Debug)]
+pub(super) struct Job {
+    /// The name that errors use.
+    pub name: String,
+    /// The regulariser and the groups.
+    pub of: Regularised,
+    /// W.
+    pub weights: View,
+    /// First byte of its [`Row`] among the rows.
+    pub row: u64,
+}
+
+/// Binds two products per tensor; the rows lie in `target`.
+pub(super) fn bind(kernels: &Kernels, jobs: &[Job], target: &wgpu::Buffer) -> Result<Dispatches> {
     let mut made = Dispatches::default();
-    let of = |b: &'_ Bound| b.spec.regulariser.is_some().then_some(b.views[0].length);
-    let Some(largest) = tensors.iter().filter_map(of).max() else { return Ok(made) };
+    let Some(largest) = jobs.iter().map(|job| job.weights.length).max() else { return Ok(made) };
     let bytes = (4 * largest).max(16);
     let usage = wgpu::BufferUsages::STORAGE;
     // one for all: dispatches take effect one after another
     let scratch = gpu::buffer(kernels.device(), "coefficients", bytes, usage, false)?;
     let mut matrices: Vec<(Arc<Regulariser>, Format, [Matrix; 2])> = Vec::new();
-    for Bound { spec, views, .. } in tensors {
-        let Some(of) = &spec.regulariser else { continue };
-        let row = rows.iter().find(|row| row.fits(of, spec.lambda, spec.rate_scale));
-        let (Some(row), (vectors, order)) = (row, of.batch(&spec.name)?) else { continue };
+    for Job { name, of, weights, row } in jobs {
+        let (vectors, order) = of.batch(name)?;
         let p = of.regulariser.parameters();
         let (n, format) = (p.components(), Format::guess(p.pattern.density(), vectors));
         let known = |(r, f, _): &&_| Arc::ptr_eq(r, &of.regulariser) && *f == format;
@@ -207,11 +211,11 @@ pub(super) fn bind(
             }
         };
         let places = places(&of.regulariser);
-        let learned = View::new(&spec.name, target, row.at, u64::from(places.length()))?;
-        let learned = Learned::new(&spec.name, learned, places, 1)?;
-        let w = Batch::new(&spec.name, views[0].clone(), n, vectors, order)?;
-        let coefficients = View::new(&spec.name, &scratch, 0, views[0].length)?;
-        let coefficients = Batch::new(&spec.name, coefficients, n, vectors, Order::Components)?;
+        let learned = View::new(name, target, *row, u64::from(places.length()))?;
+        let learned = Learned::new(name, learned, places, 1)?;
+        let w = Batch::new(name, weights.clone(), n, vectors, order)?;
+        let coefficients = View::new(name, &scratch, 0, weights.length)?;
+        let coefficients = Batch::new(name, coefficients, n, vectors, Order::Components)?;
         let there = product::Job {
             finish: product::Finish::Activated,
             learned: Some(learned),
@@ -289,11 +293,6 @@ impl Reference {
         Reference { base, step, of: of.clone(), activation }
     }
 
-    /// The groups.
-    pub fn groups(&self) -> &Groups {
-        &self.of.groups
-    }
-
     fn activated(&self, v: Known) -> Known {
         let a = &self.activation;
         let (reach, most) = (v.reach(), a.value(v.reach()));
@@ -331,6 +330,11 @@ impl Reference {
         }
         let y = sums.into_iter().map(&mut total).collect();
         (y, overflows)
+    }
+
+    /// The groups.
+    pub fn groups(&self) -> &Groups {
+        &self.of.groups
     }
 
     /// Takes the step of one group, and returns how many of its members the base step met or made not finite.

@@ -1,9 +1,6 @@
 //! What checks found.
 
-use super::{Spec, regularised};
 use crate::error::{Error, Result};
-use crate::kernels::group;
-use crate::kernels::solver::Solver;
 
 /// The first element outside its bound.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -77,14 +74,10 @@ pub struct Verification {
 }
 
 impl Verification {
-    pub(super) fn new<'a>(specs: impl Iterator<Item = &'a Spec>) -> Self {
-        let report = |spec: &Spec| TensorReport {
-            name: spec.name.clone(),
-            allowed_ulps: allowed_ulps(spec),
-            ..TensorReport::default()
-        };
-        let tensors = specs.map(report).collect();
-        Verification { tensors, ..Verification::default() }
+    /// Of tensors by their names, with the largest backward errors that their bounds allow.
+    pub(super) fn new(tensors: impl Iterator<Item = (String, f64)>) -> Self {
+        let report = |(name, allowed_ulps)| TensorReport { name, allowed_ulps, ..TensorReport::default() };
+        Verification { tensors: tensors.map(report).collect(), ..Verification::default() }
     }
 
     pub(super) fn add(&mut self, tensor: usize, report: &TensorReport) {
@@ -109,18 +102,5 @@ impl Verification {
                 self.mismatches, self.checked, t.name, m.step, m.index, m.got, m.expected, m.bound
             ))),
         }
-    }
-}
-
-/// What the bound of a tensor's penalty allows.
-fn allowed_ulps(spec: &Spec) -> f64 {
-    if let Some(of) = &spec.regulariser {
-        return regularised::allowed_ulps(of);
-    }
-    match &spec.group {
-        Some(group) if spec.solver == Solver::Proximal => {
-            group::allowed_ulps(group.groups.largest() as usize)
-        }
-        _ => spec.penalty.rule().backward_ulps(),
     }
 }

@@ -1,79 +1,67 @@
-//! Which room takes which tensor: the rows of hyper-parameters and the dispatches of all rooms together.
+//! Which kernel takes which tensor: the rows of hyper-parameters and the dispatches of all kernels together.
 
 use std::mem::discriminant;
 use std::ops::Range;
 
-use super::Spec;
 use super::bound::Bound;
+use super::operator::{Checked, Kernel, Operator, Weighted};
 use super::regularised;
 use crate::error::Result;
 use crate::kernels::solver::Solver;
 use crate::kernels::step::{Base, Hyper};
 use crate::kernels::{Dispatches, Kernels, group, solver, step};
+use crate::penalty::NoPenalty;
 
-/// The rows of hyper-parameters: one per distinct setting, room by room in one buffer.
+/// The rows of one kernel.
+#[derive(Debug, Default)]
+struct Part {
+    /// One row per distinct setting: operator, rounded, and factor of the rate.
+    rows: Vec<(Operator, f64)>,
+    /// Where they lie in the buffer.
+    bytes: Range<u64>,
+}
+
+/// The rows of hyper-parameters: one per distinct setting, kernel by kernel in one buffer.
 #[derive(Debug, Default)]
 pub(super) struct Rows {
-    /// Tensors without groups; penalties' parameters are rounded to f32, so that recording allocates nothing.
-    step: Vec<Spec>,
-    /// Tensors with groups.
-    group: Vec<Spec>,
-    /// Tensors with another solver.
-    solver: Vec<Spec>,
+    parts: [Part; Kernel::ALL.len()],
     /// What tensors with a regulariser need beside their row of the step.
-    pub regularised: Vec<regularised::Row>,
-    /// Where the rows of each room lie in the buffer.
-    step_part: Range<u64>,
-    group_part: Range<u64>,
-    solver_part: Range<u64>,
+    regularised: Vec<regularised::Row>,
     /// Bytes of all of them.
     pub bytes: u64,
 }
 
-/// Whether two tensors can share a row.
-fn alike(a: &Spec, b: &Spec) -> bool {
-    let group = |s: &Spec| s.group.as_ref().map(|g| (g.penalty, g.lambda));
-    (a.penalty, a.lambda, a.rate_scale, a.solver, group(a))
-        == (b.penalty, b.lambda, b.rate_scale, b.solver, group(b))
-}
-
 impl Rows {
-    /// The row of a tensor among those of its room, a new one where none is like it.
-    pub fn row_of(&mut self, spec: &Spec) -> usize {
-        let rounded = Spec {
-            penalty: step::rounded(spec.penalty),
-            group: spec.group.as_ref().map(group::rounded),
-            regulariser: None,
-            ..spec.clone()
-        };
-        if let Some(of) = &spec.regulariser {
-            let (lambda, rate_scale) = (spec.lambda, spec.rate_scale);
-            if !self.regularised.iter().any(|row| row.fits(of, lambda, rate_scale)) {
-                self.regularised.push(regularised::Row::new(of, lambda, rate_scale));
-            }
+    /// The row of a tensor among those of its kernel, a new one where none is like it.
+    pub fn row_of(&mut self, of: &Checked) -> usize {
+        let scale = of.rate_scale();
+        if let Operator::Learned(regulariser, lambda) = of.operator()
+            && self.learned(of).is_none()
+        {
+            self.regularised.push(regularised::Row::new(regulariser, *lambda, scale));
         }
-        let rows = match (&spec.group, spec.solver) {
-            (None, Solver::Proximal) => &mut self.step,
-            (Some(_), Solver::Proximal) => &mut self.group,
-            _ => &mut self.solver,
-        };
-        rows.iter().position(|row| alike(row, &rounded)).unwrap_or_else(|| {
-            rows.push(rounded);
+        let rounded = of.operator().rounded();
+        let rows = &mut self.parts[rounded.kernel() as usize].rows;
+        rows.iter().position(|(row, s)| *s == scale && row.alike(&rounded)).unwrap_or_else(|| {
+            rows.push((rounded, scale));
             rows.len() - 1
         })
     }
 
-    /// Gives each room its part of the buffer, from a multiple of `alignment` bytes on.
+    /// The row of a tensor's learned regulariser, if it has one.
+    fn learned(&self, of: &Checked) -> Option<&regularised::Row> {
+        let Operator::Learned(regulariser, lambda) = of.operator() else { return None };
+        self.regularised.iter().find(|row| row.fits(regulariser, *lambda, of.rate_scale()))
+    }
+
+    /// Gives each kernel its part of the buffer, from a multiple of `alignment` bytes on.
     pub fn place(&mut self, alignment: u64) {
         let mut at = 0_u64;
-        let mut part = |rows: &[Spec], row: usize| {
+        for (kernel, part) in Kernel::ALL.into_iter().zip(&mut self.parts) {
             let start = at.next_multiple_of(alignment.max(16));
-            at = start + ((rows.len() * row) as u64).max(16);
-            start..at
-        };
-        self.step_part = part(&self.step, size_of::<step::Row>());
-        self.group_part = part(&self.group, size_of::<group::Row>());
-        self.solver_part = part(&self.solver, size_of::<solver::Row>());
+            at = start + ((part.rows.len() * kernel.row()) as u64).max(16);
+            part.bytes = start..at;
+        }
         for row in &mut self.regularised {
             row.at = at;
             at += row.bytes();
@@ -83,32 +71,26 @@ impl Rows {
 
     /// Writes the values of one step, each row at its offset.
     pub fn write(&self, base: Base, hyper: &Hyper, write: &mut dyn FnMut(u64, &[u8])) {
-        let mut at = self.step_part.start;
-        for s in &self.step {
-            let row = step::Reference::of_rounded(base, s.penalty, s.lambda, s.rate_scale, hyper).row();
-            write(at, bytemuck::bytes_of(&row));
-            at += size_of::<step::Row>() as u64;
-        }
-        at = self.group_part.start;
-        for s in &self.group {
-            let Some(group) = &s.group else { continue };
-            let twin = group::Reference::of_rounded(base, s.penalty, s.lambda, group, s.rate_scale, hyper);
-            write(at, bytemuck::bytes_of(&twin.row()));
-            at += size_of::<group::Row>() as u64;
-        }
-        at = self.solver_part.start;
-        for s in &self.solver {
-            let (group, rate_scale) = (s.group.as_ref(), s.rate_scale);
-            let twin =
-                solver::Reference::of_rounded(s.solver, base, s.penalty, s.lambda, group, rate_scale, hyper);
-            write(at, bytemuck::bytes_of(&twin.row()));
-            at += size_of::<solver::Row>() as u64;
+        for part in &self.parts {
+            let mut at = part.bytes.start;
+            for (operator, scale) in &part.rows {
+                operator.write(base, *scale, hyper, &mut |row| {
+                    write(at, row);
+                    at += row.len() as u64;
+                });
+            }
         }
         self.regularised.iter().for_each(|row| row.write(hyper, write));
     }
+
+    /// The rows of a kernel in the buffer that has them.
+    fn part<'a>(&self, kernel: Kernel, target: &'a wgpu::Buffer) -> wgpu::BufferBinding<'a> {
+        let Range { start, end } = self.parts[kernel as usize].bytes;
+        wgpu::BufferBinding { buffer: target, offset: start, size: wgpu::BufferSize::new(end - start) }
+    }
 }
 
-/// Binds every tensor to its room's kernels: the dispatches of one step. `target` holds the rows, `status` one u32 per tensor.
+/// Binds every tensor to its kernels: the dispatches of one step. `target` holds the rows, `status` one u32 per tensor.
 pub(super) fn bind(
     kernels: &Kernels,
     base: Base,
@@ -119,32 +101,50 @@ pub(super) fn bind(
 ) -> Result<Dispatches> {
     let (mut plain, mut grouped) = (Vec::new(), Vec::new());
     let mut others: Vec<(Solver, Vec<solver::Job>)> = Vec::new();
-    for (tensor, Bound { spec, views, row }) in tensors.iter().enumerate() {
-        let (penalty, group, views, row) = (spec.penalty, spec.group.clone(), views.clone(), *row);
-        match (group, spec.solver) {
-            (None, Solver::Proximal) => plain.push(step::Job { penalty, views, row, tensor }),
-            (Some(group), Solver::Proximal) => {
-                grouped.push(group::Job { penalty, group, views, row, tensor });
+    for (tensor, Bound { checked, views, row }) in tensors.iter().enumerate() {
+        let (views, row) = (views.clone(), *row);
+        match checked.operator() {
+            Operator::Elementwise(Weighted { penalty, .. }) => {
+                plain.push(step::Job { penalty: *penalty, views, row, tensor });
             }
-            (group, solver) => {
-                let job = solver::Job { penalty, group, views, row, tensor };
-                match others.iter_mut().find(|(s, _)| discriminant(s) == discriminant(&solver)) {
+            Operator::Learned(..) => {
+                plain.push(step::Job { penalty: NoPenalty.into(), views, row, tensor });
+            }
+            Operator::Grouped(Weighted { penalty, .. }, group) => {
+                grouped.push(group::Job { penalty: *penalty, group: group.clone(), views, row, tensor });
+            }
+            Operator::Solved(Weighted { penalty, .. }, solver, group) => {
+                let job = solver::Job { penalty: *penalty, group: group.clone(), views, row, tensor };
+                match others.iter_mut().find(|(s, _)| discriminant(s) == discriminant(solver)) {
                     Some((_, jobs)) => jobs.push(job),
-                    None => others.push((solver, vec![job])),
+                    None => others.push((*solver, vec![job])),
                 }
             }
         }
     }
-    let part = |range: &Range<u64>| wgpu::BufferBinding {
-        buffer: target,
-        offset: range.start,
-        size: std::num::NonZeroU64::new(range.end - range.start),
-    };
-    let mut all = step::bind(kernels, base, &plain, part(&rows.step_part), status)?;
-    all.extend(group::bind(kernels, base, &grouped, part(&rows.group_part), status)?);
+    let mut all = step::bind(kernels, base, &plain, rows.part(Kernel::Step, target), status)?;
+    all.extend(group::bind(kernels, base, &grouped, rows.part(Kernel::Group, target), status)?);
     // what a solver is changes the code
     for (solver, jobs) in others {
-        all.extend(solver::bind(kernels, base, solver, &jobs, part(&rows.solver_part), status)?);
+        let rows = rows.part(Kernel::Solver, target);
+        all.extend(solver::bind(kernels, base, solver, &jobs, rows, status)?);
     }
     Ok(all)
+}
+
+/// Binds what follows the base step of tensors with a learned regulariser; no gradient is read there.
+pub(super) fn bind_learned(
+    kernels: &Kernels,
+    tensors: &[Bound],
+    rows: &Rows,
+    target: &wgpu::Buffer,
+) -> Result<Dispatches> {
+    let job = |Bound { checked, views, .. }: &Bound| {
+        let (Operator::Learned(of, _), Some(row)) = (checked.operator(), rows.learned(checked)) else {
+            return None;
+        };
+        let (name, weights) = (checked.name().into(), views[0].clone());
+        Some(regularised::Job { name, of: of.clone(), weights, row: row.at })
+    };
+    regularised::bind(kernels, &tensors.iter().filter_map(job).collect::<Vec<_>>(), target)
 }

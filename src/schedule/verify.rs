@@ -6,10 +6,10 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::Spec;
 use super::bound::Bound;
+use super::operator::Checked;
 use super::report::Verification;
-use super::twin::Twin;
+use super::twin;
 use crate::error::{Error, Result};
 use crate::gpu;
 use crate::kernels::step::{Base, Element, Hyper};
@@ -160,7 +160,7 @@ pub(super) struct Checker {
 
 impl Checker {
     pub fn new(device: &wgpu::Device, base: Base, tensors: &[Bound], verify: Verify) -> Result<Self> {
-        let found = Verification::new(tensors.iter().map(|t| &t.spec));
+        let found = Verification::new(tensors.iter().map(|t| t.checked.allowed_ulps()));
         let limit = device.limits().max_buffer_size;
         let checker = Checker {
             device: device.clone(),
@@ -173,10 +173,10 @@ impl Checker {
             }),
             spare: Spare::default(),
         };
-        for tensor in tensors.iter().filter(|t| verify != Verify::Off && t.spec.groups().is_some()) {
+        for tensor in tensors.iter().filter(|t| verify != Verify::Off && t.checked.groups().is_some()) {
             let needed = checker.bytes_per_element(tensor) * tensor.views[0].length;
             if needed > limit {
-                let place = format!("{}: verification of groups", tensor.spec.name);
+                let place = format!("{}: verification of groups", tensor.checked.name());
                 return Err(Error::Limit { place, name: "max_buffer_size", needed, limit });
             }
         }
@@ -217,7 +217,8 @@ impl Checker {
             let length = tensors[tensor].views[0].length;
             let per_element = self.bytes_per_element(&tensors[tensor]);
             // groups are judged whole
-            let most = if tensors[tensor].spec.groups().is_some() { length } else { largest / per_element };
+            let most =
+                if tensors[tensor].checked.groups().is_some() { length } else { largest / per_element };
             let mut first = 0;
             while first < length {
                 let count = most.min(length - first);
@@ -286,8 +287,8 @@ impl Checker {
                     copy(encoder, tensors, piece, k, &staging, &mut to);
                 }
             }
-            let work: Vec<(Piece, Spec)> =
-                batch.pieces.iter().map(|p| (p.clone(), tensors[p.tensor].spec.clone())).collect();
+            let work: Vec<(Piece, Checked)> =
+                batch.pieces.iter().map(|p| (p.clone(), tensors[p.tensor].checked.clone())).collect();
             let (spare, mapped) = (self.spare.clone(), staging.clone());
             let mut ticket = Ticket::new(self.shared.clone());
             let (base, hyper, starts) = (self.base, open.hyper, k == 0);
@@ -368,18 +369,18 @@ fn copy(
 }
 
 /// Compares a batch that has arrived.
-fn finish(ticket: &Ticket, base: Base, hyper: &Hyper, values: &[f32], work: &[(Piece, Spec)]) {
-    for (piece, spec) in work {
+fn finish(ticket: &Ticket, base: Base, hyper: &Hyper, values: &[f32], work: &[(Piece, Checked)]) {
+    for (piece, checked) in work {
         let count = piece.count as usize;
         let start = piece.offset as usize / 4;
         let array = |k: usize, i: usize| values[start + k * count + i];
         let gradient = usize::from(base.has_gradient());
         let states = base.states();
-        let arrays = 1 + gradient + spec.states(base);
+        let arrays = 1 + gradient + checked.states(base);
         let element = |i: usize| {
             let read = |first: usize| {
                 let state = |k: usize| if states > k { array(first + k, i) } else { 0.0 };
-                let copy = if spec.solver.has_copy() { array(first + states, i) } else { 0.0 };
+                let copy = if checked.has_copy() { array(first + states, i) } else { 0.0 };
                 Element { m: state(0), v: state(1), copy, ..Element::default() }
             };
             let g = if gradient == 1 { array(1, i) } else { 0.0 };
@@ -387,7 +388,7 @@ fn finish(ticket: &Ticket, base: Base, hyper: &Hyper, values: &[f32], work: &[(P
             let after = Element { w: array(arrays, i), g, ..read(arrays + 1) };
             (before, after)
         };
-        let report = Twin::new(base, spec, hyper).compare(hyper.step(), piece.first, count, element);
+        let report = twin::compare(&*checked.twin(base, hyper), hyper.step(), piece.first, count, element);
         ticket.shared.lock().found.add(piece.tensor, &report);
     }
 }
