@@ -1,7 +1,7 @@
+// needs: shared/poisoned
 // dsrl: layers x <- xi(x - (x - c) / L) of each element alone.
 //
-// Composed as: shared/activation.wgsl, shared/poisoned.wgsl (QUIET_NAN, nonfinite), this file, and dsrl/forward.wgsl,
-// dsrl/backward.wgsl or dsrl/fold.wgsl.
+// chosen: dsrl/forward, dsrl/backward or dsrl/fold.
 
 // Where each array starts in its binding, and what else the stages need.
 struct Job {

@@ -1,9 +1,8 @@
+// needs: group/point
 // group: W <- group(prox(W - rate * direction)) for groups that one workgroup holds in its registers, one pass over memory.
 //
-// Composed as: MEASUREMENTS, penalty/<name>.wgsl (Constants, prox), step/plain.wgsl, shared/poisoned.wgsl,
-// step/<base>.wgsl (Base, advance), shared/tile_at.wgsl, words/{<width>,gradient}.wgsl, shared/{tally,tally_word,shrunk}.wgsl,
-// penalty/group/<name>.wgsl (GroupConstants, next, shrink), group/{row,point}.wgsl, this file. Larger groups take several
-// passes: group/scratch.wgsl with group/{begin,measure,combine,apply}.wgsl in place of this file.
+// chosen: MEASUREMENTS, penalty/<name> (Constants, prox), step/<base> (Base, advance), words/<width>, penalty/group/<name>
+// (GroupConstants, next, shrink). Larger groups take several passes: group/{begin,measure,combine,apply} in place of this file.
 //
 // An invocation holds up to four words of a group; up to 256 invocations share one.
 

@@ -1,9 +1,8 @@
+// needs: shared/activation, shared/any_broken, shared/broken, shared/place, shared/side
 // layer: whole layers of MAF-SRL, y = Âᵀ [ xi(q Âr) - b ] with r = x - g / L, of which nothing but x, c and y passes through
 // memory: a workgroup has all components of a few columns.
 //
-// Composed as: layer/<word>.wgsl (Word), this file, layer/<data>.wgsl (stepped), shared/activation.wgsl,
-// shared/any_broken.wgsl, shared/broken.wgsl, shared/place.wgsl, shared/side.wgsl, matrix/<format>.wgsl (row_sum), and
-// layer/forward.wgsl or layer/backward.wgsl.
+// chosen: layer/<word> (Word), layer/<data> (stepped), matrix/<format> (row_sum), layer/forward or layer/backward.
 
 struct Job {
     plain: Side,

@@ -1,11 +1,10 @@
+// needs: shared/tile_at
 // norms: one number per group of weights: l1, l2 or l-inf norm, or the count of what is not zero; one pass over memory.
 //
-// Composed as: shared/tile_at.wgsl, words/<width>.wgsl, norms/<norm>.wgsl (Sum, NOTHING, add, merged, result, single,
-// packed, unpacked), and
-// - groups in one piece: norms/members.wgsl (gathered), norms/deliver.wgsl, this file;
-// - parts of larger ones: norms/members.wgsl, norms/keep.wgsl (deliver), this file;
-// - the parts put together: norms/parts.wgsl (gathered), norms/deliver.wgsl, this file;
-// - groups of one element: norms/each.wgsl.
+// chosen: norms/<norm> (Sum, NOTHING, add, merged, result, single, packed, unpacked), and for
+// - groups in one piece: words/<width>, norms/members (gathered), norms/deliver;
+// - parts of larger ones: words/<width>, norms/members, norms/keep (deliver);
+// - the parts put together: norms/parts (gathered), norms/deliver.
 
 // As many as there are invocations.
 var<workgroup> sums: array<Sum, 256>;

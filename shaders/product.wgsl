@@ -1,11 +1,8 @@
+// needs: product/job
 // product: a sparse matrix times a batch of vectors, row by row.
 //
-// Composed as: shared/{side,place,broken,activation,any_broken}.wgsl, product/job.wgsl, product/word/<word>.wgsl (Word: the
-// vectors of an invocation), product/operand/<operand>.wgsl (prepare, operand, scaled), product/finish/<finish>.wgsl
-// (finished), and
-// - matrix/<format>.wgsl (row_sum), this file;
-// - or product/tiles.wgsl, for wide batches and dense matrices.
-// product/refresh.wgsl stands alone.
+// chosen: product/word/<word> (Word: the vectors of an invocation), product/operand/<operand> (prepare, operand, scaled),
+// product/finish/<finish> (finished), matrix/<format> (row_sum). Wide batches and dense matrices: product/tiles in place of this file.
 
 // As many as there are invocations.
 var<workgroup> sums: array<Word, 256>;

@@ -1,9 +1,8 @@
+// needs: shared/activation, shared/any_broken, sums/nan_if
 // sampled: the derivatives of a loss by the entries of Â, on its pattern: over some columns, the sums of e ȳ + ū r.
 //
-// Composed as: shared/activation.wgsl, shared/any_broken.wgsl, shared/place.wgsl, shared/broken.wgsl, sums/nan_if.wgsl, this
-// file, and
-// - sampled/entries.wgsl (work): some entries of one row;
-// - const QUADS, const DEEP, sampled/tiles.wgsl (work): a square of 4 QUADS places a side.
+// chosen: sampled/entries (work): some entries of one row; or QUADS, DEEP, sampled/tiles (work): a square of 4 QUADS places
+// a side.
 struct Job {
     x: Strided,
     data: Strided,

@@ -1,10 +1,9 @@
+// needs: solver/update
 // solver: one step by subgradients or by variable splitting for groups that one workgroup holds in its registers, one pass
 // over memory.
 //
-// Composed as: shared/{poisoned,tile_at}.wgsl, words/<width>.wgsl, shared/{tally,tally_word,tally_finite}.wgsl,
-// penalty/<name>.wgsl (Constants, prox, slope), step/<base>.wgsl (Base, advance), solver/row.wgsl, solver/<solver>.wgsl
-// (pulled, settle), solver/update.wgsl, this file. Larger groups: solver/{measure,combine,elements}.wgsl in place of this file. Tensors
-// without groups: solver/elements.wgsl alone.
+// chosen: words/<width>, penalty/<name> (Constants, prox, slope), step/<base> (Base, advance), solver/<solver> (pulled, settle).
+// Larger groups: solver/{measure,combine,elements} in place of this file; tensors without groups: solver/elements.
 //
 // An invocation holds up to four words of a group; up to 256 invocations share one.
 

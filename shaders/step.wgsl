@@ -1,8 +1,8 @@
+// needs: shared/poisoned
 // step: W <- prox(W - rate * direction) for many tensors in one dispatch, one pass over memory.
 //
-// Composed as: penalty/<name>.wgsl (Constants, prox), step/plain.wgsl or step/metric.wgsl (constants_for),
-// shared/poisoned.wgsl (Moved), step/<base>.wgsl (Base, advance), step/vec4.wgsl or step/scalar.wgsl (bindings of the
-// tensors), this file.
+// chosen: penalty/<name> (Constants, prox), step/plain or step/metric (constants_for), step/<base> (Base, advance), step/vec4 or
+// step/scalar (the bindings of the tensors).
 
 // A run of elements of one tensor, the work of one workgroup. Offsets and length count words: elements in the
 // scalar variant, groups of four in the vec4 variant.

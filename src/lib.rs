@@ -53,6 +53,7 @@ pub mod regulariser;
 pub mod schedule;
 pub mod text;
 pub mod validate;
+mod wgsl;
 
 pub use error::{Error, Result};
 pub use penalty::Penalty;

@@ -1,3 +1,4 @@
+// needs: shared/activation
 // The passes between the products of a layer: r = x - (x - c) / L, or e = xi(q u) - b, or ū = q xi'(q u) w̄.
 override invocations: u32 = 256u;
 

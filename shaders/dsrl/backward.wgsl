@@ -1,3 +1,4 @@
+// needs: dsrl, dsrl/layer
 // Backward through all layers, eight elements of each invocation in registers: each layer's input anew from the first one,
 // and its sums over the workgroup. A workgroup takes several tiles, and adds up its sums in its own words of scratch.
 @group(0) @binding(4) var<storage, read_write> bars: array<f32>;

@@ -1,3 +1,4 @@
+// needs: dsrl
 // The sums over workgroups, and over layers that share their numbers: a workgroup per layer of the gradient.
 @group(0) @binding(6) var<storage, read_write> partials: array<f32>;
 @group(0) @binding(7) var<storage, read_write> gradients: array<f32>;

@@ -1,3 +1,4 @@
+// needs: dsrl, dsrl/layer
 // All layers of four elements in registers.
 @compute @workgroup_size(invocations)
 fn dsrl(

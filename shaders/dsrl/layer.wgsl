@@ -1,3 +1,4 @@
+// needs: shared/activation
 // One layer of four elements, one pass of which lies side by side with those of the neighbouring invocations.
 @group(0) @binding(1) var<storage, read_write> theta: array<f32>;
 @group(0) @binding(2) var<storage, read_write> xs: array<f32>;

@@ -1,3 +1,4 @@
+// needs: group/point, group/scratch
 // The last pass over groups that no workgroup holds.
 @compute @workgroup_size(invocations)
 fn group(

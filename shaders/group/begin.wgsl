@@ -1,3 +1,4 @@
+// needs: group/point, group/scratch
 // The first pass over groups that no workgroup holds: base step and elementwise prox into the weights, and the first
 // measurement of each part.
 @compute @workgroup_size(invocations)

@@ -1,3 +1,4 @@
+// needs: group/point, group/scratch
 // Another pass over groups whose search goes on: each part against the group's threshold of now.
 @compute @workgroup_size(invocations)
 fn group(

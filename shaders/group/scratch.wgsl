@@ -1,3 +1,4 @@
+// needs: shared/load_partial
 // Where the searches of groups stand that no workgroup holds, in the scratch buffer: three words of 16 bytes per group.
 struct State {
     search: Search,

@@ -1,3 +1,4 @@
+// needs: layer
 // u and w̄ of one word, stored; ū.
 fn backward(word: u32, first: u32, index: u32, a: Activation, bad: bool) -> Word {
     let u = product(job.plain, word, 0u, index);

@@ -1,3 +1,4 @@
+// needs: layer
 @compute @workgroup_size(invocations)
 fn layer(
     @builtin(workgroup_id) id: vec3<u32>,

@@ -1,3 +1,4 @@
+// needs: learn
 // adam: M <- beta1 M + (1 - beta1) g; V <- beta2 V + (1 - beta2) g^2; theta - rate M / (root_scale sqrt(V) + epsilon). The
 // bias corrections are folded into the rate and into root_scale.
 @group(0) @binding(4) var<storage, read_write> firsts: array<u32>;

@@ -1,3 +1,4 @@
+// needs: shared/broken
 // bound: A <- A / max(1, sigma), sigma the norm of diag(sqrt q) A by power iteration; a workgroup per layer.
 // Composed with shared/broken.wgsl.
 

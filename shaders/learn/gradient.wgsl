@@ -1,3 +1,4 @@
+// needs: learn
 // gradient: theta - rate * g.
 
 // The number k of all layers after its step: the bits of what it is, or QUIET_NAN.

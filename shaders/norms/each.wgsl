@@ -1,3 +1,4 @@
+// needs: shared/tile_at
 // Groups of one element: four of them on their way at a time.
 @group(0) @binding(7) var<storage, read_write> results: array<u32>;
 

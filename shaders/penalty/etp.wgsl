@@ -1,3 +1,4 @@
+// needs: shared/exponential_root
 // etp: p(y) = (1 - exp(-gamma |y|)) / (1 - exp(-gamma)); c = t gamma / (1 - exp(-gamma)), rate = gamma.
 struct Constants {
     threshold: f32,

@@ -1,3 +1,4 @@
+// needs: shared/cubic_root
 // geman: p(y) = |y| / (|y| + gamma). The largest root of (ax - y)(gamma + y)^2 = c, c = t gamma.
 struct Constants {
     threshold: f32,

@@ -1,3 +1,4 @@
+// needs: shared/exponential_root
 // laplace: p(y) = 1 - exp(-|y| / gamma); c = t / gamma, rate = 1 / gamma.
 struct Constants {
     threshold: f32,

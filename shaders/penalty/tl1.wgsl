@@ -1,3 +1,4 @@
+// needs: shared/cubic_root
 // tl1: p(y) = (a+1)|y| / (a+|y|). The largest root of (ax - y)(a + y)^2 = c, c = t a (a+1).
 struct Constants {
     threshold: f32,

@@ -1,3 +1,4 @@
+// needs: shared/side, shared/place, shared/broken, shared/activation, shared/any_broken
 // What a dispatch works on.
 struct Job {
     side: Side,

@@ -1,3 +1,4 @@
+// needs: product/job
 // 64 x 64 outputs per workgroup, 4 x 4 per invocation: rows and vectors 16 apart, so that loads and stores are neighbours.
 // Blocks of 64 rows and 16 columns in which the matrix has no entry are skipped: `structure` has where each block row
 // starts in the list that follows, and the list: which blocks of 16 columns it has.

@@ -1,3 +1,4 @@
+// needs: solver/update
 // The step element by element: tensors without groups, and the last pass over groups that no workgroup holds, each of
 // which has a row of its own.
 @compute @workgroup_size(invocations)

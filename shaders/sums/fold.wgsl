@@ -1,3 +1,4 @@
+// needs: sums/tree
 // Partial sums put together, in a fixed order: numbers with a few parts by one invocation each, totals of many by a
 // workgroup each. Composed with sums/tree.wgsl.
 struct Job {

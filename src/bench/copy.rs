@@ -3,6 +3,7 @@
 use super::measure::{Effort, Measured, Stopwatch, measure_host};
 use crate::error::{Error, Result};
 use crate::gpu::{self, Context, Readback};
+use crate::wgsl::compose;
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -90,9 +91,9 @@ pub fn copy_bandwidth(
 
     // Like the step's status words, a buffer bound by all dispatches makes wgpu put them in order.
     let order = gpu::buffer_with(device, "copy order", &[0; 16], usage)?;
-    let source = include_str!("../../shaders/bench/copy.wgsl");
+    let source = compose(&["bench/copy"]);
     let bindings = [(0, true), (1, false), (2, false)];
-    let pipeline = gpu::compute_pipeline(device, "bench/copy", source, "copy", WORKGROUP, &bindings)?;
+    let pipeline = gpu::compute_pipeline(device, "bench/copy", &source, "copy", WORKGROUP, &bindings)?;
     let groups = sets
         .iter()
         .map(|(source, destination)| {

@@ -40,11 +40,11 @@ impl Format {
     }
 
     /// The WGSL that walks along a row: `row_sum`.
-    pub(super) fn wgsl(self) -> &'static str {
+    pub(super) fn file(self) -> &'static str {
         match self {
-            Format::Csr => include_str!("../../shaders/matrix/csr.wgsl"),
-            Format::Bitmap => include_str!("../../shaders/matrix/bitmap.wgsl"),
-            Format::Dense => include_str!("../../shaders/matrix/dense.wgsl"),
+            Format::Csr => "matrix/csr",
+            Format::Bitmap => "matrix/bitmap",
+            Format::Dense => "matrix/dense",
         }
     }
 }

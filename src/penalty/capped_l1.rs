@@ -79,9 +79,6 @@ impl Elementwise for CappedL1 {
     fn backward_ulps(&self) -> f64 {
         2.0 // one rounding of t, one subtraction
     }
-    fn wgsl(&self) -> &'static str {
-        include_str!("../../shaders/penalty/capped_l1.wgsl")
-    }
     fn constant_names(&self) -> [&'static str; CONSTANTS] {
         ["threshold", "end", "t", "a", "unused4", "unused5", "unused6", "unused7"]
     }

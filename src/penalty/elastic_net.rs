@@ -60,9 +60,6 @@ impl Elementwise for ElasticNet {
     fn backward_ulps(&self) -> f64 {
         10.0 // 1.5 ULP of the subtraction and 4 * 2^-23 of the quotient (see l2sq)
     }
-    fn wgsl(&self) -> &'static str {
-        include_str!("../../shaders/penalty/elastic_net.wgsl")
-    }
     fn constant_names(&self) -> [&'static str; CONSTANTS] {
         ["threshold", "decay", "unused2", "unused3", "unused4", "unused5", "unused6", "unused7"]
     }

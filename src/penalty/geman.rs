@@ -68,12 +68,6 @@ impl Elementwise for Geman {
     fn backward_ulps(&self) -> f64 {
         16.0 // as tl1: worst WGSL arithmetic 13; nearest rounding 4.4
     }
-    fn wgsl(&self) -> &'static str {
-        concat!(
-            include_str!("../../shaders/penalty/geman.wgsl"),
-            include_str!("../../shaders/shared/cubic_root.wgsl")
-        )
-    }
     fn constant_names(&self) -> [&'static str; CONSTANTS] {
         ["threshold", "gamma", "c", "t", "unused4", "unused5", "unused6", "unused7"]
     }

@@ -43,9 +43,6 @@ impl Elementwise for L0 {
     fn backward_ulps(&self) -> f64 {
         0.0 // only comparisons
     }
-    fn wgsl(&self) -> &'static str {
-        include_str!("../../shaders/penalty/l0.wgsl")
-    }
     fn constant_names(&self) -> [&'static str; CONSTANTS] {
         ["threshold", "unused1", "unused2", "unused3", "unused4", "unused5", "unused6", "unused7"]
     }

@@ -37,9 +37,6 @@ impl Elementwise for L1 {
     fn backward_ulps(&self) -> f64 {
         2.0 // one rounding of t, one subtraction
     }
-    fn wgsl(&self) -> &'static str {
-        include_str!("../../shaders/penalty/l1.wgsl")
-    }
     fn constant_names(&self) -> [&'static str; CONSTANTS] {
         ["t", "unused1", "unused2", "unused3", "unused4", "unused5", "unused6", "unused7"]
     }

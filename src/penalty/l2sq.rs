@@ -43,9 +43,6 @@ impl Elementwise for L2Sq {
     fn backward_ulps(&self) -> f64 {
         8.0 // t, 1 + t and the division: a relative error of (0.5 + 1 + 2.5) 2^-23
     }
-    fn wgsl(&self) -> &'static str {
-        include_str!("../../shaders/penalty/l2sq.wgsl")
-    }
     fn constant_names(&self) -> [&'static str; CONSTANTS] {
         ["t", "unused1", "unused2", "unused3", "unused4", "unused5", "unused6", "unused7"]
     }

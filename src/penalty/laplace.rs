@@ -72,12 +72,6 @@ impl Elementwise for Laplace {
         let x = (y / self.gamma).min(87.0);
         (6.0 + 3.5 * x) * RELATIVE * self.slope(lambda, y) + 2e-37 * self.slope(lambda, 0.0) + FLUSH
     }
-    fn wgsl(&self) -> &'static str {
-        concat!(
-            include_str!("../../shaders/penalty/laplace.wgsl"),
-            include_str!("../../shaders/shared/exponential_root.wgsl")
-        )
-    }
     fn constant_names(&self) -> [&'static str; CONSTANTS] {
         ["threshold", "jump", "c", "rate", "unused4", "unused5", "unused6", "unused7"]
     }

@@ -75,9 +75,6 @@ impl Elementwise for Log {
     fn backward_ulps(&self) -> f64 {
         16.0 // worst WGSL arithmetic 8.1; nearest rounding 2.2
     }
-    fn wgsl(&self) -> &'static str {
-        include_str!("../../shaders/penalty/log.wgsl")
-    }
     fn constant_names(&self) -> [&'static str; CONSTANTS] {
         ["threshold", "epsilon", "t", "unused3", "unused4", "unused5", "unused6", "unused7"]
     }

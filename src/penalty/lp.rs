@@ -73,9 +73,6 @@ impl Elementwise for Lp {
         let exponent = std::f64::consts::LN_2 * (4.5 * e + 4.0);
         (5.0 + 2.0 * e + exponent) * RELATIVE * self.slope(lambda, y) + FLUSH
     }
-    fn wgsl(&self) -> &'static str {
-        include_str!("../../shaders/penalty/lp.wgsl")
-    }
     fn constant_names(&self) -> [&'static str; CONSTANTS] {
         ["threshold", "jump", "inverse", "limit", "c", "power", "at_one", "unused7"]
     }

@@ -88,9 +88,6 @@ impl Elementwise for Mcp {
         // the quotient and the difference, of numbers up to lambda where the slope is not 0
         4.0 * RELATIVE * lambda + 2.0 * FLUSH
     }
-    fn wgsl(&self) -> &'static str {
-        include_str!("../../shaders/penalty/mcp.wgsl")
-    }
     fn constant_names(&self) -> [&'static str; CONSTANTS] {
         ["threshold", "end", "factor", "lambda", "gamma", "t", "unused6", "unused7"]
     }

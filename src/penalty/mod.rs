@@ -111,7 +111,10 @@ pub trait Elementwise: std::fmt::Debug + Send + Sync {
 
     /// The WGSL file, defining `struct Constants`, `fn prox(ax: f32, k: Constants) -> f32`, and for the constants of step
     /// size 1 `fn slope(ay: f32, k: Constants) -> f32`, lambda p'(ay) for ay > 0.
-    fn wgsl(&self) -> &'static str;
+    /// It is named as the penalty, with `_` for `-`.
+    fn file(&self) -> String {
+        format!("penalty/{}", self.name().replace('-', "_"))
+    }
 
     /// The names of the fields of WGSL's `struct Constants`, in order.
     fn constant_names(&self) -> [&'static str; CONSTANTS];

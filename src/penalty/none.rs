@@ -37,9 +37,6 @@ impl Elementwise for NoPenalty {
     fn backward_ulps(&self) -> f64 {
         0.0
     }
-    fn wgsl(&self) -> &'static str {
-        include_str!("../../shaders/penalty/none.wgsl")
-    }
     fn constant_names(&self) -> [&'static str; CONSTANTS] {
         ["unused0", "unused1", "unused2", "unused3", "unused4", "unused5", "unused6", "unused7"]
     }

@@ -204,9 +204,6 @@ impl Elementwise for Pwl {
         let inner = if y < 1.000001 * p.c { (1.0 / self.eta1 - 1.0).abs() * p.c } else { 0.0 };
         8.0 * RELATIVE * lambda * (self.slope_at_zero().abs() + p.bend * y.max(p.c) + inner) + 4.0 * FLUSH
     }
-    fn wgsl(&self) -> &'static str {
-        include_str!("../../shaders/penalty/pwl.wgsl")
-    }
     fn constant_names(&self) -> [&'static str; CONSTANTS] {
         ["threshold", "knee", "c", "steep", "flat", "offset", "inner", "outer"]
     }

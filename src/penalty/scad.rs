@@ -137,9 +137,6 @@ impl Elementwise for Scad {
         // the difference, a - 1, the quotient and the second difference, of numbers up to lambda where the slope is not 0
         if y <= lambda { 0.0 } else { 6.0 * RELATIVE * lambda + FLUSH * (2.0 + 1.0 / (self.a - 1.0)) }
     }
-    fn wgsl(&self) -> &'static str {
-        include_str!("../../shaders/penalty/scad.wgsl")
-    }
     fn constant_names(&self) -> [&'static str; CONSTANTS] {
         ["threshold", "shift", "soft_end", "end", "factor", "lambda", "a_less_1", "t"]
     }

@@ -8,6 +8,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::*;
 use crate::accuracy::{Approx, FLUSH, ulp};
+use crate::wgsl;
 use interpreter::Interpreter;
 
 /// Every penalty in the shapes that its file names.
@@ -399,7 +400,7 @@ fn accept_rejects_planted_faults() {
 fn wgsl_is_valid_and_names_its_constants() {
     for penalty in Penalty::all() {
         let rule = penalty.rule();
-        let program = Interpreter::new(rule.wgsl(), None);
+        let program = Interpreter::new(&wgsl::compose(&[&rule.file()]), None);
         let mut validator = wgpu::naga::valid::Validator::new(
             wgpu::naga::valid::ValidationFlags::all(),
             wgpu::naga::valid::Capabilities::empty(),
@@ -429,7 +430,7 @@ fn wgsl_holds_its_bound() {
     for (n, prox) in cases().iter().enumerate() {
         let rule = prox.penalty.rule();
         for (mode, noise) in [(0, None), (1, Some(n as u64))] {
-            let program = Interpreter::new(rule.wgsl(), noise);
+            let program = Interpreter::new(&wgsl::compose(&[&rule.file()]), noise);
             let check =
                 |prox: &Prox, step_error: f64, k: [f32; 8], x: f32, column: usize, worst: &mut f64| {
                     let y = program.prox(x, k);
@@ -477,7 +478,7 @@ fn wgsl_slopes_hold_their_bound() {
         for lambda in [1.0f32, 0.03, 1e-6, 1e3, 1e-24, 0.0].map(f64::from) {
             let prox = Prox::new(penalty, 1.0, lambda);
             for noise in [None, Some(n as u64)] {
-                let program = Interpreter::new(rule.wgsl(), noise);
+                let program = Interpreter::new(&wgsl::compose(&[&rule.file()]), noise);
                 for y in inputs(&prox, 150, 6000 + n as u64) {
                     let wide = f64::from(y);
                     let slope = rule.slope(lambda, wide);
@@ -528,7 +529,7 @@ fn corners_of_the_domains() {
                 for lambda in [1e-6, 1.0, 1e6] {
                     let prox = penalty.prox(step, lambda).unwrap();
                     for noise in [None, Some(count)] {
-                        let program = Interpreter::new(penalty.rule().wgsl(), noise);
+                        let program = Interpreter::new(&wgsl::compose(&[&penalty.rule().file()]), noise);
                         for x in inputs(&prox, 2, count) {
                             let y = program.prox(x, prox.constants());
                             let verdict = accept(&prox, 0.0, Approx::exact(f64::from(x)), y);

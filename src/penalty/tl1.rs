@@ -69,12 +69,6 @@ impl Elementwise for Tl1 {
     fn backward_ulps(&self) -> f64 {
         16.0 // worst WGSL arithmetic 13; nearest rounding 4.4
     }
-    fn wgsl(&self) -> &'static str {
-        concat!(
-            include_str!("../../shaders/penalty/tl1.wgsl"),
-            include_str!("../../shaders/shared/cubic_root.wgsl")
-        )
-    }
     fn constant_names(&self) -> [&'static str; CONSTANTS] {
         ["threshold", "a", "c", "t", "unused4", "unused5", "unused6", "unused7"]
     }

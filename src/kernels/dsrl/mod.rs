@@ -34,6 +34,7 @@ pub use reference::Reference;
 use super::Room;
 #[cfg(doc)]
 use crate::penalty::Activation;
+use crate::wgsl::compose;
 
 /// The register's line.
 pub(super) const ROOM: Room = Room {
@@ -63,18 +64,11 @@ impl Stage {
     }
 
     fn source(self) -> String {
-        let main = include_str!("../../../shaders/dsrl.wgsl");
-        let poisoned = include_str!("../../../shaders/shared/poisoned.wgsl");
-        let activation = include_str!("../../../shaders/shared/activation.wgsl");
-        let layer = include_str!("../../../shaders/dsrl/layer.wgsl");
-        let own = match self {
-            Stage::Forward => include_str!("../../../shaders/dsrl/forward.wgsl"),
-            Stage::Backward => include_str!("../../../shaders/dsrl/backward.wgsl"),
-            Stage::Fold => {
-                return [poisoned, main, include_str!("../../../shaders/dsrl/fold.wgsl")].join("\n");
-            }
-        };
-        [activation, poisoned, main, layer, own].join("\n")
+        compose(&[match self {
+            Stage::Forward => "dsrl/forward",
+            Stage::Backward => "dsrl/backward",
+            Stage::Fold => "dsrl/fold",
+        }])
     }
 
     /// Bindings with whether they are read only.

@@ -48,6 +48,7 @@ use crate::error::Result;
 use crate::gpu::Pipeline;
 use crate::penalty::group::Lasso;
 use crate::penalty::{CONSTANTS, GroupPenalty, NoPenalty, Penalty};
+use crate::wgsl::compose;
 
 /// The register's line.
 pub(super) const ROOM: Room = Room {
@@ -111,39 +112,16 @@ impl Variant {
 
     fn source(&self) -> String {
         let stage = match self.stage {
-            Stage::Held => include_str!("../../../shaders/group.wgsl"),
-            Stage::Begin => include_str!("../../../shaders/group/begin.wgsl"),
-            Stage::Combine => include_str!("../../../shaders/group/combine.wgsl"),
-            Stage::Measure => include_str!("../../../shaders/group/measure.wgsl"),
-            Stage::Apply => include_str!("../../../shaders/group/apply.wgsl"),
+            Stage::Held => "group",
+            Stage::Begin => "group/begin",
+            Stage::Combine => "group/combine",
+            Stage::Measure => "group/measure",
+            Stage::Apply => "group/apply",
         };
-        let scratch = match self.stage {
-            Stage::Held => "",
-            _ => concat!(
-                include_str!("../../../shaders/shared/load_partial.wgsl"),
-                include_str!("../../../shaders/group/scratch.wgsl")
-            ),
-        };
-        let measurements = format!("const MEASUREMENTS = {}u;", self.group.rule().measurements());
-        [
-            measurements.as_str(),
-            self.penalty.rule().wgsl(),
-            include_str!("../../../shaders/step/plain.wgsl"),
-            include_str!("../../../shaders/shared/poisoned.wgsl"),
-            self.base.wgsl(),
-            include_str!("../../../shaders/shared/tile_at.wgsl"),
-            words(self.width),
-            include_str!("../../../shaders/words/gradient.wgsl"),
-            include_str!("../../../shaders/shared/tally.wgsl"),
-            include_str!("../../../shaders/shared/tally_word.wgsl"),
-            include_str!("../../../shaders/shared/shrunk.wgsl"),
-            self.group.rule().wgsl(),
-            include_str!("../../../shaders/group/row.wgsl"),
-            include_str!("../../../shaders/group/point.wgsl"),
-            scratch,
-            stage,
-        ]
-        .join("\n")
+        let (penalty, group) = (self.penalty.rule().file(), self.group.rule().file());
+        let measurements = self.group.rule().measurements();
+        let files = compose(&[&penalty, self.base.file(), words(self.width), &group, stage]);
+        format!("const MEASUREMENTS = {measurements}u;\n{files}")
     }
 
     /// Bindings with whether they are read only.
@@ -207,8 +185,8 @@ impl Kernel for Variant {
 /// The WGSL that reads and writes words of grouped tensors.
 pub(super) fn words(width: Width) -> &'static str {
     match width {
-        Width::Scalar => include_str!("../../../shaders/words/strided.wgsl"),
-        Width::Vec4 => include_str!("../../../shaders/words/vec4.wgsl"),
+        Width::Scalar => "words/strided",
+        Width::Vec4 => "words/vec4",
     }
 }
 

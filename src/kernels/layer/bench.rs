@@ -16,6 +16,7 @@ use crate::kernels::{
 };
 use crate::matrix::Pattern;
 use crate::regulariser::Places;
+use crate::wgsl::compose;
 
 /// Components of every vector.
 const COMPONENTS: u32 = 64;
@@ -238,14 +239,8 @@ impl Passes<'_> {
         buffers: &[(&wgpu::Buffer, u64, u64)],
         workgroups: (u32, u32),
     ) -> Result<Dispatch> {
-        let source = match entry {
-            "product" => include_str!("../../../shaders/bench/product.wgsl").to_owned(),
-            _ => [
-                include_str!("../../../shaders/shared/activation.wgsl"),
-                include_str!("../../../shaders/bench/elementwise.wgsl"),
-            ]
-            .join("\n"),
-        };
+        let file = if entry == "product" { "bench/product" } else { "bench/elementwise" };
+        let source = compose(&[file]);
         let last = buffers.len() as u32;
         let bindings: Vec<_> = (0..=last).map(|k| (k, k != last)).collect();
         let pipeline = gpu::compute_pipeline(self.device, entry, &source, entry, WORKGROUP, &bindings)?;

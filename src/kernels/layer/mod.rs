@@ -47,6 +47,7 @@ use super::step::WORKGROUP;
 use super::{Format, Kernels, Room};
 use crate::error::Result;
 use crate::gpu::Pipeline;
+use crate::wgsl::compose;
 
 /// The most components that fit on chip.
 pub const LARGEST: u32 = 512;
@@ -89,28 +90,13 @@ impl Variant {
     }
 
     fn source(self) -> String {
-        [
-            match self.wide {
-                true => include_str!("../../../shaders/layer/vec4.wgsl"),
-                false => include_str!("../../../shaders/layer/scalar.wgsl"),
-            },
-            include_str!("../../../shaders/layer.wgsl"),
-            match self.given {
-                true => include_str!("../../../shaders/layer/given.wgsl"),
-                false => include_str!("../../../shaders/layer/near.wgsl"),
-            },
-            include_str!("../../../shaders/shared/activation.wgsl"),
-            include_str!("../../../shaders/shared/any_broken.wgsl"),
-            include_str!("../../../shaders/shared/broken.wgsl"),
-            include_str!("../../../shaders/shared/place.wgsl"),
-            include_str!("../../../shaders/shared/side.wgsl"),
-            self.format.wgsl(),
-            match self.way {
-                Way::Forward => include_str!("../../../shaders/layer/forward.wgsl"),
-                Way::Backward => include_str!("../../../shaders/layer/backward.wgsl"),
-            },
-        ]
-        .join("\n")
+        let word = if self.wide { "layer/vec4" } else { "layer/scalar" };
+        let data = if self.given { "layer/given" } else { "layer/near" };
+        let way = match self.way {
+            Way::Forward => "layer/forward",
+            Way::Backward => "layer/backward",
+        };
+        compose(&[word, data, self.format.file(), way])
     }
 
     fn pipeline(self, kernels: &Kernels) -> Result<Arc<Pipeline>> {

@@ -58,6 +58,7 @@ use crate::error::{Result, require};
 #[cfg(doc)]
 use crate::penalty::Activation;
 use crate::penalty::WEIGHT;
+use crate::wgsl::compose;
 
 /// The register's line.
 pub(super) const ROOM: Room = Room {
@@ -182,16 +183,11 @@ impl Variant {
     }
 
     fn source(self) -> String {
-        let main = include_str!("../../../shaders/learn.wgsl");
-        match self {
-            Variant::Adam => [main, include_str!("../../../shaders/learn/adam.wgsl")].join("\n"),
-            Variant::Gradient => [main, include_str!("../../../shaders/learn/gradient.wgsl")].join("\n"),
-            Variant::Bound => concat!(
-                include_str!("../../../shaders/shared/broken.wgsl"),
-                include_str!("../../../shaders/learn/bound.wgsl")
-            )
-            .into(),
-        }
+        compose(&[match self {
+            Variant::Adam => "learn/adam",
+            Variant::Gradient => "learn/gradient",
+            Variant::Bound => "learn/bound",
+        }])
     }
 
     /// Bindings with whether they are read only.

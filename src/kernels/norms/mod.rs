@@ -47,6 +47,7 @@ use crate::error::{Error, Result};
 use crate::gpu::Pipeline;
 #[cfg(doc)]
 use crate::penalty::Groups;
+use crate::wgsl::compose;
 
 /// The register's line.
 pub(super) const ROOM: Room = Room {
@@ -110,12 +111,12 @@ impl Norm {
         }
     }
 
-    fn wgsl(self) -> &'static str {
+    fn file(self) -> &'static str {
         match self {
-            Norm::L1 => include_str!("../../../shaders/norms/l1.wgsl"),
-            Norm::L2 => include_str!("../../../shaders/norms/l2.wgsl"),
-            Norm::Linf => include_str!("../../../shaders/norms/linf.wgsl"),
-            Norm::L0 => include_str!("../../../shaders/norms/l0.wgsl"),
+            Norm::L1 => "norms/l1",
+            Norm::L2 => "norms/l2",
+            Norm::Linf => "norms/linf",
+            Norm::L0 => "norms/l0",
         }
     }
 }
@@ -174,19 +175,13 @@ impl Variant {
     }
 
     fn source(&self) -> String {
-        let words = super::group::words(self.width);
-        let members = include_str!("../../../shaders/norms/members.wgsl");
-        let deliver = include_str!("../../../shaders/norms/deliver.wgsl");
-        let main = include_str!("../../../shaders/norms.wgsl");
-        let stage = match self.stage {
-            Stage::Each => [words, include_str!("../../../shaders/norms/each.wgsl")].join("\n"),
-            Stage::Whole => [words, members, deliver, main].join("\n"),
-            Stage::Part => {
-                [words, members, include_str!("../../../shaders/norms/keep.wgsl"), main].join("\n")
-            }
-            Stage::Combine => [include_str!("../../../shaders/norms/parts.wgsl"), deliver, main].join("\n"),
-        };
-        [include_str!("../../../shaders/shared/tile_at.wgsl"), self.norm.wgsl(), &stage].join("\n")
+        let (words, norm) = (super::group::words(self.width), self.norm.file());
+        match self.stage {
+            Stage::Each => compose(&[words, norm, "norms/each"]),
+            Stage::Whole => compose(&[words, norm, "norms/members", "norms/deliver", "norms"]),
+            Stage::Part => compose(&[words, norm, "norms/members", "norms/keep", "norms"]),
+            Stage::Combine => compose(&[norm, "norms/parts", "norms/deliver", "norms"]),
+        }
     }
 
     /// Bindings with whether they are read only: the table, the scratch words, the weights, the results.

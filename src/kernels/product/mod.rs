@@ -49,6 +49,7 @@ use super::matrix::Format;
 use super::{Kernels, Room};
 use crate::error::Result;
 use crate::gpu::Pipeline;
+use crate::wgsl::compose;
 
 /// The register's line.
 pub(super) const ROOM: Room = Room {
@@ -88,12 +89,12 @@ impl Operand {
         }
     }
 
-    fn wgsl(self) -> &'static str {
+    fn file(self) -> &'static str {
         match self {
-            Operand::Plain => include_str!("../../../shaders/product/operand/plain.wgsl"),
-            Operand::Near => include_str!("../../../shaders/product/operand/near.wgsl"),
-            Operand::Given => include_str!("../../../shaders/product/operand/given.wgsl"),
-            Operand::Pulled => include_str!("../../../shaders/product/operand/pulled.wgsl"),
+            Operand::Plain => "product/operand/plain",
+            Operand::Near => "product/operand/near",
+            Operand::Given => "product/operand/given",
+            Operand::Pulled => "product/operand/pulled",
         }
     }
 }
@@ -119,10 +120,10 @@ impl Finish {
         }
     }
 
-    fn wgsl(self) -> &'static str {
+    fn file(self) -> &'static str {
         match self {
-            Finish::Plain => include_str!("../../../shaders/product/finish/plain.wgsl"),
-            Finish::Activated => include_str!("../../../shaders/product/finish/activated.wgsl"),
+            Finish::Plain => "product/finish/plain",
+            Finish::Activated => "product/finish/activated",
         }
     }
 }
@@ -160,30 +161,15 @@ impl Variant {
     }
 
     fn source(self) -> String {
-        let Variant::Product { path, operand, finish } = self else {
-            return include_str!("../../../shaders/product/refresh.wgsl").into();
-        };
-        let four = include_str!("../../../shaders/product/word/vec4.wgsl");
-        let [word, walk, main] = match path {
-            Path::Tiles => [four, "", include_str!("../../../shaders/product/tiles.wgsl")],
+        let Variant::Product { path, operand, finish } = self else { return compose(&["product/refresh"]) };
+        let (operand, finish) = (operand.file(), finish.file());
+        match path {
+            Path::Tiles => compose(&["product/word/vec4", operand, finish, "product/tiles"]),
             Path::Rows { format, single } => {
-                let one = include_str!("../../../shaders/product/word/scalar.wgsl");
-                [
-                    if single { one } else { four },
-                    format.wgsl(),
-                    include_str!("../../../shaders/product.wgsl"),
-                ]
+                let word = if single { "product/word/scalar" } else { "product/word/vec4" };
+                compose(&[word, operand, finish, format.file(), "product"])
             }
-        };
-        let shared = [
-            include_str!("../../../shaders/shared/side.wgsl"),
-            include_str!("../../../shaders/shared/place.wgsl"),
-            include_str!("../../../shaders/shared/broken.wgsl"),
-            include_str!("../../../shaders/shared/activation.wgsl"),
-            include_str!("../../../shaders/shared/any_broken.wgsl"),
-            include_str!("../../../shaders/product/job.wgsl"),
-        ];
-        [&shared[..], &[word, operand.wgsl(), finish.wgsl(), walk, main]].concat().join("\n")
+        }
     }
 
     /// Bindings with whether they are read only.

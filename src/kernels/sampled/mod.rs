@@ -36,7 +36,7 @@ mod reference;
 pub use dispatch::bind;
 
 use super::Room;
-use super::sums::{ACTIVATION, STRIDED};
+use crate::wgsl::compose;
 
 /// The register's line.
 pub(super) const ROOM: Room = Room {
@@ -77,15 +77,12 @@ impl Path {
     }
 
     fn source(self) -> String {
-        let tiles = include_str!("../../../shaders/sampled/tiles.wgsl");
         // columns staged at a time: what 16 KiB of workgroup memory hold of squares that size
-        let work = match self {
-            Path::Entries => vec![include_str!("../../../shaders/sampled/entries.wgsl")],
-            Path::Tiles32 => vec!["const QUADS = 8u;\nconst DEEP = 16u;", tiles],
-            Path::Tiles64 => vec!["const QUADS = 16u;\nconst DEEP = 8u;", tiles],
-        };
-        let main = include_str!("../../../shaders/sampled.wgsl");
-        [ACTIVATION, STRIDED].into_iter().chain(work).chain([main]).collect::<Vec<_>>().join("\n")
+        match self {
+            Path::Entries => compose(&["sampled/entries"]),
+            Path::Tiles32 => format!("const QUADS = 8u;\nconst DEEP = 16u;\n{}", compose(&["sampled/tiles"])),
+            Path::Tiles64 => format!("const QUADS = 16u;\nconst DEEP = 8u;\n{}", compose(&["sampled/tiles"])),
+        }
     }
 }
 

@@ -52,6 +52,7 @@ use super::{Kernels, Room};
 use crate::error::{Error, Result, require};
 use crate::gpu::Pipeline;
 use crate::penalty::{CONSTANTS, Domain, NoPenalty, Penalty};
+use crate::wgsl::compose;
 use std::ops::Bound::{Excluded, Included};
 
 /// The register's line.
@@ -201,33 +202,17 @@ impl Variant {
 
     fn source(&self) -> String {
         let solver = match self.solver {
-            Solver::Subgradient => include_str!("../../../shaders/solver/subgradient.wgsl"),
-            Solver::Splitting { .. } => include_str!("../../../shaders/solver/splitting.wgsl"),
-            _ => include_str!("../../../shaders/solver/proximal.wgsl"),
+            Solver::Subgradient => "solver/subgradient",
+            Solver::Splitting { .. } => "solver/splitting",
+            _ => "solver/proximal",
         };
-        let step = [
-            self.penalty.rule().wgsl(),
-            self.base.wgsl(),
-            include_str!("../../../shaders/solver/row.wgsl"),
-            solver,
-            include_str!("../../../shaders/solver/update.wgsl"),
-        ];
-        let scratch = [include_str!("../../../shaders/shared/load_partial.wgsl")];
-        let (own, stage): (&[&str], _) = match self.stage {
-            Stage::Held => (&step, include_str!("../../../shaders/solver.wgsl")),
-            Stage::Elements => (&step, include_str!("../../../shaders/solver/elements.wgsl")),
-            Stage::Measure => (&scratch, include_str!("../../../shaders/solver/measure.wgsl")),
-            Stage::Combine => (&scratch, include_str!("../../../shaders/solver/combine.wgsl")),
-        };
-        let shared = [
-            include_str!("../../../shaders/shared/poisoned.wgsl"),
-            include_str!("../../../shaders/shared/tile_at.wgsl"),
-            words(self.width),
-            include_str!("../../../shaders/shared/tally.wgsl"),
-            include_str!("../../../shaders/shared/tally_word.wgsl"),
-            include_str!("../../../shaders/shared/tally_finite.wgsl"),
-        ];
-        [&shared, own, &[stage]].concat().join("\n")
+        let (words, penalty, base) = (words(self.width), self.penalty.rule().file(), self.base.file());
+        match self.stage {
+            Stage::Held => compose(&[words, &penalty, base, solver, "solver"]),
+            Stage::Elements => compose(&[words, &penalty, base, solver, "solver/elements"]),
+            Stage::Measure => compose(&[words, "solver/measure"]),
+            Stage::Combine => compose(&[words, "solver/combine"]),
+        }
     }
 
     /// Bindings with whether they are read only.

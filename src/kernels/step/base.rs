@@ -194,14 +194,12 @@ impl Base {
     }
 
     /// The text of that file.
-    pub(in crate::kernels) fn wgsl(&self) -> &'static str {
+    pub(in crate::kernels) fn file(&self) -> &'static str {
         match self {
-            Base::Prox => include_str!("../../../shaders/step/prox.wgsl"),
-            Base::Gradient => include_str!("../../../shaders/step/gradient.wgsl"),
-            Base::HeavyBall { .. } | Base::Nesterov { .. } => {
-                include_str!("../../../shaders/step/momentum.wgsl")
-            }
-            Base::Adam(_) | Base::AdamMetric(_) => include_str!("../../../shaders/step/adam.wgsl"),
+            Base::Prox => "step/prox",
+            Base::Gradient => "step/gradient",
+            Base::HeavyBall { .. } | Base::Nesterov { .. } => "step/momentum",
+            Base::Adam(_) | Base::AdamMetric(_) => "step/adam",
         }
     }
 

@@ -44,6 +44,7 @@ use super::{Kernels, Room};
 use crate::error::{Error, Result};
 use crate::gpu::Pipeline;
 use crate::penalty::{CONSTANTS, Penalty};
+use crate::wgsl::compose;
 
 /// The register's line.
 pub(super) const ROOM: Room = Room {
@@ -126,23 +127,12 @@ impl Variant {
     /// The complete WGSL; its entry point is `step`.
     #[must_use]
     pub fn source(&self) -> String {
-        let constants = match self.base {
-            Base::AdamMetric(_) => include_str!("../../../shaders/step/metric.wgsl"),
-            _ => include_str!("../../../shaders/step/plain.wgsl"),
-        };
+        let constants = if matches!(self.base, Base::AdamMetric(_)) { "step/metric" } else { "step/plain" };
         let width = match self.width {
-            Width::Scalar => include_str!("../../../shaders/step/scalar.wgsl"),
-            Width::Vec4 => include_str!("../../../shaders/step/vec4.wgsl"),
+            Width::Scalar => "step/scalar",
+            Width::Vec4 => "step/vec4",
         };
-        [
-            self.penalty.rule().wgsl(),
-            constants,
-            include_str!("../../../shaders/shared/poisoned.wgsl"),
-            self.base.wgsl(),
-            width,
-            include_str!("../../../shaders/step.wgsl"),
-        ]
-        .join("\n")
+        compose(&[&self.penalty.rule().file(), constants, self.base.file(), width, ROOM.name])
     }
 
     /// Elements per word.

@@ -45,6 +45,7 @@ use super::{Batch, Data, Learned, Room};
 use crate::error::{Error, Result, shape};
 use crate::gpu::View;
 use crate::regulariser::Places;
+use crate::wgsl::compose;
 
 /// The register's line.
 pub(super) const ROOM: Room = Room {
@@ -196,35 +197,14 @@ impl Stage {
     }
 
     fn source(self) -> String {
-        let tree = include_str!("../../../shaders/sums/tree.wgsl");
-        let each = include_str!("../../../shaders/sums/each.wgsl");
-        let parts = match self {
-            Stage::Rows => {
-                vec![ACTIVATION, STRIDED, include_str!("../../../shaders/sums.wgsl")]
-            }
-            Stage::Fold => vec![tree, include_str!("../../../shaders/sums/fold.wgsl")],
-            Stage::Loss => vec![STRIDED, each, tree, include_str!("../../../shaders/sums/loss.wgsl")],
-            Stage::Chain => vec![STRIDED, each, include_str!("../../../shaders/sums/chain.wgsl")],
-        };
-        parts.join("\n")
+        compose(&[match self {
+            Stage::Rows => "sums",
+            Stage::Fold => "sums/fold",
+            Stage::Loss => "sums/loss",
+            Stage::Chain => "sums/chain",
+        }])
     }
 }
-
-/// xi and its derivatives.
-pub(super) const ACTIVATION: &str = concat!(
-    include_str!("../../../shaders/shared/activation.wgsl"),
-    "\n",
-    include_str!("../../../shaders/shared/any_broken.wgsl")
-);
-
-/// Batches in their bindings, and NaN.
-pub(super) const STRIDED: &str = concat!(
-    include_str!("../../../shaders/shared/place.wgsl"),
-    "\n",
-    include_str!("../../../shaders/shared/broken.wgsl"),
-    "\n",
-    include_str!("../../../shaders/sums/nan_if.wgsl")
-);
 
 #[cfg(test)]
 mod tests {

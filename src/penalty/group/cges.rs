@@ -99,9 +99,6 @@ impl Groupwise for Cges {
     fn measurements(&self) -> u32 {
         48 // bisection alone would take 24 for the digits of a float and 24 for its exponent's range
     }
-    fn wgsl(&self) -> &'static str {
-        include_str!("../../../shaders/penalty/group/cges.wgsl")
-    }
     fn constant_names(&self) -> [&'static str; CONSTANTS] {
         ["t", "first", "group", "exclusive", "unused4", "unused5", "unused6", "unused7"]
     }

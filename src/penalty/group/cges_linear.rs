@@ -65,9 +65,6 @@ impl Groupwise for CgesLinear {
         let range = |(low, high): (&f64, &f64)| ((low * small - most).max(0.0), (high * large - least).max(0.0));
         low.iter().zip(&high).map(range).collect()
     }
-    fn wgsl(&self) -> &'static str {
-        include_str!("../../../shaders/penalty/group/cges_linear.wgsl")
-    }
     fn constant_names(&self) -> [&'static str; CONSTANTS] {
         ["t", "first", "group", "exclusive", "unused4", "unused5", "unused6", "unused7"]
     }

@@ -58,9 +58,6 @@ impl Groupwise for Exclusive {
         // 2^-24 tau that is 40 for n = 10^8 and t = 1, and a tenth of that in practice.
         40
     }
-    fn wgsl(&self) -> &'static str {
-        include_str!("../../../shaders/penalty/group/exclusive.wgsl")
-    }
     fn constant_names(&self) -> [&'static str; CONSTANTS] {
         ["t", "first", "unused2", "unused3", "unused4", "unused5", "unused6", "unused7"]
     }

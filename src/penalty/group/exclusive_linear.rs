@@ -41,9 +41,6 @@ impl Groupwise for ExclusiveLinear {
         let (least, most) = (self.shrink(t, &low).threshold, self.shrink(t, &high).threshold);
         low.iter().zip(&high).map(|(low, high)| ((low - most).max(0.0), (high - least).max(0.0))).collect()
     }
-    fn wgsl(&self) -> &'static str {
-        include_str!("../../../shaders/penalty/group/exclusive_linear.wgsl")
-    }
     fn constant_names(&self) -> [&'static str; CONSTANTS] {
         ["t", "first", "unused2", "unused3", "unused4", "unused5", "unused6", "unused7"]
     }

@@ -100,9 +100,6 @@ impl Groupwise for L1L2 {
         };
         (0..x.len()).map(range).collect()
     }
-    fn wgsl(&self) -> &'static str {
-        include_str!("../../../shaders/penalty/group/l1_l2.wgsl")
-    }
     fn constant_names(&self) -> [&'static str; CONSTANTS] {
         ["t", "first", "keep", "push", "unused4", "unused5", "unused6", "unused7"]
     }

@@ -75,9 +75,6 @@ impl Groupwise for Lasso {
             Weight::SqrtSize => (size as f64).sqrt(),
         }
     }
-    fn wgsl(&self) -> &'static str {
-        include_str!("../../../shaders/penalty/group/lasso.wgsl")
-    }
     fn constant_names(&self) -> [&'static str; CONSTANTS] {
         ["t", "first", "unused2", "unused3", "unused4", "unused5", "unused6", "unused7"]
     }

@@ -118,9 +118,6 @@ impl Groupwise for GroupLog {
     fn weighable(&self) -> bool {
         false // the norm at which the minimiser jumps is the host's work, for one t
     }
-    fn wgsl(&self) -> &'static str {
-        include_str!("../../../shaders/penalty/group/log.wgsl")
-    }
     fn constant_names(&self) -> [&'static str; CONSTANTS] {
         ["t", "first", "inverse_root", "ratio", "switch_at", "unused5", "unused6", "unused7"]
     }

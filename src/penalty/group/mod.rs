@@ -133,7 +133,10 @@ pub trait Groupwise: std::fmt::Debug + Send + Sync {
     }
 
     /// The WGSL file, defining `struct GroupConstants`, `next` and `shrink`; see `shaders/group.wgsl`.
-    fn wgsl(&self) -> &'static str;
+    /// It is named as the penalty, with `_` for `-`.
+    fn file(&self) -> String {
+        format!("penalty/group/{}", self.name().replace('-', "_"))
+    }
 
     /// The names of the fields of WGSL's `struct GroupConstants`, in order. The first is `t`, the second `first`, the
     /// threshold of the first measurement.

@@ -314,9 +314,6 @@ impl Groupwise for Plain {
     fn convex(&self) -> bool {
         true
     }
-    fn wgsl(&self) -> &'static str {
-        ""
-    }
     fn constant_names(&self) -> [&'static str; CONSTANTS] {
         self.0.rule().constant_names()
     }
@@ -412,7 +409,8 @@ fn special_values() {
 #[test]
 fn wgsl_names_its_constants() {
     for penalty in GroupPenalty::all() {
-        let (_, fields) = penalty.rule().wgsl().split_once("struct GroupConstants {").unwrap();
+        let source = crate::wgsl::compose(&[&penalty.rule().file()]);
+        let (_, fields) = source.split_once("struct GroupConstants {").unwrap();
         let fields =
             fields.split_once('}').unwrap().0.lines().filter_map(|line| line.trim().strip_suffix(": f32,"));
         assert_eq!(fields.collect::<Vec<_>>(), penalty.rule().constant_names(), "{penalty}");
