@@ -1,6 +1,6 @@
 // learn: one step of an optimiser on the learned numbers of every layer, with the projections; one pass over memory.
 //
-// Composed as: this file, learn/<method>.wgsl (advance). The norm bound is learn/bound.wgsl.
+// learn/<method> has `advance`; the norm bound is learn/bound.
 
 // Places are in elements; those of q, b and the values are within a layer.
 struct Job {

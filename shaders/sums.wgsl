@@ -1,7 +1,6 @@
 // needs: shared/activation, shared/any_broken, sums/nan_if
 // sums: the derivatives by q, b, the activation and L, as sums over some rows and columns: a workgroup has 256 / lanes rows
-// of one split of the columns. Composed with shared/activation.wgsl, shared/any_broken.wgsl,
-// shared/place.wgsl, shared/broken.wgsl, sums/nan_if.wgsl.
+// of one split of the columns.
 struct Job {
     x: Strided,
     data: Strided,

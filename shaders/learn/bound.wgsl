@@ -1,6 +1,5 @@
 // needs: shared/broken
 // bound: A <- A / max(1, sigma), sigma the norm of diag(sqrt q) A by power iteration; a workgroup per layer.
-// Composed with shared/broken.wgsl.
 
 struct Job {
     // where layer 0 starts in the binding, from layer to layer, and within a layer

@@ -1,6 +1,5 @@
 // needs: sums/nan_if, sums/each
-// The derivative by a layer's input: r_bar - h / L. Composed with shared/place.wgsl,
-// shared/broken.wgsl, sums/nan_if.wgsl, sums/each.wgsl.
+// The derivative by a layer's input: r_bar - h / L.
 struct Job {
     r_bar: Strided,
     h: Strided,

@@ -1,6 +1,6 @@
 // needs: sums/tree
 // Partial sums put together, in a fixed order: numbers with a few parts by one invocation each, totals of many by a
-// workgroup each. Composed with sums/tree.wgsl.
+// workgroup each.
 struct Job {
     // where the result starts in its binding, and, from there, where the numbers, the totals and the zeros at the end go
     out: u32,

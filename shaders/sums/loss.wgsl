@@ -1,6 +1,5 @@
 // needs: sums/nan_if, sums/each, sums/tree
-// The derivative of the loss by each output, and the loss, as sums over runs of elements. Composed with
-// shared/place.wgsl, sums/each.wgsl, sums/tree.wgsl.
+// The derivative of the loss by each output, and the loss, as sums over runs of elements.
 struct Job {
     output: Strided,
     aim: Strided,
