@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use ndarray::{Array1, ArrayD, IxDyn};
 
 use super::Layer;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, unsupported};
 
 /// The geometry of one layer. Its weights lie as `[outputs, units, span]`, row-major: a unit is a neuron or channel of
 /// the layer before, and `span` the weights between a unit and a neuron.
@@ -28,11 +28,7 @@ pub(super) struct Seen {
 /// Each layer's geometry.
 pub(super) fn links(layers: &[Layer]) -> Result<Vec<Link>> {
     if layers.is_empty() {
-        return Err(Error::Unsupported {
-            place: "network".into(),
-            what: "it has no layers".into(),
-            allowed: "one or more".into(),
-        });
+        return Err(unsupported("network", "it has no layers", "one or more"));
     }
     let mut links: Vec<Link> = Vec::with_capacity(layers.len());
     for (k, layer) in layers.iter().enumerate() {

@@ -32,7 +32,7 @@ mod tests;
 
 use ndarray::{Array1, ArrayD, ArrayView2};
 
-use crate::error::{Error, Result};
+use crate::error::{Result, shape};
 
 pub use proof::{Probe, Proof};
 pub use report::{LayerReport, Report, Size, Sparsity, THRESHOLD, Total};
@@ -65,9 +65,9 @@ pub struct Compact {
 /// positions (stride 1, padding that keeps the size, no pooling before it). Without it FLOPs are per output position.
 ///
 /// # Errors
-/// [`Error::Unsupported`] for an empty chain; [`Error::Shape`] for a weight that is neither a matrix nor a
+/// [`crate::Error::Unsupported`] for an empty chain; [`crate::Error::Shape`] for a weight that is neither a matrix nor a
 /// convolution, a bias of another length than the outputs, an empty tensor, or two layers that do not fit, naming both;
-/// [`Error::Domain`] for a side of the picture outside 1..=65536.
+/// [`crate::Error::Domain`] for a side of the picture outside 1..=65536.
 pub fn run(layers: &[Layer], size: Option<[usize; 2]>) -> Result<Compact> {
     for (name, side) in ["rows", "columns"].into_iter().zip(size.into_iter().flatten()) {
         crate::error::require((1..=1 << 16).contains(&side), "input size", name, side as f64, "[1, 65536]")?;
@@ -83,15 +83,15 @@ pub fn run(layers: &[Layer], size: Option<[usize; 2]>) -> Result<Compact> {
 /// Layer K is called `layers.K.weight`.
 ///
 /// # Errors
-/// Those of the two, and [`Error::Shape`] where there are not as many biases as weights.
+/// Those of the two, and [`crate::Error::Shape`] where there are not as many biases as weights.
 pub fn mlp(weights: &[ArrayView2<'_, f32>], biases: &[&[f32]]) -> Result<Compact> {
     if weights.len() != biases.len() {
-        return Err(Error::Shape {
-            place: "perceptron".into(),
-            name: "number of biases".into(),
-            got: biases.len().to_string(),
-            expected: format!("{}, one per layer", weights.len()),
-        });
+        return Err(shape(
+            "perceptron",
+            "number of biases",
+            biases.len(),
+            format!("{}, one per layer", weights.len()),
+        ));
     }
     let layer = |(k, (weight, bias)): (usize, (&ArrayView2<'_, f32>, &&[f32]))| Layer {
         name: format!("layers.{k}.weight"),

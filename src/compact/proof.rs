@@ -22,7 +22,7 @@ use serde::Serialize;
 
 use super::chain::{self, Link};
 use super::{Compact, Layer};
-use crate::error::{Error, Result, require};
+use crate::error::{Error, Result, require, shape};
 
 /// The inputs of a proof: independent standard normal numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,12 +85,12 @@ impl Compact {
             [("inputs", small.inputs(), large.inputs()), ("outputs", small.outputs(), large.outputs())]
         {
             if got != expected {
-                return Err(Error::Shape {
-                    place: "proof".into(),
-                    name: format!("{end} of the small network"),
-                    got: got.to_string(),
-                    expected: format!("{expected} as in the large one"),
-                });
+                return Err(shape(
+                    "proof",
+                    format!("{end} of the small network"),
+                    got,
+                    format!("{expected} as in the large one"),
+                ));
             }
         }
         small.only_rounded()?;

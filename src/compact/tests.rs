@@ -2,6 +2,7 @@ use ndarray::{Array1, ArrayD, arr2};
 use proptest::prelude::*;
 
 use super::*;
+use crate::error::Error;
 
 fn layer(name: &str, shape: &[usize], weight: &[f32], bias: Option<&[f32]>) -> Layer {
     let weight = ArrayD::from_shape_vec(shape, weight.to_vec()).unwrap();

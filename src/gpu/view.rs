@@ -1,6 +1,6 @@
 //! Views: a caller's tensor inside a caller's buffer.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shape, unsupported};
 
 /// f32 elements in a buffer, from any 4-byte aligned offset: `{buffer, offset, length}`.
 ///
@@ -30,19 +30,19 @@ impl View {
         }
         let end = length.checked_mul(4).and_then(|bytes| bytes.checked_add(offset));
         if end.is_none_or(|end| end > buffer.size()) {
-            return Err(Error::Shape {
-                place: name.into(),
-                name: "view".into(),
-                got: format!("{length} elements from byte {offset}"),
-                expected: format!("an end within the buffer's {} bytes", buffer.size()),
-            });
+            return Err(shape(
+                name,
+                "view",
+                format!("{length} elements from byte {offset}"),
+                format!("an end within the buffer's {} bytes", buffer.size()),
+            ));
         }
         if !buffer.usage().contains(wgpu::BufferUsages::STORAGE) {
-            return Err(Error::Unsupported {
-                place: name.into(),
-                what: format!("a buffer of usage {:?}", buffer.usage()),
-                allowed: "buffers with BufferUsages::STORAGE".into(),
-            });
+            return Err(unsupported(
+                name,
+                format!("a buffer of usage {:?}", buffer.usage()),
+                "buffers with BufferUsages::STORAGE",
+            ));
         }
         Ok(View { buffer: buffer.clone(), offset, length })
     }

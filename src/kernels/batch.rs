@@ -1,6 +1,6 @@
 //! Batches: m vectors of n components each, in a view, in either order.
 
-use crate::error::{Error, Result};
+use crate::error::{Result, shape};
 use crate::gpu::View;
 
 /// Which numbers of a batch are neighbours in memory.
@@ -30,16 +30,16 @@ impl Batch {
     /// Components of `view`, whose length is that of the batch; `name` is used in messages.
     ///
     /// # Errors
-    /// [`Error::Shape`] where the view's length is not components * vectors.
+    /// [`crate::Error::Shape`] where the view's length is not components * vectors.
     pub fn new(name: &str, view: View, components: u32, vectors: u32, order: Order) -> Result<Self> {
         let expected = u64::from(components) * u64::from(vectors);
         if view.length() != expected {
-            return Err(Error::Shape {
-                place: name.into(),
-                name: "length".into(),
-                got: view.length().to_string(),
-                expected: format!("{components} components times {vectors} vectors = {expected}"),
-            });
+            return Err(shape(
+                name,
+                "length",
+                view.length(),
+                format!("{components} components times {vectors} vectors = {expected}"),
+            ));
         }
         Ok(Batch { view, components, vectors, order })
     }

@@ -1,6 +1,6 @@
 //! The learned numbers of layers on the device.
 
-use crate::error::{Error, Result};
+use crate::error::{Result, shape};
 use crate::gpu::View;
 use crate::regulariser::Places;
 
@@ -19,16 +19,16 @@ impl Learned {
     /// `layers` layers in `view`; `name` is used in messages.
     ///
     /// # Errors
-    /// [`Error::Shape`] where the view's length is not that of the layers.
+    /// [`crate::Error::Shape`] where the view's length is not that of the layers.
     pub fn new(name: &str, view: View, places: Places, layers: u32) -> Result<Self> {
         let expected = u64::from(places.length()) * u64::from(layers);
         if view.length() != expected {
-            return Err(Error::Shape {
-                place: name.into(),
-                name: "length".into(),
-                got: view.length().to_string(),
-                expected: format!("{layers} layers of {} numbers = {expected}", places.length()),
-            });
+            return Err(shape(
+                name,
+                "length",
+                view.length(),
+                format!("{layers} layers of {} numbers = {expected}", places.length()),
+            ));
         }
         Ok(Learned { view, places, layers })
     }

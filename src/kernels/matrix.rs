@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytemuck::{Pod, Zeroable};
 
 use super::Kernels;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shape};
 use crate::gpu;
 use crate::matrix::Pattern;
 
@@ -214,12 +214,12 @@ impl Matrix {
     pub fn of(kernels: &Kernels, pattern: Arc<Pattern>, format: Format, values: &[f32]) -> Result<Self> {
         let (got, expected) = (values.len(), pattern.nonzeros() as usize);
         if got != expected {
-            return Err(Error::Shape {
-                place: format!("{format} matrix of {} x {}", pattern.rows(), pattern.columns()),
-                name: "number of values".into(),
-                got: got.to_string(),
-                expected: expected.to_string(),
-            });
+            return Err(shape(
+                format!("{format} matrix of {} x {}", pattern.rows(), pattern.columns()),
+                "number of values",
+                got,
+                expected,
+            ));
         }
         Self::make(kernels, pattern, format, 1, Some(values))
     }

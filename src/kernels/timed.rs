@@ -5,7 +5,7 @@ use std::ops::Range;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::step::Element;
+use super::element::Element;
 use super::{Loaded, Outcome};
 use crate::error::Result;
 use crate::gpu::{self, Readback, View};

@@ -1,6 +1,6 @@
 //! How a network is trained, and what it starts from.
 
-use crate::error::{Error, Result, require};
+use crate::error::{Result, require, shape, unsupported};
 use crate::kernels::adam;
 use crate::kernels::learn::{Hyper, Method, Rates};
 use crate::regulariser::file::LAYERS;
@@ -60,7 +60,7 @@ impl Options {
     /// Checks the domains.
     ///
     /// # Errors
-    /// [`Error::Domain`] for what is negative, not finite, or out of the method's range.
+    /// [`crate::Error::Domain`] for what is negative, not finite, or out of the method's range.
     pub fn check(&self) -> Result<()> {
         let place = "training";
         let Rates { values, q, b, activation, l } = self.rates;
@@ -141,28 +141,28 @@ impl Start {
     /// Checks all there is to check.
     ///
     /// # Errors
-    /// [`Error::Domain`] for no layers; [`Error::Shape`] where parameters are neither one nor one per layer or differ in
+    /// [`crate::Error::Domain`] for no layers; [`crate::Error::Shape`] where parameters are neither one nor one per layer or differ in
     /// their patterns; those of [`Parameters::check`] and [`Options::check`].
     pub fn check(&self) -> Result<()> {
         let range = format!("[1, {LAYERS}]");
         require((1..=LAYERS).contains(&self.layers), "network", "layers", f64::from(self.layers), range)?;
         let count = self.parameters.len();
         if count != 1 && count != self.layers as usize {
-            return Err(Error::Shape {
-                place: "network".into(),
-                name: "number of parameter sets".into(),
-                got: count.to_string(),
-                expected: format!("1, shared, or {}, one per layer", self.layers),
-            });
+            return Err(shape(
+                "network",
+                "number of parameter sets",
+                count,
+                format!("1, shared, or {}, one per layer", self.layers),
+            ));
         }
         for (k, p) in self.parameters.iter().enumerate() {
             p.check(&format!("layer {k}"))?;
             if p.pattern != self.parameters[0].pattern {
-                return Err(Error::Unsupported {
-                    place: format!("layer {k}"),
-                    what: "a pattern of Â that differs from layer 0's".into(),
-                    allowed: "one pattern for all layers".into(),
-                });
+                return Err(unsupported(
+                    format!("layer {k}"),
+                    "a pattern of Â that differs from layer 0's",
+                    "one pattern for all layers",
+                ));
             }
         }
         self.options.check()

@@ -4,7 +4,7 @@
 use super::on_cpu::OnCpu;
 use super::on_device::OnDevice;
 use super::options::Start;
-use crate::error::{Error, Result, require, shape};
+use crate::error::{Result, require, shape};
 use crate::gpu::Context;
 use crate::regulariser::{Parameters, pruned};
 
@@ -29,7 +29,7 @@ impl Trainer {
     /// Trains on a GPU, with batches of `batch` vectors; everything stays there until asked for.
     ///
     /// # Errors
-    /// Those of [`Start::check`]; [`Error::Limit`] and the errors of the device.
+    /// Those of [`Start::check`]; [`crate::Error::Limit`] and the errors of the device.
     pub fn on_device(context: &Context, start: Start, batch: u32) -> Result<Self> {
         start.check()?;
         Ok(Trainer(Place::Device(Box::new(OnDevice::new(context, start, batch)?))))
@@ -39,7 +39,7 @@ impl Trainer {
     /// 1/2 ||x_N - target||^2 + lambda ||x_N||_1 divided by the number of vectors, with lambda the option `sparsity`.
     ///
     /// # Errors
-    /// [`Error::Shape`] where lengths do not fit; [`Error::Domain`] for a rate outside [0, 1e6]; those of the device.
+    /// [`crate::Error::Shape`] where lengths do not fit; [`crate::Error::Domain`] for a rate outside [0, 1e6]; those of the device.
     pub fn step(&mut self, noisy: &[f32], target: &[f32], rate: f64) -> Result<()> {
         require((0.0..=1e6).contains(&rate), "training", "rate", rate, "[0, 1e6]")?;
         let n = self.components();
@@ -85,7 +85,7 @@ impl Trainer {
     /// The parameters as they are: of one layer, or of each; slopes, knees and L projected.
     ///
     /// # Errors
-    /// [`Error::Domain`] where training has left the domain of [`Parameters::check`], as with a NaN; those of the device.
+    /// [`crate::Error::Domain`] where training has left the domain of [`Parameters::check`], as with a NaN; those of the device.
     pub fn parameters(&mut self) -> Result<Vec<Parameters>> {
         let parameters = match &mut self.0 {
             Place::Cpu(cpu) => cpu.start().parameters.clone(),
@@ -117,16 +117,16 @@ impl Trainer {
     /// The network's outputs for any number of vectors.
     ///
     /// # Errors
-    /// [`Error::Shape`] where the length is no multiple of n; those of the device.
+    /// [`crate::Error::Shape`] where the length is no multiple of n; those of the device.
     pub fn apply(&mut self, noisy: &[f32]) -> Result<Vec<f32>> {
         let n = self.components();
         if !noisy.len().is_multiple_of(n) {
-            return Err(Error::Shape {
-                place: "network".into(),
-                name: "length of the batch".into(),
-                got: noisy.len().to_string(),
-                expected: format!("a multiple of {n} components"),
-            });
+            return Err(shape(
+                "network",
+                "length of the batch",
+                noisy.len(),
+                format!("a multiple of {n} components"),
+            ));
         }
         if noisy.is_empty() {
             return Ok(Vec::new());

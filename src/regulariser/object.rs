@@ -22,7 +22,7 @@ use std::sync::{Arc, OnceLock};
 use nalgebra::{DMatrix, DVector};
 
 use super::Parameters;
-use crate::error::{Error, Result, require};
+use crate::error::{Error, Result, require, shape};
 
 /// How far above 1 a norm may be and count as 1: numbers learned in f32, and projected there, are off by less.
 const SLACK: f64 = 1e-6;
@@ -198,12 +198,7 @@ impl Regulariser {
         if x.len() == self.parameters.q.len() {
             return Ok(());
         }
-        Err(Error::Shape {
-            place: "regulariser".into(),
-            name: format!("length of {name}"),
-            got: x.len().to_string(),
-            expected: self.parameters.q.len().to_string(),
-        })
+        Err(shape("regulariser", format!("length of {name}"), x.len(), self.parameters.q.len()))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Places;
-use crate::error::{Error, Result, require};
+use crate::error::{Result, require, shape, unsupported};
 use crate::matrix::Pattern;
 use crate::penalty::{Activation, in_f32, raised};
 
@@ -69,7 +69,7 @@ impl Parameters {
     /// activation as [`Activation::check`].
     ///
     /// # Errors
-    /// [`Error::Shape`], [`Error::Domain`] or [`Error::Unsupported`], naming `place`.
+    /// [`crate::Error::Shape`], [`crate::Error::Domain`] or [`crate::Error::Unsupported`], naming `place`.
     pub fn check(&self, place: &str) -> Result<()> {
         let n = self.components() as usize;
         let lengths = [
@@ -80,20 +80,15 @@ impl Parameters {
         ];
         for (name, got, expected) in lengths {
             if got != expected {
-                return Err(Error::Shape {
-                    place: place.into(),
-                    name: name.into(),
-                    got: got.to_string(),
-                    expected: expected.to_string(),
-                });
+                return Err(shape(place, name, got, expected));
             }
         }
         if !self.pattern.has_diagonal() {
-            return Err(Error::Unsupported {
-                place: place.into(),
-                what: "a pattern of Â without its whole diagonal".into(),
-                allowed: "patterns that hold the diagonal; others are often singular".into(),
-            });
+            return Err(unsupported(
+                place,
+                "a pattern of Â without its whole diagonal",
+                "patterns that hold the diagonal; others are often singular",
+            ));
         }
         let (largest, positive) = (f64::from(f32::MAX), "[1e-6, 1e6]");
         for (name, numbers) in [("Â", &self.values), ("b", &self.b)] {
@@ -129,16 +124,11 @@ impl Parameters {
     /// What [`Parameters::packed`] has written, or a device; nothing is checked but the length.
     ///
     /// # Errors
-    /// [`Error::Shape`] for another length.
+    /// [`crate::Error::Shape`] for another length.
     pub fn unpacked(pattern: Arc<Pattern>, packed: &[f32]) -> Result<Self> {
         let places = Places { components: pattern.rows(), nonzeros: pattern.nonzeros() };
         if packed.len() != places.length() as usize {
-            return Err(Error::Shape {
-                place: "parameters".into(),
-                name: "length".into(),
-                got: packed.len().to_string(),
-                expected: places.length().to_string(),
-            });
+            return Err(shape("parameters", "length", packed.len(), places.length()));
         }
         let numbers = |range: std::ops::Range<usize>| packed[range].iter().map(|&x| f64::from(x)).collect();
         let number = |at: usize| f64::from(packed[at]);
@@ -189,15 +179,10 @@ impl Parameters {
     /// bound that grows with each round.
     ///
     /// # Errors
-    /// [`Error::Shape`] where `start` has not n components.
+    /// [`crate::Error::Shape`] where `start` has not n components.
     pub fn norm(&self, start: &mut [f64], rounds: usize) -> Result<f64> {
         if start.len() != self.q.len() {
-            return Err(Error::Shape {
-                place: "norm of Â".into(),
-                name: "length of the first vector".into(),
-                got: start.len().to_string(),
-                expected: self.q.len().to_string(),
-            });
+            return Err(shape("norm of Â", "length of the first vector", start.len(), self.q.len()));
         }
         let mut sigma = 0.0;
         for _ in 0..rounds {

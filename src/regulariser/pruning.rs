@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::object::invert;
 use super::{Parameters, Regulariser};
-use crate::error::{Error, Result, require};
+use crate::error::{Result, require, shape, unsupported};
 use crate::matrix::Pattern;
 
 /// The sets with fewer entries of Â, all on one pattern: the diagonal, and of the others those with the largest
@@ -12,28 +12,23 @@ use crate::matrix::Pattern;
 /// nothing changes.
 ///
 /// # Errors
-/// As [`Parameters::check`] for each; [`Error::Shape`] for no sets, [`Error::Unsupported`] for sets on different patterns;
-/// [`Error::Domain`] where the density is outside (0, 1], or a pruned Â has a condition number above
+/// As [`Parameters::check`] for each; [`crate::Error::Shape`] for no sets, [`crate::Error::Unsupported`] for sets on different patterns;
+/// [`crate::Error::Domain`] where the density is outside (0, 1], or a pruned Â has a condition number above
 /// [`Regulariser::CONDITION`] (not looked at beyond [`Regulariser::AT_ONCE`] components).
 pub fn pruned(sets: &[Parameters], density: f64) -> Result<Vec<Parameters>> {
     let place = "pruning";
     require(density > 0.0 && density <= 1.0, place, "density", density, "(0, 1]")?;
     let Some(first) = sets.first() else {
-        return Err(Error::Shape {
-            place: place.into(),
-            name: "number of parameter sets".into(),
-            got: "0".into(),
-            expected: "at least 1".into(),
-        });
+        return Err(shape(place, "number of parameter sets", "0", "at least 1"));
     };
     for (k, p) in sets.iter().enumerate() {
         p.check(&format!("{place}: layer {k}"))?;
         if p.pattern != first.pattern {
-            return Err(Error::Unsupported {
-                place: format!("{place}: layer {k}"),
-                what: "a pattern of Â that differs from layer 0's".into(),
-                allowed: "one pattern for all layers".into(),
-            });
+            return Err(unsupported(
+                format!("{place}: layer {k}"),
+                "a pattern of Â that differs from layer 0's",
+                "one pattern for all layers",
+            ));
         }
     }
     let n = first.components();

@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::{Global, table};
 use maf_srl::bench::{Measured, Options, Report, Way, run, run_twins, steps};
-use maf_srl::error::{Error, Result};
+use maf_srl::error::{Error, Result, unsupported};
 use maf_srl::gpu::Clock;
 use maf_srl::schedule::Backend;
 
@@ -44,11 +44,11 @@ impl Bench {
         let options = Options::new(software, self.quick);
         if let Some(components) = self.formats {
             let Backend::Gpu(context) = &backend else {
-                return Err(Error::Unsupported {
-                    place: "--formats".into(),
-                    what: "the float64 twins, which know no formats".into(),
-                    allowed: "an adapter".into(),
-                });
+                return Err(unsupported(
+                    "--formats",
+                    "the float64 twins, which know no formats",
+                    "an adapter",
+                ));
             };
             return super::formats::run(global, context, components, &options.effort, self.chart.as_ref());
         }

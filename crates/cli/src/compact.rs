@@ -8,7 +8,7 @@ use ndarray::{Array1, ArrayD, IxDyn};
 
 use crate::{Global, printable, table};
 use maf_srl::compact::{self, Layer, Probe, Proof, Report, Size};
-use maf_srl::error::{Error, Result};
+use maf_srl::error::{Error, Result, unsupported};
 use maf_srl_lab::data::{Dtype, Format, Select, Tensor, Tensors};
 
 /// The inputs of the comparison for convolutions, which take long.
@@ -53,11 +53,11 @@ impl Compact {
     pub(super) fn run(&self, global: &Global) -> Result<()> {
         for path in [&self.input, &self.out] {
             if Format::of(path)? != Format::Safetensors {
-                return Err(Error::Unsupported {
-                    place: path.display().to_string(),
-                    what: "a .npy file holds one tensor, which is no network".into(),
-                    allowed: ".safetensors".into(),
-                });
+                return Err(unsupported(
+                    path.display().to_string(),
+                    "a .npy file holds one tensor, which is no network",
+                    ".safetensors",
+                ));
             }
         }
         let size = self.input_size.as_deref().map(sides).transpose()?;
@@ -171,11 +171,9 @@ fn tensor<'a>(file: &'a Tensors, name: &str) -> Result<Option<&'a Tensor>> {
     let found = file.iter().find(|tensor| tensor.name() == name);
     match found {
         // Rounding to f32 would make new zeros.
-        Some(tensor) if tensor.dtype() == Dtype::F64 => Err(Error::Unsupported {
-            place: format!("tensor {name:?}"),
-            what: "values of type F64".into(),
-            allowed: "F16, BF16, F32".into(),
-        }),
+        Some(tensor) if tensor.dtype() == Dtype::F64 => {
+            Err(unsupported(format!("tensor {name:?}"), "values of type F64", "F16, BF16, F32"))
+        }
         found => Ok(found),
     }
 }

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::{Global, grouped, penalties, printable, table};
-use maf_srl::error::{Error, Result, require};
+use maf_srl::error::{Result, require, shape, unsupported};
 use maf_srl::kernels::step::{Base, Hyper};
 use maf_srl::penalty::{self, Group, GroupPenalty, Layout, Penalty, WEIGHT};
 use maf_srl::schedule::{Backend, HostSchedule, Spec, TensorReport, Verify};
@@ -194,12 +194,11 @@ impl Prox {
             text => Some(text.parse()?),
         };
         if self.exact && !matches!(group, Some(GroupPenalty::Lasso(_))) {
-            return Err(Error::Unsupported {
-                place: "--exact".into(),
-                what: format!("--group {}", self.group),
-                allowed: "--group lasso or \"lasso(weight=sqrt-size)\"; the others by themselves (cges, exclusive, log, l1-l2) are exact"
-                    .into(),
-            });
+            return Err(unsupported(
+                "--exact",
+                format!("--group {}", self.group),
+                "--group lasso or \"lasso(weight=sqrt-size)\"; the others by themselves (cges, exclusive, log, l1-l2) are exact",
+            ));
         }
         Ok(group)
     }
@@ -275,11 +274,8 @@ fn step(
 
 /// The gradient of each weight tensor, its values in the order of the weights' file, or in row-major order.
 fn matched<'a>(weights: &Tensors, gradients: &'a Tensors, row_major: bool) -> Result<Vec<Cow<'a, [f32]>>> {
-    let wrong = |name: &str, got: String, expected: &str| Error::Shape {
-        place: format!("tensor {name:?}"),
-        name: "gradient".into(),
-        got,
-        expected: expected.into(),
+    let wrong = |name: &str, got: String, expected: &str| {
+        shape(format!("tensor {name:?}"), "gradient", got, expected)
     };
     if weights.format() != gradients.format() {
         return Err(wrong(

@@ -8,7 +8,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::{Global, table};
-use maf_srl::error::{Error, Result};
+use maf_srl::error::{Error, Result, unsupported};
 use maf_srl::gpu::{adapters, choose};
 use maf_srl::validate::{Report, cases, run};
 use maf_srl_lab::data::save;
@@ -35,11 +35,11 @@ impl Validate {
     pub(super) fn run(&self, global: &Global) -> Result<()> {
         let chosen = match global.device.as_deref() {
             Some("cpu") => {
-                return Err(Error::Unsupported {
-                    place: "--device".into(),
-                    what: "cpu is the reference itself".into(),
-                    allowed: "all, or an adapter of `maf-srl devices`".into(),
-                });
+                return Err(unsupported(
+                    "--device",
+                    "cpu is the reference itself",
+                    "all, or an adapter of `maf-srl devices`",
+                ));
             }
             None | Some("all") => adapters(),
             Some(name) => vec![choose(Some(name))?],

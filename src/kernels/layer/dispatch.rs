@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::{LARGEST, ROOM, Variant, Way};
-use crate::error::{Error, Result, shape};
+use crate::error::{Error, Result, shape, unsupported};
 use crate::gpu::View;
 use crate::kernels::dispatch::folded;
 use crate::kernels::matrix::Side;
@@ -148,11 +148,11 @@ pub fn forward(kernels: &Kernels, job: &Forward) -> Result<Dispatches> {
         return Err(shape(place, "layers", layers, expected));
     }
     if matches!(data, Data::Given(_)) && *layers != 1 {
-        return Err(Error::Unsupported {
-            place: place.into(),
-            what: format!("a given gradient for {layers} layers, each of which needs its own"),
-            allowed: "one layer".into(),
-        });
+        return Err(unsupported(
+            place,
+            format!("a given gradient for {layers} layers, each of which needs its own"),
+            "one layer",
+        ));
     }
     let numbers = u64::from(x.components) * u64::from(x.vectors);
     if let Some(view) = inputs {
@@ -203,7 +203,7 @@ pub fn forward(kernels: &Kernels, job: &Forward) -> Result<Dispatches> {
 /// The same for one layer backward.
 ///
 /// # Errors
-/// As [`Dispatches::forward`]; [`Error::Unsupported`] also where u, w̄ and r̄ do not lie in one buffer or have another order than
+/// As [`forward`]; [`Error::Unsupported`] also where u, w̄ and r̄ do not lie in one buffer or have another order than
 /// [`Order::Components`]; [`Error::Shape`] for a layer that there is not.
 pub fn backward(kernels: &Kernels, job: &Backward) -> Result<Dispatches> {
     let Backward { matrix, learned, layer, x, data, bar, scale_by, u, w, r_bar } = job;
@@ -219,11 +219,11 @@ pub fn backward(kernels: &Kernels, job: &Backward) -> Result<Dispatches> {
     }
     for (name, batch) in made {
         if batch.order != Order::Components || batch.view.buffer() != u.view.buffer() {
-            return Err(Error::Unsupported {
-                place: place.into(),
-                what: format!("{name} in another order, or another buffer than u"),
-                allowed: "u, w and r_bar in one buffer, in Order::Components".into(),
-            });
+            return Err(unsupported(
+                place,
+                format!("{name} in another order, or another buffer than u"),
+                "u, w and r_bar in one buffer, in Order::Components",
+            ));
         }
     }
     let mut views = read.map(|(name, batch)| (name, &batch.view)).to_vec();

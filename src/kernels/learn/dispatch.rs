@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytemuck::{Pod, Zeroable};
 
 use super::{Hyper, Method, Numbers, ROOM, Rates, Variant, start};
-use crate::error::{Error, Result, require, shape};
+use crate::error::{Result, require, shape, unsupported};
 use crate::gpu::{self, Ring};
 use crate::kernels::step::WORKGROUP;
 use crate::kernels::window::{Window, refuse_overlap, within_binding};
@@ -107,8 +107,8 @@ impl Update {
     /// Checks everything, compiles what is missing, and binds.
     ///
     /// # Errors
-    /// [`Error::Shape`] where places, layers or the pattern differ, [`Error::Unsupported`] where the moments are missing,
-    /// [`Error::Domain`], [`Error::Overlap`]; [`Error::Limit`], [`Error::OutOfMemory`] and [`Error::Gpu`] for what the device
+    /// [`crate::Error::Shape`] where places, layers or the pattern differ, [`crate::Error::Unsupported`] where the moments are missing,
+    /// [`crate::Error::Domain`], [`crate::Error::Overlap`]; [`crate::Error::Limit`], [`crate::Error::OutOfMemory`] and [`crate::Error::Gpu`] for what the device
     /// cannot give.
     pub fn bind(kernels: &Kernels, job: &Job) -> Result<Self> {
         job.check()?;
@@ -220,7 +220,7 @@ impl Update {
     /// words to 0. Allocates nothing but, where more than four recorded steps are not done yet, one more small slot.
     ///
     /// # Errors
-    /// [`Error::Domain`] for a rate outside [0, 1e6] or step 0; [`Error::DeviceLost`].
+    /// [`crate::Error::Domain`] for a rate outside [0, 1e6] or step 0; [`crate::Error::DeviceLost`].
     pub fn set(&mut self, encoder: &mut wgpu::CommandEncoder, hyper: Hyper) -> Result<()> {
         let numbers = Numbers::new(self.method, self.rates, hyper)?;
         self.ring.record(encoder, |write| write(0, bytemuck::bytes_of(&numbers)))?;
@@ -280,11 +280,11 @@ impl Job {
             return Err(shape(place, "places", of(&places), of(&of_pattern) + " of the square pattern"));
         }
         if alone && self.bound.is_some() {
-            return Err(Error::Unsupported {
-                place: place.into(),
-                what: "a norm bound without a matrix".into(),
-                allowed: "none where the places have no components".into(),
-            });
+            return Err(unsupported(
+                place,
+                "a norm bound without a matrix",
+                "none where the places have no components",
+            ));
         }
         if let Method::Adam { beta1, beta2, epsilon } = self.method {
             for (name, beta) in [("beta1", beta1), ("beta2", beta2)] {
@@ -292,11 +292,11 @@ impl Job {
             }
             require((1e-12..=1.0).contains(&epsilon), place, "epsilon", epsilon, "[1e-12, 1]")?;
             if self.moments.is_none() {
-                return Err(Error::Unsupported {
-                    place: place.into(),
-                    what: "Adam without moments".into(),
-                    allowed: "two vectors of moments at the places of the numbers".into(),
-                });
+                return Err(unsupported(
+                    place,
+                    "Adam without moments",
+                    "two vectors of moments at the places of the numbers",
+                ));
             }
         }
         let Rates { values, q, b, activation, l } = self.rates;

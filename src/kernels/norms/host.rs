@@ -1,7 +1,7 @@
 //! The easy layer: tensors in host memory in, norms out.
 
 use super::{Job, Norm, bind};
-use crate::error::{Error, Result};
+use crate::error::{Result, shape};
 use crate::gpu::{self, Context, Readback, View};
 use crate::kernels::Kernels;
 use crate::penalty::Groups;
@@ -22,16 +22,16 @@ use crate::penalty::Groups;
 /// ```
 ///
 /// # Errors
-/// [`Error::Shape`] where a tensor's length is not that of its groups; those of [`bind`] and of the device.
+/// [`crate::Error::Shape`] where a tensor's length is not that of its groups; those of [`bind`] and of the device.
 pub fn norms(context: &Context, norm: Norm, tensors: &[(&[f32], &Groups)]) -> Result<Vec<Vec<u32>>> {
     for (k, (values, groups)) in tensors.iter().enumerate() {
         if values.len() as u64 != groups.length() {
-            return Err(Error::Shape {
-                place: format!("norms of tensor {k}"),
-                name: "length of the tensor".into(),
-                got: values.len().to_string(),
-                expected: groups.length().to_string(),
-            });
+            return Err(shape(
+                format!("norms of tensor {k}"),
+                "length of the tensor",
+                values.len(),
+                groups.length(),
+            ));
         }
     }
     let device = &context.device;

@@ -49,7 +49,7 @@ use super::packer::{Kernel, Slot};
 use super::step::{Base, WORKGROUP, Width};
 use super::tiles::Tile;
 use super::{Kernels, Room};
-use crate::error::{Error, Result, require};
+use crate::error::{Result, require, unsupported};
 use crate::gpu::Pipeline;
 use crate::penalty::{CONSTANTS, Domain, NoPenalty, Penalty};
 use crate::wgsl::compose;
@@ -94,7 +94,7 @@ impl Solver {
     /// Checks the parameters.
     ///
     /// # Errors
-    /// [`Error::Domain`] naming parameter, value and allowed range.
+    /// [`crate::Error::Domain`] naming parameter, value and allowed range.
     pub fn check(&self) -> Result<()> {
         match *self {
             Solver::Splitting { beta, .. } => require(BETA.contains(beta), "splitting", "beta", beta, BETA),
@@ -174,9 +174,7 @@ struct Variant {
 impl Variant {
     /// The kernel of a stage; what it does not depend on is left out of its name and its code.
     fn new(stage: Stage, solver: Solver, base: Base, penalty: Penalty, width: Width) -> Result<Self> {
-        let refused = |what: String, allowed: &str| {
-            Err(Error::Unsupported { place: ROOM.name.into(), what, allowed: allowed.into() })
-        };
+        let refused = |what: String, allowed: &str| Err(unsupported(ROOM.name, what, allowed));
         if matches!(solver, Solver::Proximal) {
             return refused(solver.to_string(), "subgradient, proximal-subgradient, splitting");
         }

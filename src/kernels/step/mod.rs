@@ -41,7 +41,7 @@ use std::sync::Arc;
 
 use super::packer::{self, Kernel, Slot};
 use super::{Kernels, Room};
-use crate::error::{Error, Result};
+use crate::error::{Result, unsupported};
 use crate::gpu::Pipeline;
 use crate::penalty::{CONSTANTS, Penalty};
 use crate::wgsl::compose;
@@ -98,18 +98,18 @@ impl Variant {
     /// The kernel for a base step, a penalty and a word width.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] for Adam's metric with a penalty whose threshold has no closed form in the step size.
+    /// [`crate::Error::Unsupported`] for Adam's metric with a penalty whose threshold has no closed form in the step size.
     pub fn new(base: Base, penalty: Penalty, width: Width) -> Result<Self> {
         if matches!(base, Base::AdamMetric(_)) && !penalty.rule().per_element_step() {
             let can = Penalty::all().into_iter().filter(|p| p.rule().per_element_step());
-            return Err(Error::Unsupported {
-                place: "step".into(),
-                what: format!(
+            return Err(unsupported(
+                "step",
+                format!(
                     "adam-metric with {}, whose threshold the host must solve for each step size",
                     penalty.name()
                 ),
-                allowed: can.map(|p| p.name()).collect::<Vec<_>>().join(", "),
-            });
+                can.map(|p| p.name()).collect::<Vec<_>>().join(", "),
+            ));
         }
         Ok(Variant { base, penalty, width })
     }
@@ -144,7 +144,7 @@ impl Variant {
     /// The pipeline, compiled at the first call on a device.
     ///
     /// # Errors
-    /// [`Error::Limit`] where the device allows too few storage buffers or invocations, [`Error::Gpu`] where its
+    /// [`crate::Error::Limit`] where the device allows too few storage buffers or invocations, [`crate::Error::Gpu`] where its
     /// driver refuses the shader.
     pub fn pipeline(&self, kernels: &Kernels) -> Result<Arc<Pipeline>> {
         let used = self.tensors();

@@ -3,7 +3,7 @@
 use ndarray::{Array1, Array2, Axis};
 use rayon::prelude::*;
 
-use maf_srl::error::{Error, Result, require, shape};
+use maf_srl::error::{Result, require, shape, unsupported};
 
 /// How far the two weights of an edge may differ, relative to the larger: graphs are passed on in f32, and each weight
 /// may have been rounded a few times on its way.
@@ -21,9 +21,9 @@ impl Graph {
     /// roundings to f32, 2^-21 of the larger, both become their mean, so that W is symmetric exactly.
     ///
     /// # Errors
-    /// [`Error::Shape`] where the matrix is not square or has less than two rows; [`Error::Domain`] naming row and
+    /// [`maf_srl::Error::Shape`] where the matrix is not square or has less than two rows; [`maf_srl::Error::Domain`] naming row and
     /// column (from 0) of the first weight that is NaN, negative or larger than f32 can hold, or that differs from the
-    /// weight of the other direction; [`Error::Unsupported`] naming a vertex without an edge to another, whose row of
+    /// weight of the other direction; [`maf_srl::Error::Unsupported`] naming a vertex without an edge to another, whose row of
     /// D^{-1/2} W D^{-1/2} would be nothing.
     pub fn new(place: &str, mut weights: Array2<f64>) -> Result<Self> {
         let (rows, columns) = weights.dim();
@@ -55,11 +55,11 @@ impl Graph {
         for (i, row) in weights.rows().into_iter().enumerate() {
             // in f32, in which networks are trained
             if row.iter().enumerate().all(|(j, &w)| j == i || w as f32 == 0.0) {
-                return Err(Error::Unsupported {
-                    place: format!("{place}: vertex {i} (from 0)"),
-                    what: "it has no edge: its weights to all others are 0".into(),
-                    allowed: "graphs in which every vertex has an edge; leave the vertex out".into(),
-                });
+                return Err(unsupported(
+                    format!("{place}: vertex {i} (from 0)"),
+                    "it has no edge: its weights to all others are 0",
+                    "graphs in which every vertex has an edge; leave the vertex out",
+                ));
             }
         }
         Ok(Graph { weights })
@@ -82,9 +82,9 @@ impl Graph {
     /// features, and x_i.x_j (not |x_i|^2) takes fused multiply-adds.
     ///
     /// # Errors
-    /// [`Error::Shape`] without views, or where they differ in their number of samples; [`Error::Domain`] naming view,
+    /// [`maf_srl::Error::Shape`] without views, or where they differ in their number of samples; [`maf_srl::Error::Domain`] naming view,
     /// row and column (all from 0) of a feature that is not finite, or for `neighbours` outside [1, samples - 1];
-    /// [`Error::Unsupported`] for a view that tells no samples apart, or whose features are too large for f64.
+    /// [`maf_srl::Error::Unsupported`] for a view that tells no samples apart, or whose features are too large for f64.
     pub fn from_views(place: &str, views: &[Array2<f64>], neighbours: usize) -> Result<Self> {
         let name = "number of samples";
         let Some(samples) = views.first().map(Array2::nrows) else {
@@ -147,15 +147,15 @@ fn one_view(name: &str, view: &Array2<f64>, neighbours: usize) -> Result<Array2<
     // asked of the squares, because max(0, NaN) is 0
     let large = squares.iter().any(|s| !s.is_finite());
     if large || mean == 0.0 {
-        return Err(Error::Unsupported {
-            place: format!("{name} (from 0)"),
-            what: if large {
-                "its features are too large: their squares overflow".into()
+        return Err(unsupported(
+            format!("{name} (from 0)"),
+            if large {
+                "its features are too large: their squares overflow".to_owned()
             } else {
                 "no two of its samples differ once each is scaled to mean 0 and variance 1".into()
             },
-            allowed: "views whose samples have a finite distance above 0 from each other".into(),
-        });
+            "views whose samples have a finite distance above 0 from each other",
+        ));
     }
     let mut weights = Array2::zeros((n, n));
     for (i, row) in distances.iter().enumerate() {

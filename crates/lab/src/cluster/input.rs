@@ -6,7 +6,7 @@ use ndarray::Array2;
 
 use super::Graph;
 use crate::data::{Tensor, Tensors, mat};
-use maf_srl::error::{Error, Result, require};
+use maf_srl::error::{Error, Result, require, unsupported};
 
 /// Labels lie within this: integers up to it are exact in every type that a file may have.
 const LARGEST: f64 = 16_777_215.0;
@@ -35,14 +35,14 @@ impl Kind {
         match path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase().as_str() {
             "mat" => Ok(Kind::Mat),
             "npy" => Ok(Kind::Npy),
-            other => Err(Error::Unsupported {
-                place: path.display().to_string(),
-                what: match other {
+            other => Err(unsupported(
+                path.display().to_string(),
+                match other {
                     "" => "a file name without an extension says nothing about its format".into(),
                     _ => format!("graphs and labels are not read from .{other} files"),
                 },
-                allowed: ".mat, .npy".into(),
-            }),
+                ".mat, .npy",
+            )),
         }
     }
 }
@@ -97,12 +97,11 @@ impl Input {
                 graph
             }
             None if views.is_empty() => {
-                return Err(Error::Unsupported {
+                return Err(unsupported(
                     place,
-                    what: "it has no views to make a graph of".into(),
-                    allowed: "a file with a graph beside it, or a .mat file with the views as a cell array X"
-                        .into(),
-                });
+                    "it has no views to make a graph of",
+                    "a file with a graph beside it, or a .mat file with the views as a cell array X",
+                ));
             }
             None => Graph::from_views(&place, &views, neighbours)?,
         };
@@ -130,11 +129,11 @@ fn weights(path: &Path) -> Result<Array2<f64>> {
 /// The one tensor of a `.npy` file.
 fn only(path: &Path) -> Result<Tensor> {
     let tensors = Tensors::read(path, None)?;
-    tensors.iter().next().cloned().ok_or_else(|| Error::Unsupported {
-        place: path.display().to_string(),
-        what: "it holds no tensor".into(),
-        allowed: "one tensor".into(),
-    })
+    tensors
+        .iter()
+        .next()
+        .cloned()
+        .ok_or_else(|| unsupported(path.display().to_string(), "it holds no tensor", "one tensor"))
 }
 
 /// The class of each label, and how many classes there are.

@@ -7,7 +7,7 @@ use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use maf_srl::error::{Error, Result, require};
+use maf_srl::error::{Error, Result, require, shape};
 
 /// Lloyd's iterations end here if they have not before.
 pub const ROUNDS: usize = 300;
@@ -79,12 +79,12 @@ pub fn lloyd(points: ArrayView2<'_, f64>, mut centres: Array2<f64>) -> Result<Cl
     check(points, centres.nrows())?;
     finite("centres of k-means", centres.view())?;
     if centres.ncols() != points.ncols() {
-        return Err(Error::Shape {
-            place: "centres of k-means".into(),
-            name: "number of columns".into(),
-            got: centres.ncols().to_string(),
-            expected: format!("{}, that of the points", points.ncols()),
-        });
+        return Err(shape(
+            "centres of k-means",
+            "number of columns",
+            centres.ncols(),
+            format!("{}, that of the points", points.ncols()),
+        ));
     }
     let (mut labels, mut distances) = nearest(points, &centres);
     for _ in 0..ROUNDS {

@@ -8,7 +8,7 @@ use rand::seq::index::sample;
 use super::Graph;
 use super::spectral::square;
 use super::{Purpose, random};
-use maf_srl::error::{Error, Result, require};
+use maf_srl::error::{Error, Result, require, shape, unsupported};
 
 /// Which vertices are labelled: floor(`share` `vertices`) of them, drawn at random without a look at their classes, as the
 /// authors do; in ascending order.
@@ -78,11 +78,7 @@ pub fn propagated(
     let a = Mat::from_fn(n, n, |i, j| if i == j { 1.0 + x.row(i).sum() } else { 0.0 } - x[[i, j]]);
     let f = a.partial_piv_lu().solve(&y);
     if (0..count).any(|k| f.col(k).iter().any(|v| !v.is_finite())) {
-        return Err(Error::Unsupported {
-            place: "label propagation".into(),
-            what: "I + D - X is singular".into(),
-            allowed: "X with entries >= 0".into(),
-        });
+        return Err(unsupported("label propagation", "I + D - X is singular", "X with entries >= 0"));
     }
     // The first of several largest, where max_by would take the last.
     let class = |i: usize| (0..count).reduce(|best, k| if f[(i, k)] > f[(i, best)] { k } else { best });
@@ -106,12 +102,7 @@ pub fn accuracy(classes: &[usize], found: &[usize], labelled: &[usize]) -> Resul
 
 fn check(vertices: usize, classes: &[usize], labelled: &[usize]) -> Result<()> {
     if classes.len() != vertices {
-        return Err(Error::Shape {
-            place: "classes".into(),
-            name: "length".into(),
-            got: classes.len().to_string(),
-            expected: format!("{vertices}, the number of vertices"),
-        });
+        return Err(shape("classes", "length", classes.len(), format!("{vertices}, the number of vertices")));
     }
     for &i in labelled {
         require(i < vertices, "labelled vertices", "vertex", i as f64, format!("[0, {vertices})"))?;

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::Graph;
 use super::spectral::normalised;
 use super::{Purpose, random};
-use maf_srl::error::{Error, Result, require};
+use maf_srl::error::{Result, require, unsupported};
 use maf_srl::kernels::learn::{self, Rates};
 use maf_srl::matrix::Pattern;
 use maf_srl::network::{self, Family, Plateau, Projection, Start, Trainer};
@@ -74,9 +74,9 @@ pub struct Learned {
 /// out is the network's output for T with nothing hidden. No label is used.
 ///
 /// # Errors
-/// [`Error::Domain`] for no layers, more than a network may have, no epochs, or a rate outside [0, 1e6];
-/// [`Error::Unsupported`] for a loss or an output that is not finite, and for a graph that has lost every edge; those
-/// of the device, [`Error::Limit`] for graphs that it cannot hold among them.
+/// [`maf_srl::Error::Domain`] for no layers, more than a network may have, no epochs, or a rate outside [0, 1e6];
+/// [`maf_srl::Error::Unsupported`] for a loss or an output that is not finite, and for a graph that has lost every edge; those
+/// of the device, [`maf_srl::Error::Limit`] for graphs that it cannot hold among them.
 pub fn fit(
     graph: &Graph,
     method: Family,
@@ -102,11 +102,12 @@ pub fn fit(
         Backend::Cpu => Trainer::on_cpu(start)?,
         Backend::Gpu(context) => Trainer::on_device(context, start, vertices(batch))?,
     };
-    let refused = |when: String, what: String| Error::Unsupported {
-        place: format!("{} (seed {seed}){when}", method.name()),
-        what,
-        allowed: "training that converges: another `rate` or `epochs`; for dsrl, weights that reach up to 1"
-            .into(),
+    let refused = |when: String, what: String| {
+        unsupported(
+            format!("{} (seed {seed}){when}", method.name()),
+            what,
+            "training that converges: another `rate` or `epochs`; for dsrl, weights that reach up to 1",
+        )
     };
     let columns: Vec<f32> = target.t().iter().map(|&w| w as f32).collect();
     let mut order: Vec<usize> = (0..n).collect();

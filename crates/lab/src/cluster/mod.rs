@@ -53,7 +53,7 @@ pub use spectral::{Affinity, embedding};
 
 use crate::count;
 use baselines::{density, soft, squared};
-use maf_srl::error::{Error, Result, require};
+use maf_srl::error::{Result, require, shape, unsupported};
 use maf_srl::network::Family;
 use maf_srl::schedule::Backend;
 
@@ -97,23 +97,19 @@ impl Options {
     /// Checks every value against its range, before any work.
     ///
     /// # Errors
-    /// [`Error::Domain`] naming option, value and range; [`Error::Unsupported`] without a method.
+    /// [`maf_srl::Error::Domain`] naming option, value and range; [`maf_srl::Error::Unsupported`] without a method.
     pub fn check(&self) -> Result<()> {
         if self.methods.is_empty() {
-            return Err(Error::Unsupported {
-                place: "`method`".into(),
-                what: "no method".into(),
-                allowed: "dsrl, maf-srl or both, separated by a comma".into(),
-            });
+            return Err(unsupported("`method`", "no method", "dsrl, maf-srl or both, separated by a comma"));
         }
         count("`layers`", "layers", self.layers as usize, 64)?;
         if self.epochs.len() > 1 && self.epochs.len() != self.methods.len() {
-            return Err(Error::Shape {
-                place: "`epochs`".into(),
-                name: "count of numbers".into(),
-                got: self.epochs.len().to_string(),
-                expected: format!("1, or one for each of {} methods", self.methods.len()),
-            });
+            return Err(shape(
+                "`epochs`",
+                "count of numbers",
+                self.epochs.len(),
+                format!("1, or one for each of {} methods", self.methods.len()),
+            ));
         }
         for &epochs in &self.epochs {
             count("`epochs`", "epochs", epochs, 1_000_000)?;

@@ -4,7 +4,7 @@ use ndarray::{Array1, Array2, Axis};
 use pathfinding::prelude::{Matrix, kuhn_munkres};
 use serde::Serialize;
 
-use maf_srl::error::{Error, Result, require};
+use maf_srl::error::{Result, require, shape};
 
 /// Agreement of clusters with classes.
 ///
@@ -31,16 +31,16 @@ impl Scores {
     /// As scikit-learn 1.9 defines them (`normalized_mutual_info_score`, `adjusted_rand_score`; counts are exact).
     ///
     /// # Errors
-    /// [`Error::Shape`] where the lengths differ; [`Error::Domain`] where there are no samples or more than 2^31, or more
+    /// [`maf_srl::Error::Shape`] where the lengths differ; [`maf_srl::Error::Domain`] where there are no samples or more than 2^31, or more
     /// than 2^26 pairs of a class and a cluster.
     pub fn new(classes: &[usize], found: &[usize]) -> Result<Self> {
         if classes.len() != found.len() {
-            return Err(Error::Shape {
-                place: "scores".into(),
-                name: "number of clustered samples".into(),
-                got: found.len().to_string(),
-                expected: format!("{}, that of classes", classes.len()),
-            });
+            return Err(shape(
+                "scores",
+                "number of clustered samples",
+                found.len(),
+                format!("{}, that of classes", classes.len()),
+            ));
         }
         // n^4 has to fit i128.
         let n = classes.len();

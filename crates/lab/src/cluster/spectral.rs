@@ -4,7 +4,7 @@ use faer::{Mat, Side};
 use ndarray::{Array1, Array2, Axis};
 use serde::Serialize;
 
-use maf_srl::error::{Error, Result, require};
+use maf_srl::error::{Error, Result, require, shape, unsupported};
 
 /// What of a square matrix X stands for the similarity of its rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -106,12 +106,7 @@ pub(super) fn square(place: &str, x: &Array2<f64>) -> Result<()> {
     if x.is_square() {
         return Ok(());
     }
-    Err(Error::Shape {
-        place: place.into(),
-        name: "shape".into(),
-        got: format!("{} x {}", x.nrows(), x.ncols()),
-        expected: "as many rows as columns".into(),
-    })
+    Err(shape(place, "shape", format!("{} x {}", x.nrows(), x.ncols()), "as many rows as columns"))
 }
 
 /// The largest eigenvalues of a symmetric matrix, in descending order, and their eigenvectors as columns.
@@ -120,11 +115,11 @@ pub(super) fn square(place: &str, x: &Array2<f64>) -> Result<()> {
 fn leading(p: &Array2<f64>, count: usize) -> Result<(Array1<f64>, Array2<f64>)> {
     let n = p.nrows();
     let all = Mat::from_fn(n, n, |i, j| p[[i, j]]).self_adjoint_eigen(Side::Lower).map_err(|_| {
-        Error::Unsupported {
-            place: "embedding".into(),
-            what: format!("the eigenvalues of the {n} x {n} similarities do not converge"),
-            allowed: "similarities of about the same magnitude".into(),
-        }
+        unsupported(
+            "embedding",
+            format!("the eigenvalues of the {n} x {n} similarities do not converge"),
+            "similarities of about the same magnitude",
+        )
     })?;
     // faer's are in ascending order.
     let column = |k: usize| n - 1 - k;

@@ -10,7 +10,7 @@ use ndarray_npy::npy::header::Header;
 
 use super::tensor::Part;
 use super::{Dtype, Format, Select, Tensor, Tensors, trouble, unread};
-use maf_srl::error::{Error, Result};
+use maf_srl::error::{Result, unsupported};
 
 /// The largest header that is read. NumPy writes 118 bytes and reads up to 10000.
 const MAX_HEADER: usize = 1 << 16;
@@ -35,11 +35,11 @@ pub(super) fn read(
         "<f8" => (Dtype::F64, false),
         ">f8" => (Dtype::F64, true),
         other => {
-            return Err(Error::Unsupported {
-                place: path.display().to_string(),
-                what: format!("values of dtype {other:?}"),
-                allowed: "float32 (\"<f4\", \">f4\") and float64 (\"<f8\", \">f8\")".into(),
-            });
+            return Err(unsupported(
+                path.display().to_string(),
+                format!("values of dtype {other:?}"),
+                "float32 (\"<f4\", \">f4\") and float64 (\"<f8\", \">f8\")",
+            ));
         }
     };
     let elements = about.shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));

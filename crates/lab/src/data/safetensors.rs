@@ -11,7 +11,7 @@ use safetensors::tensor::Metadata;
 
 use super::tensor::Part;
 use super::{Dtype, Format, Select, Tensor, Tensors, trouble, unread};
-use maf_srl::error::{Error, Result};
+use maf_srl::error::{Result, unsupported};
 
 /// The largest header that the format allows.
 const MAX_HEADER: u64 = 100_000_000;
@@ -131,10 +131,10 @@ fn computed(path: &Path, name: &str, stored: Stored) -> Result<Option<Dtype>> {
         | Stored::I32
         | Stored::U64
         | Stored::I64 => Ok(None),
-        other => Err(Error::Unsupported {
-            place: format!("{}: tensor {name:?}", path.display()),
-            what: format!("values of type {other}"),
-            allowed: "F16, BF16, F32, F64; leave the tensor out with `select` and it is carried over".into(),
-        }),
+        other => Err(unsupported(
+            format!("{}: tensor {name:?}", path.display()),
+            format!("values of type {other}"),
+            "F16, BF16, F32, F64; leave the tensor out with `select` and it is carried over",
+        )),
     }
 }

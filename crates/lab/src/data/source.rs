@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::{Dataset, Split, cifar10, csv, idx, trouble};
-use maf_srl::error::{Error, Result};
+use maf_srl::error::{Error, Result, shape, unsupported};
 
 /// DIGITS (UCI "Optical Recognition of Handwritten Digits", E. Alpaydin and C. Kaynak, CC BY 4.0; the 1797
 /// samples of its test part): the one data set that travels with the program.
@@ -125,10 +125,12 @@ impl FromStr for Source {
 
 /// Where a file of the data set lies: in `folder/<name>` or `folder`, with or without `.gz`.
 fn find(source: Source, folder: Option<&Path>, file: &str) -> Result<PathBuf> {
-    let folder = folder.ok_or_else(|| Error::Unsupported {
-        place: format!("data set {source}"),
-        what: "its files are not part of the program".into(),
-        allowed: format!("`data_dir` DIR with {} in DIR or DIR/{source}", source.files().join(", ")),
+    let folder = folder.ok_or_else(|| {
+        unsupported(
+            format!("data set {source}"),
+            "its files are not part of the program",
+            format!("`data_dir` DIR with {} in DIR or DIR/{source}", source.files().join(", ")),
+        )
     })?;
     let plain = file.trim_end_matches(".gz");
     let mut places = vec![folder.join(source.name()), folder.into()];
@@ -151,10 +153,10 @@ fn same_size(train: &Dataset, test: &Dataset) -> Result<()> {
     if (train.height, train.width) == (test.height, test.width) {
         return Ok(());
     }
-    Err(Error::Shape {
-        place: format!("data set {}", train.name),
-        name: "size of the test pictures".into(),
-        got: size(test),
-        expected: format!("{} as in training", size(train)),
-    })
+    Err(shape(
+        format!("data set {}", train.name),
+        "size of the test pictures",
+        size(test),
+        format!("{} as in training", size(train)),
+    ))
 }

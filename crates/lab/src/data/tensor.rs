@@ -9,7 +9,7 @@ use half::{bf16, f16};
 use ndarray::{Array2, ArrayView2, ShapeBuilder};
 
 use super::{trouble, unread};
-use maf_srl::error::{Error, Result};
+use maf_srl::error::{Error, Result, unsupported};
 
 /// How many values are read or written at a time.
 const PIECE: usize = 1 << 16;
@@ -80,14 +80,14 @@ impl Format {
         match extension.as_str() {
             "npy" => Ok(Format::Npy),
             "safetensors" => Ok(Format::Safetensors),
-            other => Err(Error::Unsupported {
-                place: path.display().to_string(),
-                what: match other {
+            other => Err(unsupported(
+                path.display().to_string(),
+                match other {
                     "" => "a file name without an extension says nothing about its format".into(),
                     _ => format!("no reader or writer for .{other} files"),
                 },
-                allowed: ".npy, .safetensors".into(),
-            }),
+                ".npy, .safetensors",
+            )),
         }
     }
 }

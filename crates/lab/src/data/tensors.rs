@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::tensor::Part;
 use super::{Format, Output, Select, Tensor, Tensors, npy, open, safetensors};
-use maf_srl::error::{Error, Result};
+use maf_srl::error::{Error, Result, unsupported};
 
 impl Tensors {
     /// Reads a file: every floating-point tensor, or those that `select` names. Everything else in it is
@@ -29,11 +29,11 @@ impl Tensors {
                     text: select.0.as_str().into(),
                     reason: "`select` matches no floating-point tensor of this file".into(),
                 },
-                None => Error::Unsupported {
+                None => unsupported(
                     place,
-                    what: "the file holds no floating-point tensor".into(),
-                    allowed: "F16, BF16, F32 and F64 tensors".into(),
-                },
+                    "the file holds no floating-point tensor",
+                    "F16, BF16, F32 and F64 tensors",
+                ),
             });
         }
         Ok(tensors)
@@ -71,11 +71,11 @@ impl Tensors {
         let place = |name: &str| format!("{}: tensor {name:?}", self.source.display());
         for (name, shape, values) in &new {
             if self.format != Format::Safetensors || self.iter().all(|tensor| tensor.name() != name) {
-                return Err(Error::Unsupported {
-                    place: place(name),
-                    what: "it cannot get another shape".into(),
-                    allowed: "the tensors that were read from a .safetensors file".into(),
-                });
+                return Err(unsupported(
+                    place(name),
+                    "it cannot get another shape",
+                    "the tensors that were read from a .safetensors file",
+                ));
             }
             if shape.iter().product::<usize>() != values.len() {
                 return Err(Error::Shape {
@@ -115,16 +115,16 @@ impl Tensors {
     pub fn output(&self, path: &Path, inputs: &[&Path]) -> Result<Output> {
         let format = Format::of(path)?;
         if format != self.format {
-            return Err(Error::Unsupported {
-                place: path.display().to_string(),
-                what: format!(
+            return Err(unsupported(
+                path.display().to_string(),
+                format!(
                     "a {} file cannot be written from the {} file {}",
                     format,
                     self.format,
                     self.source.display()
                 ),
-                allowed: self.format.to_string(),
-            });
+                self.format.to_string(),
+            ));
         }
         Output::new(path, &[inputs, &[&self.source]].concat())
     }

@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::tiles::{Tiles, rows};
 use super::{decibels, psnr};
-use maf_srl::error::{Error, Result};
+use maf_srl::error::{Result, unsupported};
 
 /// Thresholds are tried in this many steps from 0 to 4 sigma.
 const THRESHOLDS: u32 = 80;
@@ -103,10 +103,12 @@ pub fn wiener(pictures: &Array2<f32>, tiles: &Tiles, sigma: f64, random: &mut Ch
     let covariance = cut.t().dot(&cut) / cut.nrows() as f64;
     let c = DMatrix::from_fn(n, n, |i, j| covariance[[i, j]]);
     let noisy = &c + DMatrix::identity(n, n) * (sigma * sigma);
-    let gain = Cholesky::new(noisy).map(|factor| factor.solve(&c)).ok_or_else(|| Error::Unsupported {
-        place: "wiener".into(),
-        what: format!("the covariance with noise of {} dB is singular", decibels(sigma * sigma)),
-        allowed: "pictures with finite values and more noise".into(),
+    let gain = Cholesky::new(noisy).map(|factor| factor.solve(&c)).ok_or_else(|| {
+        unsupported(
+            "wiener",
+            format!("the covariance with noise of {} dB is singular", decibels(sigma * sigma)),
+            "pictures with finite values and more noise",
+        )
     })?;
     let gain = Array2::from_shape_fn((n, n), |(i, j)| gain[(i, j)] as f32);
     Ok(Wiener { mean: mean.mapv(|v| v as f32), gain })

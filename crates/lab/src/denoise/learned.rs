@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::tiles::{Tiles, rows};
 use super::{Minibatches, Options, Purpose, decibels, random, steps};
-use maf_srl::error::{Error, Result, require};
+use maf_srl::error::{Error, Result, require, unsupported};
 use maf_srl::kernels::learn;
 use maf_srl::matrix::Pattern;
 use maf_srl::network::{self, Family, Trainer};
@@ -52,11 +52,11 @@ impl Shape {
             None if text == "random" => Shape::Random { density: density.unwrap_or(0.4) },
             Some(("neighbourhood", radius)) => {
                 if let Some(density) = density {
-                    return Err(Error::Unsupported {
-                        place: "`density`".into(),
-                        what: format!("{density} beside `pattern` {text}, which has a density of its own"),
-                        allowed: "`density` with `pattern` random".into(),
-                    });
+                    return Err(unsupported(
+                        "`density`",
+                        format!("{density} beside `pattern` {text}, which has a density of its own"),
+                        "`density` with `pattern` random",
+                    ));
                 }
                 Shape::Neighbourhood { radius: radius.parse().map_err(|_| wrong())? }
             }
@@ -235,11 +235,11 @@ pub fn fit(
         let ratio = if ended {
             let ratio = decibels(2.0 * trainer.loss()? / components as f64);
             if !ratio.is_finite() {
-                return Err(Error::Unsupported {
-                    place: format!("{} (seed {seed}), step {}", method.name(), step + 1),
-                    what: "the loss is not finite".into(),
-                    allowed: "training that converges, for example with a smaller `rate`".into(),
-                });
+                return Err(unsupported(
+                    format!("{} (seed {seed}), step {}", method.name(), step + 1),
+                    "the loss is not finite",
+                    "training that converges, for example with a smaller `rate`",
+                ));
             }
             history.push((step + 1, ratio));
             Some(ratio)

@@ -3,7 +3,7 @@
 use ndarray::{Array2, ArrayView1, s};
 
 use crate::data::Dataset;
-use maf_srl::error::{Error, Result};
+use maf_srl::error::{Result, shape, unsupported};
 
 /// About as many tiles are worked on at once.
 const AT_ONCE: usize = 1 << 14;
@@ -24,23 +24,23 @@ impl Tiles {
     pub fn new(part: &Dataset, side: Option<u32>) -> Result<Self> {
         let picture = (part.width, part.height);
         if part.channels != 1 || part.height < 2 || part.width < 2 {
-            return Err(Error::Unsupported {
-                place: format!("data set {}", part.name),
-                what: format!(
+            return Err(unsupported(
+                format!("data set {}", part.name),
+                format!(
                     "samples of {} x {} with {} channels are no grey pictures",
                     part.height, part.width, part.channels
                 ),
-                allowed: "digits, mnist, fashion-mnist".into(),
-            });
+                "digits, mnist, fashion-mnist",
+            ));
         }
         let (width, height) = side.map_or(picture, |side| (side as usize, side as usize));
         if width > picture.0 || height > picture.1 {
-            return Err(Error::Shape {
-                place: "`patch`".into(),
-                name: "side of the patches".into(),
-                got: width.to_string(),
-                expected: format!("at most {} in {}", picture.0.min(picture.1), part.name),
-            });
+            return Err(shape(
+                "`patch`",
+                "side of the patches",
+                width,
+                format!("at most {} in {}", picture.0.min(picture.1), part.name),
+            ));
         }
         Ok(Tiles { picture, width, height })
     }
@@ -114,12 +114,8 @@ impl Tiles {
 /// Samples of `components` numbers each, one per row.
 pub fn rows(values: Vec<f32>, components: usize) -> Result<Array2<f32>> {
     let (length, count) = (values.len(), values.len() / components);
-    Array2::from_shape_vec((count, components), values).map_err(|_| Error::Shape {
-        place: "samples".into(),
-        name: "number of values".into(),
-        got: length.to_string(),
-        expected: format!("a multiple of {components}"),
-    })
+    Array2::from_shape_vec((count, components), values)
+        .map_err(|_| shape("samples", "number of values", length, format!("a multiple of {components}")))
 }
 
 #[cfg(test)]
@@ -166,6 +162,6 @@ mod tests {
     fn patches_larger_than_the_picture_and_other_data_are_refused() {
         let said = Tiles::new(&set(5, 4), Some(5)).unwrap_err().to_string();
         assert_eq!(said, "`patch`: side of the patches is 5, expected at most 4 in made-up");
-        assert!(matches!(Tiles::new(&set(5, 1), None), Err(Error::Unsupported { .. })));
+        assert!(matches!(Tiles::new(&set(5, 1), None), Err(maf_srl::Error::Unsupported { .. })));
     }
 }

@@ -14,7 +14,7 @@ use super::method::Method;
 use super::mlp::Mlp;
 use super::sparsity::{Sparsity, density, live_neurons};
 use crate::data::Split;
-use maf_srl::error::{Error, Result};
+use maf_srl::error::{Result, unsupported};
 use maf_srl::kernels::step::Hyper;
 use maf_srl::schedule::{Backend, HostSchedule, Verification};
 
@@ -93,7 +93,7 @@ fn copy(schedule: &HostSchedule, network: &Mlp) -> Result<Option<Mlp>> {
 ///
 /// # Errors
 /// Everything that [`HostSchedule`] reports, a mismatch of the verification included, and
-/// [`Error::Unsupported`] where the weights stop being finite.
+/// [`maf_srl::Error::Unsupported`] where the weights stop being finite.
 pub fn fit(
     split: &Split,
     method: &Method,
@@ -168,14 +168,11 @@ pub fn fit(
             step += 1;
             steps += 1;
             if let Some(t) = report.nonfinite.iter().position(|&count| count > 0) {
-                return Err(Error::Unsupported {
-                    place: format!("{} (seed {seed}), step {steps}", method.name),
-                    what: format!(
-                        "{} of the elements of {} are not finite",
-                        report.nonfinite[t], specs[t].name
-                    ),
-                    allowed: "training that converges, for example with a smaller `rate`".into(),
-                });
+                return Err(unsupported(
+                    format!("{} (seed {seed}), step {steps}", method.name),
+                    format!("{} of the elements of {} are not finite", report.nonfinite[t], specs[t].name),
+                    "training that converges, for example with a smaller `rate`",
+                ));
             }
         }
         let mut copy = copy(&schedule, &network)?;

@@ -30,7 +30,7 @@ use rand_distr::{Distribution, StandardNormal};
 use serde::Serialize;
 
 use super::mlp::Mlp;
-use maf_srl::error::{Error, Result, require};
+use maf_srl::error::{Error, Result, require, shape, unsupported};
 use maf_srl::kernels::learn;
 use maf_srl::matrix::Pattern;
 use maf_srl::network::Family;
@@ -126,12 +126,12 @@ impl Learning {
 
     /// The error that n divides the rows of no weight matrix.
     pub(super) fn no_block(&self, place: &str) -> Error {
-        Error::Shape {
-            place: place.into(),
-            name: "inputs of a layer".into(),
-            got: "no multiple of the block".into(),
-            expected: format!("a multiple of `block` {}, in one layer at least", self.block),
-        }
+        shape(
+            place,
+            "inputs of a layer",
+            "no multiple of the block",
+            format!("a multiple of `block` {}, in one layer at least", self.block),
+        )
     }
 
     /// Where learning begins.
@@ -225,11 +225,11 @@ impl Learning {
             trainer.step(&noisy, &clean, rate)?;
         }
         if !trainer.loss()?.is_finite() {
-            return Err(Error::Unsupported {
+            return Err(unsupported(
                 place,
-                what: "the loss of the regulariser is not finite".into(),
-                allowed: "learning that converges, for example with fewer `layers`".into(),
-            });
+                "the loss of the regulariser is not finite",
+                "learning that converges, for example with fewer `layers`",
+            ));
         }
         let mut p = trainer.parameters()?.swap_remove(0);
         let a = p.activation;

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use super::learned::{self, Learned, Learning};
-use maf_srl::error::{Error, Result, require};
+use maf_srl::error::{Error, Result, require, unsupported};
 use maf_srl::kernels::solver::Solver;
 use maf_srl::kernels::step::Base;
 use maf_srl::network::Family;
@@ -354,10 +354,8 @@ impl Method {
             weight("`lambda`", lambda)?;
         }
         let method = |(penalty, group, share): (Penalty, Option<GroupPenalty>, Share), default| {
-            let lambda = lambda.or(default).ok_or_else(|| Error::Unsupported {
-                place: "`method`".into(),
-                what: format!("{name} has no default lambda"),
-                allowed: "an explicit `lambda`".into(),
+            let lambda = lambda.or(default).ok_or_else(|| {
+                unsupported("`method`", format!("{name} has no default lambda"), "an explicit `lambda`")
             })?;
             let group_lambda = if group.is_some() { lambda } else { 0.0 };
             let label = name.clone();
@@ -416,10 +414,12 @@ impl Method {
     pub fn maf(regulariser: &Arc<Regulariser>, lambda: Option<f64>) -> Result<Self> {
         let threshold = regulariser.parameters().activation.delta1;
         let default = default_lambda(&L1.into()).map(|l1| l1 / threshold).filter(|l| WEIGHT.contains(*l));
-        let lambda = lambda.or(default).ok_or_else(|| Error::Unsupported {
-            place: "`regulariser`".into(),
-            what: format!("a default lambda for the threshold delta1 = {threshold}"),
-            allowed: "an explicit `lambda`".into(),
+        let lambda = lambda.or(default).ok_or_else(|| {
+            unsupported(
+                "`regulariser`",
+                format!("a default lambda for the threshold delta1 = {threshold}"),
+                "an explicit `lambda`",
+            )
         })?;
         weight("`lambda`", lambda)?;
         let plain = Method::parse(DENSE, None)?;

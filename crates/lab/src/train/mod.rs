@@ -46,7 +46,7 @@ pub use study::Study;
 
 use crate::count;
 use crate::data::Split;
-use maf_srl::error::{Error, Result, require};
+use maf_srl::error::{Result, require, unsupported};
 use maf_srl::kernels::step::Base;
 use maf_srl::penalty::Layout;
 use maf_srl::schedule::{Backend, Verify};
@@ -120,7 +120,7 @@ impl Options {
     /// Checks every value against its range, before any work.
     ///
     /// # Errors
-    /// [`Error::Domain`] naming option, value and range; [`Error::Unsupported`] without a hidden layer or with a
+    /// [`maf_srl::Error::Domain`] naming option, value and range; [`maf_srl::Error::Unsupported`] without a hidden layer or with a
     /// base step that reads no gradient.
     pub fn check(&self) -> Result<()> {
         let real = |place: &str, name: &str, value: f64, low: f64, high: f64| {
@@ -130,11 +130,11 @@ impl Options {
         count("`batch`", "rows per step", self.batch, 1_000_000)?;
         count("`repeats`", "repeats", self.repeats, 1000)?;
         if self.hidden.is_empty() || self.hidden.len() > 16 {
-            return Err(Error::Unsupported {
-                place: "`hidden`".into(),
-                what: format!("{} hidden layers", self.hidden.len()),
-                allowed: "1 to 16 widths, separated by commas".into(),
-            });
+            return Err(unsupported(
+                "`hidden`",
+                format!("{} hidden layers", self.hidden.len()),
+                "1 to 16 widths, separated by commas",
+            ));
         }
         for &width in &self.hidden {
             count("`hidden`", "width", width, 65536)?;
@@ -158,11 +158,11 @@ impl Options {
         )?;
         self.base.check()?;
         if !self.base.has_gradient() {
-            return Err(Error::Unsupported {
-                place: "`optimizer`".into(),
-                what: format!("{} reads no gradient, so nothing would be learned", self.base.name()),
-                allowed: optimizers().join(", "),
-            });
+            return Err(unsupported(
+                "`optimizer`",
+                format!("{} reads no gradient, so nothing would be learned", self.base.name()),
+                optimizers().join(", "),
+            ));
         }
         Ok(())
     }
@@ -213,7 +213,7 @@ fn is_dense(method: &Method) -> bool {
 /// run.
 ///
 /// # Errors
-/// Those of [`Options::check`] and [`fit`], those of `done` and [`learned::Learning::learn`], and [`Error::Shape`] for a
+/// Those of [`Options::check`] and [`fit`], those of `done` and [`learned::Learning::learn`], and [`maf_srl::Error::Shape`] for a
 /// part without rows.
 pub fn run(
     split: Split,
