@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::baselines::COUNTED;
 use super::learned::{self, Learned};
 use super::{Affinity, Input, Options, Scores};
-use crate::statistics::{deviation, mean};
+use crate::statistics::{deviation, mean, with_deviation};
 use crate::table::table;
 use maf_srl::network::Family;
 
@@ -136,11 +136,6 @@ fn named(graph: &str, as_dense_as: Option<Family>) -> String {
         Some(family) if family.name() != graph => format!("{graph}, as {}", family.name()),
         _ => graph.to_owned(),
     }
-}
-
-/// A mean with its deviation; one run has none.
-fn figure(mean: f64, std: f64, runs: usize) -> String {
-    if runs == 1 { format!("{mean:.3}") } else { format!("{mean:.3} ± {std:.3}") }
 }
 
 /// The raw graph's scores, with the affinity of the rows.
@@ -322,7 +317,7 @@ impl Report {
             let mut lines = vec![heading.map(str::to_owned).to_vec()];
             for row in self.rows.iter().filter(|row| row.affinity == affinity) {
                 let name = named(&row.graph, row.as_dense_as);
-                let figure = |mean, std| figure(mean, std, row.runs);
+                let figure = |mean, std| with_deviation(mean, std, row.runs, 3);
                 lines.push(vec![
                     name,
                     format!("{:.2}", 100.0 * row.density),
@@ -365,7 +360,7 @@ impl Study {
             for (rows, graph) in report.rows[..half].iter().zip(&report.rows[half..]) {
                 // the raw graph is the same each time
                 if rows.as_dense_as.map_or(k == 0, |m| m.name() == rows.graph) {
-                    let figure = |mean, std| figure(mean, std, rows.runs);
+                    let figure = |mean, std| with_deviation(mean, std, rows.runs, 3);
                     lines.push(vec![
                         rows.graph.clone(),
                         rows.as_dense_as.map_or_else(|| "-".into(), |_| report.layers.to_string()),
@@ -469,7 +464,7 @@ impl Classified {
             lines.push(vec![
                 named(&row.graph, row.as_dense_as),
                 format!("{:.2}", 100.0 * row.density),
-                if self.repeats == 1 { format!("{mean:.2}") } else { format!("{mean:.2} ± {std:.2}") },
+                with_deviation(mean, std, self.repeats, 2),
             ]);
         }
         format!(

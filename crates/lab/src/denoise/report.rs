@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{Learned, Options};
 use crate::data::{Dataset, Split};
-use crate::statistics::{deviation, mean};
+use crate::statistics::{deviation, mean, with_deviation};
 use crate::table::table;
 
 /// One method over all seeds.
@@ -176,11 +176,7 @@ impl Report {
             vec![
                 row.method.clone(),
                 row.density.map_or_else(|| "-".into(), |d| format!("{:.2}", 100.0 * d)),
-                match row.psnr.len() {
-                    // one run has no spread
-                    1 => format!("{:.2}", row.psnr_mean),
-                    _ => format!("{:.2} ± {:.2}", row.psnr_mean, row.psnr_std),
-                },
+                with_deviation(row.psnr_mean, row.psnr_std, row.psnr.len(), 2),
                 format!("{:.2}", row.psnr_mean - noisy),
             ]
         };

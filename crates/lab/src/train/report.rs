@@ -8,7 +8,7 @@ use super::learned::LearnedSummary;
 use super::method::Method;
 use super::sparsity::{Sparsity, density, flop_share, live_neurons, parameter_share};
 use crate::data::Split;
-use crate::statistics::{deviation, mean};
+use crate::statistics::{deviation, mean, with_deviation};
 use crate::table::table;
 use maf_srl::kernels::solver::Solver;
 use maf_srl::schedule::{Verification, Verify};
@@ -329,10 +329,9 @@ impl Summary {
             (
                 "accuracy %",
                 true,
-                Box::new(|m| match m.runs.len() {
-                    // one run has no spread
-                    1 => percent(m.accuracy_mean),
-                    _ => format!("{} ± {}", percent(m.accuracy_mean), percent(m.accuracy_std)),
+                Box::new(|m| {
+                    let (mean, std) = (100.0 * m.accuracy_mean, 100.0 * m.accuracy_std);
+                    with_deviation(mean, std, m.runs.len(), 2)
                 }),
             ),
             ("density %", true, Box::new(|m| percent(m.density_mean))),
