@@ -16,7 +16,7 @@ pub(super) struct Weighted {
     pub lambda: f64,
 }
 
-/// The operator of a tensor. What cannot be combined cannot be written.
+/// The operator of a tensor: one variant per way of stepping it. What a solver goes with is held by [`Checked::new`].
 ///
 /// A second penalty of groups would be a list in [`Operator::Grouped`]; splitting with a group penalty in the step of V one in
 /// the group of [`Operator::Solved`]; groups whose members lie in several tensors a variant that names the others, as
