@@ -13,6 +13,7 @@ use maf_srl::kernels::step::Base;
 use maf_srl::regulariser::{Regulariser, file};
 use maf_srl::schedule::Verify;
 use maf_srl_lab::data::Source;
+use maf_srl_lab::train::method::Regularisation;
 use maf_srl_lab::train::{
     self, Choices, Folder, Method, Options, Study, Summary, file_stem, learned, method,
 };
@@ -462,7 +463,7 @@ impl Train {
                 ("seed".to_owned(), fitted.seed.to_string()),
             ]);
             let stem = file_stem(&method.label);
-            if let (Some(learning), Some(learned)) = (&method.learning, &method.learned)
+            if let Regularisation::Learned { learning, learned: Some(learned) } = &method.regularisation
                 && fitted.seed == options.seed
             {
                 let bytes = file::to_bytes(std::slice::from_ref(&learned.parameters), learning.layers)?;

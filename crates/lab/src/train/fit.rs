@@ -130,7 +130,7 @@ pub fn fit(
             if let Some(copy) = copy(&schedule, &network)? {
                 dense = Some(std::mem::replace(&mut network, copy));
             }
-            let specs = method.bare().specs(&widths, None)?;
+            let specs = Method::dense().specs(&widths, None)?;
             schedule = HostSchedule::new(backend, &specs, &network.tensors(), options.base, options.verify)?;
             step = 0;
         }

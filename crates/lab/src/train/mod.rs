@@ -31,7 +31,6 @@ mod sparsity;
 mod study;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use ndarray::Axis;
 
@@ -50,6 +49,7 @@ use maf_srl::error::{Result, require, unsupported};
 use maf_srl::kernels::step::Base;
 use maf_srl::penalty::Layout;
 use maf_srl::schedule::{Backend, Verify};
+use method::Regularisation;
 
 /// Everything that decides a run, data and methods apart.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,7 +73,7 @@ pub struct Options {
     /// The share of the epochs, at the end, that refit what is left: without the penalty, every zero kept, and the
     /// base step and the cosine begun anew.
     pub refit: f64,
-    /// How each weight matrix is divided into groups; none for [`Method::layout`].
+    /// How each weight matrix is divided into groups; none for [`method::Penalties::layout`].
     pub groups: Option<Layout>,
     /// The factor of variable splitting's beta every `beta_every` epochs.
     pub sigma: f64,
@@ -200,12 +200,12 @@ pub struct Progress<'a> {
 /// The epochs that [`run`] trains: a dense network per seed more where one is learned from and `dense` is no method.
 #[must_use]
 pub fn epochs(methods: &[Method], options: &Options) -> usize {
-    let more = methods.iter().any(|m| m.learning.is_some()) && !methods.iter().any(is_dense);
+    let more = methods.iter().any(|m| m.learning().is_some()) && !methods.iter().any(is_dense);
     (methods.len() + usize::from(more)) * options.repeats * options.epochs
 }
 
 fn is_dense(method: &Method) -> bool {
-    method.name == method::DENSE
+    method.regularisation == Regularisation::None
 }
 
 /// Trains every method with every seed, and sums up. Methods with something to learn learn it, for each seed, from
@@ -230,8 +230,7 @@ pub fn run(
     split.require_rows()?;
     let split = prepared(split);
     let mut summaries = Vec::with_capacity(methods.len());
-    let plain = Method::parse(method::DENSE, None)?;
-    let learning = methods.iter().any(|m| m.learning.is_some());
+    let learning = methods.iter().any(|m| m.learning().is_some());
     let mut dense = BTreeMap::<u64, Fitted>::new();
     for method in methods {
         let mut runs = Vec::with_capacity(options.repeats);
@@ -239,14 +238,15 @@ pub fn run(
             let mut train = |method: &Method| {
                 fit(&split, method, options, seed, backend, |epoch| seen(Progress { method, seed, epoch }))
             };
-            if learning && (is_dense(method) || method.learning.is_some()) && !dense.contains_key(&seed) {
-                dense.insert(seed, train(&plain)?);
+            if learning && (is_dense(method) || method.learning().is_some()) && !dense.contains_key(&seed) {
+                dense.insert(seed, train(&Method::dense())?);
             }
-            let mut with = None;
-            if let (Some(learning), Some(fitted)) = (&method.learning, dense.get(&seed)) {
-                let learned = Arc::new(learning.learn(&fitted.network, seed, backend)?);
-                with = Some(Method { learned: Some(learned), ..method.clone() });
-            }
+            let learned = match (method.learning(), dense.get(&seed)) {
+                (Some(learning), Some(fitted)) => Some(learning.learn(&fitted.network, seed, backend)?),
+                _ => None,
+            };
+            let summary = learned.as_ref().map(learned::Learned::summary);
+            let with = learned.map(|learned| method.with_learned(learned));
             let method = with.as_ref().unwrap_or(method);
             let mut fitted = match dense.get(&seed) {
                 Some(fitted) if is_dense(method) => fitted.clone(),
@@ -258,7 +258,7 @@ pub fn run(
             let dense_accuracy = fitted.dense.as_mut().map(test);
             done(method, &fitted)?;
             let mut run = RunSummary::new(&fitted, accuracy, dense_accuracy);
-            run.learned = method.learned.as_ref().map(|learned| learned.summary());
+            run.learned = summary;
             runs.push(run);
         }
         summaries.push(MethodSummary::new(method, runs));

@@ -153,7 +153,7 @@ impl MethodSummary {
             penalty: method.penalties(),
             lambda: method.lambda,
             group_lambda: method.group_lambda,
-            layers: method.learning.map(|l| l.layers),
+            layers: method.learning().map(|l| l.layers),
             solver: method.solver.to_string(),
             beta: method.solver.has_copy().then(|| method.solver.beta()),
             accuracy_mean: mean(runs.iter().map(|r| r.accuracy)),

@@ -5,6 +5,7 @@ use plotters::prelude::*;
 
 use super::Method;
 use super::chart::{column, legend, title, unit};
+use super::method::{Penalties, Regularisation};
 use super::report::{MethodSummary, RunSummary, Summary, short};
 use crate::chart::{Axes, colour, failed, font, mark, plain, range};
 use crate::statistics::{deviation, mean};
@@ -80,8 +81,10 @@ impl Study {
     fn place(self, m: &MethodSummary) -> Option<(String, f64)> {
         let name = m.method.split('(').next().unwrap_or_default().trim().to_owned();
         match self {
-            Study::Tl1A => match Method::parse(&m.method, Some(m.lambda)).ok()?.penalty {
-                Penalty::Tl1(penalty) => Some((name, penalty.a)),
+            Study::Tl1A => match Method::parse(&m.method, Some(m.lambda)).ok()?.regularisation {
+                Regularisation::Penalties(Penalties { penalty: Penalty::Tl1(tl1), .. }) => {
+                    Some((name, tl1.a))
+                }
                 _ => None,
             },
             Study::Layers => Some((name, f64::from(m.layers?))),
