@@ -19,7 +19,12 @@ const LIBRARY: &[&[&str]] = &[
     &["schedule", "network"],
     &["validate", "bench"],
 ];
-const LAB: &[&[&str]] = &[&["statistics", "table"], &["data", "chart"], &["train", "denoise", "cluster"]];
+const LAB: &[&[&str]] = &[
+    &["statistics", "table", "rate", "noise"],
+    &["unfolded"],
+    &["data", "chart"],
+    &["train", "denoise", "cluster"],
+];
 
 type Module = Vec<String>;
 

@@ -14,13 +14,21 @@ pub mod chart;
 pub mod cluster;
 pub mod data;
 pub mod denoise;
+mod noise;
+mod rate;
 mod statistics;
 pub mod table;
 pub mod train;
+mod unfolded;
 
 use maf_srl::error::{Result, require};
 
 /// `Ok` for a count within 1..=`most`, else the error of [`require`].
 fn count(place: &str, name: &str, value: usize, most: usize) -> Result<()> {
     require((1..=most).contains(&value), place, name, value as f64, format!("[1, {most}]"))
+}
+
+/// `Ok` for a share of the entries of Â that may be nonzero, else the error of [`require`].
+fn density(share: f64) -> Result<()> {
+    require(share > 0.0 && share <= 1.0, "`density`", "density", share, "(0, 1]")
 }

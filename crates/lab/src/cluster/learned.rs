@@ -7,16 +7,17 @@ use ndarray::Array2;
 use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, StandardNormal};
 use serde::Serialize;
 
 use super::Graph;
 use super::spectral::normalised;
 use super::{Purpose, random};
+use crate::noise::disturb;
+use crate::unfolded;
 use maf_srl::error::{Result, require, unsupported};
 use maf_srl::kernels::learn::{self, Rates};
 use maf_srl::matrix::Pattern;
-use maf_srl::network::{self, Family, Plateau, Projection, Start, Trainer};
+use maf_srl::network::{self, Family, Plateau, Projection};
 use maf_srl::penalty::Activation;
 use maf_srl::regulariser::Floors;
 use maf_srl::regulariser::Parameters;
@@ -93,15 +94,11 @@ pub fn fit(
     require((0.0..=1e6).contains(&rate), "training", "rate", rate, "[0, 1e6]")?;
     let n = graph.vertices();
     let mut random = random(seed, Purpose::Training);
-    let Task { target, mut start, batch, hidden } = match method {
+    let Task { target, first, options: how, batch, hidden } = match method {
         Family::Dsrl => dsrl(graph)?,
         Family::MafSrl => maf_srl(graph, &mut random)?,
     };
-    start.layers = 1 + layers;
-    let mut trainer = match backend {
-        Backend::Cpu => Trainer::on_cpu(start)?,
-        Backend::Gpu(context) => Trainer::on_device(context, start, vertices(batch))?,
-    };
+    let mut trainer = unfolded::trainer(backend, first, 1 + layers, how, batch)?;
     let refused = |when: String, what: String| {
         unsupported(
             format!("{} (seed {seed}){when}", method.name()),
@@ -167,7 +164,9 @@ struct Task {
     /// What is to come out.
     target: Array2<f64>,
     /// Where training begins.
-    start: Start,
+    first: Parameters,
+    /// How the network is trained.
+    options: network::Options,
     /// Columns per step.
     batch: usize,
     /// The probability with which an entry of the input is hidden.
@@ -185,7 +184,7 @@ fn dsrl(graph: &Graph) -> Result<Task> {
     let n = graph.vertices();
     let columns = (n as f64).max(1.0);
     let activation = Activation { eta1: 1.0, eta2: 1.0, delta1: 1.0, delta2: 2.0 };
-    let parameters = Parameters::identity(Arc::new(Pattern::diagonal(vertices(n))?), activation, 1.0)?;
+    let first = Parameters::identity(Arc::new(Pattern::diagonal(vertices(n))?), activation, 1.0)?;
     let options = network::Options {
         method: learn::Method::Adam { beta1: 0.9, beta2: 0.92, epsilon: (1e-8 / columns).max(1e-12) },
         rates: Rates { values: 0.0, q: 0.0, b: 0.0, activation: 1.0, l: 1.0 },
@@ -196,8 +195,7 @@ fn dsrl(graph: &Graph) -> Result<Task> {
         projection: Projection::InForward,
         sparsity: 0.0,
     };
-    let start = Start { parameters: vec![parameters], layers: 1, options };
-    Ok(Task { target: graph.weights().clone(), start, batch: n, hidden: 0.0 })
+    Ok(Task { target: graph.weights().clone(), first, options, batch: n, hidden: 0.0 })
 }
 
 /// Strongest neighbours of each vertex for which Â has entries.
@@ -222,12 +220,8 @@ fn maf_srl(graph: &Graph, random: &mut ChaCha8Rng) -> Result<Task> {
         entries.extend(others.into_iter().take(NEIGHBOURS).map(|(j, _)| (i, j)));
     }
     let pattern = Pattern::new(vertices(n), vertices(n), entries)?;
-    let activation = Activation { eta1: 1.0, eta2: 1.0, delta1: 0.15, delta2: 0.6 };
-    let mut parameters = Parameters::identity(Arc::new(pattern), activation, 1.5)?;
-    for value in &mut parameters.values {
-        let z: f64 = StandardNormal.sample(random);
-        *value += 1e-3 * z;
-    }
+    let mut first = unfolded::identity(pattern, [0.15, 0.6])?;
+    disturb(&mut first.values, 1e-3, random);
     let usual = network::Options::default();
     let options = network::Options {
         rates: Rates { values: 0.5, ..usual.rates },
@@ -235,7 +229,6 @@ fn maf_srl(graph: &Graph, random: &mut ChaCha8Rng) -> Result<Task> {
         sparsity: 0.02,
         ..usual
     };
-    let start = Start { parameters: vec![parameters], layers: 1, options };
     let batch = if n > 2 * BATCH { BATCH } else { n };
-    Ok(Task { target, start, batch, hidden: 0.8 })
+    Ok(Task { target, first, options, batch, hidden: 0.8 })
 }

@@ -1,23 +1,25 @@
 //! The learned methods: training of the unfolded network, and its use.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Instant;
 
 use ndarray::Array2;
 use rand::RngExt;
-use rand_distr::{Distribution, StandardNormal};
 use serde::Serialize;
 
 use super::tiles::{Tiles, rows};
 use super::{Minibatches, Options, Purpose, decibels, random, steps};
+use crate::rate::cosine;
+use crate::unfolded;
 use maf_srl::error::{Error, Result, require, unsupported};
-use maf_srl::kernels::learn;
 use maf_srl::matrix::Pattern;
-use maf_srl::network::{self, Family, Trainer};
+use maf_srl::network::{Family, Trainer};
 use maf_srl::penalty::Activation;
 use maf_srl::regulariser::Parameters;
 use maf_srl::schedule::Backend;
+
+/// The default share of entries of Â that may be nonzero.
+pub const DENSITY: f64 = 0.4;
 
 /// Which entries of Â may be nonzero.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -49,7 +51,7 @@ impl Shape {
                 .into(),
         };
         let shape = match text.split_once(':') {
-            None if text == "random" => Shape::Random { density: density.unwrap_or(0.4) },
+            None if text == "random" => Shape::Random { density: density.unwrap_or(DENSITY) },
             Some(("neighbourhood", radius)) => {
                 if let Some(density) = density {
                     return Err(unsupported(
@@ -68,10 +70,7 @@ impl Shape {
 
     pub(super) fn check(&self) -> Result<()> {
         match *self {
-            Shape::Random { density } => {
-                let allowed = density > 0.0 && density <= 1.0;
-                require(allowed, "`density`", "density", density, "(0, 1]")
-            }
+            Shape::Random { density } => crate::density(density),
             Shape::Neighbourhood { radius } => {
                 let allowed = (1..=1024).contains(&radius);
                 require(allowed, "`pattern`", "radius", f64::from(radius), "[1, 1024]")
@@ -142,31 +141,7 @@ impl Network {
     }
 }
 
-/// The trainer: in float64 on the CPU, or on the GPU.
-fn trainer(
-    backend: &Backend,
-    parameters: Parameters,
-    method: Family,
-    options: &Options,
-    batch: usize,
-) -> Result<Trainer> {
-    let values = if method == Family::Dsrl { 0.0 } else { matrix_share(&parameters) };
-    // a run has some hundred steps, so the second moment must forget sooner than by the usual 0.999
-    let adam = learn::Method::Adam { beta1: 0.9, beta2: 0.99, epsilon: 1e-8 };
-    let usual = network::Options::default();
-    let rates = learn::Rates { values, ..usual.rates };
-    let start = network::Start {
-        parameters: vec![parameters],
-        layers: options.layers,
-        options: network::Options { method: adam, rates, ..usual },
-    };
-    match backend {
-        Backend::Cpu => Trainer::on_cpu(start),
-        Backend::Gpu(context) => Trainer::on_device(context, start, u32::try_from(batch).unwrap_or(u32::MAX)),
-    }
-}
-
-/// Where [`trainer`] trains.
+/// Where a network is trained.
 pub fn adapter(backend: &Backend) -> String {
     match backend {
         Backend::Cpu => "cpu (float64)".into(),
@@ -174,36 +149,15 @@ pub fn adapter(backend: &Backend) -> String {
     }
 }
 
-/// The share of the learning rate that Â gets. Adam moves all entries of a row at once and by about as much, so that the
-/// longer a row, the smaller the share: with the full rate the loss leaps.
-fn matrix_share(parameters: &Parameters) -> f64 {
-    let row = f64::from(parameters.pattern.nonzeros()) / f64::from(parameters.components());
-    (20.0 / row).min(1.0)
-}
-
 /// Where training begins: near the identity.
 fn start(tiles: &Tiles, method: Family, options: &Options, seed: u64) -> Result<Parameters> {
-    // the first knee below the noise, the second inside the range of the pixels
-    let (delta1, delta2) = (options.noise / 3.0, (options.noise / 0.6).max(0.5));
-    let activation = Activation { eta1: 1.0, eta2: 1.0, delta1, delta2 };
     let pattern = match method {
         Family::Dsrl => Pattern::diagonal(tiles.components() as u32)?,
         Family::MafSrl => options.shape.pattern(tiles, seed)?,
     };
-    let mut parameters = Parameters::identity(Arc::new(pattern), activation, 1.5)?;
-    if method == Family::MafSrl {
-        let mut random = random(seed, Purpose::Start);
-        for value in &mut parameters.values {
-            let z: f64 = StandardNormal.sample(&mut random);
-            *value += 0.02 * z;
-        }
-    }
-    Ok(parameters)
-}
-
-/// Half a cosine from `rate` at step 0 towards 0 at step `total`.
-fn cosine(rate: f64, step: usize, total: usize) -> f64 {
-    0.5 * rate * (1.0 + (std::f64::consts::PI * step as f64 / total as f64).cos())
+    // the first knee below the noise, the second inside the range of the pixels
+    let delta = [options.noise / 3.0, (options.noise / 0.6).max(0.5)];
+    unfolded::start(method, pattern, delta, &mut random(seed, Purpose::Start))
 }
 
 /// Trains one network. `told` hears of each step: its number, how many there are, and where it is known the ratio.
@@ -221,14 +175,15 @@ pub fn fit(
     let batch = options.batch.min(pictures.nrows());
     let parameters = start(tiles, method, options, seed)?;
     let density = parameters.pattern.density();
-    let mut trainer = trainer(backend, parameters, method, options, batch)?;
+    let usual = unfolded::options(method, &parameters, 1.0);
+    let mut trainer = unfolded::trainer(backend, parameters, options.layers, usual, batch)?;
     let mut minibatches = Minibatches::new(pictures, tiles, options.noise, seed);
     let (mut noisy, mut clean) = (vec![0.0; batch * components], vec![0.0; batch * components]);
     let steps = steps(options, pictures.nrows());
     let mut history = Vec::with_capacity(options.epochs);
     for step in 0..steps {
         minibatches.fill(&mut noisy, &mut clean);
-        trainer.step(&noisy, &clean, cosine(options.rate, step, steps))?;
+        trainer.step(&noisy, &clean, cosine(options.rate, step as u64, steps as u64))?;
         // the loss is read back once an epoch: a device need not be waited for in between
         let epochs = |step: usize| step * batch / pictures.nrows();
         let ended = epochs(step + 1) > epochs(step) || step + 1 == steps;

@@ -30,7 +30,6 @@ use ndarray::{Array2, Axis, s};
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, StandardNormal};
 
 pub use learned::{Learned, Shape};
 pub use pictures::{atoms, course, gallery, regulariser};
@@ -38,6 +37,7 @@ pub use report::{Gallery, Report, Row, Settings};
 
 use crate::count;
 use crate::data::{Dataset, Split};
+use crate::noise;
 use classical::Estimator;
 use maf_srl::error::{Result, require};
 use maf_srl::network::Family;
@@ -77,7 +77,7 @@ impl Default for Options {
         Options {
             noise: 0.3,
             methods: Family::ALL.to_vec(),
-            shape: Shape::Random { density: 0.4 },
+            shape: Shape::Random { density: learned::DENSITY },
             layers: 4,
             epochs: 30,
             batch: 64,
@@ -138,10 +138,7 @@ fn random(seed: u64, purpose: Purpose) -> ChaCha8Rng {
 
 /// The same with Gaussian noise.
 fn noised(clean: &Array2<f32>, sigma: f64, random: &mut ChaCha8Rng) -> Array2<f32> {
-    clean.mapv(|v| {
-        let z: f32 = StandardNormal.sample(random);
-        v + sigma as f32 * z
-    })
+    clean.mapv(|v| noise::add(v, sigma, random))
 }
 
 /// Peak signal-to-noise ratio in dB.
@@ -249,7 +246,7 @@ struct Minibatches<'a> {
     tiles: &'a Tiles,
     order: Vec<usize>,
     next: usize,
-    sigma: f32,
+    sigma: f64,
     random: ChaCha8Rng,
 }
 
@@ -257,14 +254,7 @@ impl<'a> Minibatches<'a> {
     fn new(pictures: &'a Array2<f32>, tiles: &'a Tiles, sigma: f64, seed: u64) -> Self {
         let order: Vec<usize> = (0..pictures.nrows()).collect();
         let next = order.len();
-        Minibatches {
-            pictures,
-            tiles,
-            order,
-            next,
-            sigma: sigma as f32,
-            random: random(seed, Purpose::Training),
-        }
+        Minibatches { pictures, tiles, order, next, sigma, random: random(seed, Purpose::Training) }
     }
 
     /// Fills both, sample by sample: one tile of each picture drawn, with noise and without.
@@ -279,8 +269,7 @@ impl<'a> Minibatches<'a> {
             self.next += 1;
         }
         for (to, &from) in noisy.iter_mut().zip(clean.iter()) {
-            let z: f32 = StandardNormal.sample(&mut self.random);
-            *to = from + self.sigma * z;
+            *to = noise::add(from, self.sigma, &mut self.random);
         }
     }
 }

@@ -6,7 +6,6 @@ use ndarray::{Array2, s};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, StandardNormal};
 use serde::Serialize;
 
 use super::Options;
@@ -14,6 +13,8 @@ use super::method::Method;
 use super::mlp::Mlp;
 use super::sparsity::{Sparsity, density, live_neurons};
 use crate::data::Split;
+use crate::noise;
+use crate::rate::cosine;
 use maf_srl::error::{Result, unsupported};
 use maf_srl::kernels::step::Hyper;
 use maf_srl::schedule::{Backend, HostSchedule, Verification};
@@ -58,11 +59,6 @@ pub struct Fitted {
     pub seconds: f64,
     /// Wall time spent in the proximal steps, verification included.
     pub step_seconds: f64,
-}
-
-/// Half a cosine from `rate` at step 0 towards 0 at step `total`.
-fn cosine(rate: f64, step: u64, total: u64) -> f64 {
-    0.5 * rate * (1.0 + (std::f64::consts::PI * step as f64 / total as f64).cos())
 }
 
 /// Adds what one schedule found to what others did; the reports per tensor are left out.
@@ -144,10 +140,7 @@ pub fn fit(
             for (mut to, &from) in x.outer_iter_mut().zip(chosen) {
                 to.assign(&split.train.features.row(from));
                 if options.noise > 0.0 {
-                    to.mapv_inplace(|v| {
-                        let z: f32 = StandardNormal.sample(&mut rng);
-                        v + options.noise as f32 * z
-                    });
+                    to.mapv_inplace(|v| noise::add(v, options.noise, &mut rng));
                 }
                 labels.push(split.train.labels[from]);
             }
@@ -202,13 +195,6 @@ pub fn fit(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_rate_falls_from_the_first_step_and_stays_positive() {
-        assert_eq!(cosine(0.1, 0, 10), 0.1);
-        assert!((cosine(0.1, 5, 10) - 0.05).abs() < 1e-15);
-        assert!(cosine(0.1, 9, 10) > 0.0);
-    }
 
     #[test]
     fn refitting_keeps_every_zero() {

@@ -26,15 +26,15 @@ use std::sync::Arc;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, StandardNormal};
 use serde::Serialize;
 
 use super::mlp::Mlp;
+use crate::noise;
+use crate::rate::cosine;
+use crate::{density, unfolded};
 use maf_srl::error::{Error, Result, require, shape, unsupported};
-use maf_srl::kernels::learn;
 use maf_srl::matrix::Pattern;
 use maf_srl::network::Family;
-use maf_srl::network::{self, Start, Trainer};
 use maf_srl::penalty::Activation;
 use maf_srl::regulariser::file::LAYERS;
 use maf_srl::regulariser::{Parameters, Regulariser};
@@ -57,13 +57,16 @@ pub const NOISE: f64 = 1.0;
 pub const KEPT: f64 = 0.1;
 
 /// Steps of Adam.
-const STEPS: usize = 300;
+const STEPS: u64 = 300;
 
 /// Blocks per step; fewer where there are fewer.
 const BATCH: usize = 256;
 
 /// Adam's first rate.
 const RATE: f64 = 0.02;
+
+/// The first delta, inside the range of the weights.
+const KNEES: [f64; 2] = [0.5, 2.0];
 
 /// The smallest threshold that counts as learned, in units of a matrix's root mean square.
 const THRESHOLD: f64 = 1e-3;
@@ -114,8 +117,7 @@ impl Learning {
         require((1..=most).contains(&self.block), "`block`", "weights", f64::from(self.block), range)?;
         let range = format!("[1, {LAYERS}]");
         require((1..=LAYERS).contains(&self.layers), "`layers`", "layers", f64::from(self.layers), range)?;
-        let allowed = self.density > 0.0 && self.density <= 1.0;
-        require(allowed, "`density`", "density", self.density, "(0, 1]")
+        density(self.density)
     }
 
     /// Whether a matrix with so many columns is regularised.
@@ -141,16 +143,7 @@ impl Learning {
             Family::Dsrl => Pattern::diagonal(n)?,
             Family::MafSrl => Pattern::random(n, self.density, random.random())?,
         };
-        // knees inside the range of the weights
-        let activation = Activation { eta1: 1.0, eta2: 1.0, delta1: 0.5, delta2: 2.0 };
-        let mut first = Parameters::identity(Arc::new(pattern), activation, 1.5)?;
-        if self.kind == Family::MafSrl {
-            for value in &mut first.values {
-                let z: f64 = StandardNormal.sample(random);
-                *value += 0.02 * z;
-            }
-        }
-        Ok(first)
+        unfolded::start(self.kind, pattern, KNEES, random)
     }
 
     /// A regulariser of that size before anything is learned, for weight matrices with these columns.
@@ -159,10 +152,8 @@ impl Learning {
     /// Those of [`Learning::check`].
     pub fn stand_in(&self, columns: &[usize]) -> Result<Learned> {
         self.check()?;
-        let activation = Activation { eta1: 1.0, eta2: 1.0, delta1: 0.5, delta2: 2.0 };
-        let pattern = Arc::new(Pattern::diagonal(self.block)?);
         let units: Vec<_> = columns.iter().map(|c| self.fits(*c).then_some(1.0)).collect();
-        Learned::new(Parameters::identity(pattern, activation, 1.5)?, &units)
+        Learned::new(unfolded::identity(Pattern::diagonal(self.block)?, KNEES)?, &units)
     }
 
     /// Learns a regulariser from the weights of a network. The same seed and adapter give the same one.
@@ -201,7 +192,8 @@ impl Learning {
         // apart from the stream of batches and noise
         random.set_stream(1);
         let first = self.start(&mut random)?;
-        let mut trainer = self.trainer(first, count.min(BATCH), backend)?;
+        let options = unfolded::options(self.kind, &first, 0.3);
+        let mut trainer = unfolded::trainer(backend, first, self.layers, options, count.min(BATCH))?;
         let mut order: Vec<usize> = (0..count).collect();
         let (mut noisy, mut clean) = (Vec::new(), Vec::new());
         let mut at = count;
@@ -216,13 +208,9 @@ impl Learning {
                 let block = order[at] * n..(order[at] + 1) * n;
                 at += 1;
                 clean.extend_from_slice(&targets[block.clone()]);
-                noisy.extend(blocks[block].iter().map(|w| {
-                    let z: f32 = StandardNormal.sample(&mut random);
-                    w + NOISE as f32 * z
-                }));
+                noisy.extend(blocks[block].iter().map(|w| noise::add(*w, NOISE, &mut random)));
             }
-            let rate = 0.5 * RATE * (1.0 + (std::f64::consts::PI * step as f64 / STEPS as f64).cos());
-            trainer.step(&noisy, &clean, rate)?;
+            trainer.step(&noisy, &clean, cosine(RATE, step, STEPS))?;
         }
         if !trainer.loss()?.is_finite() {
             return Err(unsupported(
@@ -246,28 +234,6 @@ impl Learning {
         let range = format!("[{THRESHOLD}, inf): without a threshold no weight becomes zero");
         require(threshold >= THRESHOLD, &place, "learned delta1", threshold, range)?;
         Learned::new(p, &units)
-    }
-
-    fn trainer(&self, first: Parameters, batch: usize, backend: &Backend) -> Result<Trainer> {
-        let row = f64::from(first.pattern.nonzeros()) / f64::from(self.block);
-        let values = match self.kind {
-            Family::Dsrl => 0.0,
-            // as in denoising: Adam moves all entries of a row at once
-            Family::MafSrl => 0.3 * (20.0 / row).min(1.0),
-        };
-        let usual = network::Options::default();
-        let options = network::Options {
-            method: learn::Method::Adam { beta1: 0.9, beta2: 0.99, epsilon: 1e-8 },
-            rates: learn::Rates { values, ..usual.rates },
-            ..usual
-        };
-        let start = Start { parameters: vec![first], layers: self.layers, options };
-        match backend {
-            Backend::Cpu => Trainer::on_cpu(start),
-            Backend::Gpu(context) => {
-                Trainer::on_device(context, start, u32::try_from(batch).unwrap_or(u32::MAX))
-            }
-        }
     }
 }
 
