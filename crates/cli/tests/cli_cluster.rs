@@ -1,65 +1,53 @@
 //! `maf-srl cluster`, run as a user runs it, on a small graph whose clusters are known.
 
-use std::path::PathBuf;
-use std::process::{Command, Output};
+mod support;
 
 use ndarray::{Array1, Array2};
 use serde_json::Value;
+use support::Place;
 
 /// Vertices, three classes of equal size.
 const VERTICES: usize = 60;
 
-/// A folder with `graph.npy` and `labels.npy`.
-struct Data(tempfile::TempDir);
-
-impl Data {
-    /// Strong edges inside the classes, weaker and fewer ones between them; the vertices are not sorted by class.
-    fn new() -> Self {
-        let data = Data(tempfile::tempdir().expect("a temporary folder"));
-        let mut state = 1u32;
-        let mut random = || {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            f64::from(state >> 8) / f64::from(1u32 << 24)
-        };
-        let mut w = Array2::<f64>::zeros((VERTICES, VERTICES));
-        for i in 0..VERTICES {
-            for j in 0..i {
-                let (share, strength) = if i % 3 == j % 3 { (0.5, 0.66) } else { (0.15, 0.3) };
-                if random() < share {
-                    let weight = strength * (0.5 + random());
-                    w[[i, j]] = weight;
-                    w[[j, i]] = weight;
-                }
+/// A folder with `graph.npy`, `labels.npy` and `runs`: some refusals come after the folder of the run is made.
+///
+/// Strong edges inside the classes, weaker and fewer ones between them; the vertices are not sorted by class.
+fn place() -> Place {
+    let place = Place::new();
+    std::fs::create_dir(place.at("runs")).expect("made");
+    let mut state = 1u32;
+    let mut random = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        f64::from(state >> 8) / f64::from(1u32 << 24)
+    };
+    let mut w = Array2::<f64>::zeros((VERTICES, VERTICES));
+    for i in 0..VERTICES {
+        for j in 0..i {
+            let (share, strength) = if i % 3 == j % 3 { (0.5, 0.66) } else { (0.15, 0.3) };
+            if random() < share {
+                let weight = strength * (0.5 + random());
+                w[[i, j]] = weight;
+                w[[j, i]] = weight;
             }
         }
-        ndarray_npy::write_npy(data.path("graph.npy"), &w).expect("written");
-        let labels = Array1::from_iter((0..VERTICES).map(|i| (i % 3 + 1) as f64));
-        ndarray_npy::write_npy(data.path("labels.npy"), &labels).expect("written");
-        data
     }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn cluster(&self, device: &str, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_maf-srl"))
-            .args(["cluster", "--device", device, "--out-dir"])
-            .arg(self.path("runs"))
-            .arg("--graph")
-            .arg(self.path("graph.npy"))
-            .arg("--labels")
-            .arg(self.path("labels.npy"))
-            .args(arguments)
-            .output()
-            .expect("the program runs")
-    }
+    ndarray_npy::write_npy(place.at("graph.npy"), &w).expect("written");
+    let labels = Array1::from_iter((0..VERTICES).map(|i| (i % 3 + 1) as f64));
+    ndarray_npy::write_npy(place.at("labels.npy"), &labels).expect("written");
+    place
 }
 
-fn document(output: &Output) -> Value {
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    serde_json::from_slice(&output.stdout).expect("stdout is one JSON document")
+/// The command on that graph.
+const CLUSTER: &str = "cluster --device cpu --out-dir runs --graph graph.npy --labels labels.npy";
+
+#[track_caller]
+fn cluster(place: &Place, arguments: &str) -> Value {
+    place.json(&format!("{CLUSTER} --json {arguments}"))
+}
+
+#[track_caller]
+fn refused(place: &Place, arguments: &str, needles: &[&str]) {
+    place.refuses(&format!("{CLUSTER} {arguments}"), needles);
 }
 
 fn row<'a>(document: &'a Value, graph: &str, affinity: &str) -> &'a Value {
@@ -73,12 +61,12 @@ fn number(value: &Value) -> f64 {
     value.as_f64().unwrap_or_else(|| panic!("{value} is no number"))
 }
 
-const QUICK: [&str; 9] = ["--layers", "3", "--epochs", "40", "--repeats", "4", "--seeds", "2", "--json"];
+const QUICK: &str = "--layers 3 --epochs 40 --repeats 4 --seeds 2";
 
 #[test]
 fn both_families_beside_the_baselines() {
-    let data = Data::new();
-    let found = document(&data.cluster("cpu", &QUICK));
+    let place = place();
+    let found = cluster(&place, QUICK);
     for (field, expected) in [("method", "maf-srl"), ("dataset", "labels")] {
         assert_eq!(found[field], expected);
     }
@@ -118,8 +106,7 @@ fn both_families_beside_the_baselines() {
         }
     }
 
-    let run = data.path("runs").join("cluster-labels");
-    let kept: Value = serde_json::from_slice(&std::fs::read(run.join("results.json")).unwrap()).unwrap();
+    let kept = place.document("runs/cluster-labels/results.json");
     assert_eq!(kept["rows"], found["rows"]);
     assert_eq!(kept["trained"][1]["runs"].as_array().unwrap().len(), 2);
     assert_eq!(kept["trained"][0]["runs"][0]["history"].as_array().unwrap().len(), 40);
@@ -128,27 +115,23 @@ fn both_families_beside_the_baselines() {
         ("regulariser.svg", &["g(y)", "dsrl", "maf-srl"]),
         ("training.svg", &["epoch", "dsrl", "maf-srl"]),
     ] {
-        let svg = std::fs::read_to_string(run.join(chart)).unwrap();
-        assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"), "{chart}");
-        for word in words {
-            assert!(svg.contains(word), "{chart}: {word}");
-        }
+        place.shows(&format!("runs/cluster-labels/{chart}"), words);
     }
     for family in ["dsrl", "maf-srl"] {
-        let x: Array2<f32> = ndarray_npy::read_npy(run.join(format!("{family}.npy"))).unwrap();
+        let file = |end: &str| place.at(&format!("runs/cluster-labels/{family}.{end}"));
+        let x: Array2<f32> = ndarray_npy::read_npy(file("npy")).unwrap();
         assert_eq!(x.dim(), (VERTICES, VERTICES));
         assert!(x.iter().all(|&v| v >= 0.0) && (&x - &x.t()).iter().all(|&d| d == 0.0));
-        let (sets, layers) =
-            maf_srl::regulariser::file::load(&run.join(format!("{family}.safetensors"))).unwrap();
+        let (sets, layers) = maf_srl::regulariser::file::load(&file("safetensors")).unwrap();
         assert_eq!((sets.len(), layers), (1, 4));
     }
 }
 
 #[test]
 fn the_same_seed_gives_the_same_figures() {
-    let data = Data::new();
+    let place = place();
     let figures = |seed: &str| {
-        let found = document(&data.cluster("cpu", &[&QUICK[..], &["--seed", seed]].concat()));
+        let found = cluster(&place, &format!("{QUICK} --seed {seed}"));
         found["rows"].clone()
     };
     let first = figures("3");
@@ -158,17 +141,16 @@ fn the_same_seed_gives_the_same_figures() {
 
 #[test]
 fn a_cut_is_counted_openly() {
-    let data = Data::new();
-    let found = document(&data.cluster("cpu", &[&QUICK[..], &["--cut", "0.01"]].concat()));
+    let place = place();
+    let found = cluster(&place, &format!("{QUICK} --cut 0.01"));
     assert_eq!(found["nonzero_after"], found["density_after"]);
     assert_eq!(found["settings"]["cut"], 0.01);
 }
 
 #[test]
 fn classification_from_a_share_of_labels() {
-    let data = Data::new();
-    let quick = ["--layers", "3", "--epochs", "10,20", "--repeats", "5", "--json", "--labelled", "0.2"];
-    let found = document(&data.cluster("cpu", &quick));
+    let place = place();
+    let found = cluster(&place, "--layers 3 --epochs 10,20 --repeats 5 --labelled 0.2");
     assert_eq!((number(&found["labelled"]), &found["repeats"]), (0.2, &5.into()));
     let rows = found["rows"].as_array().unwrap();
     let names: Vec<_> =
@@ -189,62 +171,51 @@ fn classification_from_a_share_of_labels() {
         number(&row["accuracy_mean"])
     };
     assert!(accuracy("dsrl") > accuracy("raw") && accuracy("dsrl") > 0.9, "{found}");
-    assert!(data.path("runs").join("classify-labels").join("results.json").is_file());
+    assert!(place.at("runs/classify-labels/results.json").is_file());
 }
 
 #[test]
 fn the_study_of_layers_has_a_chart() {
-    let data = Data::new();
-    let quick = ["--preset", "layers", "--epochs", "3", "--repeats", "2", "--seeds", "1", "--json"];
-    let found = document(&data.cluster("cpu", &quick));
+    let place = place();
+    let found = cluster(&place, "--preset layers --epochs 3 --repeats 2 --seeds 1");
     let layers: Vec<_> = found["reports"].as_array().unwrap().iter().map(|r| number(&r["layers"])).collect();
     assert_eq!(layers, [2.0, 4.0, 8.0, 12.0, 16.0, 20.0, 24.0, 30.0]);
-    let svg = std::fs::read_to_string(data.path("runs").join("layers-labels").join("layers.svg")).unwrap();
-    assert!(svg.contains("raw graph") && svg.contains("maf-srl"));
-}
-
-fn refused(output: &Output, needles: &[&str]) {
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    assert_eq!(said.trim_end().lines().count(), 1, "{said}");
-    for needle in needles {
-        assert!(said.contains(needle), "{needle}: {said}");
-    }
+    place.shows("runs/layers-labels/layers.svg", &["raw graph", "maf-srl"]);
 }
 
 #[test]
 fn wrong_values_are_named_with_their_range() {
-    let data = Data::new();
+    let place = place();
     for (arguments, needles) in [
-        (&["--layers", "0"][..], &["--layers", "layers = 0", "[1, 64]"][..]),
-        (&["--epochs", "0"], &["--epochs", "[1, 1000000]"]),
-        (&["--epochs", "3,0"], &["--epochs", "[1, 1000000]"]),
-        (&["--epochs", "3,4,5"], &["--epochs", "3", "2 methods"]),
-        (&["--lr", "0"], &["--lr", "[1e-9, 1000.0]"]),
-        (&["--lr", "NaN"], &["--lr", "NaN"]),
-        (&["--cut", "-1"], &["--cut", "[0, 1e6]"]),
-        (&["--repeats", "0"], &["--repeats", "[1, 10000]"]),
-        (&["--seeds", "0"], &["--seeds", "[1, 1000]"]),
-        (&["--seed", "18446744073709551615"], &["--seed", "2^64"]),
-        (&["--labelled", "0"], &["--labelled", "(0, 1)"]),
-        (&["--labelled", "1"], &["--labelled", "(0, 1)"]),
-        (&["--labelled", "0.001"], &["share = 1e-3", "[1/60, 1)"]),
-        (&["--neighbours", "5"], &["--neighbours", "--graph"]),
-        (&["--cut", "1", "--labelled", "0.1"], &["--cut", "--labelled"]),
-        (&["--layers", "3", "--preset", "layers"], &["--layers", "--preset"]),
-        (&["--method", "tv"], &["--method", "\"tv\"", "dsrl, maf-srl"]),
-        (&["--method", "dsrl,dsrl"], &["--method", "named twice"]),
-        (&["--name", "../x"], &["--name"]),
-        (&["--preset", "depth"], &["depth", "layers"]),
+        ("--layers 0", &["--layers", "layers = 0", "[1, 64]"][..]),
+        ("--epochs 0", &["--epochs", "[1, 1000000]"]),
+        ("--epochs 3,0", &["--epochs", "[1, 1000000]"]),
+        ("--epochs 3,4,5", &["--epochs", "3", "2 methods"]),
+        ("--lr 0", &["--lr", "[1e-9, 1000.0]"]),
+        ("--lr NaN", &["--lr", "NaN"]),
+        ("--cut -1", &["--cut", "[0, 1e6]"]),
+        ("--repeats 0", &["--repeats", "[1, 10000]"]),
+        ("--seeds 0", &["--seeds", "[1, 1000]"]),
+        ("--seed 18446744073709551615", &["--seed", "2^64"]),
+        ("--labelled 0", &["--labelled", "(0, 1)"]),
+        ("--labelled 1", &["--labelled", "(0, 1)"]),
+        ("--labelled 0.001", &["share = 1e-3", "[1/60, 1)"]),
+        ("--neighbours 5", &["--neighbours", "--graph"]),
+        ("--cut 1 --labelled 0.1", &["--cut", "--labelled"]),
+        ("--layers 3 --preset layers", &["--layers", "--preset"]),
+        ("--method tv", &["--method", "\"tv\"", "dsrl, maf-srl"]),
+        ("--method dsrl,dsrl", &["--method", "named twice"]),
+        ("--name ../x", &["--name"]),
+        ("--preset depth", &["depth", "layers"]),
     ] {
-        refused(&data.cluster("cpu", arguments), needles);
+        refused(&place, arguments, needles);
     }
 }
 
 #[test]
 fn training_that_loses_every_edge_is_an_error() {
-    let data = Data::new();
-    let output = data.cluster("cpu", &["--lr", "1000", "--epochs", "30"]);
+    let place = place();
+    let output = place.run(&format!("{CLUSTER} --lr 1000 --epochs 30"));
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{said}");
     let last = said.trim_end().lines().last().unwrap_or_default();
@@ -253,28 +224,26 @@ fn training_that_loses_every_edge_is_an_error() {
 
 #[test]
 fn wrong_files_are_named_with_the_place() {
-    let data = Data::new();
-    let replaced = |change: &dyn Fn(&mut Array2<f64>)| {
-        let whole = std::fs::read(data.path("graph.npy")).unwrap();
-        let mut w: Array2<f64> = ndarray_npy::read_npy(data.path("graph.npy")).unwrap();
+    let place = place();
+    let whole: Array2<f64> = ndarray_npy::read_npy(place.at("graph.npy")).unwrap();
+    let changed = |change: &dyn Fn(&mut Array2<f64>), needles: &[&str]| {
+        let mut w = whole.clone();
         change(&mut w);
-        ndarray_npy::write_npy(data.path("graph.npy"), &w).unwrap();
-        let output = data.cluster("cpu", &[]);
-        std::fs::write(data.path("graph.npy"), whole).unwrap();
-        output
+        ndarray_npy::write_npy(place.at("graph.npy"), &w).unwrap();
+        refused(&place, "", needles);
     };
-    refused(&replaced(&|w| w[[3, 5]] += 0.5), &["graph.npy", "3", "5"]);
-    refused(&replaced(&|w| w[[7, 2]] = f64::NAN), &["graph.npy", "7", "2"]);
-    refused(&replaced(&|w| w[[0, 1]] = -1.0), &["graph.npy", "0", "1"]);
-    refused(
-        &replaced(&|w| {
+    changed(&|w| w[[3, 5]] += 0.5, &["graph.npy", "3", "5"]);
+    changed(&|w| w[[7, 2]] = f64::NAN, &["graph.npy", "7", "2"]);
+    changed(&|w| w[[0, 1]] = -1.0, &["graph.npy", "0", "1"]);
+    changed(
+        &|w| {
             w.row_mut(9).fill(0.0);
             w.column_mut(9).fill(0.0);
-        }),
+        },
         &["graph.npy", "vertex 9"],
     );
-    refused(&replaced(&|w| *w = w.slice(ndarray::s![..50, ..50]).to_owned()), &["60", "50"]);
-    refused(&replaced(&|w| *w = w.slice(ndarray::s![.., ..50]).to_owned()), &["graph.npy", "50"]);
-    std::fs::write(data.path("graph.npy"), "no graph").unwrap();
-    refused(&data.cluster("cpu", &[]), &["graph.npy"]);
+    changed(&|w| *w = w.slice(ndarray::s![..50, ..50]).to_owned(), &["60", "50"]);
+    changed(&|w| *w = w.slice(ndarray::s![.., ..50]).to_owned(), &["graph.npy", "50"]);
+    std::fs::write(place.at("graph.npy"), "no graph").unwrap();
+    refused(&place, "", &["graph.npy"]);
 }

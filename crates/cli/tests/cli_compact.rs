@@ -1,93 +1,42 @@
 //! `maf-srl compact` as scripts see it: the smaller file, one JSON document, exit status, one line of error.
 
+mod support;
+
 use std::collections::HashMap;
 use std::fs;
-use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
 
 use half::{bf16, f16};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::{Value, json};
-use tempfile::TempDir;
+use support::{Entry, Place, bytes};
 
-/// A folder with the tool running in it.
-struct Place(TempDir);
-
-type Entry<'a> = (&'a str, Dtype, &'a [usize], &'a [f32]);
-
-/// The values as the file holds them.
-fn bytes(dtype: Dtype, values: &[f32]) -> Vec<u8> {
-    let one = |&v: &f32| match dtype {
-        Dtype::F16 => f16::from_f32(v).to_le_bytes().to_vec(),
-        Dtype::BF16 => bf16::from_f32(v).to_le_bytes().to_vec(),
-        Dtype::F64 => f64::from(v).to_le_bytes().to_vec(),
-        Dtype::I32 => (v as i32).to_le_bytes().to_vec(),
-        _ => v.to_le_bytes().to_vec(),
-    };
-    values.iter().flat_map(one).collect()
+/// Writes the input, with a note.
+fn model(place: &Place, entries: &[Entry]) {
+    place.model("w.safetensors", entries, Some(HashMap::from([("note".to_owned(), "kept".to_owned())])));
 }
 
-impl Place {
-    fn new() -> Self {
-        Place(tempfile::tempdir().expect("a temporary folder"))
-    }
+#[track_caller]
+fn compact(place: &Place, arguments: &str) -> Value {
+    place.json(&format!("compact --json {FILES} {arguments}"))
+}
 
-    fn at(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
+/// The tensors of the output, as type, shape and bytes; the note is there.
+fn output(place: &Place) -> HashMap<String, (Dtype, Vec<usize>, Vec<u8>)> {
+    let file = place.read("y.safetensors");
+    let (_, about) = SafeTensors::read_metadata(&file).expect("a header");
+    assert_eq!(about.metadata().as_ref().expect("metadata")["note"], "kept");
+    let tensors = SafeTensors::deserialize(&file).expect("a file");
+    let entry = |(name, view): (String, TensorView)| {
+        (name, (view.dtype(), view.shape().to_vec(), view.data().to_vec()))
+    };
+    tensors.tensors().into_iter().map(entry).collect()
+}
 
-    fn model(&self, name: &str, entries: &[Entry]) {
-        let data: Vec<_> = entries.iter().map(|(_, dtype, _, values)| bytes(*dtype, values)).collect();
-        let views = entries.iter().zip(&data).map(|((name, dtype, shape, _), data)| {
-            (*name, TensorView::new(*dtype, shape.to_vec(), data).expect("a view"))
-        });
-        let about = HashMap::from([("note".to_owned(), "kept".to_owned())]);
-        fs::write(self.at(name), safetensors::serialize(views, Some(about)).expect("serialized"))
-            .expect("written");
-    }
-
-    fn run(&self, arguments: &str) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_maf-srl"))
-            .args(arguments.split_whitespace())
-            .current_dir(self.0.path())
-            .stdin(Stdio::null())
-            .output()
-            .expect("the tool runs")
-    }
-
-    #[track_caller]
-    fn json(&self, arguments: &str) -> Value {
-        let output = self.run(&format!("compact --json --in w.safetensors --out y.safetensors {arguments}"));
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{arguments}: {said}");
-        serde_json::from_slice(&output.stdout).expect("one JSON document")
-    }
-
-    /// The tensors of the output, as type, shape and bytes.
-    fn output(&self) -> HashMap<String, (Dtype, Vec<usize>, Vec<u8>)> {
-        let file = fs::read(self.at("y.safetensors")).expect("an output");
-        let (_, about) = SafeTensors::read_metadata(&file).expect("a header");
-        assert_eq!(about.metadata().as_ref().expect("metadata")["note"], "kept");
-        let tensors = SafeTensors::deserialize(&file).expect("a file");
-        let entry = |(name, view): (String, TensorView)| {
-            (name, (view.dtype(), view.shape().to_vec(), view.data().to_vec()))
-        };
-        tensors.tensors().into_iter().map(entry).collect()
-    }
-
-    /// Exit status, nothing on stdout, one line on stderr with all of `parts`, and no output.
-    #[track_caller]
-    fn refuses(&self, status: i32, arguments: &str, parts: &[&str]) {
-        let output = self.run(&format!("compact {arguments}"));
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(status), "{arguments}: {said}");
-        assert!(output.stdout.is_empty() && !self.at("y.safetensors").exists(), "{arguments}");
-        assert_eq!(said.lines().count(), 1, "{arguments}: {said:?}");
-        for part in parts {
-            assert!(said.contains(part), "{arguments}: {part:?} is not in {said:?}");
-        }
-    }
+#[track_caller]
+fn fails(place: &Place, status: i32, arguments: &str, parts: &[&str]) {
+    place.fails(status, &format!("compact {arguments}"), parts);
+    assert!(!place.at("y.safetensors").exists(), "{arguments}");
 }
 
 const FILES: &str = "--in w.safetensors --out y.safetensors";
@@ -117,12 +66,12 @@ fn a_perceptron_becomes_smaller_in_every_type() {
             ("scale", Dtype::F64, &[1], &[0.3]),
             ("odd", Dtype::F16, &[3, 1], &[0.1, -0.0, f32::NAN]),
         ];
-        place.model("w.safetensors", &[&perceptron(dtype)[..], &others].concat());
-        let before = fs::read(place.at("w.safetensors")).expect("the input");
-        let document = place.json("");
-        assert_eq!(fs::read(place.at("w.safetensors")).expect("the input"), before);
+        model(&place, &[&perceptron(dtype)[..], &others].concat());
+        let before = place.read("w.safetensors");
+        let document = compact(&place, "");
+        assert_eq!(place.read("w.safetensors"), before);
 
-        let output = place.output();
+        let output = output(&place);
         let expect = |name: &str, dtype, shape: &[usize], values: &[f32]| {
             assert_eq!(output[name], (dtype, shape.to_vec(), bytes(dtype, values)), "{name}");
         };
@@ -164,10 +113,10 @@ fn a_perceptron_becomes_smaller_in_every_type() {
 #[test]
 fn a_smaller_network_has_nothing_more_to_lose_and_stays_equal_bit_for_bit() {
     let place = Place::new();
-    place.model("w.safetensors", &perceptron(Dtype::F32));
-    place.json("");
+    model(&place, &perceptron(Dtype::F32));
+    compact(&place, "");
     fs::rename(place.at("y.safetensors"), place.at("w.safetensors")).expect("renamed");
-    let document = place.json("--inputs 5");
+    let document = compact(&place, "--inputs 5");
     assert_eq!(document["total"]["before"], document["total"]["after"]);
     assert_eq!(document["proof"]["inputs"], 5);
     assert_eq!(document["proof"]["bitwise_equal"], true);
@@ -182,27 +131,29 @@ fn layers_are_chosen_by_name() {
     let place = Place::new();
     let norm: [Entry; 2] =
         [("norm.weight", Dtype::F32, &[7], &[1.0; 7]), ("norm.bias", Dtype::F32, &[7], &[0.5; 7])];
-    place.model("w.safetensors", &[&perceptron(Dtype::F32)[..], &norm].concat());
-    place.refuses(2, FILES, &["\"norm.weight\"", "[7]", "--layers"]);
+    model(&place, &[&perceptron(Dtype::F32)[..], &norm].concat());
+    fails(&place, 2, FILES, &["\"norm.weight\"", "[7]", "--layers"]);
     let chain = "--layers layers.2,layers.10.weight";
-    let document = place.json(chain);
+    let document = compact(&place, chain);
     assert_eq!(document["layers"].as_array().expect("layers").len(), 2);
-    assert_eq!(place.output()["norm.bias"].2, bytes(Dtype::F32, &[0.5; 7]));
+    assert_eq!(output(&place)["norm.bias"].2, bytes(Dtype::F32, &[0.5; 7]));
     fs::remove_file(place.at("y.safetensors")).expect("removed");
-    place.refuses(
+    fails(
+        &place,
         2,
         &format!("{FILES} --layers layers.2,layers.3"),
         &["\"layers.3\"", "no floating-point tensor"],
     );
-    place.refuses(2, &format!("{FILES} --layers fc"), &["\"fc\"", "w.safetensors", "--layers"]);
-    place.refuses(
+    fails(&place, 2, &format!("{FILES} --layers fc"), &["\"fc\"", "w.safetensors", "--layers"]);
+    fails(
+        &place,
         2,
         &format!("{FILES} --layers layers.2,layers.2.weight"),
         &["\"layers.2.weight\"", "twice"],
     );
-    place.refuses(2, &format!("{FILES} --layers layers.10,norm"), &["\"norm.weight\"", "[7]"]);
+    fails(&place, 2, &format!("{FILES} --layers layers.10,norm"), &["\"norm.weight\"", "[7]"]);
     let wrong = "--layers layers.10,layers.10";
-    place.refuses(2, &format!("{FILES} {wrong}"), &["twice"]);
+    fails(&place, 2, &format!("{FILES} {wrong}"), &["twice"]);
 }
 
 #[test]
@@ -213,8 +164,8 @@ fn convolutions_and_the_dense_layers_behind_them() {
     first[18..].fill(0.5);
     let second: Vec<f32> = (0..2 * 3 * 9).map(|k| if k < 27 { k as f32 / 16.0 - 0.8 } else { 0.0 }).collect();
     let dense: Vec<f32> = (0..3 * 2 * 4).map(|k| k as f32 / 4.0 - 2.1).collect();
-    place.model(
-        "w.safetensors",
+    model(
+        &place,
         &[
             ("0.weight", Dtype::F32, &[3, 1, 3, 3], &first),
             ("0.bias", Dtype::F32, &[3], &[-1.0, 2.0, 0.1]),
@@ -222,8 +173,8 @@ fn convolutions_and_the_dense_layers_behind_them() {
             ("2.weight", Dtype::F32, &[3, 8], &dense),
         ],
     );
-    let document = place.json("");
-    let output = place.output();
+    let document = compact(&place, "");
+    let output = output(&place);
     let shapes = ["0.weight", "0.bias", "1.weight", "2.weight"].map(|name| output[name].1.clone());
     assert_eq!(shapes, [vec![2, 1, 3, 3], vec![2], vec![1, 2, 3, 3], vec![3, 4]]);
     let columns: Vec<f32> = dense.chunks(8).flat_map(|row| row[..4].to_vec()).collect();
@@ -235,19 +186,19 @@ fn convolutions_and_the_dense_layers_behind_them() {
         (&json!(8), &json!(true))
     );
     assert_eq!(document["total"]["flops_per"], "output position of each convolution");
-    let sized = place.json("--input-size 4x2");
+    let sized = compact(&place, "--input-size 4x2");
     assert_eq!(sized["total"]["after"]["flops"], 2 * (8 * 36 + 12));
     fs::remove_file(place.at("y.safetensors")).expect("removed");
     for wrong in ["4", "4x", "axb", "-1x2"] {
-        place.refuses(2, &format!("{FILES} --input-size={wrong}"), &[wrong, "--input-size", "32x32"]);
+        fails(&place, 2, &format!("{FILES} --input-size={wrong}"), &[wrong, "--input-size", "32x32"]);
     }
-    place.refuses(2, &format!("{FILES} --input-size 0x4"), &["rows = 0", "[1, 65536]"]);
+    fails(&place, 2, &format!("{FILES} --input-size 0x4"), &["rows = 0", "[1, 65536]"]);
 }
 
 #[test]
 fn the_table_says_what_was_compared() {
     let place = Place::new();
-    place.model("w.safetensors", &perceptron(Dtype::F32));
+    model(&place, &perceptron(Dtype::F32));
     let output = place.run(&format!("compact {FILES}"));
     let table = String::from_utf8_lossy(&output.stdout).into_owned();
     for part in
@@ -262,17 +213,17 @@ fn the_table_says_what_was_compared() {
 #[test]
 fn what_is_wrong_is_named() {
     let place = Place::new();
-    let w = |entries: &[Entry]| place.model("w.safetensors", entries);
+    let w = |entries: &[Entry]| model(&place, entries);
     w(&[("a.weight", Dtype::F32, &[2, 2], &[1.0; 4]), ("b.weight", Dtype::F32, &[1, 3], &[1.0; 3])]);
-    place.refuses(2, FILES, &["\"a.weight\"", "[2, 2]", "\"b.weight\"", "[1, 3]", "--layers"]);
+    fails(&place, 2, FILES, &["\"a.weight\"", "[2, 2]", "\"b.weight\"", "[1, 3]", "--layers"]);
     w(&[("a.weight", Dtype::F32, &[2, 2], &[1.0; 4]), ("a.bias", Dtype::F32, &[3], &[1.0; 3])]);
-    place.refuses(2, FILES, &["\"a.weight\"", "bias is 3", "expected 2"]);
+    fails(&place, 2, FILES, &["\"a.weight\"", "bias is 3", "expected 2"]);
     w(&[("a.weight", Dtype::F32, &[2, 2], &[1.0; 4]), ("a.bias", Dtype::F32, &[1, 2], &[1.0; 2])]);
-    place.refuses(2, FILES, &["\"a.bias\"", "[1, 2]", "[outputs]"]);
+    fails(&place, 2, FILES, &["\"a.bias\"", "[1, 2]", "[outputs]"]);
     w(&[("a.weight", Dtype::F64, &[1, 1], &[1.0])]);
-    place.refuses(2, FILES, &["\"a.weight\"", "F64", "F32"]);
+    fails(&place, 2, FILES, &["\"a.weight\"", "F64", "F32"]);
     w(&[("a.weights", Dtype::F32, &[1, 1], &[1.0])]);
-    place.refuses(2, FILES, &["w.safetensors", "*.weight", "--layers"]);
+    fails(&place, 2, FILES, &["w.safetensors", "*.weight", "--layers"]);
     // 60000 + 60000 is beyond f16.
     w(&[
         ("a.weight", Dtype::F16, &[1, 1], &[0.0]),
@@ -280,34 +231,34 @@ fn what_is_wrong_is_named() {
         ("b.weight", Dtype::F16, &[1, 1], &[1.0]),
         ("b.bias", Dtype::F16, &[1], &[60000.0]),
     ]);
-    place.refuses(2, FILES, &["\"b.bias\"", "element 0 = 1.2e5", "F16"]);
+    fails(&place, 2, FILES, &["\"b.bias\"", "element 0 = 1.2e5", "F16"]);
     // A weight that overflows: 0 times infinity is NaN in the large network alone.
     w(&[
         ("a.weight", Dtype::F32, &[2, 1], &[3e38, 1.0]),
         ("a.bias", Dtype::F32, &[2], &[3e38, 1.0]),
         ("b.weight", Dtype::F32, &[1, 2], &[0.0, 1.0]),
     ]);
-    place.refuses(1, FILES, &["verification failed", "NaN", "large network"]);
+    fails(&place, 1, FILES, &["verification failed", "NaN", "large network"]);
     w(&perceptron(Dtype::F32));
-    place.refuses(2, "--in w.safetensors --out w.safetensors", &["same file as the input"]);
-    place.refuses(2, "--in w.npy --out y.safetensors", &["w.npy", ".safetensors"]);
-    place.refuses(2, "--in w.safetensors --out y.npy", &["y.npy", ".safetensors"]);
-    place.refuses(2, "--in none.safetensors --out y.safetensors", &["none.safetensors", "open"]);
-    place.refuses(2, &format!("{FILES} --inputs 0"), &["inputs = 0", "[1, inf)"]);
-    place.refuses(2, "", &["--in", "--out"]);
+    fails(&place, 2, "--in w.safetensors --out w.safetensors", &["same file as the input"]);
+    fails(&place, 2, "--in w.npy --out y.safetensors", &["w.npy", ".safetensors"]);
+    fails(&place, 2, "--in w.safetensors --out y.npy", &["y.npy", ".safetensors"]);
+    fails(&place, 2, "--in none.safetensors --out y.safetensors", &["none.safetensors", "open"]);
+    fails(&place, 2, &format!("{FILES} --inputs 0"), &["inputs = 0", "[1, inf)"]);
+    fails(&place, 2, "", &["--in", "--out"]);
 }
 
 #[test]
 fn nan_weights_stay() {
     let place = Place::new();
-    place.model(
-        "w.safetensors",
+    model(
+        &place,
         &[
             ("a.weight", Dtype::F32, &[3, 1], &[f32::NAN, 0.0, 1.0]),
             ("b.weight", Dtype::F32, &[1, 3], &[0.0, 1.0, 1.0]),
         ],
     );
-    let document = place.json("");
+    let document = compact(&place, "");
     assert_eq!(document["layers"][0]["kept"], json!([0, 2]));
     assert_eq!(document["total"]["before"]["nonzeros"], 4);
 }

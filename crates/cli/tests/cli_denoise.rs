@@ -1,23 +1,12 @@
 //! `maf-srl denoise`, run as a user runs it.
 
-use std::path::Path;
-use std::process::{Command, Output};
+mod support;
 
 use serde_json::Value;
+use support::Place;
 
-fn denoise(out: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_maf-srl"))
-        .args(["denoise", "--device", "cpu", "--out-dir"])
-        .arg(out)
-        .args(arguments)
-        .output()
-        .expect("the program runs")
-}
-
-fn document(output: &Output) -> Value {
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    serde_json::from_slice(&output.stdout).expect("stdout is one JSON document")
+fn denoise(place: &Place, arguments: &str) -> Value {
+    place.json(&format!("denoise --device cpu --out-dir . --json {arguments}"))
 }
 
 fn ratio(document: &Value, method: &str) -> f64 {
@@ -28,8 +17,8 @@ fn ratio(document: &Value, method: &str) -> f64 {
 
 #[test]
 fn the_study_comes_out_again() {
-    let out = tempfile::tempdir().unwrap();
-    let found = document(&denoise(out.path(), &["--json"]));
+    let place = Place::new();
+    let found = denoise(&place, "");
     assert_eq!((&found["dataset"], &found["noise"]), (&"digits".into(), &0.3.into()));
     assert!(found["adapter"].is_string());
     let rows = found["rows"].as_array().unwrap();
@@ -53,8 +42,7 @@ fn the_study_comes_out_again() {
     assert_eq!(rows[4]["density"], 1.0 / 64.0);
     assert!((rows[5]["density"].as_f64().unwrap() - 0.4).abs() < 1e-3);
 
-    let run = out.path().join("denoise-digits");
-    let kept: Value = serde_json::from_slice(&std::fs::read(run.join("results.json")).unwrap()).unwrap();
+    let kept = place.document("denoise-digits/results.json");
     assert_eq!(kept["rows"][5]["psnr_mean"], rows[5]["psnr_mean"]);
     let history = kept["rows"][5]["runs"][0]["history"].as_array().unwrap();
     assert!(history.len() >= 29 && rows[5]["runs"][0].get("history").is_none());
@@ -64,20 +52,15 @@ fn the_study_comes_out_again() {
         ("regulariser.svg", &["g(y)", "dsrl", "maf-srl"]),
         ("training.svg", &["step", "PSNR, dB", "soft-dct"]),
     ] {
-        let svg = std::fs::read_to_string(run.join(chart)).unwrap();
-        assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"), "{chart}");
-        for word in words {
-            assert!(svg.contains(word), "{chart}: {word}");
-        }
+        place.shows(&format!("denoise-digits/{chart}"), words);
     }
 }
 
 #[test]
 fn the_same_seed_gives_the_same_figures_and_another_one_others() {
-    let out = tempfile::tempdir().unwrap();
+    let place = Place::new();
     let figures = |seed: &str| {
-        let quick = ["--epochs", "3", "--seeds", "2", "--seed", seed, "--json"];
-        let mut found = document(&denoise(out.path(), &quick));
+        let mut found = denoise(&place, &format!("--epochs 3 --seeds 2 --seed {seed}"));
         for row in found["rows"].as_array_mut().unwrap() {
             for run in row["runs"].as_array_mut().into_iter().flatten() {
                 run.as_object_mut().unwrap().remove("seconds");
@@ -97,10 +80,8 @@ fn the_same_seed_gives_the_same_figures_and_another_one_others() {
 
 #[test]
 fn patches_and_neighbourhoods() {
-    let out = tempfile::tempdir().unwrap();
-    let options =
-        ["--patch", "4", "--pattern", "neighbourhood:1", "--method", "maf-srl", "--seeds", "1", "--json"];
-    let found = document(&denoise(out.path(), &options));
+    let place = Place::new();
+    let found = denoise(&place, "--patch 4 --pattern neighbourhood:1 --method maf-srl --seeds 1");
     assert_eq!(found["settings"]["tile"], serde_json::json!([4, 4]));
     // per side: 2 + 3 + 3 + 2 neighbours of the four pixels
     assert_eq!(found["rows"][4]["density"], 100.0 / 256.0);
@@ -110,37 +91,33 @@ fn patches_and_neighbourhoods() {
 
 #[test]
 fn wrong_values_are_named_with_their_range() {
-    let out = tempfile::tempdir().unwrap();
+    let place = Place::new();
+    // some refusals come after the folder of the run is made
+    std::fs::create_dir(place.at("runs")).unwrap();
     for (arguments, needles) in [
-        (&["--density", "0"][..], &["--density", "density = 0", "(0, 1]"][..]),
-        (&["--density", "1.5"], &["density = 1.5", "(0, 1]"]),
-        (&["--density", "NaN"], &["density = NaN", "(0, 1]"]),
-        (&["--noise", "-0.1"], &["--noise", "-0.1", "[1e-6, 100]"]),
-        (&["--noise", "0"], &["--noise", "= 0 ", "[1e-6, 100]"]),
-        (&["--layers", "0"], &["--layers", "layers = 0", "[1, 64]"]),
-        (&["--epochs", "0"], &["--epochs", "[1, 1000000]"]),
-        (&["--batch", "0"], &["--batch", "[1, 1000000]"]),
-        (&["--lr", "0"], &["--lr", "[1e-9, 1000.0]"]),
-        (&["--seeds", "0"], &["--seeds", "[1, 1000]"]),
-        (&["--seed", "18446744073709551615"], &["--seed", "2^64 - seeds"]),
-        (&["--test", "0"], &["--test", "[1, 10000000]"]),
-        (&["--patch", "1"], &["--patch", "side = 1", "[2, 32]"]),
-        (&["--patch", "9"], &["--patch", "9", "at most 8 in digits"]),
-        (&["--method", "tv"], &["--method", "\"tv\"", "dsrl, maf-srl"]),
-        (&["--method", "dsrl,dsrl"], &["--method", "named twice"]),
-        (&["--pattern", "blocks"], &["--pattern", "neighbourhood:R"]),
-        (&["--pattern", "neighbourhood:0"], &["--pattern", "radius = 0", "[1, 1024]"]),
-        (&["--pattern", "neighbourhood:2", "--density", "0.3"], &["--density", "neighbourhood:2"]),
-        (&["--data", "mnist"], &["mnist", "--data-dir"]),
-        (&["--data", "pendigit"], &["no such data set"]),
-        (&["--name", "../x"], &["--name"]),
+        ("--density 0", &["--density", "density = 0", "(0, 1]"][..]),
+        ("--density 1.5", &["density = 1.5", "(0, 1]"]),
+        ("--density NaN", &["density = NaN", "(0, 1]"]),
+        ("--noise -0.1", &["--noise", "-0.1", "[1e-6, 100]"]),
+        ("--noise 0", &["--noise", "= 0 ", "[1e-6, 100]"]),
+        ("--layers 0", &["--layers", "layers = 0", "[1, 64]"]),
+        ("--epochs 0", &["--epochs", "[1, 1000000]"]),
+        ("--batch 0", &["--batch", "[1, 1000000]"]),
+        ("--lr 0", &["--lr", "[1e-9, 1000.0]"]),
+        ("--seeds 0", &["--seeds", "[1, 1000]"]),
+        ("--seed 18446744073709551615", &["--seed", "2^64 - seeds"]),
+        ("--test 0", &["--test", "[1, 10000000]"]),
+        ("--patch 1", &["--patch", "side = 1", "[2, 32]"]),
+        ("--patch 9", &["--patch", "9", "at most 8 in digits"]),
+        ("--method tv", &["--method", "\"tv\"", "dsrl, maf-srl"]),
+        ("--method dsrl,dsrl", &["--method", "named twice"]),
+        ("--pattern blocks", &["--pattern", "neighbourhood:R"]),
+        ("--pattern neighbourhood:0", &["--pattern", "radius = 0", "[1, 1024]"]),
+        ("--pattern neighbourhood:2 --density 0.3", &["--density", "neighbourhood:2"]),
+        ("--data mnist", &["mnist", "--data-dir"]),
+        ("--data pendigit", &["no such data set"]),
+        ("--name ../x", &["--name"]),
     ] {
-        let output = denoise(out.path(), arguments);
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
-        assert_eq!(said.trim_end().lines().count(), 1, "{arguments:?}: {said}");
-        for needle in needles {
-            assert!(said.contains(needle), "{arguments:?}: {said}");
-        }
+        place.refuses(&format!("denoise --device cpu --out-dir runs {arguments}"), needles);
     }
 }

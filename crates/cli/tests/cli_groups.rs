@@ -1,90 +1,31 @@
 //! `maf-srl prox --group` as scripts see it: results computed by hand, errors of one line, whole groups.
 
-use std::fs;
-use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+mod support;
 
-use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensors};
-use serde_json::Value;
-use tempfile::TempDir;
-
-/// A folder with weights, and the tool running in it.
-struct Place(TempDir);
+use safetensors::Dtype;
+use support::Place;
 
 /// Rows of norm 5, 0.5 and 0; columns of norm 3 and 4.1 or so.
 const WEIGHTS: [f32; 6] = [3.0, -4.0, 0.0, 0.5, 0.0, -0.0];
 
-impl Place {
-    fn new() -> Self {
-        let place = Place(tempfile::tempdir().expect("a temporary folder"));
-        place.npy("w.npy", &[3, 2], &WEIGHTS);
-        place
-    }
+/// A folder with weights.
+fn place() -> Place {
+    let place = Place::new();
+    place.npy("w.npy", &[3, 2], &WEIGHTS);
+    place
+}
 
-    fn at(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
+/// The result for an array, on the CPU.
+#[track_caller]
+fn result(place: &Place, shape: &[usize], values: &[f32], arguments: &str) -> Vec<f32> {
+    place.npy("x.npy", shape, values);
+    place.json(&format!("prox --json --device cpu --in x.npy --out y.npy {arguments}"));
+    place.read_npy("y.npy")
+}
 
-    fn npy(&self, name: &str, shape: &[usize], values: &[f32]) {
-        let array = ndarray::ArrayD::from_shape_vec(shape, values.to_vec()).expect("a shape");
-        ndarray_npy::write_npy(self.at(name), &array).expect("written");
-    }
-
-    fn read(&self, name: &str) -> Vec<f32> {
-        ndarray_npy::read_npy::<_, ndarray::ArrayD<f32>>(self.at(name)).expect("reads").into_iter().collect()
-    }
-
-    /// A matrix of two rows and a vector.
-    fn model(&self, name: &str) {
-        let bytes = |values: &[f32]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
-        let (weight, bias) = (bytes(&[3.0, -4.0, 0.1, 0.2]), bytes(&[0.3, -0.4]));
-        let views = [
-            ("layer.weight", TensorView::new(Dtype::F32, vec![2, 2], &weight).expect("a view")),
-            ("layer.bias", TensorView::new(Dtype::F32, vec![2], &bias).expect("a view")),
-        ];
-        fs::write(self.at(name), safetensors::serialize(views, None).expect("serialized")).expect("written");
-    }
-
-    fn run(&self, arguments: &str) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_maf-srl"))
-            .args(arguments.split_whitespace())
-            .current_dir(self.0.path())
-            .stdin(Stdio::null())
-            .output()
-            .expect("the tool runs")
-    }
-
-    #[track_caller]
-    fn json(&self, arguments: &str) -> Value {
-        let output = self.run(&format!("prox --json {arguments}"));
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{arguments}: {said}");
-        serde_json::from_slice(&output.stdout).expect("one JSON document")
-    }
-
-    /// The result for an array, on the CPU.
-    #[track_caller]
-    fn result(&self, shape: &[usize], values: &[f32], arguments: &str) -> Vec<f32> {
-        self.npy("x.npy", shape, values);
-        self.json(&format!("--device cpu --in x.npy --out y.npy {arguments}"));
-        self.read("y.npy")
-    }
-
-    /// Status 2, nothing on stdout, one line on stderr with all of `parts`, and no output file.
-    #[track_caller]
-    fn refuses(&self, arguments: &str, parts: &[&str]) {
-        let output = self.run(&format!("prox --device cpu --out refused.npy {arguments}"));
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(2), "{arguments}: {said}");
-        assert!(output.stdout.is_empty(), "{arguments}");
-        assert!(said.starts_with("maf-srl: ") && said.ends_with('\n'), "{arguments}: {said:?}");
-        assert_eq!(said.lines().count(), 1, "{arguments}: {said:?}");
-        for part in parts {
-            assert!(said.contains(part), "{arguments}: {part:?} is not in {said:?}");
-        }
-        assert!(!self.at("refused.npy").exists(), "{arguments}");
-    }
+#[track_caller]
+fn refuses(place: &Place, arguments: &str, parts: &[&str]) {
+    place.refuses(&format!("prox --device cpu --out refused.npy {arguments}"), parts);
 }
 
 #[track_caller]
@@ -98,7 +39,7 @@ fn close(got: &[f32], expected: &[f32]) {
 
 #[test]
 fn lasso_by_hand() {
-    let place = Place::new();
+    let place = place();
     // t = 0.5: the row (3, -4) keeps 4.5 of its norm 5, the row (0, 0.5) has a norm of t and goes
     let rows = [2.7, -3.6, 0.0, 0.0, 0.0, 0.0];
     // t = 1: the column (3, 0, 0) keeps 2 of 3; of (-4, 0.5, 0) sqrt(16.25) - 1 is left
@@ -115,9 +56,10 @@ fn lasso_by_hand() {
             ("lasso(weight=sqrt-size)", "--lr 0.5 --group-lambda 1", sized),
         ] {
             let document = place.json(&format!(
-                "--device {device} --in w.npy --out y.npy --penalty none --group {group} {arguments}"
+                "prox --json --device {device} --in w.npy --out y.npy --penalty none --group {group} \
+                 {arguments}"
             ));
-            let got = place.read("y.npy");
+            let got = place.read_npy("y.npy");
             close(&got, &expected);
             let tensor = &document["tensors"][0];
             let nonzeros = expected.iter().filter(|v| **v != 0.0).count();
@@ -131,35 +73,36 @@ fn lasso_by_hand() {
 
 #[test]
 fn other_operators_by_hand() {
-    let place = Place::new();
+    let place = place();
     // c = t |y|_1: with c = 0.8, t = 0.5 the rest is (1.2, 0.4, 0), its sum 1.6
     let x = [2.0, -1.2, 0.5];
     let exclusive = "--penalty none --group exclusive --group-lambda 0.5 --groups whole";
-    close(&place.result(&[3], &x, exclusive), &[1.2, -0.4, 0.0]);
+    close(&result(&place, &[3], &x, exclusive), &[1.2, -0.4, 0.0]);
     // t |x|_1 = 0.74
     let linear = "--penalty none --group exclusive-linear --group-lambda 0.2 --groups whole";
-    close(&place.result(&[3], &x, linear), &[1.26, -0.46, 0.0]);
+    close(&result(&place, &[3], &x, linear), &[1.26, -0.46, 0.0]);
     // soft by 1: (3, -4), norm 5, made longer by alpha t
     let l1_l2 = "--penalty none --group l1-l2(alpha=0.5) --group-lambda 1 --groups whole";
-    close(&place.result(&[2, 2], &[4.0, -5.0, 1.0, 0.5], l1_l2), &[3.3, -4.4, 0.0, 0.0]);
+    close(&result(&place, &[2, 2], &[4.0, -5.0, 1.0, 0.5], l1_l2), &[3.3, -4.4, 0.0, 0.0]);
     // below t the first of the largest alone, less (1 - alpha) t
-    close(&place.result(&[2, 2], &[0.2, -0.75, 0.75, 0.5], l1_l2), &[0.0, -0.25, 0.0, 0.0]);
-    close(&place.result(&[2, 2], &[0.2, -0.5, 0.5, 0.1], l1_l2), &[0.0; 4]);
+    close(&result(&place, &[2, 2], &[0.2, -0.75, 0.75, 0.5], l1_l2), &[0.0, -0.25, 0.0, 0.0]);
+    close(&result(&place, &[2, 2], &[0.2, -0.5, 0.5, 0.1], l1_l2), &[0.0; 4]);
     // cges with c = 1, rest (3, 4) of norm 5, of which 4 is left: t mu (2.4 + 3.2) = c
     let cges =
         format!("--penalty none --group cges(mu={}) --group-lambda {} --groups whole", 1.0 / 6.6, 6.6 / 5.6);
-    close(&place.result(&[3], &[4.0, -5.0, 0.5], &cges), &[2.4, -3.2, 0.0]);
+    close(&result(&place, &[3], &[4.0, -5.0, 0.5], &cges), &[2.4, -3.2, 0.0]);
     // log: v = 1 solves v - r + 2 t v / (1 + v^2) = 0 for r = 1 + t
     let log = "--penalty none --group log(scale=1) --group-lambda 0.25 --groups whole";
-    close(&place.result(&[2], &[0.75, -1.0], log), &[0.6, -0.8]);
+    close(&result(&place, &[2], &[0.75, -1.0], log), &[0.6, -0.8]);
 }
 
 #[test]
 fn the_elementwise_penalty_comes_first() {
-    let place = Place::new();
+    let place = place();
     place.npy("g.npy", &[1, 3], &[1.0, -1.0, 0.0]);
     // w - lr g = (3.5, -4.5, 0.2), soft by 0.5: (3, -4, 0), shrunk by 1
-    let got = place.result(
+    let got = result(
+        &place,
         &[1, 3],
         &[4.0, -5.0, 0.2],
         "--grad g.npy --lr 0.5 --penalty l1 --lambda 1 --group lasso --group-lambda 2",
@@ -169,27 +112,27 @@ fn the_elementwise_penalty_comes_first() {
 
 #[test]
 fn exact_is_not_the_composition() {
-    let place = Place::new();
+    let place = place();
     let both = "--penalty tl1(a=1) --lambda 0.3 --group lasso --group-lambda 0.4 --groups whole";
-    let composed = place.result(&[1], &[1.2], both);
+    let composed = result(&place, &[1], &[1.2], both);
     assert!((composed[0] - 0.658_389).abs() < 1e-6, "{composed:?}");
-    let exact = place.result(&[1], &[1.2], &format!("{both} --exact"));
+    let exact = result(&place, &[1], &[1.2], &format!("{both} --exact"));
     assert!((exact[0] - 0.550_384).abs() < 1e-6, "{exact:?}");
 
     // with a gradient and two groups: the points are 1.2 and 0
     place.npy("g.npy", &[2, 1], &[2.0, -1.0]);
     let both = "--lr 0.5 --grad g.npy --penalty tl1(a=1) --lambda 0.6 --group lasso --group-lambda 0.8";
-    let exact = place.result(&[2, 1], &[2.2, -0.5], &format!("{both} --exact"));
+    let exact = result(&place, &[2, 1], &[2.2, -0.5], &format!("{both} --exact"));
     assert!((exact[0] - 0.550_384).abs() < 1e-6, "{exact:?}");
     assert_eq!(exact[1].to_bits(), 0);
 
     // the sum with l1 is the sparse group lasso: no difference
     let both = "--penalty l1 --lambda 0.25 --group lasso --group-lambda 0.5";
     let [composed, exact] =
-        ["", "--exact"].map(|exact| place.result(&[3, 2], &WEIGHTS, &format!("{both} {exact}")));
+        ["", "--exact"].map(|exact| result(&place, &[3, 2], &WEIGHTS, &format!("{both} {exact}")));
     close(&exact, &composed);
 
-    let document = place.json(&format!("--in w.npy --out y.npy {both} --exact"));
+    let document = place.json(&format!("prox --json --in w.npy --out y.npy {both} --exact"));
     assert!(document["group"].as_str().is_some_and(|text| text.contains("exact")), "{document}");
     assert!(document["adapter"].as_str().is_some_and(|text| text.contains("cpu")), "{document}");
 }
@@ -197,7 +140,7 @@ fn exact_is_not_the_composition() {
 /// Rows are rows and columns columns, whatever the order of weights and gradients in their files.
 #[test]
 fn the_order_of_the_file_changes_nothing() {
-    let place = Place::new();
+    let place = place();
     let (w, g) = ([3.0, -4.0, 0.5, 0.25, -1.0, 2.0], [1.0, 0.5, -1.0, 0.25, 0.0, -2.0]);
     for (name, values) in [("w", w), ("g", g)] {
         place.npy(&format!("{name}-c.npy"), &[2, 3], &values);
@@ -208,7 +151,7 @@ fn the_order_of_the_file_changes_nothing() {
         ndarray_npy::write_npy(place.at(&format!("{name}-f.npy")), &array).expect("written");
     }
     let fortran = |name: &str| {
-        let bytes = fs::read(place.at(name)).expect("read");
+        let bytes = place.read(name);
         String::from_utf8_lossy(&bytes[..100]).contains("'fortran_order': True")
     };
     assert!(fortran("w-f.npy") && fortran("g-f.npy") && !fortran("w-c.npy"));
@@ -222,10 +165,10 @@ fn the_order_of_the_file_changes_nothing() {
         for (groups, expected) in [("rows", rows), ("columns", columns)] {
             for (w, g) in [("c", "c"), ("f", "f"), ("f", "c"), ("c", "f")] {
                 place.json(&format!(
-                    "--device {device} --in w-{w}.npy --grad g-{g}.npy --out y.npy --lr 0.5 --penalty none \
-                     --group lasso --group-lambda 2 --groups {groups} {more}"
+                    "prox --json --device {device} --in w-{w}.npy --grad g-{g}.npy --out y.npy --lr 0.5 \
+                     --penalty none --group lasso --group-lambda 2 --groups {groups} {more}"
                 ));
-                close(&place.read("y.npy"), &expected);
+                close(&place.read_npy("y.npy"), &expected);
                 assert_eq!(fortran("y.npy"), w == "f", "{device} {more} {groups} {w} {g}");
             }
         }
@@ -234,40 +177,43 @@ fn the_order_of_the_file_changes_nothing() {
 
 #[test]
 fn exact_zeros_are_positive() {
-    let place = Place::new();
+    let place = place();
     let tiny = f32::from_bits(1);
     let both = "--penalty none --group lasso --group-lambda 0.75 --groups whole --exact";
-    let got = place.result(&[3], &[1.0, -tiny, tiny], both);
+    let got = result(&place, &[3], &[1.0, -tiny, tiny], both);
     close(&got[..1], &[0.25]);
     assert_eq!(got[1..].iter().map(|v| v.to_bits()).collect::<Vec<_>>(), [0, 0]);
 }
 
 #[test]
 fn wrong_groups_are_named() {
-    let place = Place::new();
+    let place = place();
     let with = |more: &str| format!("--in w.npy --penalty l1 {more}");
-    place.refuses(&with("--group ridge"), &["group penalty", "\"ridge\"", "lasso", "l1-l2"]);
-    place.refuses(&with("--group cges(mu=2)"), &["cges", "mu = 2", "[0, 1]"]);
-    place.refuses(&with("--group log(scale=0)"), &["log", "scale = 0", "outside"]);
-    place.refuses(&with("--group lasso(weight=two)"), &["lasso", "two", "sqrt-size"]);
-    place.refuses(&with("--group lasso --groups diagonals"), &["groups", "\"diagonals\"", "rows, columns"]);
-    place.refuses(&with("--group lasso --groups blocks:few"), &["groups", "\"blocks:few\"", "blocks:K"]);
-    place.refuses(&with("--group lasso --groups blocks:0"), &["groups", "elements per block = 0", "[1, "]);
-    place.refuses(&with("--group lasso --group-lambda -1"), &["lambda = -1", "outside", "[0, "]);
-    place.refuses(&with("--group lasso --group-lambda nan"), &["lambda = NaN", "outside"]);
-    place.refuses(
+    refuses(&place, &with("--group ridge"), &["group penalty", "\"ridge\"", "lasso", "l1-l2"]);
+    refuses(&place, &with("--group cges(mu=2)"), &["cges", "mu = 2", "[0, 1]"]);
+    refuses(&place, &with("--group log(scale=0)"), &["log", "scale = 0", "outside"]);
+    refuses(&place, &with("--group lasso(weight=two)"), &["lasso", "two", "sqrt-size"]);
+    refuses(&place, &with("--group lasso --groups diagonals"), &["groups", "\"diagonals\"", "rows, columns"]);
+    refuses(&place, &with("--group lasso --groups blocks:few"), &["groups", "\"blocks:few\"", "blocks:K"]);
+    refuses(&place, &with("--group lasso --groups blocks:0"), &["groups", "elements per block = 0", "[1, "]);
+    refuses(&place, &with("--group lasso --group-lambda -1"), &["lambda = -1", "outside", "[0, "]);
+    refuses(&place, &with("--group lasso --group-lambda nan"), &["lambda = NaN", "outside"]);
+    refuses(
+        &place,
         &with("--group lasso --groups filters"),
         &["\"w\"", "--groups filters", "[3, 2]", "three axes", "--select"],
     );
     place.npy("flat.npy", &[4], &[1.0; 4]);
-    place.refuses(
+    refuses(
+        &place,
         "--in flat.npy --penalty l1 --group lasso --groups rows",
         &["\"flat\"", "--groups rows", "[4]", "two axes or more", "--select"],
     );
     for group in ["exclusive", "cges", "none", "lasso(weight=1)x"] {
-        place.refuses(&with(&format!("--group {group} --exact")), &[group, "lasso"]);
+        refuses(&place, &with(&format!("--group {group} --exact")), &[group, "lasso"]);
     }
-    place.refuses(
+    refuses(
+        &place,
         &with("--group exclusive --exact"),
         &["--exact", "--group exclusive", "allowed: --group lasso"],
     );
@@ -275,16 +221,17 @@ fn wrong_groups_are_named() {
 
 #[test]
 fn a_group_with_a_nan_is_nan() {
-    let place = Place::new();
+    let place = place();
     let values = [1.0, f32::NAN, 3.0, -4.0, f32::INFINITY, 0.0];
     place.npy("odd.npy", &[3, 2], &values);
     for (device, more) in [("cpu", ""), ("llvmpipe", ""), ("cpu", "--exact")] {
         let document = place.json(&format!(
-            "--device {device} --in odd.npy --out y.npy --penalty none --group lasso --group-lambda 2.5 {more}"
+            "prox --json --device {device} --in odd.npy --out y.npy --penalty none --group lasso \
+             --group-lambda 2.5 {more}"
         ));
         assert_eq!(document["tensors"][0]["nonfinite"], 4, "{device} {more}");
         assert_eq!(document["tensors"][0]["mismatches"], 0, "{device} {more}");
-        let got = place.read("y.npy");
+        let got = place.read_npy("y.npy");
         assert!([0, 1, 4, 5].iter().all(|&k| got[k].is_nan()), "{device} {more}: {got:?}");
         close(&got[2..4], &[1.5, -2.0]);
     }
@@ -293,14 +240,14 @@ fn a_group_with_a_nan_is_nan() {
 /// Groups that shrink for thousands of steps get there. Some devices flush subnormal differences and products to zero.
 #[test]
 fn tiny_groups_pass_the_check() {
-    let place = Place::new();
+    let place = place();
     let tiny: Vec<f32> = (0..60).map(|k| (k as f32 - 28.5) * 10_f32.powi(-34 - k / 16)).collect();
     place.npy("tiny.npy", &[20, 3], &tiny);
     for group in ["exclusive", "exclusive-linear", "cges(mu=1)"] {
         for layout in ["rows", "blocks:1"] {
             let document = place.json(&format!(
-                "--device SwiftShader --in tiny.npy --out y.npy --penalty none --group {group} --group-lambda 0.01 \
-                 --groups {layout}"
+                "prox --json --device SwiftShader --in tiny.npy --out y.npy --penalty none --group {group} \
+                 --group-lambda 0.01 --groups {layout}"
             ));
             assert_eq!(document["tensors"][0]["mismatches"], 0, "{group} {layout}");
         }
@@ -309,38 +256,41 @@ fn tiny_groups_pass_the_check() {
 
 #[test]
 fn none_is_no_group() {
-    let place = Place::new();
+    let place = place();
     let step = "--device llvmpipe --in w.npy --penalty l1 --lambda 0.2";
-    let without = place.json(&format!("{step} --out a.npy"));
-    let none = place.json(&format!("{step} --out b.npy --group none --groups whole --group-lambda 3"));
+    let without = place.json(&format!("prox --json {step} --out a.npy"));
+    let none =
+        place.json(&format!("prox --json {step} --out b.npy --group none --groups whole --group-lambda 3"));
     assert_eq!(without, none);
     assert!(none.get("group").is_none());
-    assert_eq!(fs::read(place.at("a.npy")).expect("read"), fs::read(place.at("b.npy")).expect("read"));
+    assert_eq!(place.read("a.npy"), place.read("b.npy"));
 }
 
 #[test]
 fn select_takes_the_tensors_that_have_rows() {
-    let place = Place::new();
-    place.model("w.safetensors");
+    let place = place();
+    place.model(
+        "w.safetensors",
+        &[
+            ("layer.weight", Dtype::F32, &[2, 2], &[3.0, -4.0, 0.1, 0.2]),
+            ("layer.bias", Dtype::F32, &[2], &[0.3, -0.4]),
+        ],
+        None,
+    );
     let step = "--penalty none --group lasso --group-lambda 0.5";
-    let output = place.run(&format!("prox --device cpu --in w.safetensors --out y.safetensors {step}"));
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(["\"layer.bias\"", "[2]", "--select"].iter().all(|part| said.contains(part)), "{said}");
+    place.refuses(
+        &format!("prox --device cpu --in w.safetensors --out y.safetensors {step}"),
+        &["\"layer.bias\"", "[2]", "--select"],
+    );
 
-    let document = place
-        .json(&format!("--device llvmpipe --in w.safetensors --out y.safetensors {step} --select weight$"));
+    let document = place.json(&format!(
+        "prox --json --device llvmpipe --in w.safetensors --out y.safetensors {step} --select weight$"
+    ));
     assert_eq!(document["tensors"].as_array().map(Vec::len), Some(1));
     assert_eq!(
         (&document["tensors"][0]["nonzeros"], &document["tensors"][0]["verified"]),
         (&2.into(), &4.into())
     );
-    let bytes = fs::read(place.at("y.safetensors")).expect("read");
-    let model = SafeTensors::deserialize(&bytes).expect("valid");
-    let values = |name: &str| -> Vec<f32> {
-        let tensor = model.tensor(name).expect("there");
-        tensor.data().as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect()
-    };
-    close(&values("layer.weight"), &[2.7, -3.6, 0.0, 0.0]);
-    assert_eq!(values("layer.bias"), [0.3, -0.4]);
+    close(&place.tensor("y.safetensors", "layer.weight"), &[2.7, -3.6, 0.0, 0.0]);
+    assert_eq!(place.tensor("y.safetensors", "layer.bias"), [0.3, -0.4]);
 }

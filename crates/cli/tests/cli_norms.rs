@@ -1,61 +1,40 @@
 //! `maf-srl norms` as scripts see it: exit status, one line of error, one JSON document, a table.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::process::{Command, Output, Stdio};
+mod support;
 
 use ndarray::{Array2, ShapeBuilder};
-use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::{Value, json};
-use tempfile::TempDir;
+use support::{Entry, Place};
 
 const WEIGHTS: [f32; 6] = [3.0, -4.0, 0.0, -0.0, 0.0, 0.5];
 
 /// A folder with `w.npy` [2, 3] in C order, `f.npy` the same in Fortran order, and `m.safetensors` with `a.weight` [2, 3]
 /// of the same values, `b.weight` [2, 2] of which one is NaN and one an infinity, `a.bias` [2] and `none` [3, 0].
-fn place() -> TempDir {
-    let folder = tempfile::tempdir().expect("a temporary folder");
+fn place() -> Place {
+    let place = Place::new();
     let c = Array2::from_shape_vec((2, 3), WEIGHTS.to_vec()).expect("a shape");
     let f = Array2::from_shape_fn((2, 3).f(), |at| c[at]);
-    ndarray_npy::write_npy(folder.path().join("w.npy"), &c).expect("written");
-    ndarray_npy::write_npy(folder.path().join("f.npy"), &f).expect("written");
-    let bytes = |values: &[f32]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
-    let (weight, bias) = (bytes(&WEIGHTS), bytes(&[1.0, 2.0]));
-    let broken = bytes(&[f32::NAN, 1.0, f32::NEG_INFINITY, 2.0]);
-    let views: BTreeMap<&str, TensorView> = [
-        ("a.weight", vec![2, 3], &weight[..]),
-        ("b.weight", vec![2, 2], &broken[..]),
-        ("a.bias", vec![2], &bias[..]),
-        ("none", vec![3, 0], &[][..]),
-    ]
-    .into_iter()
-    .map(|(name, shape, data)| (name, TensorView::new(Dtype::F32, shape, data).expect("a view")))
-    .collect();
-    let file = safetensors::serialize(views, None).expect("serialized");
-    assert!(SafeTensors::deserialize(&file).is_ok());
-    fs::write(folder.path().join("m.safetensors"), file).expect("written");
-    folder
+    ndarray_npy::write_npy(place.at("w.npy"), &c).expect("written");
+    ndarray_npy::write_npy(place.at("f.npy"), &f).expect("written");
+    let entries: [Entry; 4] = [
+        ("a.weight", Dtype::F32, &[2, 3], &WEIGHTS),
+        ("b.weight", Dtype::F32, &[2, 2], &[f32::NAN, 1.0, f32::NEG_INFINITY, 2.0]),
+        ("a.bias", Dtype::F32, &[2], &[1.0, 2.0]),
+        ("none", Dtype::F32, &[3, 0], &[]),
+    ];
+    place.model("m.safetensors", &entries, None);
+    assert!(SafeTensors::deserialize(&place.read("m.safetensors")).is_ok());
+    place
 }
 
-fn run(folder: &TempDir, arguments: &str) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_maf-srl"))
-        .args(arguments.split_whitespace())
-        .current_dir(folder.path())
-        .stdin(Stdio::null())
-        .output()
-        .expect("the tool runs")
-}
-
-fn json(folder: &TempDir, arguments: &str) -> Value {
-    let output = run(folder, &format!("norms --json {arguments}"));
-    assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).expect("one JSON document")
+fn norms(place: &Place, arguments: &str) -> Value {
+    place.json(&format!("norms --json {arguments}"))
 }
 
 #[test]
 fn every_norm_of_every_layout() {
-    let folder = place();
+    let place = place();
     for device in ["llvmpipe", "cpu"] {
         for file in ["w.npy", "f.npy"] {
             for (norm, groups, values) in [
@@ -70,7 +49,7 @@ fn every_norm_of_every_layout() {
                 ("l0", "whole", json!([3])),
             ] {
                 let arguments = format!("--in {file} --groups {groups} --norm {norm} --device {device}");
-                let document = json(&folder, &arguments);
+                let document = norms(&place, &arguments);
                 let tensor = &document["tensors"][0];
                 assert_eq!(tensor["values"], values, "{arguments}");
                 assert_eq!(tensor["groups"], values.as_array().expect("a list").len(), "{arguments}");
@@ -80,28 +59,28 @@ fn every_norm_of_every_layout() {
             }
         }
     }
-    assert_eq!(json(&folder, "--in w.npy --groups rows --device llvmpipe")["norm"], "l2", "the default");
+    assert_eq!(norms(&place, "--in w.npy --groups rows --device llvmpipe")["norm"], "l2", "the default");
 }
 
 #[test]
 fn what_is_not_finite_is_null_and_counted() {
-    let folder = place();
+    let place = place();
     for device in ["llvmpipe", "cpu"] {
         let select = format!("--in m.safetensors --select weight|none --groups rows --device {device}");
-        let tensors = &json(&folder, &select)["tensors"];
+        let tensors = &norms(&place, &select)["tensors"];
         assert_eq!(tensors[0]["name"], "a.weight");
         assert_eq!((&tensors[0]["nonfinite"], &tensors[0]["zero"]), (&json!(0), &json!(0)));
         assert_eq!((&tensors[1]["values"], &tensors[1]["nonfinite"]), (&json!([null, null]), &json!(2)));
         assert_eq!((&tensors[2]["values"], &tensors[2]["zero"]), (&json!([0.0, 0.0, 0.0]), &json!(3)));
-        let counts = &json(&folder, &format!("{select} --norm l0"))["tensors"];
+        let counts = &norms(&place, &format!("{select} --norm l0"))["tensors"];
         assert_eq!((&counts[1]["values"], &counts[1]["nonfinite"]), (&json!([2, 2]), &json!(0)));
     }
 }
 
 #[test]
 fn people_get_a_table() {
-    let folder = place();
-    let output = run(&folder, "norms --in m.safetensors --select weight --groups rows --device llvmpipe");
+    let place = place();
+    let output = place.run("norms --in m.safetensors --select weight --groups rows --device llvmpipe");
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && text.starts_with("l2 of rows on llvmpipe"), "{text}");
     let cells = |line: usize| text.lines().nth(line).expect("a line").split_whitespace().collect::<Vec<_>>();
@@ -112,7 +91,7 @@ fn people_get_a_table() {
 
 #[test]
 fn wrong_requests_are_one_line() {
-    let folder = place();
+    let place = place();
     for (arguments, parts) in [
         ("--in w.npy", &["--groups"][..]),
         ("--groups rows", &["--in"]),
@@ -125,12 +104,6 @@ fn wrong_requests_are_one_line() {
         ("--in missing.npy --groups rows", &["missing.npy"]),
         ("--in w.npy --groups rows --device zebra", &["zebra"]),
     ] {
-        let output = run(&folder, &format!("norms {arguments}"));
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{arguments}: {said}");
-        assert!(output.stdout.is_empty() && said.lines().count() == 1, "{arguments}: {said}");
-        for part in parts {
-            assert!(said.contains(part), "{arguments}: {part:?} is not in {said:?}");
-        }
+        place.refuses(&format!("norms {arguments}"), parts);
     }
 }

@@ -1,111 +1,49 @@
 //! `maf-srl prox` as scripts see it: exit status, one line of error, one JSON document, the output file.
 
-use std::collections::BTreeMap;
+mod support;
+
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
 use half::f16;
 use maf_srl::Penalty;
-use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
-use tempfile::TempDir;
-
-/// A folder with a model, its gradient, and the tool running in it.
-struct Place(TempDir);
+use support::{Entry, Place};
 
 const WEIGHTS: [f32; 8] = [1.5, -0.25, 0.05, -0.0, 0.1, -3.0, 1e-40, 0.3];
 const GRADIENT: [f32; 8] = [0.5, -0.5, 0.0, 0.0, 1.0, -1.0, 0.0, 2.0];
 
-impl Place {
-    fn new() -> Self {
-        let place = Place(tempfile::tempdir().expect("a temporary folder"));
-        place.npy("w.npy", &[2, 4], &WEIGHTS);
-        place.npy("g.npy", &[2, 4], &GRADIENT);
-        place.model("w.safetensors", &WEIGHTS, &[0.1; 3]);
-        place.model("g.safetensors", &GRADIENT, &[1.0; 3]);
-        place
-    }
+/// A folder with an array and a model, and their gradients.
+fn place() -> Place {
+    let place = Place::new();
+    place.npy("w.npy", &[2, 4], &WEIGHTS);
+    place.npy("g.npy", &[2, 4], &GRADIENT);
+    model(&place, "w.safetensors", &WEIGHTS, &[0.1; 3]);
+    model(&place, "g.safetensors", &GRADIENT, &[1.0; 3]);
+    place
+}
 
-    fn at(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
+/// An f32 tensor, an f16 one, an empty one and integers.
+fn model(place: &Place, name: &str, weight: &[f32], bias: &[f32]) {
+    let entries: [Entry; 4] = [
+        ("layer.weight", Dtype::F32, &[weight.len()], weight),
+        ("layer.bias", Dtype::F16, &[1, bias.len()], bias),
+        ("empty", Dtype::F32, &[0, 5], &[]),
+        ("steps", Dtype::I64, &[1], &[7.0]),
+    ];
+    place.model(name, &entries, None);
+}
 
-    fn npy(&self, name: &str, shape: &[usize], values: &[f32]) {
-        let array = ndarray::ArrayD::from_shape_vec(shape, values.to_vec()).expect("a shape");
-        ndarray_npy::write_npy(self.at(name), &array).expect("written");
-    }
-
-    fn read_npy(&self, name: &str) -> Vec<f32> {
-        ndarray_npy::read_npy::<_, ndarray::ArrayD<f32>>(self.at(name)).expect("reads").into_iter().collect()
-    }
-
-    /// An f32 tensor, an f16 one, an empty one and integers.
-    fn model(&self, name: &str, weight: &[f32], bias: &[f32]) {
-        let weight: Vec<u8> = weight.iter().flat_map(|v| v.to_le_bytes()).collect();
-        let bias: Vec<u8> = bias.iter().flat_map(|&v| f16::from_f32(v).to_le_bytes()).collect();
-        let steps = 7i64.to_le_bytes();
-        let views: BTreeMap<&str, TensorView> = [
-            ("layer.weight", Dtype::F32, vec![weight.len() / 4], &weight[..]),
-            ("layer.bias", Dtype::F16, vec![1, bias.len() / 2], &bias),
-            ("empty", Dtype::F32, vec![0, 5], &[]),
-            ("steps", Dtype::I64, vec![1], &steps),
-        ]
-        .into_iter()
-        .map(|(name, dtype, shape, data)| (name, TensorView::new(dtype, shape, data).expect("a view")))
-        .collect();
-        fs::write(self.at(name), safetensors::serialize(views, None).expect("serialized")).expect("written");
-    }
-
-    fn run(&self, arguments: &str) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_maf-srl"))
-            .args(arguments.split_whitespace())
-            .current_dir(self.0.path())
-            .stdin(Stdio::null())
-            .output()
-            .expect("the tool runs")
-    }
-
-    /// Runs on lavapipe and returns the document.
-    fn json(&self, arguments: &str) -> Value {
-        self.json_on("llvmpipe", arguments)
-    }
-
-    fn json_on(&self, device: &str, arguments: &str) -> Value {
-        let output = self.run(&format!("prox --device {device} --json {arguments}"));
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{arguments}: {said}");
-        serde_json::from_slice(&output.stdout).expect("one JSON document")
-    }
-
-    /// Status 2, nothing on stdout, one line on stderr with all of `parts`, and no new file.
-    #[track_caller]
-    fn refuses(&self, arguments: &str, parts: &[&str]) {
-        let listing = || -> Vec<_> {
-            let mut names: Vec<_> =
-                fs::read_dir(self.0.path()).expect("a listing").flatten().map(|e| e.file_name()).collect();
-            names.sort();
-            names
-        };
-        let before = listing();
-        let output = self.run(arguments);
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(2), "{arguments}: {said}");
-        assert!(output.stdout.is_empty(), "{arguments}");
-        assert!(said.starts_with("maf-srl: ") && said.ends_with('\n'), "{arguments}: {said:?}");
-        assert_eq!(said.lines().count(), 1, "{arguments}: {said:?}");
-        assert!(!said.contains("panicked") && !said.contains("RUST_BACKTRACE"), "{arguments}: {said}");
-        for part in parts {
-            assert!(said.contains(part), "{arguments}: {part:?} is not in {said:?}");
-        }
-        assert_eq!(listing(), before, "{arguments}");
-    }
+/// Runs on a device and returns the document.
+#[track_caller]
+fn prox(place: &Place, device: &str, arguments: &str) -> Value {
+    place.json(&format!("prox --device {device} --json {arguments}"))
 }
 
 #[test]
 fn wrong_command_lines_are_one_line() {
-    let place = Place::new();
+    let place = place();
     place.refuses("prox", &["--in", "--out", "--penalty"]);
     place.refuses("prox --in w.npy --out y.npy", &["--penalty"]);
     place.refuses("prox --in w.npy --out y.npy --penalty l1 --lamda 1", &["--lamda"]);
@@ -118,7 +56,7 @@ fn wrong_command_lines_are_one_line() {
 
 #[test]
 fn wrong_numbers_and_penalties_are_named() {
-    let place = Place::new();
+    let place = place();
     let files = "prox --in w.npy --out y.npy";
     place.refuses(&format!("{files} --penalty l3"), &["\"l3\"", "tl1"]);
     place.refuses(&format!("{files} --penalty tl1(a=0)"), &["tl1", "a = 0", "outside"]);
@@ -135,7 +73,7 @@ fn wrong_numbers_and_penalties_are_named() {
 
 #[test]
 fn wrong_files_are_named() {
-    let place = Place::new();
+    let place = place();
     let l1 = "--penalty l1";
     place.refuses(&format!("prox --in none.npy --out y.npy {l1}"), &["none.npy", "open"]);
     place.refuses(&format!("prox --in . --out y.npy {l1}"), &[".npy, .safetensors"]);
@@ -151,7 +89,7 @@ fn wrong_files_are_named() {
     place.refuses(&format!("prox --in i.npy --out y.npy {l1}"), &["i.npy", "<i4", "float32"]);
     ndarray_npy::write_npy(place.at("big.npy"), &ndarray::arr1(&[1e200])).expect("written");
     place.refuses(&format!("prox --in big.npy --out y.npy {l1}"), &["\"big\"", "element 0", "f32"]);
-    let whole = fs::read(place.at("w.safetensors")).expect("read");
+    let whole = place.read("w.safetensors");
     for length in [0, 7, 8, 40, whole.len() / 2, whole.len() - 1] {
         fs::write(place.at("cut.safetensors"), &whole[..length]).expect("written");
         place.refuses(&format!("prox --in cut.safetensors --out y.safetensors {l1}"), &["cut.safetensors"]);
@@ -160,7 +98,7 @@ fn wrong_files_are_named() {
 
 #[test]
 fn gradients_must_fit() {
-    let place = Place::new();
+    let place = place();
     let l1 = "--penalty l1";
     place.npy("other.npy", &[4, 2], &GRADIENT);
     place.refuses(
@@ -172,22 +110,19 @@ fn gradients_must_fit() {
         &format!("prox --in w.npy --grad g.safetensors --out y.npy {l1}"),
         &[".safetensors", ".npy"],
     );
-    place.model("short.safetensors", &GRADIENT[1..], &[1.0; 3]);
+    model(&place, "short.safetensors", &GRADIENT[1..], &[1.0; 3]);
     let model = "prox --in w.safetensors --out y.safetensors";
     place.refuses(&format!("{model} {l1} --grad short.safetensors"), &["layer.weight", "[7]", "[8]"]);
-    let one = [("layer.weight", TensorView::new(Dtype::F32, vec![8], &[0; 32]).expect("a view"))];
-    fs::write(place.at("one.safetensors"), safetensors::serialize(one.clone(), None).expect("serialized"))
-        .expect("written");
+    let zeros = |name| -> Entry { (name, Dtype::F32, &[8], &[0.0; 8]) };
+    place.model("one.safetensors", &[zeros("layer.weight")], None);
     place.refuses(&format!("{model} {l1} --grad one.safetensors"), &["missing"]);
-    let strange = [("stranger", TensorView::new(Dtype::F32, vec![8], &[0; 32]).expect("a view"))];
-    let more = safetensors::serialize(one.into_iter().chain(strange), None).expect("serialized");
-    fs::write(place.at("more.safetensors"), more).expect("written");
+    place.model("more.safetensors", &[zeros("layer.weight"), zeros("stranger")], None);
     place.refuses(&format!("{model} {l1} --grad more.safetensors"), &["stranger"]);
 }
 
 #[test]
 fn help_lists_every_penalty_and_survives_a_closed_pipe() {
-    let place = Place::new();
+    let place = place();
     let output = place.run("prox --help");
     assert!(output.status.success());
     let text = String::from_utf8_lossy(&output.stdout).split_whitespace().collect::<Vec<_>>().join(" ");
@@ -227,7 +162,7 @@ fn close(got: &[f32], expected: &[f32]) {
 
 #[test]
 fn prox_of_an_array() {
-    let place = Place::new();
+    let place = place();
     // the twins have nothing to be verified against
     let devices = [
         ("cpu", "cpu", 0),
@@ -238,9 +173,12 @@ fn prox_of_an_array() {
     for (penalty, (device, name_of, verified)) in
         ["l1", "tl1(a=0.5)", "none"].into_iter().flat_map(|p| devices.map(|d| (p, d)))
     {
-        let before = fs::read(place.at("w.npy")).expect("read");
-        let document = place
-            .json_on(device, &format!("--in w.npy --out y.npy --penalty {penalty} --lambda 0.2 --lr 0.5"));
+        let before = place.read("w.npy");
+        let document = prox(
+            &place,
+            device,
+            &format!("--in w.npy --out y.npy --penalty {penalty} --lambda 0.2 --lr 0.5"),
+        );
         let expected: Vec<f32> = WEIGHTS.iter().map(|&w| twin(penalty, 0.5, 0.2, w.into())).collect();
         let got = place.read_npy("y.npy");
         close(&got, &expected);
@@ -255,29 +193,30 @@ fn prox_of_an_array() {
             (&0.into(), &verified.into(), &0.into())
         );
         assert!(document["adapter"].as_str().is_some_and(|name| name.contains(name_of)));
-        assert_eq!(fs::read(place.at("w.npy")).expect("read"), before, "the input is never touched");
+        assert_eq!(place.read("w.npy"), before, "the input is never touched");
     }
 }
 
 #[test]
 fn prox_after_a_gradient() {
-    let place = Place::new();
-    place.json("--in w.npy --grad g.npy --out y.npy --penalty l1 --lambda 0.2 --lr 0.5");
+    let place = place();
+    prox(&place, "llvmpipe", "--in w.npy --grad g.npy --out y.npy --penalty l1 --lambda 0.2 --lr 0.5");
     let x = WEIGHTS.iter().zip(GRADIENT).map(|(&w, g)| f64::from(w) - 0.5 * f64::from(g));
     close(&place.read_npy("y.npy"), &x.map(|x| twin("l1", 0.5, 0.2, x)).collect::<Vec<_>>());
 }
 
 #[test]
 fn prox_of_a_model() {
-    let place = Place::new();
+    let place = place();
     let document = place.json(
-        "--in w.safetensors --grad g.safetensors --out y.safetensors --penalty l1 --lambda 0.01 --lr 0.5",
+        "prox --device llvmpipe --json --in w.safetensors --grad g.safetensors --out y.safetensors \
+         --penalty l1 --lambda 0.01 --lr 0.5",
     );
     let tensors = document["tensors"].as_array().expect("a list");
     let mut names: Vec<_> = tensors.iter().filter_map(|t| t["name"].as_str()).collect();
     names.sort_unstable();
     assert_eq!(names, ["empty", "layer.bias", "layer.weight"]);
-    let bytes = fs::read(place.at("y.safetensors")).expect("read");
+    let bytes = place.read("y.safetensors");
     let model = SafeTensors::deserialize(&bytes).expect("valid");
     assert_eq!(model.tensor("steps").expect("there").data(), 7i64.to_le_bytes());
     assert_eq!(model.tensor("empty").expect("there").shape(), [0, 5]);
@@ -289,18 +228,15 @@ fn prox_of_a_model() {
 
 #[test]
 fn select_and_verify_choose_tensors() {
-    let place = Place::new();
+    let place = place();
     let model = "--in w.safetensors --out y.safetensors --penalty l1 --lambda 10";
-    let document = place.json(&format!("{model} --select bias$ --verify off"));
+    let document = prox(&place, "llvmpipe", &format!("{model} --select bias$ --verify off"));
     assert_eq!(document["tensors"].as_array().map(Vec::len), Some(1));
     assert_eq!(
         (&document["tensors"][0]["verified"], &document["tensors"][0]["nonzeros"]),
         (&0.into(), &0.into())
     );
-    let (old, new) = (
-        fs::read(place.at("w.safetensors")).expect("read"),
-        fs::read(place.at("y.safetensors")).expect("read"),
-    );
+    let (old, new) = (place.read("w.safetensors"), place.read("y.safetensors"));
     let (old, new) =
         (SafeTensors::deserialize(&old).expect("valid"), SafeTensors::deserialize(&new).expect("valid"));
     let data = |model: &SafeTensors, name: &str| model.tensor(name).expect("there").data().to_vec();
@@ -308,10 +244,10 @@ fn select_and_verify_choose_tensors() {
     assert_eq!(data(&new, "layer.bias"), [0; 6]);
 
     let names: Vec<String> = (0..40).map(|k| format!("t{k:02}")).collect();
-    let views = names.iter().map(|n| (n, TensorView::new(Dtype::F32, vec![2], &[0; 8]).expect("a view")));
-    fs::write(place.at("many.safetensors"), safetensors::serialize(views, None).expect("serialized"))
-        .expect("written");
-    let document = place.json("--in many.safetensors --out z.safetensors --penalty l1 --verify sample");
+    let entries: Vec<Entry> = names.iter().map(|n| (&n[..], Dtype::F32, &[2][..], &[0.0; 2][..])).collect();
+    place.model("many.safetensors", &entries, None);
+    let document =
+        prox(&place, "llvmpipe", "--in many.safetensors --out z.safetensors --penalty l1 --verify sample");
     let checked =
         document["tensors"].as_array().expect("a list").iter().filter(|t| t["verified"] == 2).count();
     assert_eq!(checked, 8);
@@ -319,21 +255,22 @@ fn select_and_verify_choose_tensors() {
 
 #[test]
 fn empty_and_nonfinite_values() {
-    let place = Place::new();
+    let place = place();
     place.npy("e.npy", &[0, 3], &[]);
-    let document = place.json("--in e.npy --out y.npy --penalty l1");
+    let document = prox(&place, "llvmpipe", "--in e.npy --out y.npy --penalty l1");
     assert_eq!(document["tensors"][0]["elements"], 0);
-    assert_eq!(fs::read(place.at("y.npy")).expect("read"), fs::read(place.at("e.npy")).expect("read"));
+    assert_eq!(place.read("y.npy"), place.read("e.npy"));
 
     let odd = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1.0];
     place.npy("odd.npy", &[4], &odd);
-    let document = place.json("--in odd.npy --out y.npy --penalty l1 --lambda 0.5");
+    let document = prox(&place, "llvmpipe", "--in odd.npy --out y.npy --penalty l1 --lambda 0.5");
     assert_eq!(document["tensors"][0]["nonfinite"], 3);
     let got = place.read_npy("y.npy");
     assert!(got[0].is_nan());
     assert_eq!(got[1..], [f32::INFINITY, f32::NEG_INFINITY, 0.5]);
     place.npy("zero.npy", &[4], &[0.0; 4]);
-    let document = place.json("--in odd.npy --grad zero.npy --out y.npy --penalty l1 --lambda 0.5");
+    let document =
+        prox(&place, "llvmpipe", "--in odd.npy --grad zero.npy --out y.npy --penalty l1 --lambda 0.5");
     assert_eq!(document["tensors"][0]["nonfinite"], 3);
     let got = place.read_npy("y.npy");
     assert!(got[..3].iter().all(|v| v.is_nan()), "a step turns what is not finite into NaN");
@@ -342,20 +279,21 @@ fn empty_and_nonfinite_values() {
 
 #[test]
 fn what_is_too_small_for_the_file_becomes_a_positive_zero() {
-    let place = Place::new();
+    let place = place();
     place.npy("tiny.npy", &[3], &[-1e-45, 1e-45, -1e-37]);
     // f16 ends at 6e-8: -1.01325e-6 is kept by the prox, as -3e-9
-    place.model("tiny.safetensors", &[-1.0; 8], &[-1.013_279e-6, -1e-6, 1.013_279e-6]);
+    model(&place, "tiny.safetensors", &[-1.0; 8], &[-1.013_279e-6, -1e-6, 1.013_279e-6]);
     for device in ["cpu", "llvmpipe"] {
-        place.json_on(device, "--in tiny.npy --out y.npy --penalty l2sq --lambda 1e5 --lr 1e5");
+        prox(&place, device, "--in tiny.npy --out y.npy --penalty l2sq --lambda 1e5 --lr 1e5");
         let bits: Vec<u32> = place.read_npy("y.npy").iter().map(|v| v.to_bits()).collect();
         assert_eq!(bits, [0; 3], "{device}");
 
-        place.json_on(
+        prox(
+            &place,
             device,
             "--in tiny.safetensors --out y.safetensors --penalty tl1(a=0.01) --lambda 1e-5 --lr 1e-3",
         );
-        let bytes = fs::read(place.at("y.safetensors")).expect("read");
+        let bytes = place.read("y.safetensors");
         let model = SafeTensors::deserialize(&bytes).expect("a model");
         assert_eq!(model.tensor("layer.bias").expect("there").data(), [0; 6], "{device}");
     }
@@ -363,7 +301,7 @@ fn what_is_too_small_for_the_file_becomes_a_positive_zero() {
 
 #[test]
 fn the_table_names_each_tensor() {
-    let place = Place::new();
+    let place = place();
     let output = place.run("prox --device cpu --in w.safetensors --out y.safetensors --penalty l1");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8_lossy(&output.stdout);
@@ -371,5 +309,5 @@ fn the_table_names_each_tensor() {
         assert!(text.contains(word), "{word} is not in {text}");
     }
     assert!(output.stderr.is_empty(), "no progress where stderr is no terminal");
-    assert!(Path::new(&place.at("y.safetensors")).exists());
+    assert!(place.at("y.safetensors").exists());
 }

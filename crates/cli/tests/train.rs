@@ -1,29 +1,27 @@
 //! `maf-srl train`, run as a user runs it.
 
-use std::path::Path;
-use std::process::{Command, Output};
+mod support;
+
+use std::process::Output;
 
 use serde_json::Value;
+use support::{Place, document};
 
-fn train(out: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_maf-srl"))
-        .args(["train", "--device", "cpu", "--epochs", "2", "--repeats", "1", "--out-dir"])
-        .arg(out)
-        .args(arguments)
-        .output()
-        .expect("the program runs")
+const TRAIN: &str = "train --device cpu --epochs 2 --repeats 1 --out-dir .";
+
+fn run(place: &Place, arguments: &str) -> Output {
+    place.run(&format!("{TRAIN} {arguments}"))
 }
 
-fn document(output: &Output) -> Value {
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    serde_json::from_slice(&output.stdout).expect("stdout is one JSON document")
+#[track_caller]
+fn train(place: &Place, arguments: &str) -> Value {
+    place.json(&format!("{TRAIN} --json {arguments}"))
 }
 
 #[test]
 fn two_epochs_give_the_document_the_weights_and_the_charts() {
-    let out = tempfile::tempdir().unwrap();
-    let found = document(&train(out.path(), &["--method", "dense,tl1(a=0.5)", "--lambda", "0.03", "--json"]));
+    let place = Place::new();
+    let found = train(&place, "--method dense,tl1(a=0.5) --lambda 0.03");
     assert_eq!(found["dataset"], "digits");
     assert!(found["adapter"].as_str().unwrap().contains("cpu"));
     let methods = found["methods"].as_array().unwrap();
@@ -52,53 +50,43 @@ fn two_epochs_give_the_document_the_weights_and_the_charts() {
     assert_eq!(found["verification"]["checked"], 0);
     assert_eq!(found["verification"]["mismatches"], 0);
 
-    let run = out.path().join("digits");
-    let kept: Value = serde_json::from_slice(&std::fs::read(run.join("results.json")).unwrap()).unwrap();
+    let kept = place.document("digits/results.json");
     assert_eq!(kept["methods"][1]["accuracy_mean"], methods[1]["accuracy_mean"]);
     assert_eq!(kept["methods"][1]["runs"][0]["history"].as_array().unwrap().len(), 2);
     for chart in ["accuracy-density.svg", "epochs.svg"] {
-        assert!(std::fs::read_to_string(run.join(chart)).unwrap().starts_with("<svg"));
+        place.shows(&format!("digits/{chart}"), &[]);
     }
     // The density that is reported is that of the weights that are kept.
-    let bytes = std::fs::read(run.join("tl1-a-0.5-seed0.safetensors")).unwrap();
-    let weights = safetensors::SafeTensors::deserialize(&bytes).unwrap();
-    let (mut nonzero, mut all) = (0, 0);
-    for name in ["layers.0.weight", "layers.1.weight"] {
-        for value in weights.tensor(name).unwrap().data().chunks_exact(4) {
-            nonzero += usize::from(value != [0; 4]);
-            all += 1;
-        }
-    }
-    assert_eq!(methods[1]["density_mean"].as_f64().unwrap(), nonzero as f64 / all as f64);
+    let weights = weights(&place, "digits/tl1-a-0.5-seed0.safetensors");
+    let nonzero = weights.iter().filter(|w| w.to_bits() != 0).count();
+    assert_eq!(methods[1]["density_mean"].as_f64().unwrap(), nonzero as f64 / weights.len() as f64);
 }
 
 #[test]
 fn the_same_seed_gives_the_same_figures_and_another_one_others() {
-    let out = tempfile::tempdir().unwrap();
+    let place = Place::new();
     let figures = |seed: &str| {
-        let found = document(&train(out.path(), &["--method", "l1", "--seed", seed, "--json"]));
+        let found = train(&place, &format!("--method l1 --seed {seed}"));
         let run = &found["methods"][0]["runs"][0];
         (run["accuracy"].clone(), run["density"].clone(), run["neurons_alive"].clone())
     };
-    let weights = || std::fs::read(out.path().join("digits/l1-seed7.safetensors")).unwrap();
-    let first = figures("7");
-    let first_weights = weights();
-    assert_eq!(figures("7"), first);
     // The values; the order of the entries in the header is not fixed.
-    let values = |bytes: &[u8]| {
-        let tensors = safetensors::SafeTensors::deserialize(bytes).unwrap();
-        tensors.tensor("layers.0.weight").unwrap().data().to_vec()
+    let values = |seed: &str| {
+        let weights = place.tensor(&format!("digits/l1-seed{seed}.safetensors"), "layers.0.weight");
+        weights.into_iter().map(f32::to_bits).collect::<Vec<_>>()
     };
-    assert_eq!(values(&weights()), values(&first_weights));
+    let first = figures("7");
+    let first_weights = values("7");
+    assert_eq!(figures("7"), first);
+    assert_eq!(values("7"), first_weights);
     figures("8");
-    let other = std::fs::read(out.path().join("digits/l1-seed8.safetensors")).unwrap();
-    assert_ne!(values(&other), values(&first_weights));
+    assert_ne!(values("8"), first_weights);
 }
 
 #[test]
 fn the_table_and_the_progress_go_their_ways() {
-    let out = tempfile::tempdir().unwrap();
-    let output = train(out.path(), &["--method", "dense", "--hidden", "16,8", "--name", "small"]);
+    let place = Place::new();
+    let output = run(&place, "--method dense --hidden 16,8 --name small");
     assert!(output.status.success());
     let (table, progress) =
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -110,62 +98,57 @@ fn the_table_and_the_progress_go_their_ways() {
         progress.contains("dense seed 0 epoch   2: loss") && progress.contains("live neurons 16+8"),
         "{progress}"
     );
-    assert!(out.path().join("small/results.json").is_file());
+    assert!(place.at("small/results.json").is_file());
 }
 
 #[test]
 fn wrong_requests_are_refused_in_one_line_before_any_work() {
-    let out = tempfile::tempdir().unwrap();
+    let place = Place::new();
     for (arguments, needle) in [
-        (&["--method", "lasso"][..], "there are dense, none, l1"),
-        (&["--method", "tl1+lasso"], "explicit --lambda"),
-        (&["--method", "sgl", "--groups", "filters"], "three axes"),
-        (&["--method", "sgl", "--groups", "cells"], "blocks:K"),
-        (&["--method", "cges", "--solver", "splitting"], "lasso"),
-        (&["--method", "l0", "--solver", "subgradient"], "subgradient of l0"),
-        (&["--method", "maf"], "needs a --regulariser"),
-        (&["--regulariser", "not-there"], "not-there"),
-        (&["--solver", "sgd"], "there are proximal"),
-        (&["--solver", "splitting", "--beta", "0"], "beta"),
-        (&["--sigma", "0.5"], "--sigma"),
-        (&["--beta-every", "0"], "--beta-every"),
-        (&["--group-lambda", "-1"], "--group-lambda"),
-        (&["--method", "dsrl", "--block", "0"], "--block: weights = 0 is outside [1, 1500]"),
-        (&["--method", "dsrl", "--block", "48"], "--block 48"),
-        (&["--method", "maf-srl", "--density", "1.5"], "--density: density = 1.5"),
-        (&["--method", "maf-srl", "--layers", "0"], "--layers: layers = 0"),
-        (&["--preset", "layers", "--layers", "2,x"], "--layers"),
-        (&["--lambda", "0.1,x"], "--lambda"),
-        (&["--method", "l1,l1"], "twice"),
-        (&["--method", "tl1(a=-1)"], "outside"),
-        (&["--lambda", "-1"], "--lambda"),
-        (&["--lr", "nan"], "--lr"),
-        (&["--hidden", "8,x"], "--hidden"),
-        (&["--hidden", "0"], "--hidden"),
-        (&["--batch", "0"], "--batch"),
-        (&["--noise", "-1"], "--noise"),
-        (&["--optimizer", "sgd"], "heavy-ball"),
-        (&["--optimizer", "prox"], "reads no gradient"),
-        (&["--data", "iris"], "digits, mnist"),
-        (&["--data", "mnist"], "--data-dir"),
-        (&["--name", "../up"], "--name"),
+        ("--method lasso", "there are dense, none, l1"),
+        ("--method tl1+lasso", "explicit --lambda"),
+        ("--method sgl --groups filters", "three axes"),
+        ("--method sgl --groups cells", "blocks:K"),
+        ("--method cges --solver splitting", "lasso"),
+        ("--method l0 --solver subgradient", "subgradient of l0"),
+        ("--method maf", "needs a --regulariser"),
+        ("--regulariser not-there", "not-there"),
+        ("--solver sgd", "there are proximal"),
+        ("--solver splitting --beta 0", "beta"),
+        ("--sigma 0.5", "--sigma"),
+        ("--beta-every 0", "--beta-every"),
+        ("--group-lambda -1", "--group-lambda"),
+        ("--method dsrl --block 0", "--block: weights = 0 is outside [1, 1500]"),
+        ("--method dsrl --block 48", "--block 48"),
+        ("--method maf-srl --density 1.5", "--density: density = 1.5"),
+        ("--method maf-srl --layers 0", "--layers: layers = 0"),
+        ("--preset layers --layers 2,x", "--layers"),
+        ("--lambda 0.1,x", "--lambda"),
+        ("--method l1,l1", "twice"),
+        ("--method tl1(a=-1)", "outside"),
+        ("--lambda -1", "--lambda"),
+        ("--lr nan", "--lr"),
+        ("--hidden 8,x", "--hidden"),
+        ("--hidden 0", "--hidden"),
+        ("--batch 0", "--batch"),
+        ("--noise -1", "--noise"),
+        ("--optimizer sgd", "heavy-ball"),
+        ("--optimizer prox", "reads no gradient"),
+        ("--data iris", "digits, mnist"),
+        ("--data mnist", "--data-dir"),
+        ("--name ../up", "--name"),
     ] {
-        let output = train(out.path(), arguments);
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
-        assert!(said.contains(needle) && said.trim_end().lines().count() == 1, "{arguments:?}: {said}");
-        assert!(output.stdout.is_empty());
+        place.refuses(&format!("{TRAIN} {arguments}"), &[needle]);
     }
-    assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 0);
+    assert_eq!(std::fs::read_dir(place.at(".")).unwrap().count(), 0);
 }
 
 #[test]
 fn a_regulariser_out_of_a_file_is_a_method() {
     use maf_srl::regulariser::{Parameters, file};
     use maf_srl::{matrix::Pattern, penalty::Activation};
-    let out = tempfile::tempdir().unwrap();
-    let path = out.path().join("learned.safetensors");
-    let path_text = path.to_str().unwrap();
+    let place = Place::new();
+    let path = place.at("learned.safetensors");
     let activation = Activation { eta1: 0.5, eta2: 1.0, delta1: 0.5, delta2: 1.0 };
     let pattern = std::sync::Arc::new(Pattern::neighbourhood(8, 8, 1).unwrap());
     let first = Parameters::identity(pattern, activation, 1.0).unwrap();
@@ -177,8 +160,7 @@ fn a_regulariser_out_of_a_file_is_a_method() {
         file::to_bytes(&[Parameters { b: vec![0.5; 64], ..first.clone() }, last], 2).unwrap(),
     )
     .unwrap();
-    let arguments = ["--method", "l1", "--regulariser", path_text, "--hidden", "32,5", "--json"];
-    let output = train(out.path(), &arguments);
+    let output = run(&place, "--method l1 --regulariser learned.safetensors --hidden 32,5 --json");
     let found = document(&output);
     let maf = &found["methods"][1];
     assert_eq!((&maf["method"], &maf["penalty"]), (&"maf".into(), &"maf(n=64)".into()));
@@ -189,17 +171,13 @@ fn a_regulariser_out_of_a_file_is_a_method() {
     assert!(maf["accuracy_mean"].as_f64().unwrap() > 0.3, "{maf}");
 
     std::fs::write(&path, file::to_bytes(&[Parameters { b: vec![0.5; 64], ..first }], 1).unwrap()).unwrap();
-    let output = train(out.path(), &["--regulariser", path_text]);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("b[0] = 0.5") && said.trim_end().lines().count() == 1, "{said}");
+    place.refuses(&format!("{TRAIN} --regulariser learned.safetensors"), &["b[0] = 0.5"]);
 }
 
 #[test]
 fn regularisers_learned_from_dense_weights_are_methods() {
-    let out = tempfile::tempdir().unwrap();
-    let arguments = ["--method", "dense,dsrl,maf-srl", "--hidden", "24", "--layers", "4", "--json"];
-    let output = train(out.path(), &arguments);
+    let place = Place::new();
+    let output = run(&place, "--method dense,dsrl,maf-srl --hidden 24 --layers 4 --json");
     let found = document(&output);
     // 24 x 64 is cut into blocks of 16, 10 x 24 is not
     let said = String::from_utf8_lossy(&output.stderr);
@@ -222,7 +200,7 @@ fn regularisers_learned_from_dense_weights_are_methods() {
         assert!(0.0 < number("delta1") && number("delta1") <= number("delta2"));
         assert!(learned["l"].as_f64().unwrap() >= 0.6);
 
-        let path = out.path().join(format!("digits/{name}.safetensors"));
+        let path = place.at(&format!("digits/{name}.safetensors"));
         let (kept, layers) = maf_srl::regulariser::file::load(&path).unwrap();
         assert_eq!((kept.len(), layers), (1, 4));
         assert_eq!(kept[0].activation.delta1, number("delta1"));
@@ -234,21 +212,17 @@ fn regularisers_learned_from_dense_weights_are_methods() {
 
 #[test]
 fn learned_regularisers_are_checked_on_every_adapter() {
-    let devices = Command::new(env!("CARGO_BIN_EXE_maf-srl")).args(["devices", "--json"]).output().unwrap();
-    let devices: Value = serde_json::from_slice(&devices.stdout).unwrap_or_default();
+    let place = Place::new();
+    let devices: Value = serde_json::from_slice(&place.run("devices --json").stdout).unwrap_or_default();
     let count = devices["adapters"].as_array().map_or(0, Vec::len).min(3);
     if count == 0 {
         eprintln!("no adapter: nothing is checked");
     }
     for index in 0..count {
-        let out = tempfile::tempdir().unwrap();
-        let output = Command::new(env!("CARGO_BIN_EXE_maf-srl"))
-            .args(["train", "--device", &index.to_string(), "--epochs", "1", "--repeats", "1", "--json"])
-            .args(["--method", "dsrl,maf-srl", "--hidden", "16", "--layers", "3", "--out-dir"])
-            .arg(out.path())
-            .output()
-            .unwrap();
-        let found = document(&output);
+        let found = place.json(&format!(
+            "train --device {index} --epochs 1 --repeats 1 --json --method dsrl,maf-srl \
+             --hidden 16 --layers 3 --out-dir ."
+        ));
         assert!(found["verification"]["checked"].as_u64().unwrap() > 0, "{index}");
         assert_eq!(found["verification"]["mismatches"], 0, "{index}");
         for method in found["methods"].as_array().unwrap() {
@@ -259,39 +233,30 @@ fn learned_regularisers_are_checked_on_every_adapter() {
 
 #[test]
 fn studies_write_a_table_and_a_chart() {
-    let out = tempfile::tempdir().unwrap();
+    let place = Place::new();
     let list = "tl1(a=0.1),tl1(a=10),integrated-tl1(a=0.1)";
-    let arguments =
-        ["--preset", "tl1-a", "--method", list, "--lambda", "0.01,0.1", "--hidden", "16", "--json"];
-    assert_eq!(document(&train(out.path(), &arguments))["methods"].as_array().unwrap().len(), 6);
-    let arguments = ["--preset", "layers", "--layers", "2,3", "--hidden", "16", "--json"];
-    assert_eq!(document(&train(out.path(), &arguments))["methods"].as_array().unwrap().len(), 4);
+    let found = train(&place, &format!("--preset tl1-a --method {list} --lambda 0.01,0.1 --hidden 16"));
+    assert_eq!(found["methods"].as_array().unwrap().len(), 6);
+    let found = train(&place, "--preset layers --layers 2,3 --hidden 16");
+    assert_eq!(found["methods"].as_array().unwrap().len(), 4);
     for (name, rows) in [("tl1-a", 3 + 6), ("layers", 4 + 4)] {
-        let text = std::fs::read_to_string(out.path().join(format!("digits/{name}.md"))).unwrap();
+        let text = place.text(&format!("digits/{name}.md"));
         let methods = |l: &&str| l.starts_with("| ") && !l.starts_with("| method");
         assert_eq!(text.lines().filter(methods).count(), rows, "{text}");
-        let chart = std::fs::read_to_string(out.path().join(format!("digits/{name}.svg"))).unwrap();
-        assert!(chart.starts_with("<svg"));
+        place.shows(&format!("digits/{name}.svg"), &[]);
     }
 }
 
-/// The share of zeros in the weight matrices of a file.
-fn zeros(path: &Path) -> f64 {
-    let bytes = std::fs::read(path).unwrap();
-    let weights = safetensors::SafeTensors::deserialize(&bytes).unwrap();
-    let values: Vec<bool> = ["layers.0.weight", "layers.1.weight"]
-        .iter()
-        .flat_map(|name| weights.tensor(name).unwrap().data().chunks_exact(4).map(|v| v == [0; 4]))
-        .collect();
-    values.iter().filter(|zero| **zero).count() as f64 / values.len() as f64
+/// The weights of both layers in a file.
+fn weights(place: &Place, file: &str) -> Vec<f32> {
+    ["layers.0.weight", "layers.1.weight"].iter().flat_map(|name| place.tensor(file, name)).collect()
 }
 
 #[test]
 fn a_method_with_groups_takes_whole_neurons_out() {
-    let out = tempfile::tempdir().unwrap();
+    let place = Place::new();
     let list = "integrated-tl1(s=0.3),tl1(a=0.5)+lasso(weight=sqrt-size)";
-    let arguments = ["--method", list, "--lambda", "0.02", "--group-lambda", "0.03", "--json"];
-    let found = document(&train(out.path(), &arguments));
+    let found = train(&place, &format!("--method {list} --lambda 0.02 --group-lambda 0.03"));
     for method in found["methods"].as_array().unwrap() {
         assert_eq!(method["group_lambda"], 0.03);
         let neurons = method["neuron_sparsity"].as_f64().unwrap();
@@ -305,11 +270,9 @@ fn a_method_with_groups_takes_whole_neurons_out() {
 
 #[test]
 fn every_solver_reports_what_it_keeps() {
-    let out = tempfile::tempdir().unwrap();
+    let place = Place::new();
     let solvers = "proximal,proximal-subgradient,subgradient,splitting";
-    let arguments =
-        ["--method", "sgl", "--lambda", "0.05", "--solver", solvers, "--refit", "0", "--beta", "1", "--json"];
-    let found = document(&train(out.path(), &arguments));
+    let found = train(&place, &format!("--method sgl --lambda 0.05 --solver {solvers} --refit 0 --beta 1"));
     let rows = found["methods"].as_array().unwrap();
     let names: Vec<_> = rows.iter().map(|m| m["solver"].as_str().unwrap()).collect();
     assert_eq!(names, solvers.split(',').collect::<Vec<_>>());
@@ -319,34 +282,29 @@ fn every_solver_reports_what_it_keeps() {
         assert_eq!(sparsity > 0.0, solver != "subgradient", "{row}");
         assert_eq!(row.get("accuracy_of_w").is_some(), solver == "splitting");
         // what is said is said of the weights that are kept: with splitting, of V
-        let kept = zeros(&out.path().join(format!("digits/sgl-{solver}-seed0.safetensors")));
+        let weights = weights(&place, &format!("digits/sgl-{solver}-seed0.safetensors"));
+        let kept = weights.iter().filter(|w| w.to_bits() == 0).count() as f64 / weights.len() as f64;
         assert!((kept - sparsity).abs() < 1e-12, "{solver}: {kept} {sparsity}");
     }
 }
 
 #[test]
 fn the_preset_writes_the_comparison() {
-    let out = tempfile::tempdir().unwrap();
-    let arguments = ["--preset", "solvers", "--lambda", "0.01,0.1", "--hidden", "16", "--json"];
-    let found = document(&train(out.path(), &arguments));
+    let place = Place::new();
+    let found = train(&place, "--preset solvers --lambda 0.01,0.1 --hidden 16");
     assert_eq!(found["methods"].as_array().unwrap().len(), 8);
     let best = &found["methods"][0]["runs"][0]["best"];
     assert!(best["test"].as_f64().unwrap() > 0.0 && best["epoch"].as_u64().unwrap() >= 1);
-    let text = std::fs::read_to_string(out.path().join("digits/solvers.md")).unwrap();
+    let text = place.text("digits/solvers.md");
     assert!(text.contains("after the last epoch") && text.contains("| lambda 0.1 |"), "{text}");
-    assert!(std::fs::read_to_string(out.path().join("digits/solvers.svg")).unwrap().starts_with("<svg"));
+    place.shows("digits/solvers.svg", &[]);
 }
 
 /// The classes that a network of two layers finds, by plain loops that share nothing with the library.
-fn predictions(path: &Path, x: &ndarray::Array2<f32>) -> Vec<usize> {
-    let bytes = std::fs::read(path).unwrap();
-    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
-    let values = |name: &str| -> Vec<f32> {
-        let data = file.tensor(name).unwrap().data().to_vec();
-        data.chunks_exact(4).map(|v| f32::from_le_bytes([v[0], v[1], v[2], v[3]])).collect()
-    };
+fn predictions(place: &Place, file: &str, x: &ndarray::Array2<f32>) -> Vec<usize> {
+    let layers = [0, 1].map(|k| ["weight", "bias"].map(|of| place.tensor(file, &format!("layers.{k}.{of}"))));
     let layer = |k: usize, input: &[f32]| -> Vec<f32> {
-        let (weight, bias) = (values(&format!("layers.{k}.weight")), values(&format!("layers.{k}.bias")));
+        let [weight, bias] = &layers[k];
         let rows = weight.chunks_exact(input.len()).zip(bias);
         rows.map(|(row, b)| row.iter().zip(input).map(|(w, a)| w * a).sum::<f32>() + b).collect()
     };
@@ -361,16 +319,10 @@ fn predictions(path: &Path, x: &ndarray::Array2<f32>) -> Vec<usize> {
 
 #[test]
 fn a_trained_network_made_compact_predicts_the_same() {
-    let out = tempfile::tempdir().unwrap();
-    let method = ["--method", "integrated-tl1", "--epochs", "12", "--json"];
-    let arguments = [&["train", "--device", "cpu", "--repeats", "1"][..], &method].concat();
-    let run = |arguments: &[&str]| {
-        let mut tool = Command::new(env!("CARGO_BIN_EXE_maf-srl"));
-        document(&tool.args(arguments).current_dir(out.path()).output().expect("the program runs"))
-    };
-    let trained = run(&arguments);
+    let place = Place::new();
+    let trained = place.json("train --device cpu --repeats 1 --method integrated-tl1 --epochs 12 --json");
     let large = "runs/digits/integrated-tl1-seed0.safetensors";
-    let report = run(&["compact", "--in", large, "--out", "small.safetensors", "--json"]);
+    let report = place.json(&format!("compact --in {large} --out small.safetensors --json"));
     let alive = trained["methods"][0]["neurons_alive"].as_f64().unwrap();
     assert!(alive < 100.0, "{alive}");
     assert_eq!(report["total"]["neurons_alive"].as_f64().unwrap(), alive);
@@ -379,8 +331,8 @@ fn a_trained_network_made_compact_predicts_the_same() {
     assert!(parameters("after") < parameters("before"));
 
     let split = maf_srl_lab::train::prepared(maf_srl_lab::data::Source::Digits.load(None).unwrap());
-    let before = predictions(&out.path().join(large), &split.test.features);
-    assert_eq!(before, predictions(&out.path().join("small.safetensors"), &split.test.features));
+    let before = predictions(&place, large, &split.test.features);
+    assert_eq!(before, predictions(&place, "small.safetensors", &split.test.features));
     let right = before.iter().zip(&split.test.labels).filter(|(a, b)| a == b).count();
     let accuracy = right as f64 / before.len() as f64;
     assert!((accuracy - trained["methods"][0]["accuracy_mean"].as_f64().unwrap()).abs() < 1e-9, "{accuracy}");
