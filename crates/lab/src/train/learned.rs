@@ -160,7 +160,7 @@ impl Learning {
     ///
     /// # Errors
     /// [`Error::Shape`] where n divides the rows of no weight matrix; [`Error::Unsupported`] where the loss stops being
-    /// finite; [`Error::Domain`] for a singular Â, or a threshold of next to zero; those of [`Trainer`].
+    /// finite; [`Error::Domain`] for a singular Â, or a threshold of next to zero; those of [`maf_srl::network::Trainer`].
     pub fn learn(&self, network: &Mlp, seed: u64, backend: &Backend) -> Result<Learned> {
         self.check()?;
         let n = self.block as usize;
