@@ -34,6 +34,7 @@ pub use dispatch::{Binding, Dispatch, Dispatches};
 pub use learned::Learned;
 pub use matrix::{Format, Matrix};
 pub use pipelines::Kernels;
+pub use timed::{Loaded, Setup};
 pub(crate) use window::refuse_overlap;
 
 use crate::error::Result;
@@ -101,18 +102,12 @@ pub trait Bench: Send + Sync {
     /// Bytes of device memory that one set of buffers takes.
     fn footprint(&self, elements: u64) -> u64;
 
-    /// Puts `sets` sets of buffers with random contents on the device, none of it zero.
+    /// Puts sets of buffers with random contents on the device, none of it zero, runs the first once and compares what
+    /// it left with the float64 reference.
     ///
     /// # Errors
-    /// Those of buffers and pipelines.
-    fn load(
-        &self,
-        device: &wgpu::Device,
-        queue: &wgpu::Queue,
-        kernels: &Kernels,
-        elements: u64,
-        sets: usize,
-    ) -> Result<Box<dyn Loaded>>;
+    /// Those of buffers and pipelines; a mismatch is part of [`Loaded::outcome`].
+    fn load(&self, on: &Setup<'_>) -> Result<Loaded>;
 
     /// The float64 twin of the same work on all cores, one run per call; `None` where it is that of another subject.
     fn twin(&self, elements: u64) -> Option<Box<dyn FnMut()>>;
@@ -121,22 +116,6 @@ pub trait Bench: Send + Sync {
     fn instead(&self) -> Option<Box<dyn Bench>> {
         None
     }
-}
-
-/// A [`Bench`] on the device.
-pub trait Loaded {
-    /// Runs once on fresh contents and judges the result against the float64 reference: every element of small
-    /// tensors, windows of large ones. Nothing is timed before this has found no mismatch.
-    ///
-    /// # Errors
-    /// Errors of the GPU; a mismatch is part of the [`Outcome`].
-    fn check(&self) -> Result<Outcome>;
-
-    /// Records copies that give every set the contents it had after loading.
-    fn reset(&self, encoder: &mut wgpu::CommandEncoder);
-
-    /// Records one run on a set of buffers, taken modulo the number of sets.
-    fn record(&self, pass: &mut wgpu::ComputePass<'_>, set: usize);
 }
 
 /// What a comparison found.

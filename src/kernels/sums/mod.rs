@@ -34,7 +34,7 @@ mod cases;
 mod dispatch;
 mod reference;
 
-pub(super) use bench::{Judge, load};
+pub(super) use bench::load;
 pub(super) use cases::{Numbers, Subject, demand, start, subject, subjects, unchanged};
 pub(super) use dispatch::{Fold, fold, launch};
 pub use dispatch::{bind, chain, loss, scaled, sparse_loss};
