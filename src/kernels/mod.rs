@@ -4,7 +4,9 @@
 //! shader `shaders/<name>.wgsl`, whose entry point is `<name>`.
 
 pub(crate) mod adam;
+pub mod backward;
 mod batch;
+pub mod chain;
 mod dispatch;
 pub mod dsrl;
 mod element;
@@ -13,19 +15,19 @@ pub mod group;
 pub mod layer;
 pub mod learn;
 mod learned;
+pub mod loss;
 mod matrix;
 pub mod norms;
 mod packer;
 mod pipelines;
 pub mod product;
+mod program;
 pub mod sampled;
 pub mod solver;
 pub mod step;
 pub mod sums;
 mod tiles;
 mod timed;
-#[cfg(test)]
-mod wgsl;
 mod window;
 mod word;
 
@@ -34,6 +36,7 @@ pub use dispatch::{Binding, Dispatch, Dispatches};
 pub use learned::Learned;
 pub use matrix::{Format, Matrix};
 pub use pipelines::Kernels;
+pub use program::{Source, Struct};
 pub use timed::{Loaded, Setup};
 pub(crate) use window::refuse_overlap;
 
@@ -44,8 +47,8 @@ use crate::error::Result;
 pub struct Room {
     /// Its name: folder, module, shader file, entry point, bench id and case prefix.
     pub name: &'static str,
-    /// Every kernel variant: name and complete WGSL.
-    pub variants: fn() -> Vec<(String, String)>,
+    /// Every kernel variant.
+    pub variants: fn() -> Vec<Source>,
     /// The cases that tests, `validate` and the benchmarks share.
     pub cases: fn() -> Vec<Box<dyn Case>>,
     /// What is timed: by `maf-srl bench` and by `cargo bench`.
@@ -62,6 +65,8 @@ pub const ROOMS: &[Room] = &[
     layer::ROOM,
     sampled::ROOM,
     sums::ROOM,
+    loss::ROOM,
+    chain::ROOM,
     learn::ROOM,
     dsrl::ROOM,
 ];

@@ -6,6 +6,7 @@ use super::dispatch::PLACES;
 use super::{Backward, Forward, Reference, Stage, backward, forward};
 use crate::error::Result;
 use crate::gpu::View;
+use crate::kernels::program::Program;
 use crate::kernels::timed::{Set, numbers};
 use crate::kernels::{Bench, Learned, Loaded, Setup};
 
@@ -36,7 +37,7 @@ fn arrays(elements: u64) -> [Vec<f32>; 3] {
 impl Bench for Subject {
     fn variant(&self) -> String {
         let stage = if *self == Subject::Backward { Stage::Backward } else { Stage::Forward };
-        stage.name().into()
+        stage.name()
     }
 
     fn label(&self) -> String {

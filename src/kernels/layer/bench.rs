@@ -9,7 +9,8 @@ use rand_chacha::ChaCha8Rng;
 use super::reference::{Layer, Numbers, exact, judge};
 use super::{Backward, Forward, Variant, Way, backward, cases, forward};
 use crate::error::Result;
-use crate::gpu::{self, View};
+use crate::gpu::View;
+use crate::kernels::program::{Program, Struct};
 use crate::kernels::step::WORKGROUP;
 use crate::kernels::timed::{Set, numbers};
 use crate::kernels::{
@@ -219,6 +220,31 @@ fn dense(pattern: &Pattern, values: &[f32]) -> Vec<f32> {
     all
 }
 
+/// A kernel of the other way, no room's: a product or an elementwise pass.
+struct Pass<const PRODUCT: bool>;
+
+impl<const PRODUCT: bool> Program for Pass<PRODUCT> {
+    const ROOM: &'static str = if PRODUCT { "product" } else { "elementwise" };
+
+    fn name(&self) -> String {
+        "bench".into()
+    }
+
+    fn source(&self) -> String {
+        compose(&[&format!("bench/{}", Self::ROOM)])
+    }
+
+    /// An array of sizes.
+    fn structs(&self) -> Vec<Struct> {
+        Vec::new()
+    }
+
+    /// All but the last, where the results go.
+    fn reads(&self) -> &'static [u32] {
+        if PRODUCT { &[0, 1, 2] } else { &[0, 1, 2, 3] }
+    }
+}
+
 /// What makes the dispatches of the other way.
 struct Passes<'a> {
     on: &'a Setup<'a>,
@@ -229,25 +255,26 @@ struct Passes<'a> {
 }
 
 impl Passes<'_> {
-    fn pass(&self, entry: &str, sizes: &[u32], views: &[&View], workgroups: (u32, u32)) -> Result<Dispatch> {
-        let (device, source) = (self.on.device, compose(&[&format!("bench/{entry}")]));
-        let last = views.len() as u32;
-        let bindings: Vec<_> = (0..=last).map(|k| (k, k != last)).collect();
-        let pipeline = Arc::new(gpu::compute_pipeline(device, entry, &source, entry, WORKGROUP, &bindings)?);
+    fn pass<const PRODUCT: bool>(
+        &self,
+        sizes: &[u32],
+        views: &[&View],
+        workgroups: (u32, u32),
+    ) -> Result<Dispatch> {
         let size = |view: &View| wgpu::BufferSize::new(4 * view.length());
         let buffers: Vec<_> = (1..)
             .zip(views)
             .map(|(k, v)| (k, wgpu::BufferBinding { buffer: v.buffer(), offset: v.offset(), size: size(v) }))
             .collect();
-        let sizes = bytemuck::cast_slice(sizes);
-        Dispatch::of_job(device, entry, pipeline, sizes, &buffers, workgroups)
+        let pass = Pass::<PRODUCT>;
+        Dispatch::of_job(self.on.kernels, &pass, bytemuck::cast_slice(sizes), &buffers, workgroups)
     }
 
     fn product(&self, transposed: bool, x: &View, y: &View) -> Result<Dispatch> {
         let [n, m] = self.sizes;
         let (down, next) = if transposed { (1, n) } else { (n, 1) };
         let workgroups = (m.div_ceil(16), n.div_ceil(16));
-        self.pass("product", &[n, m, n, down, next], &[&self.dense, x, y], workgroups)
+        self.pass::<true>(&[n, m, n, down, next], &[&self.dense, x, y], workgroups)
     }
 
     fn elementwise(&self, which: u32, a: &View, b: &View, to: &View) -> Result<Dispatch> {
@@ -255,7 +282,7 @@ impl Passes<'_> {
         let count = (n * m).div_ceil(WORKGROUP);
         let across = count.min(1 << 15);
         let workgroups = (across, count.div_ceil(across));
-        self.pass("elementwise", &[n, m, which, across], &[&self.theta, a, b, to], workgroups)
+        self.pass::<false>(&[n, m, which, across], &[&self.theta, a, b, to], workgroups)
     }
 
     fn forward(&self, [x, c, y]: [View; 3], layers: u32) -> Result<Dispatches> {

@@ -11,6 +11,7 @@ use super::reference::State;
 use super::{Hyper, Job, Method, Rates, Reference, Update, Variant};
 use crate::error::Result;
 use crate::gpu::View;
+use crate::kernels::program::Program;
 use crate::kernels::timed::Set;
 use crate::kernels::{Bench, Learned, Loaded, Outcome, Setup};
 use crate::matrix::Pattern;
@@ -79,7 +80,7 @@ impl Bench for Subject {
             (None, Method::Adam { .. }) => Variant::Adam,
             (None, Method::Gradient) => Variant::Gradient,
         };
-        variant.name().into()
+        variant.name()
     }
 
     fn label(&self) -> String {

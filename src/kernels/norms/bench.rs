@@ -2,6 +2,7 @@
 
 use super::{Job, Norm, Reference, Stage, Variant, bind};
 use crate::error::Result;
+use crate::kernels::program::Program;
 use crate::kernels::step::Width;
 use crate::kernels::timed::{Set, numbers};
 use crate::kernels::{Bench, Loaded, Setup};
@@ -47,7 +48,6 @@ impl Bench for Subject {
             Layout::Columns => (Stage::Part, Width::Scalar),
             _ => (Stage::Whole, Width::Scalar),
         };
-        use crate::kernels::packer::Kernel;
         Variant::new(stage, self.norm, width).name()
     }
 

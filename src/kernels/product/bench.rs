@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Finish, Job, Operand, Path, Reference, Variant, bind, refresh_packed};
 use crate::error::Result;
+use crate::kernels::program::Program;
 use crate::kernels::timed::{Set, numbers};
 use crate::kernels::{Batch, Bench, Format, Loaded, Matrix, Order, Setup};
 use crate::matrix::Pattern;

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use super::dispatch::{Cut, bind_cut};
 use super::{Path, reference};
 use crate::error::Result;
-use crate::kernels::sums::{self, Numbers, Subject, demand, subject};
+use crate::kernels::backward::bench::load;
+use crate::kernels::backward::cases::{Numbers, Subject, demand, subject};
+use crate::kernels::backward::{Into, Passed};
+use crate::kernels::program::Program;
 use crate::kernels::{Bench, Loaded, Outcome, Setup};
 use crate::matrix::Pattern;
 use crate::regulariser::Places;
@@ -40,7 +43,7 @@ impl Timed {
 
 impl Bench for Timed {
     fn variant(&self) -> String {
-        self.1.name().into()
+        self.1.name()
     }
 
     fn label(&self) -> String {
@@ -59,8 +62,7 @@ impl Bench for Timed {
     fn load(&self, on: &Setup<'_>) -> Result<Loaded> {
         let (of, pattern, places) = self.layer(on.elements);
         let cut = Cut::new(&pattern, of.m, Some(self.1));
-        let bind =
-            |passed: &sums::Passed, into: &sums::Into| bind_cut(on.kernels, &pattern, passed, into, &cut);
+        let bind = |passed: &Passed, into: &Into| bind_cut(on.kernels, &pattern, passed, into, &cut);
         let judge = |numbers: &Numbers, after: &[f32], outcome: &mut Outcome| {
             let layer = of.layer(numbers, places);
             let apart = (pattern.nonzeros() as usize).div_ceil(COMPARED);
@@ -69,7 +71,7 @@ impl Bench for Timed {
                 demand(outcome, &format!("entry {entry:?}"), &sum, cut.chain(), after[at]);
             }
         };
-        sums::load(on, &of, places, bind, judge)
+        load(on, &of, places, bind, judge)
     }
 
     fn twin(&self, elements: u64) -> Option<Box<dyn FnMut()>> {

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::{Job, Reference, Solver, Stage, Variant, bind};
 use crate::error::Result;
-use crate::kernels::packer::Kernel;
+use crate::kernels::program::Program;
 use crate::kernels::step::{Adam, Base, Element, Hyper, Width};
 use crate::kernels::timed::{self, RATE, Tensors};
 use crate::kernels::{Bench, Loaded, Outcome, Setup};
