@@ -154,6 +154,10 @@ fn every_penalty_has_its_two_files_and_every_file_its_penalty() {
 fn every_shared_shader_is_used() {
     let sources: String = ROOMS.iter().flat_map(|room| (room.variants)()).map(|v| v.wgsl).collect();
     for name in stems("shaders/shared", "wgsl") {
-        assert!(sources.contains(&format!("fn {name}(")), "shaders/shared/{name}.wgsl is used by no kernel");
+        let says = [format!("fn {name}("), format!("const {} =", name.to_uppercase())];
+        assert!(
+            says.iter().any(|it| sources.contains(it)),
+            "shaders/shared/{name}.wgsl is used by no kernel"
+        );
     }
 }
