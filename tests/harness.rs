@@ -442,7 +442,11 @@ fn every_fault_planted_in_a_product_is_reported() {
         "product/bitmap/63x63x3/density=0.3/straight/plain/plain/orders=ccc/offsets=03120/one-buffer";
     const TILES: &str =
         "product/dense/65x65x64/density=0.3/straight/plain/activated/orders=ccc/offsets=03120/one-buffer";
+    const METRIC: &str =
+        "product/metric/gradient/rows/n=33/m=40/density=0.6/rate=3/lambda=7/size=1e0/offset=0";
     demand_reports(&planted! {
+        METRIC => "poisoned(activated(v, bend) - ", "poisoned(v - ";
+        METRIC => "let v = theta[job.q + row] * sum;", "let v = 1.01 * theta[job.q + row] * sum;";
         NEAR => "size * (v - other_of(column))", "(v - other_of(column))";
         GIVEN => "x_of(column) - size * other_of(column)", "x_of(column) + size * other_of(column)";
         PULLED => "poisoned(q * slope(v, bend) * w, bad)", "poisoned(slope(v, bend) * w, bad)";

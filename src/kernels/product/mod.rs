@@ -34,7 +34,9 @@ mod bench;
 mod cases;
 mod choice;
 mod dispatch;
+
 mod host;
+pub(crate) mod metric;
 mod reference;
 mod refresh;
 
@@ -43,14 +45,18 @@ pub use host::product;
 pub use reference::Reference;
 pub use refresh::{refresh, refresh_packed};
 
-use super::Room;
 use super::matrix::Format;
 use super::program::{Host, Program, Struct, listed};
+use super::{Bench, Room};
 use crate::wgsl::compose;
 
 /// The register's line.
-pub(super) const ROOM: Room =
-    Room { name: "product", variants: || listed(variants()), cases: cases::all, benches: bench::all };
+pub(super) const ROOM: Room = Room {
+    name: "product",
+    variants: || listed(variants()),
+    cases: || cases::all().into_iter().chain(metric::cases::all()).collect(),
+    benches: || bench::all().into_iter().chain([Box::new(metric::bench::Metric) as Box<dyn Bench>]).collect(),
+};
 
 /// Invocations of a workgroup.
 const WORKGROUP: u32 = 256;
