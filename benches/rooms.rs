@@ -43,7 +43,7 @@ fn main() {
         for subject in (room.benches)() {
             for &elements in &bench.options.sizes {
                 group.throughput(Throughput::BytesDecimal(subject.bytes(elements)));
-                bench.time(&mut group, &*subject, elements);
+                bench.time(&mut group, room.name, &*subject, elements);
             }
         }
         group.finish();
@@ -62,7 +62,7 @@ struct Rooms {
 }
 
 impl Rooms {
-    fn time(&self, group: &mut Group<'_>, subject: &dyn Bench, elements: u64) {
+    fn time(&self, group: &mut Group<'_>, room: &str, subject: &dyn Bench, elements: u64) {
         let name = format!("{}/{elements}", subject.label());
         let bytes = subject.bytes(elements);
         // loaded by the first call only, and so not at all where criterion's filter leaves the subject out
@@ -70,9 +70,9 @@ impl Rooms {
         let times = RefCell::new(Vec::new());
         group.bench_function(&name, |bencher| {
             let mut loaded = loaded.borrow_mut();
-            let (loaded, _, sets) = loaded.get_or_insert_with(|| {
+            let (loaded, sets) = loaded.get_or_insert_with(|| {
                 let effort = &self.options.effort;
-                done(&name, load_checked(&self.context, &self.kernels, subject, elements, effort))
+                done(&name, load_checked(&self.context, &self.kernels, (room, subject, elements), effort))
             });
             bencher.iter_custom(|runs| {
                 let total = self.stopwatch.total(bytes, 4 * *sets, runs, |timer, turns| {

@@ -1,3 +1,4 @@
+// needs: shared/quiet_nan
 // learn: one step of an optimiser on the learned numbers of every layer, with the projections; one pass over memory.
 //
 // learn/<method> has `advance`; the norm bound is learn/bound.
@@ -49,7 +50,6 @@ override invocations: u32 = 256u;
 @group(0) @binding(3) var<storage, read_write> gradients: array<u32>;
 @group(0) @binding(6) var<storage, read_write> status: array<atomic<u32>>;
 
-const QUIET_NAN = 0x7fc00000u;
 // L, eta1, eta2, delta1, delta2 and three that stay 0
 const HEAD = 8u;
 

@@ -1,4 +1,4 @@
-// needs: shared/activation, shared/any_broken, sums/nan_if
+// needs: shared/activation, shared/any_broken, shared/nan_if
 // sampled: the derivatives of a loss by the entries of Â, on its pattern: over some columns, the sums of e ȳ + ū r.
 //
 // chosen: sampled/entries (work): some entries of one row; or QUADS, DEEP, sampled/tiles (work): a square of 4 QUADS places

@@ -1,4 +1,4 @@
-// needs: shared/activation, shared/any_broken, sums/nan_if
+// needs: shared/activation, shared/any_broken, shared/nan_if
 // sums: the derivatives by q, b, the activation and L, as sums over some rows and columns: a workgroup has 256 / lanes rows
 // of one split of the columns.
 struct Job {

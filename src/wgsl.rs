@@ -64,7 +64,7 @@ mod tests {
     fn every_file_is_composed_once_into_some_variant() {
         let sources: Vec<String> = crate::kernels::ROOMS
             .iter()
-            .flat_map(|room| (room.variants)().into_iter().map(|(_, source)| source))
+            .flat_map(|room| (room.variants)().into_iter().map(|variant| variant.wgsl))
             .collect();
         for name in names(&SHADERS).iter().filter(|name| !name.starts_with("bench")) {
             let text = text(name).unwrap();

@@ -14,9 +14,9 @@ fn tiny() -> Options {
 
 #[test]
 fn what_is_timed_are_variants_of_the_register() {
-    let all: Vec<String> = ROOMS.iter().flat_map(|room| (room.variants)()).map(|(name, _)| name).collect();
+    let all: Vec<String> = ROOMS.iter().flat_map(|room| (room.variants)()).map(|v| v.name).collect();
     for room in ROOMS {
-        let known: Vec<String> = (room.variants)().into_iter().map(|(name, _)| name).collect();
+        let known: Vec<String> = (room.variants)().into_iter().map(|v| v.name).collect();
         let benches = (room.benches)();
         assert!(!benches.is_empty(), "{} is not timed", room.name);
         let mut seen = std::collections::HashSet::new();

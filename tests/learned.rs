@@ -9,7 +9,9 @@ use maf_srl::Error;
 use maf_srl::gpu::{Context, View};
 use maf_srl::kernels::learn::{self, Hyper, Method, Rates};
 use maf_srl::kernels::product::{self, Finish, Operand};
-use maf_srl::kernels::{Batch, Data, Format, Kernels, Learned, Matrix, Order, dsrl, layer, sampled, sums};
+use maf_srl::kernels::{
+    Batch, Data, Format, Kernels, Learned, Matrix, Order, backward, chain, dsrl, layer, loss, sampled, sums,
+};
 use maf_srl::matrix::Pattern;
 use maf_srl::network::{self, Options, Space, Start, Term, Trainer, Unfolded};
 use maf_srl::penalty::Activation;
@@ -367,8 +369,8 @@ fn layers() {
 }
 
 /// What the rooms `sums` and `sampled` bind.
-fn passed(page: &Page) -> (sums::Passed, sums::Into) {
-    let passed = sums::Passed {
+fn passed(page: &Page) -> (backward::Passed, backward::Into) {
+    let passed = backward::Passed {
         learned: page.learned(1000, THREE, 2),
         layer: 1,
         x: page.batch(0, 3, 4),
@@ -379,7 +381,7 @@ fn passed(page: &Page) -> (sums::Passed, sums::Into) {
         w: page.batch(80, 3, 4),
         r_bar: page.batch(100, 3, 4),
     };
-    (passed, sums::Into { gradient: page.learned(2000, THREE, 2), layer: 1, add: true })
+    (passed, backward::Into { gradient: page.learned(2000, THREE, 2), layer: 1, add: true })
 }
 
 #[test]
@@ -387,8 +389,8 @@ fn derivatives_by_learned_numbers() {
     let page = page();
     let (good, into) = passed(&page);
     let pattern = Arc::new(full(3, 3));
-    let sums_of = |passed: &sums::Passed, into: &sums::Into| sums::bind(&page.kernels, passed, into);
-    let sampled_of = |passed: &sums::Passed, into: &sums::Into, pattern: &Arc<Pattern>| {
+    let sums_of = |passed: &backward::Passed, into: &backward::Into| sums::bind(&page.kernels, passed, into);
+    let sampled_of = |passed: &backward::Passed, into: &backward::Into, pattern: &Arc<Pattern>| {
         sampled::bind(&page.kernels, pattern, passed, into)
     };
     sums_of(&good, &into).expect("it fits");
@@ -400,19 +402,24 @@ fn derivatives_by_learned_numbers() {
             refused!(sampled_of(&passed, &into, &pattern), $kind, $($part),+);
         }};
     }
-    both!(sums::Passed { layer: 2, ..good.clone() }, into.clone(), Shape, "layer is 2, expected one of 2");
-    both!(good.clone(), sums::Into { layer: 5, ..into.clone() }, Shape, "layer is 5, expected one of 2");
-    let scaled = sums::Passed { scale_by: Some(48), ..good.clone() };
+    both!(
+        backward::Passed { layer: 2, ..good.clone() },
+        into.clone(),
+        Shape,
+        "layer is 2, expected one of 2"
+    );
+    both!(good.clone(), backward::Into { layer: 5, ..into.clone() }, Shape, "layer is 5, expected one of 2");
+    let scaled = backward::Passed { scale_by: Some(48), ..good.clone() };
     both!(scaled, into.clone(), Shape, "layer of the scale is 48, expected one of 2");
     let other = page.learned(2000, Places { nonzeros: 8, ..THREE }, 2);
     both!(
         good.clone(),
-        sums::Into { gradient: other, ..into.clone() },
+        backward::Into { gradient: other, ..into.clone() },
         Shape,
         "gradient is Places",
         "nonzeros: 9"
     );
-    let wide = sums::Passed { w: page.batch(80, 3, 5), ..good.clone() };
+    let wide = backward::Passed { w: page.batch(80, 3, 5), ..good.clone() };
     both!(
         wide,
         into.clone(),
@@ -421,7 +428,7 @@ fn derivatives_by_learned_numbers() {
         "expected 3 components of 4 vectors"
     );
     let none = |at| page.batch(at, 3, 0);
-    let empty = sums::Passed {
+    let empty = backward::Passed {
         x: none(0),
         data: Data::Near(none(20)),
         bar: none(40),
@@ -432,7 +439,7 @@ fn derivatives_by_learned_numbers() {
     };
     both!(empty, into.clone(), Shape, "x: shape is 3 components of 0 vectors");
     // the gradient's second layer starts 24 numbers in
-    let at = |at: u64| sums::Into { gradient: page.learned(at, THREE, 2), ..into.clone() };
+    let at = |at: u64| backward::Into { gradient: page.learned(at, THREE, 2), ..into.clone() };
     both!(good.clone(), at(87), Overlap, "the gradient and r̄ overlap", "bytes 444..448");
     both!(good.clone(), at(1000), Overlap, "the gradient and the learned numbers overlap");
     let diagonal = Arc::new(diagonal(3));
@@ -444,7 +451,7 @@ fn derivatives_by_learned_numbers() {
 
     let batch = |at| page.batch(at, 3, 4);
     let loss = |target: &Batch, bar: &Batch, loss: &View| {
-        sums::loss(&page.kernels, &batch(0), target, 0.5, bar, loss)
+        loss::bind(&page.kernels, &batch(0), target, 0.5, bar, loss)
     };
     loss(&batch(20), &batch(40), &page.view(60, 1)).expect("it fits");
     refused!(loss(&batch(20), &batch(40), &page.view(60, 2)), Shape, "loss: length is 2, expected 1");
@@ -468,7 +475,7 @@ fn derivatives_by_learned_numbers() {
 
     let learned = page.learned(1000, THREE, 2);
     let chain =
-        |layer, h: &Batch, out: &Batch| sums::chain(&page.kernels, &learned, layer, &batch(0), h, out);
+        |layer, h: &Batch, out: &Batch| chain::bind(&page.kernels, &learned, layer, &batch(0), h, out);
     chain(1, &batch(20), &batch(40)).expect("it fits");
     refused!(chain(2, &batch(20), &batch(40)), Shape, "chain: layer is 2, expected one of 2");
     refused!(chain(1, &wide, &batch(40)), Shape, "chain: h: shape is 3 components of 5 vectors");
@@ -478,14 +485,14 @@ fn derivatives_by_learned_numbers() {
         Overlap,
         "the derivative by the input and the learned numbers"
     );
-    let scaled = sums::scaled(&page.kernels, &learned, 1, &batch(0), &batch(11));
+    let scaled = chain::bind_scaled(&page.kernels, &learned, 1, &batch(0), &batch(11));
     refused!(scaled, Overlap, "the derivative by the input and r̄ overlap", "bytes 44..48");
     page.untouched();
 
     let page = small();
     let (passed, into) = passed(&page);
     let batch = |k: u64| page.batch(3000 + 20_000 * k, 3, 6000);
-    let large = sums::Passed {
+    let large = backward::Passed {
         x: batch(0),
         data: Data::Near(batch(1)),
         bar: batch(1),
@@ -945,7 +952,7 @@ fn binding_on_a_lost_device_is_refused() {
             gone(label, sums::bind(kernels, &passed, &into).err());
             gone(label, sampled::bind(kernels, &Arc::new(full(3, 3)), &passed, &into).err());
             let loss = page.view(60, 1);
-            gone(label, sums::loss(kernels, &batch(0), &batch(20), 1.0, &batch(40), &loss).err());
+            gone(label, loss::bind(kernels, &batch(0), &batch(20), 1.0, &batch(40), &loss).err());
             gone(label, learn::Update::bind(kernels, &step(&page)).err());
             gone(label, dsrl::forward(kernels, &there).err());
             gone(label, dsrl::backward(kernels, &back).err());

@@ -641,12 +641,3 @@ fn an_empty_plan_and_empty_tensors_bind_and_record() {
     queue.submit([encoder.finish()]);
     assert_eq!((plan.dispatches(), plan.finish().expect("no mismatch").checked), (0, 0));
 }
-
-#[test]
-fn every_variant_compiles_on_the_default_limits() {
-    let device = noop(wgpu::Limits::default());
-    let kernels = Kernels::new(&device);
-    for variant in maf_srl::kernels::step::variants() {
-        assert!(variant.pipeline(&kernels).is_ok(), "{}", variant.name());
-    }
-}

@@ -299,7 +299,7 @@ fn run(adapter: &TestAdapter, problem: &Problem, format: Format, order: Order, o
     let bar = batch(&device, &Array2::zeros((n as usize, m as usize)), Order::Components);
     let loss = View::new("loss", &blank(&device, 16), 0, 1).expect("a view");
     let difference =
-        maf_srl::kernels::sums::loss(&kernels, &output, &target, 1.0, &bar, &loss).expect("loss");
+        maf_srl::kernels::loss::bind(&kernels, &output, &target, 1.0, &bar, &loss).expect("loss");
     let x_bar = empty(n);
     let backward = Backward::bind(&kernels, &job, &space, &bar, &gradient, Some(&x_bar)).expect("backward");
     let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());

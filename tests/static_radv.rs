@@ -22,9 +22,9 @@ const CHILD: &str = "MAF_SRL_RADV_CHILD";
 fn kernels() -> Vec<Kernel> {
     let of_room = |room: &maf_srl::kernels::Room| {
         let entry_point = room.name.to_owned();
-        (room.variants)().into_iter().map(move |(name, wgsl)| Kernel {
-            name: format!("{entry_point}/{name}"),
-            wgsl,
+        (room.variants)().into_iter().map(move |variant| Kernel {
+            name: format!("{entry_point}/{}", variant.name),
+            wgsl: variant.wgsl,
             entry_point: entry_point.clone(),
         })
     };

@@ -1,11 +1,10 @@
+// needs: shared/quiet_nan
 // What a base step hands to the prox. `scale` multiplies the step size of the prox (1, or 1 / Adam's denominator).
 struct Moved {
     point: vec4<f32>,
     bad: vec4<bool>,
     scale: vec4<f32>,
 }
-
-const QUIET_NAN = 0x7fc00000u;
 
 // Tested on the bits: a WGSL compiler may assume that comparisons never see a NaN or an infinity.
 fn nonfinite(bits: vec4<u32>) -> vec4<bool> {

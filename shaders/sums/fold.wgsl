@@ -1,4 +1,4 @@
-// needs: sums/tree
+// needs: shared/tree
 // Partial sums put together, in a fixed order: numbers with a few parts by one invocation each, totals of many by a
 // workgroup each.
 struct Job {

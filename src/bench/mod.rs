@@ -19,7 +19,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::gpu::{AdapterFacts, Context};
-use crate::kernels::{Bench, Kernels, Loaded, ROOMS};
+use crate::kernels::{Bench, Kernels, Loaded, ROOMS, Setup};
 
 /// Sizes on hardware: from one workgroup to beyond every cache.
 pub const SIZES: [u64; 4] = [1 << 10, 1 << 16, 1 << 20, 1 << 24];
@@ -172,24 +172,24 @@ pub fn steps(options: &Options) -> u64 {
     (benches * options.sizes.len()) as u64 + 1
 }
 
-/// A subject on the device, compared with its reference: nothing is timed unchecked.
+/// A subject on the device, compared with its reference: nothing is timed unchecked. Also how many sets it has.
 ///
 /// # Errors
 /// [`Error::Mismatch`] where the comparison fails; those of [`Bench::load`].
 pub fn load_checked(
     context: &Context,
     kernels: &Kernels,
-    bench: &dyn Bench,
-    elements: u64,
+    (room, bench, elements): (&str, &dyn Bench, u64),
     effort: &Effort,
-) -> Result<(Box<dyn Loaded>, u64, usize)> {
+) -> Result<(Loaded, usize)> {
+    let name = &format!("{room}/{} at {elements} elements", bench.label());
     let sets = effort.sets(bench.footprint(elements));
-    let loaded = bench.load(&context.device, &context.queue, kernels, elements, sets)?;
-    let outcome = loaded.check()?;
+    let (device, queue) = (&context.device, &context.queue);
+    let loaded = bench.load(&Setup { device, queue, kernels, name, elements, sets })?;
     context.check()?;
-    match outcome.first_mismatch {
-        None => Ok((loaded, outcome.checked, sets)),
-        Some(mismatch) => Err(Error::Mismatch(mismatch)),
+    match &loaded.outcome().first_mismatch {
+        None => Ok((loaded, sets)),
+        Some(mismatch) => Err(Error::Mismatch(mismatch.clone())),
     }
 }
 
@@ -243,7 +243,8 @@ fn one(
     copies: &mut BTreeMap<u64, CopySpeed>,
 ) -> Result<Option<(Row, Option<Instead>)>> {
     let effort = &options.effort;
-    let Some((time, checked)) = time(context, stopwatch, kernels, effort, bench, elements)? else {
+    let subject = (room, bench, elements);
+    let Some((time, checked)) = time(context, stopwatch, kernels, effort, subject)? else {
         return Ok(None);
     };
     let bytes = bench.bytes(elements);
@@ -258,7 +259,8 @@ fn one(
     let instead = match bench.instead() {
         None => None,
         Some(other) => time_instead(&row, &*other, || {
-            Ok(self::time(context, stopwatch, kernels, effort, &*other, elements)?.map(|(time, _)| time))
+            let other = (room, &*other, elements);
+            Ok(self::time(context, stopwatch, kernels, effort, other)?.map(|(time, _)| time))
         })?,
     };
     Ok(Some((row, instead)))
@@ -270,17 +272,17 @@ fn time(
     stopwatch: &Stopwatch,
     kernels: &Kernels,
     effort: &Effort,
-    bench: &dyn Bench,
-    elements: u64,
+    subject: (&str, &dyn Bench, u64),
 ) -> Result<Option<(Measured, u64)>> {
-    let (loaded, checked, sets) = load_checked(context, kernels, bench, elements, effort)?;
+    let (loaded, sets) = load_checked(context, kernels, subject, effort)?;
+    let (_, bench, elements) = subject;
     // each set takes few steps between two resets, so that its contents stay what training sees
     let measured = stopwatch.measure(effort, bench.bytes(elements), 4 * sets, |timer, turns| {
         timer
             .time(|encoder| loaded.reset(encoder), |pass| (0..turns).for_each(|set| loaded.record(pass, set)))
     })?;
     context.check()?;
-    Ok(measured.map(|measured| (measured, checked)))
+    Ok(measured.map(|measured| (measured, loaded.outcome().checked)))
 }
 
 impl Row {

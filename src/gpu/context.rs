@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{choose, guarded, typed};
+use super::{choose, submit, typed};
 use crate::error::{Error, Result};
 
 /// An adapter with a device and a queue that this crate owns. Errors that no scope caught and the loss of the device
@@ -88,16 +88,7 @@ impl Context {
         place: &str,
         record: impl FnOnce(&mut wgpu::CommandEncoder) -> Result<T>,
     ) -> Result<T> {
-        let recorded = guarded(&self.device, place, 0, || {
-            let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            let made = record(&mut encoder)?;
-            self.queue.submit([encoder.finish()]);
-            Ok(made)
-        });
-        match recorded {
-            Ok(Ok(made)) => self.check().map(|()| made),
-            // our own reason comes first, wgpu's consequences second
-            Ok(Err(error)) | Err(error) => Err(error),
-        }
+        let made = submit(&self.device, &self.queue, place, record)?;
+        self.check().map(|()| made)
     }
 }

@@ -44,6 +44,24 @@ pub fn guarded<T>(device: &wgpu::Device, place: &str, bytes: u64, calls: impl Fn
     }
 }
 
+/// Records commands with `record`, submits them, and turns what wgpu says of either into an error.
+///
+/// # Errors
+/// Those of `record`; those of [`guarded`].
+pub fn submit<T>(
+    device: &wgpu::Device,
+    queue: &wgpu::Queue,
+    place: &str,
+    record: impl FnOnce(&mut wgpu::CommandEncoder) -> Result<T>,
+) -> Result<T> {
+    guarded(device, place, 0, || {
+        let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let made = record(&mut encoder)?;
+        queue.submit([encoder.finish()]);
+        Ok(made)
+    })?
+}
+
 /// wgpu's error as one of ours.
 pub(crate) fn typed(place: &str, bytes: u64, error: wgpu::Error) -> Error {
     let place = place.to_string();

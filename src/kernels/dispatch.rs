@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::Kernels;
+use super::program::Program;
 use crate::error::{Error, Result};
 use crate::gpu::{self, Pipeline};
 
@@ -42,18 +44,19 @@ pub struct Dispatch {
 }
 
 impl Dispatch {
-    /// Makes the bind group; `place` is used in messages.
-    pub(super) fn new(
-        device: &wgpu::Device,
-        place: &str,
-        pipeline: Arc<Pipeline>,
+    /// Compiles what is missing, and makes the bind group.
+    pub(super) fn new<P: Program>(
+        kernels: &Kernels,
+        program: &P,
         bound: Vec<Binding>,
         workgroups: (u32, u32),
     ) -> Result<Self> {
+        let (device, room) = (kernels.device(), P::ROOM);
+        let pipeline = kernels.pipeline(program, bound.iter().map(|b| b.binding))?;
         let entries: Vec<_> = bound.iter().map(Binding::entry).collect();
-        let group = gpu::guarded(device, place, 0, || {
+        let group = gpu::guarded(device, room, 0, || {
             device.create_bind_group(&wgpu::BindGroupDescriptor {
-                label: Some(place),
+                label: Some(room),
                 layout: &pipeline.layout,
                 entries: &entries,
             })
@@ -62,19 +65,30 @@ impl Dispatch {
     }
 
     /// The same of a kernel that reads a job: it gets a buffer of its own, bound at 0.
-    pub(super) fn of_job(
-        device: &wgpu::Device,
-        place: &str,
-        pipeline: Arc<Pipeline>,
+    pub(super) fn of_job<P: Program>(
+        kernels: &Kernels,
+        program: &P,
         job: &[u8],
         buffers: &[(u32, wgpu::BufferBinding<'_>)],
         workgroups: (u32, u32),
     ) -> Result<Self> {
-        let job = gpu::buffer_with(device, place, job, wgpu::BufferUsages::STORAGE)?;
+        let job = gpu::buffer_with(kernels.device(), P::ROOM, job, wgpu::BufferUsages::STORAGE)?;
         let first = Binding::new(0, &job.as_entire_buffer_binding());
         let others = buffers.iter().map(|(binding, buffer)| Binding::new(*binding, buffer));
-        let bound = std::iter::once(first).chain(others).collect();
-        Dispatch::new(device, place, pipeline, bound, workgroups)
+        Dispatch::new(kernels, program, std::iter::once(first).chain(others).collect(), workgroups)
+    }
+
+    /// The same with so many workgroups, in rows where the device cannot have them side by side.
+    pub(super) fn of_groups<P: Program>(
+        kernels: &Kernels,
+        program: &P,
+        job: &[u8],
+        buffers: &[(u32, wgpu::BufferBinding<'_>)],
+        groups: u64,
+    ) -> Result<Self> {
+        let place = format!("{}/{}", P::ROOM, program.name());
+        let workgroups = folded(&place, groups, &kernels.device().limits())?;
+        Dispatch::of_job(kernels, program, job, buffers, workgroups)
     }
 
     /// What is bound.

@@ -58,23 +58,18 @@ impl Fixture {
         status: &wgpu::Buffer,
         record: impl FnOnce(&mut wgpu::ComputePass<'_>),
     ) -> Result<u32> {
-        let (pages, status) = gpu::guarded(device, &self.name, 0, || {
-            let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let (pages, status) = gpu::submit(device, queue, &self.name, |encoder| {
             record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
-            let pages: Result<Vec<Readback>> = self
-                .pages
-                .iter()
-                .zip(&self.before)
-                .map(|(page, words)| Readback::record(device, &mut encoder, page, 0, 4 * words.len() as u64))
+            let pages = self.pages.iter().zip(&self.before);
+            let pages: Result<Vec<Readback>> = pages
+                .map(|(page, words)| Readback::record(device, encoder, page, 0, 4 * words.len() as u64))
                 .collect();
-            let status = Readback::record(device, &mut encoder, status, 0, 4);
-            queue.submit([encoder.finish()]);
-            (pages, status)
+            Ok((pages?, Readback::record(device, encoder, status, 0, 4)?))
         })?;
-        for page in pages? {
+        for page in pages {
             self.after.push(page.wait(device)?);
         }
-        let status: Vec<u32> = status?.wait(device)?;
+        let status: Vec<u32> = status.wait(device)?;
         Ok(status[0])
     }
 

@@ -7,9 +7,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use bytemuck::{Pod, Zeroable};
-
 use super::Kernels;
+use super::program::host_struct;
 use crate::error::{Error, Result, shape};
 use crate::gpu;
 use crate::matrix::Pattern;
@@ -71,19 +70,20 @@ impl FromStr for Format {
     }
 }
 
-/// A matrix or its transpose, as kernels find it: `struct Side` of `shaders/shared/side.wgsl`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
-pub(super) struct Side {
-    pub rows: u32,
-    pub columns: u32,
-    /// First word of its structure.
-    pub structure: u32,
-    /// First of its values.
-    pub values: u32,
-    /// From a row to the next in dense values, and from a column to the next.
-    pub down: u32,
-    pub across: u32,
+host_struct! {
+    /// A matrix or its transpose, as kernels find it: `struct Side` of `shaders/shared/side.wgsl`.
+    #[derive(Default)]
+    pub(super) struct Side {
+        pub rows: u32,
+        pub columns: u32,
+        /// First word of its structure.
+        pub structure: u32,
+        /// First of its values.
+        pub values: u32,
+        /// From a row to the next in dense values, and from a column to the next.
+        pub down: u32,
+        pub across: u32,
+    }
 }
 
 /// No entry: the value there is 0.

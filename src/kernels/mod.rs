@@ -4,7 +4,9 @@
 //! shader `shaders/<name>.wgsl`, whose entry point is `<name>`.
 
 pub(crate) mod adam;
+pub mod backward;
 mod batch;
+pub mod chain;
 mod dispatch;
 pub mod dsrl;
 mod element;
@@ -13,19 +15,19 @@ pub mod group;
 pub mod layer;
 pub mod learn;
 mod learned;
+pub mod loss;
 mod matrix;
 pub mod norms;
 mod packer;
 mod pipelines;
 pub mod product;
+mod program;
 pub mod sampled;
 pub mod solver;
 pub mod step;
 pub mod sums;
 mod tiles;
 mod timed;
-#[cfg(test)]
-mod wgsl;
 mod window;
 mod word;
 
@@ -34,6 +36,8 @@ pub use dispatch::{Binding, Dispatch, Dispatches};
 pub use learned::Learned;
 pub use matrix::{Format, Matrix};
 pub use pipelines::Kernels;
+pub use program::{Source, Struct};
+pub use timed::{Loaded, Setup};
 pub(crate) use window::refuse_overlap;
 
 use crate::error::Result;
@@ -43,8 +47,8 @@ use crate::error::Result;
 pub struct Room {
     /// Its name: folder, module, shader file, entry point, bench id and case prefix.
     pub name: &'static str,
-    /// Every kernel variant: name and complete WGSL.
-    pub variants: fn() -> Vec<(String, String)>,
+    /// Every kernel variant.
+    pub variants: fn() -> Vec<Source>,
     /// The cases that tests, `validate` and the benchmarks share.
     pub cases: fn() -> Vec<Box<dyn Case>>,
     /// What is timed: by `maf-srl bench` and by `cargo bench`.
@@ -61,6 +65,8 @@ pub const ROOMS: &[Room] = &[
     layer::ROOM,
     sampled::ROOM,
     sums::ROOM,
+    loss::ROOM,
+    chain::ROOM,
     learn::ROOM,
     dsrl::ROOM,
 ];
@@ -101,18 +107,12 @@ pub trait Bench: Send + Sync {
     /// Bytes of device memory that one set of buffers takes.
     fn footprint(&self, elements: u64) -> u64;
 
-    /// Puts `sets` sets of buffers with random contents on the device, none of it zero.
+    /// Puts sets of buffers with random contents on the device, none of it zero, runs the first once and compares what
+    /// it left with the float64 reference.
     ///
     /// # Errors
-    /// Those of buffers and pipelines.
-    fn load(
-        &self,
-        device: &wgpu::Device,
-        queue: &wgpu::Queue,
-        kernels: &Kernels,
-        elements: u64,
-        sets: usize,
-    ) -> Result<Box<dyn Loaded>>;
+    /// Those of buffers and pipelines; a mismatch is part of [`Loaded::outcome`].
+    fn load(&self, on: &Setup<'_>) -> Result<Loaded>;
 
     /// The float64 twin of the same work on all cores, one run per call; `None` where it is that of another subject.
     fn twin(&self, elements: u64) -> Option<Box<dyn FnMut()>>;
@@ -121,22 +121,6 @@ pub trait Bench: Send + Sync {
     fn instead(&self) -> Option<Box<dyn Bench>> {
         None
     }
-}
-
-/// A [`Bench`] on the device.
-pub trait Loaded {
-    /// Runs once on fresh contents and judges the result against the float64 reference: every element of small
-    /// tensors, windows of large ones. Nothing is timed before this has found no mismatch.
-    ///
-    /// # Errors
-    /// Errors of the GPU; a mismatch is part of the [`Outcome`].
-    fn check(&self) -> Result<Outcome>;
-
-    /// Records copies that give every set the contents it had after loading.
-    fn reset(&self, encoder: &mut wgpu::CommandEncoder);
-
-    /// Records one run on a set of buffers, taken modulo the number of sets.
-    fn record(&self, pass: &mut wgpu::ComputePass<'_>, set: usize);
 }
 
 /// What a comparison found.

@@ -5,14 +5,14 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::Arc;
 
 use super::Kernels;
 use super::dispatch::{Binding, Dispatch, folded};
+use super::program::Program;
 use super::window::ADDRESSABLE;
 use super::word::LANES;
 use crate::error::{Error, Result};
-use crate::gpu::{self, Pipeline, View};
+use crate::gpu::{self, View};
 
 /// Which binding a view has, and which field of a tile its offset: the order of W, G, M, V and what else there is.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,7 +33,7 @@ impl Slot {
 }
 
 /// A kernel that works on tiles.
-pub(crate) trait Kernel: Copy {
+pub(super) trait Kernel: Program + Copy {
     /// What tells its variants apart, without their parameters.
     type Key: Copy + Eq + Hash;
     /// What of a tensor a workgroup works on.
@@ -41,18 +41,14 @@ pub(crate) trait Kernel: Copy {
 
     /// The variant's key.
     fn key(&self) -> Self::Key;
-    /// The variant's name.
-    fn name(&self) -> String;
     /// Whether it binds what all dispatches share at `binding`.
     fn uses(&self, binding: u32) -> bool;
-    /// The pipeline, compiled at the first call on a device.
-    fn pipeline(&self, kernels: &Kernels) -> Result<Arc<Pipeline>>;
     /// Says in the tile where its elements of a slot start in their binding.
     fn place(&self, tile: &mut Self::Tile, slot: Slot, at: u64);
 }
 
 /// A struct of the tile table.
-pub(crate) trait Tile: bytemuck::Pod {
+pub(super) trait Tile: bytemuck::Pod {
     /// One that no workgroup has work with: such fill the last row of workgroups.
     const EMPTY: Self;
     /// What messages call it.
@@ -92,7 +88,7 @@ struct Lane<K> {
 }
 
 /// Dispatches while they are filled.
-pub(crate) struct Packer<K: Kernel> {
+pub(super) struct Packer<K: Kernel> {
     room: &'static str,
     most: u64,
     largest: u64,
@@ -240,7 +236,7 @@ impl<K: Kernel> Packer<K> {
                 let (binding, buffer) = (slot.binding(), buffer.clone());
                 bound.push(Binding { binding, buffer, offset, size: end - offset });
             }
-            Ok((*kind, Dispatch::new(device, self.room, kind.pipeline(kernels)?, bound, workgroups)?))
+            Ok((*kind, Dispatch::new(kernels, kind, bound, workgroups)?))
         };
         self.drafts.into_iter().map(close).collect()
     }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::program::Program;
 use crate::error::Result;
 use crate::gpu::{self, Pipeline};
 
@@ -35,27 +36,24 @@ impl Kernels {
         &self.device
     }
 
-    /// The pipeline of a room's variant: `source` is compiled at the first call, with the room's name as entry point
-    /// and storage buffers `(binding, read only)`.
+    /// A program's pipeline with these bindings, compiled at the first call.
     ///
     /// # Errors
     /// Those of [`gpu::compute_pipeline`].
-    pub(crate) fn pipeline(
+    pub(super) fn pipeline<P: Program>(
         &self,
-        room: &str,
-        variant: &str,
-        workgroup: u32,
-        bindings: &[(u32, bool)],
-        source: impl FnOnce() -> String,
+        program: &P,
+        bindings: impl Iterator<Item = u32>,
     ) -> Result<Arc<Pipeline>> {
-        let name = format!("{room}/{variant}");
+        let name = format!("{}/{}", P::ROOM, program.name());
         let mut pipelines = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pipeline) = pipelines.get(&name) {
             return Ok(pipeline.clone());
         }
-        let source = self.edit.unwrap_or(std::convert::identity)(source());
-        let pipeline = gpu::compute_pipeline(&self.device, &name, &source, room, workgroup, bindings)?;
-        let pipeline = Arc::new(pipeline);
+        let source = self.edit.unwrap_or(std::convert::identity)(program.source());
+        let layout: Vec<_> = bindings.map(|k| (k, program.reads().contains(&k))).collect();
+        let (device, entry, invocations) = (&self.device, P::ROOM, program.invocations());
+        let pipeline = Arc::new(gpu::compute_pipeline(device, &name, &source, entry, invocations, &layout)?);
         pipelines.insert(name, pipeline.clone());
         Ok(pipeline)
     }

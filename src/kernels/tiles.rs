@@ -12,6 +12,7 @@
 use std::collections::HashMap;
 
 use super::packer::{self, Slot};
+use super::program::host_struct;
 use super::window::within_binding;
 use super::word::{LANES, WORKGROUP, Width};
 use crate::error::{Error, Result, shape};
@@ -61,40 +62,38 @@ const NARROW: u64 = 4;
 /// The elements that the groups of one tile lie within where their sizes differ: small beside any binding.
 const REACH: u64 = 1 << 20;
 
-/// WGSL's `Tile`, of `shaders/shared/tile_at.wgsl`, where each field is explained. All counts are of elements.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
-pub(crate) struct Tile {
-    pub w: u32,
-    pub g: u32,
-    pub m: u32,
-    pub v: u32,
-    pub extra: u32,
-    pub groups: u32,
-    pub length: u32,
-    pub inner: u32,
-    pub jump: u32,
-    pub apart: u32,
-    pub lanes: u32,
-    pub across: u32,
-    pub row: u32,
-    pub tensor: u32,
-    pub entry: u32,
-    pub weight: f32,
-    pub member: u32,
-    pub state: u32,
-    pub unused0: u32,
-    pub unused1: u32,
-}
+host_struct! {
+    /// WGSL's `Tile`, of `shaders/shared/tile_at.wgsl`, where each field is explained. All counts are of elements.
+    pub(crate) struct Tile {
+        pub w: u32,
+        pub g: u32,
+        pub m: u32,
+        pub v: u32,
+        pub extra: u32,
+        pub groups: u32,
+        pub length: u32,
+        pub inner: u32,
+        pub jump: u32,
+        pub apart: u32,
+        pub lanes: u32,
+        pub across: u32,
+        pub row: u32,
+        pub tensor: u32,
+        pub entry: u32,
+        pub weight: f32,
+        pub member: u32,
+        pub state: u32,
+        pub unused0: u32,
+        pub unused1: u32,
+    }
 
-/// A group of a tile whose groups differ: start from the tile's, length, weight, number from the tile's first group.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
-pub(crate) struct Entry {
-    pub start: u32,
-    pub length: u32,
-    pub weight: f32,
-    pub number: u32,
+    /// A group of a tile whose groups differ: start from the tile's, length, weight, number from the tile's first group.
+    pub(crate) struct Entry {
+        pub start: u32,
+        pub length: u32,
+        pub weight: f32,
+        pub number: u32,
+    }
 }
 
 /// A tile of one tensor before it has a place in a buffer.

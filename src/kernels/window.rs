@@ -1,8 +1,7 @@
 //! Views in their bindings.
 
-use bytemuck::{Pod, Zeroable};
-
 use super::Batch;
+use super::program::host_struct;
 use crate::error::{Error, Result};
 use crate::gpu::View;
 
@@ -31,13 +30,14 @@ pub(crate) fn refuse_overlap(read: &[(&str, &View)], written: &[(&str, &View)]) 
     Ok(())
 }
 
-/// A batch in its binding: WGSL's `Strided`, of `shaders/shared/place.wgsl`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
-pub(super) struct Strided {
-    first: u32,
-    pub down: u32,
-    across: u32,
+host_struct! {
+    /// A batch in its binding: WGSL's `Strided`, of `shaders/shared/place.wgsl`.
+    #[derive(Default)]
+    pub(super) struct Strided {
+        first: u32,
+        pub down: u32,
+        across: u32,
+    }
 }
 
 /// A view in its binding, which starts at the alignment boundary below.

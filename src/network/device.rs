@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::error::{Error, Result, shape};
 use crate::gpu::{self, View};
 use crate::kernels::{
-    Batch, Data, Dispatches, Kernels, Learned, Matrix, Order, layer, product, refuse_overlap, sampled, sums,
+    Batch, Data, Dispatches, Kernels, Learned, Matrix, Order, backward, chain, layer, loss, product,
+    refuse_overlap, sampled, sums,
 };
 
 /// The data term phi, of which each layer takes a gradient step first.
@@ -238,7 +239,7 @@ impl<'a> Binder<'a> {
                     unreachable!("bound with the term");
                 };
                 let (d, of_x, less_y) = (d.clone(), of_x.clone(), less_y.clone());
-                let difference = sums::loss(self.kernels, &of_x, y, 1.0, &less_y, loss)?;
+                let difference = loss::bind(self.kernels, &of_x, y, 1.0, &less_y, loss)?;
                 self.multiply(&product::Job::plain(d.clone(), false, x, of_x))?;
                 self.acts.push(Act::Ours(difference));
                 self.multiply(&product::Job::plain(d, true, less_y, gradient.clone()))?;
@@ -445,7 +446,7 @@ impl Backward {
             // where the result is not the next bar itself it lies where the caller's Hessian looks for it
             let free = if bar == *first { second } else { first };
             let r_bar = if fused { free.clone() } else { space.r_bar().clone() };
-            let passed = sums::Passed {
+            let passed = backward::Passed {
                 learned: job.learned.clone(),
                 layer: set,
                 x,
@@ -457,22 +458,25 @@ impl Backward {
                 r_bar: r_bar.clone(),
             };
             binder.layer_back(layer, &passed)?;
-            let into =
-                sums::Into { gradient: gradient.clone(), layer: set, add: shared && layer + 1 < job.layers };
+            let into = backward::Into {
+                gradient: gradient.clone(),
+                layer: set,
+                add: shared && layer + 1 < job.layers,
+            };
             binder.acts.push(Act::Ours(sums::bind(kernels, &passed, &into)?));
             let pattern = job.matrix.pattern();
             binder.acts.push(Act::Ours(sampled::bind(kernels, pattern, &passed, &into)?));
             let wanted = if layer == 0 { x_bar } else { None };
             if fused {
                 if let Some(out) = wanted {
-                    let chain = sums::chain(kernels, &job.learned, set, &r_bar, &r_bar, out)?;
+                    let chain = chain::bind(kernels, &job.learned, set, &r_bar, &r_bar, out)?;
                     binder.acts.push(Act::Ours(chain));
                 }
                 (bar, scale_by) = (r_bar, Some(set));
             } else if layer > 0 || wanted.is_some() {
                 binder.hessian_times_r_bar(layer)?;
                 let out = wanted.unwrap_or(free);
-                let chain = sums::chain(kernels, &job.learned, set, &r_bar, space.hessian_times(), out)?;
+                let chain = chain::bind(kernels, &job.learned, set, &r_bar, space.hessian_times(), out)?;
                 binder.acts.push(Act::Ours(chain));
                 (bar, scale_by) = (out.clone(), None);
             }
@@ -488,8 +492,8 @@ impl Backward {
 
 impl Binder<'_> {
     /// u, w_bar and r_bar of a layer.
-    fn layer_back(&mut self, layer: u32, passed: &sums::Passed) -> Result<()> {
-        let sums::Passed { learned, x, data, bar, scale_by, u, w, r_bar, .. } = passed.clone();
+    fn layer_back(&mut self, layer: u32, passed: &backward::Passed) -> Result<()> {
+        let backward::Passed { learned, x, data, bar, scale_by, u, w, r_bar, .. } = passed.clone();
         if on_chip(x.components) {
             let matrix = self.job.matrix.clone();
             let layer = self.set(layer);

@@ -6,7 +6,7 @@ use super::options::Start;
 use crate::error::Result;
 use crate::gpu::{self, Context, Readback, View};
 use crate::kernels::learn::{self, Hyper, Method};
-use crate::kernels::{Batch, Dispatches, Format, Kernels, Learned, Matrix, Order, dsrl, product, sums};
+use crate::kernels::{Batch, Dispatches, Format, Kernels, Learned, Matrix, Order, dsrl, loss, product};
 use crate::penalty::Activation;
 use crate::regulariser::{HEAD, Parameters, Places};
 
@@ -188,7 +188,7 @@ impl OnDevice {
                 };
                 let forward = Unfolded::bind(kernels, &job, &space)?;
                 let difference =
-                    sums::sparse_loss(kernels, &output, &target, (scale, lambda), space.bar(), &self.loss)?;
+                    loss::bind_sparse(kernels, &output, &target, (scale, lambda), space.bar(), &self.loss)?;
                 let backward = Backward::bind(kernels, &job, &space, space.bar(), &self.gradient, None)?;
                 (difference, Passes::Any(forward, backward))
             }
@@ -211,7 +211,7 @@ impl OnDevice {
                 let passes =
                     Passes::Separable(dsrl::forward(kernels, &forward)?, dsrl::backward(kernels, &backward)?);
                 (
-                    sums::sparse_loss(
+                    loss::bind_sparse(
                         kernels,
                         &plain(&output),
                         &plain(&target),

@@ -9,15 +9,14 @@ mod bound;
 mod host;
 mod operator;
 mod plan;
-mod regularised;
 mod report;
 mod rooms;
 mod twin;
 mod verify;
 
+pub use crate::kernels::product::metric::Regularised;
 pub use host::{Backend, HostSchedule, StepReport};
 pub use plan::{Plan, Schedule, Tensor};
-pub use regularised::Regularised;
 pub use report::{FirstMismatch, TensorReport, Verification};
 pub use verify::Verify;
 

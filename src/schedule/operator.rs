@@ -1,9 +1,9 @@
 //! What is done to a tensor after its base step: the one place that tells the kernels apart.
 
 use super::Spec;
-use super::regularised::{self, Regularised};
 use super::twin::Twin;
 use crate::error::{Result, require, unsupported};
+use crate::kernels::product::metric::{self, Regularised};
 use crate::kernels::solver::Solver;
 use crate::kernels::step::{Base, Hyper, Variant, Width};
 use crate::kernels::{group, solver, step};
@@ -195,7 +195,7 @@ impl Checked {
                 Box::new(solver::Reference::new(*solver, base, *penalty, *lambda, group, scale, hyper))
             }
             Operator::Learned(of, lambda) => {
-                Box::new(regularised::Reference::new(base, of, *lambda, scale, hyper))
+                Box::new(metric::Reference::new(base, of, *lambda, scale, hyper))
             }
         }
     }
@@ -205,7 +205,7 @@ impl Checked {
         let allowed = match &self.operator {
             Operator::Elementwise(own) | Operator::Solved(own, ..) => own.penalty.rule().backward_ulps(),
             Operator::Grouped(_, group) => group::allowed_ulps(group.groups.largest() as usize),
-            Operator::Learned(of, _) => regularised::allowed_ulps(of),
+            Operator::Learned(of, _) => metric::allowed_ulps(of),
         };
         (self.name.clone(), allowed)
     }

@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use super::bound::Bound;
 use super::operator::{Checked, Kernel, Operator, Weighted};
-use super::regularised;
 use crate::error::Result;
+use crate::kernels::product::metric;
 use crate::kernels::solver::Solver;
 use crate::kernels::step::{Base, Hyper};
 use crate::kernels::{Dispatches, Kernels, group, solver, step};
@@ -26,7 +26,7 @@ struct Part {
 pub(super) struct Rows {
     parts: [Part; Kernel::ALL.len()],
     /// What tensors with a regulariser need beside their row of the step.
-    regularised: Vec<regularised::Row>,
+    regularised: Vec<metric::Row>,
     /// Bytes of all of them.
     pub bytes: u64,
 }
@@ -38,7 +38,7 @@ impl Rows {
         if let Operator::Learned(regulariser, lambda) = of.operator()
             && self.learned(of).is_none()
         {
-            self.regularised.push(regularised::Row::new(regulariser, *lambda, scale));
+            self.regularised.push(metric::Row::new(regulariser, *lambda, scale));
         }
         let rounded = of.operator().rounded();
         let rows = &mut self.parts[rounded.kernel() as usize].rows;
@@ -49,7 +49,7 @@ impl Rows {
     }
 
     /// The row of a tensor's learned regulariser, if it has one.
-    fn learned(&self, of: &Checked) -> Option<&regularised::Row> {
+    fn learned(&self, of: &Checked) -> Option<&metric::Row> {
         let Operator::Learned(regulariser, lambda) = of.operator() else { return None };
         self.regularised.iter().find(|row| row.fits(regulariser, *lambda, of.rate_scale()))
     }
@@ -144,7 +144,7 @@ pub(super) fn bind_learned(
             return None;
         };
         let (name, weights) = (checked.name().into(), views[0].clone());
-        Some(regularised::Job { name, of: of.clone(), weights, row: row.at })
+        Some(metric::Job { name, of: of.clone(), weights, row: row.at })
     };
-    regularised::bind(kernels, &tensors.iter().filter_map(job).collect::<Vec<_>>(), target)
+    metric::bind(kernels, &tensors.iter().filter_map(job).collect::<Vec<_>>(), target)
 }

@@ -2,8 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::regularised;
 use super::report::{FirstMismatch, TensorReport};
+use crate::kernels::product::metric;
 use crate::kernels::step::Element;
 use crate::kernels::{Judgement, group, solver, step};
 use crate::penalty::Groups;
@@ -71,17 +71,17 @@ impl Twin for solver::Reference {
     }
 }
 
-impl Twin for regularised::Reference {
+impl Twin for metric::Reference {
     fn groups(&self) -> Option<&Groups> {
-        Some(regularised::Reference::groups(self))
+        Some(metric::Reference::groups(self))
     }
 
     fn step(&self, _: u64, members: &mut [Element]) -> u32 {
-        regularised::Reference::step(self, members)
+        metric::Reference::step(self, members)
     }
 
     fn judge(&self, _: u64, before: &[Element], after: &[Element]) -> Vec<Judgement> {
-        regularised::Reference::judge(self, before, after)
+        metric::Reference::judge(self, before, after)
     }
 }
 

@@ -1,20 +1,17 @@
 //! What is timed of the fused layers: ten of them, forward beside ten dispatches of one layer each, and backward.
 
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::dispatch::PLACES;
 use super::{Backward, Forward, Reference, Stage, backward, forward};
 use crate::error::Result;
-use crate::gpu::{self, Readback, View};
-use crate::kernels::{Bench, Dispatches, Kernels, Learned, Loaded, Outcome};
+use crate::gpu::View;
+use crate::kernels::program::Program;
+use crate::kernels::timed::{Set, numbers};
+use crate::kernels::{Bench, Learned, Loaded, Setup};
 
 /// N.
 const LAYERS: u32 = 10;
-
-/// Random elements are drawn once per block and laid end to end.
-const BLOCK: u64 = 1 << 18;
 
 /// L, eta1, eta2, delta1, delta2.
 const NUMBERS: [f32; 8] = [1.7, 1.1, 0.6, 0.05, 0.7, 0.0, 0.0, 0.0];
@@ -34,17 +31,13 @@ pub(super) fn all() -> Vec<Box<dyn Bench>> {
 
 /// x, c and the derivative by the output.
 fn arrays(elements: u64) -> [Vec<f32>; 3] {
-    let mut rng = ChaCha8Rng::seed_from_u64(0xd5be);
-    [2.0f32, 1.5, 1.0].map(|size| {
-        let block: Vec<f32> = (0..elements.min(BLOCK)).map(|_| rng.random_range(-size..size)).collect();
-        block.iter().copied().cycle().take(elements as usize).collect()
-    })
+    [(1, 2.0), (2, 1.5), (3, 1.0)].map(|(seed, largest)| numbers(elements, seed, largest))
 }
 
 impl Bench for Subject {
     fn variant(&self) -> String {
         let stage = if *self == Subject::Backward { Stage::Backward } else { Stage::Forward };
-        stage.name().into()
+        stage.name()
     }
 
     fn label(&self) -> String {
@@ -70,39 +63,21 @@ impl Bench for Subject {
         }
     }
 
-    fn load(
-        &self,
-        device: &wgpu::Device,
-        queue: &wgpu::Queue,
-        kernels: &Kernels,
-        elements: u64,
-        sets: usize,
-    ) -> Result<Box<dyn Loaded>> {
-        let name = "timed elements";
-        let host = arrays(elements);
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
-        let filled = |values: &[f32]| -> Result<View> {
-            let buffer = gpu::buffer_with(device, name, bytemuck::cast_slice(values), usage)?;
-            View::new(name, &buffer, 0, values.len() as u64)
-        };
-        let empty = || -> Result<View> {
-            let buffer = gpu::buffer(device, name, (4 * elements).max(16), usage, false)?;
-            View::new(name, &buffer, 0, elements)
-        };
-        let mut loaded = Vec::new();
-        for _ in 0..sets.max(1) {
-            let [x, c] = [filled(&host[0])?, filled(&host[1])?];
-            let learned = Learned::new(name, filled(&NUMBERS)?, PLACES, 1)?;
-            let gradient = Learned::new(name, filled(&[0.0; 8])?, PLACES, 1)?;
-            let output = empty()?;
+    fn load(&self, on: &Setup<'_>) -> Result<Loaded> {
+        let host = arrays(on.elements);
+        let set = || {
+            let [x, c] = [on.filled(&host[0])?, on.filled(&host[1])?];
+            let learned = Learned::new(on.name, on.filled(&NUMBERS)?, PLACES, 1)?;
+            let output = on.empty(0, on.elements)?;
             let forward = |layers: u32, x: &View, output: &View| {
                 let (learned, x, c, output) = (learned.clone(), x.clone(), c.clone(), output.clone());
-                forward(kernels, &Forward { learned, layers, x, c, output })
+                forward(on.kernels, &Forward { learned, layers, x, c, output })
             };
+            let mut seen = vec![output.clone()];
             let dispatches = match self {
                 Subject::Forward => vec![forward(LAYERS, &x, &output)?],
                 Subject::Separate => {
-                    let other = empty()?;
+                    let other = on.empty(0, on.elements)?;
                     // an even number of layers, so that the last one writes the output
                     let mut all = vec![forward(1, &x, &other)?];
                     for layer in 1..LAYERS {
@@ -112,23 +87,23 @@ impl Bench for Subject {
                     all
                 }
                 Subject::Backward => {
-                    let job = Backward {
-                        learned: learned.clone(),
-                        layers: LAYERS,
-                        x,
-                        c,
-                        bar: filled(&host[2])?,
-                        x_bar: Some(output.clone()),
-                        gradient: gradient.clone(),
-                        add: false,
-                    };
-                    vec![backward(kernels, &job)?]
+                    let gradient = Learned::new(on.name, on.filled(&[0.0; 8])?, PLACES, 1)?;
+                    seen.push(gradient.view.clone());
+                    let (layers, bar, x_bar) = (LAYERS, on.filled(&host[2])?, Some(output));
+                    let job = Backward { learned, layers, x, c, bar, x_bar, gradient, add: false };
+                    vec![backward(on.kernels, &job)?]
                 }
             };
-            loaded.push(Set { output, gradient: gradient.view, dispatches });
-        }
-        let subject = *self;
-        Ok(Box::new(OnDevice { subject, device: device.clone(), queue: queue.clone(), host, sets: loaded }))
+            Ok(Set::new(move |pass| dispatches.iter().for_each(|d| d.record(pass)), seen))
+        };
+        let reference = Reference::new(&NUMBERS, LAYERS);
+        let [x, c, bar] = &host;
+        on.load(set, |seen| {
+            Ok(match self {
+                Subject::Backward => reference.judge_backward([x, c, bar], None, Some(&seen[0]), &seen[1]),
+                Subject::Forward | Subject::Separate => reference.judge_forward(x, c, &seen[0]),
+            })
+        })
     }
 
     fn twin(&self, elements: u64) -> Option<Box<dyn FnMut()>> {
@@ -146,49 +121,5 @@ impl Bench for Subject {
 
     fn instead(&self) -> Option<Box<dyn Bench>> {
         (*self == Subject::Forward).then(|| Box::new(Subject::Separate) as Box<dyn Bench>)
-    }
-}
-
-struct Set {
-    output: View,
-    gradient: View,
-    dispatches: Vec<Dispatches>,
-}
-
-/// A subject's buffers.
-struct OnDevice {
-    subject: Subject,
-    device: wgpu::Device,
-    queue: wgpu::Queue,
-    host: [Vec<f32>; 3],
-    sets: Vec<Set>,
-}
-
-impl Loaded for OnDevice {
-    fn check(&self) -> Result<Outcome> {
-        let read = gpu::guarded(&self.device, "dsrl", 0, || {
-            let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            self.record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()), 0);
-            let set = &self.sets[0];
-            let read = [&set.output, &set.gradient].map(|view| {
-                Readback::record(&self.device, &mut encoder, view.buffer(), view.offset(), 4 * view.length())
-            });
-            self.queue.submit([encoder.finish()]);
-            read
-        })?;
-        let [output, gradient] = read;
-        let (output, gradient) = (output?.wait::<f32>(&self.device)?, gradient?.wait::<f32>(&self.device)?);
-        let reference = Reference::new(&NUMBERS, LAYERS);
-        let [x, c, bar] = &self.host;
-        Ok(match self.subject {
-            Subject::Backward => reference.judge_backward([x, c, bar], None, Some(&output), &gradient),
-            Subject::Forward | Subject::Separate => reference.judge_forward(x, c, &output),
-        })
-    }
-
-    fn reset(&self, _: &mut wgpu::CommandEncoder) {}
-
-    fn record(&self, pass: &mut wgpu::ComputePass<'_>, set: usize) {
-        self.sets[set % self.sets.len()].dispatches.iter().for_each(|dispatches| dispatches.record(pass));
     }
 }

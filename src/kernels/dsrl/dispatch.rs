@@ -1,11 +1,9 @@
 //! The dispatches, forward and backward.
 
-use bytemuck::{Pod, Zeroable};
-
 use super::{ROOM, Stage};
 use crate::error::{Error, Result, shape};
 use crate::gpu::{self, View};
-use crate::kernels::dispatch::folded;
+use crate::kernels::program::host_struct;
 use crate::kernels::step::WORKGROUP;
 use crate::kernels::window::{Window, refuse_overlap, within_binding};
 use crate::kernels::{Dispatch, Dispatches};
@@ -60,32 +58,27 @@ pub struct Backward {
     pub add: bool,
 }
 
-/// WGSL's `Job`, of `shaders/dsrl.wgsl`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
-pub(super) struct Work {
-    theta: u32,
-    x: u32,
-    c: u32,
-    bar: u32,
-    output: u32,
-    gradient: u32,
-    elements: u32,
-    layers: u32,
-    apart: u32,
-    groups: u32,
-    tiles: u32,
-    delivers: u32,
-    adds: u32,
-    unused: [u32; 3],
-}
-
-#[cfg(test)]
-impl Work {
-    pub const NAMES: [&str; 16] = [
-        "theta", "x", "c", "bar", "output", "gradient", "elements", "layers", "apart", "groups", "tiles",
-        "delivers", "adds", "unused0", "unused1", "unused2",
-    ];
+host_struct! {
+    /// WGSL's `Job`, of `shaders/dsrl.wgsl`.
+    #[derive(Default)]
+    pub(super) struct Work {
+        theta: u32,
+        x: u32,
+        c: u32,
+        bar: u32,
+        output: u32,
+        gradient: u32,
+        elements: u32,
+        layers: u32,
+        apart: u32,
+        groups: u32,
+        tiles: u32,
+        delivers: u32,
+        adds: u32,
+        unused0: u32,
+        unused1: u32,
+        unused2: u32,
+    }
 }
 
 /// Binds a pass forward.
@@ -117,9 +110,7 @@ pub fn forward(kernels: &Kernels, job: &Forward) -> Result<Dispatches> {
     };
     let bindings = [(1, theta.binding()), (2, x.binding()), (3, c.binding()), (5, output.binding())];
     let tiles = u64::from(work.elements.div_ceil(4 * WORKGROUP));
-    let workgroups = folded(ROOM.name, tiles, &limits)?;
-    let launch = launch(kernels, Stage::Forward, &work, &bindings, workgroups)?;
-    Ok(launch.into())
+    Ok(Dispatch::of_groups(kernels, &Stage::Forward, bytemuck::bytes_of(&work), &bindings, tiles)?.into())
 }
 
 /// Binds a pass backward.
@@ -177,24 +168,14 @@ pub fn backward(kernels: &Kernels, job: &Backward) -> Result<Dispatches> {
             (5, output.binding()),
             (6, partials.as_entire_buffer_binding()),
         ];
-        order.extend([launch(kernels, Stage::Backward, &work, &bindings, (groups, 1))?]);
+        let work = bytemuck::bytes_of(&work);
+        order.extend([Dispatch::of_job(kernels, &Stage::Backward, work, &bindings, (groups, 1))?]);
     }
     let most = limits.max_compute_workgroups_per_dimension;
     let bindings = [(6, partials.as_entire_buffer_binding()), (7, sums.binding())];
-    order.extend([launch(kernels, Stage::Fold, &work, &bindings, (gradient.layers.clamp(1, most), 1))?]);
+    let (work, groups) = (bytemuck::bytes_of(&work), (gradient.layers.clamp(1, most), 1));
+    order.extend([Dispatch::of_job(kernels, &Stage::Fold, work, &bindings, groups)?]);
     Ok(order)
-}
-
-fn launch(
-    kernels: &Kernels,
-    stage: Stage,
-    work: &Work,
-    bindings: &[(u32, wgpu::BufferBinding<'_>)],
-    workgroups: (u32, u32),
-) -> Result<Dispatch> {
-    let pipeline =
-        kernels.pipeline(ROOM.name, stage.name(), WORKGROUP, stage.bindings(), || stage.source())?;
-    Dispatch::of_job(kernels.device(), ROOM.name, pipeline, bytemuck::bytes_of(work), bindings, workgroups)
 }
 
 /// From a layer's numbers to the next one's.

@@ -32,17 +32,14 @@ pub use dispatch::{Backward, Forward, backward, forward};
 pub use reference::Reference;
 
 use super::Room;
+use super::program::{Host, Program, Struct, listed};
 #[cfg(doc)]
 use crate::penalty::Activation;
 use crate::wgsl::compose;
 
 /// The register's line.
-pub(super) const ROOM: Room = Room {
-    name: "dsrl",
-    variants: || Stage::ALL.iter().map(|s| (s.name().into(), s.source())).collect(),
-    cases: cases::all,
-    benches: bench::all,
-};
+pub(super) const ROOM: Room =
+    Room { name: "dsrl", variants: || listed(Stage::ALL), cases: cases::all, benches: bench::all };
 
 /// One kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,16 +51,21 @@ enum Stage {
 
 impl Stage {
     const ALL: [Stage; 3] = [Stage::Forward, Stage::Backward, Stage::Fold];
+}
 
-    fn name(self) -> &'static str {
+impl Program for Stage {
+    const ROOM: &'static str = ROOM.name;
+
+    fn name(&self) -> String {
         match self {
             Stage::Forward => "forward",
             Stage::Backward => "backward",
             Stage::Fold => "fold",
         }
+        .into()
     }
 
-    fn source(self) -> String {
+    fn source(&self) -> String {
         compose(&[match self {
             Stage::Forward => "dsrl/forward",
             Stage::Backward => "dsrl/backward",
@@ -71,29 +73,7 @@ impl Stage {
         }])
     }
 
-    /// Bindings with whether they are read only.
-    fn bindings(self) -> &'static [(u32, bool)] {
-        match self {
-            Stage::Forward => &[(0, true), (1, false), (2, false), (3, false), (5, false)],
-            Stage::Backward => {
-                &[(0, true), (1, false), (2, false), (3, false), (4, false), (5, false), (6, false)]
-            }
-            Stage::Fold => &[(0, true), (6, false), (7, false)],
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::kernels::wgsl;
-
-    #[test]
-    fn every_stage_is_valid_and_laid_out_as_here() {
-        for stage in Stage::ALL {
-            let module = wgsl::module(stage.name(), &stage.source(), ROOM.name);
-            let expected = (wgsl::spaced(&dispatch::Work::NAMES, 4), size_of::<dispatch::Work>() as u32);
-            assert_eq!(wgsl::members(&module, "Job"), Some(expected));
-        }
+    fn structs(&self) -> Vec<Struct> {
+        vec![dispatch::Work::layout("Job")]
     }
 }

@@ -5,11 +5,10 @@ use rayon::prelude::*;
 
 use super::{Job, Reference, bind};
 use crate::error::Result;
-use crate::gpu::{self, View};
 use crate::kernels::step::{self, Adam, Base, Element, Hyper};
 use crate::kernels::tiles::HELD;
-use crate::kernels::timed::{self, RATE, Recorder, Seen, Timed, WINDOW};
-use crate::kernels::{Bench, Kernels, Loaded, Outcome};
+use crate::kernels::timed::{self, RATE, Tensors, WINDOW};
+use crate::kernels::{Bench, Loaded, Outcome, Setup, compare};
 use crate::penalty::group::{Exclusive, Lasso};
 use crate::penalty::{Group, GroupPenalty, Groups, L1, Layout, NoPenalty, Penalty, Tl1};
 
@@ -153,105 +152,57 @@ impl Bench for Subject {
         4 * self.arrays() as u64 * self.length(elements)
     }
 
-    fn load(
-        &self,
-        device: &wgpu::Device,
-        queue: &wgpu::Queue,
-        kernels: &Kernels,
-        elements: u64,
-        sets_wanted: usize,
-    ) -> Result<Box<dyn Loaded>> {
-        let group = self.group(elements)?;
-        let length = group.groups.length();
-        let (base, penalty) = (self.base, self.penalty);
-        let reference = self.reference(elements)?;
-        let host = timed::block(length);
-        let read: [fn(&Element) -> f32; 4] = [|e| e.w, |e| e.g, |e| e.m, |e| e.v];
-        let blocks = Timed::upload(device, &host, &read[..self.arrays()])?;
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
-
-        let status = gpu::buffer_with(device, "status", &[0; 16], usage)?;
-        let name = format!("group/{} at {length} elements", self.label());
+    fn load(&self, on: &Setup<'_>) -> Result<Loaded> {
+        let group = self.group(on.elements)?;
+        let (base, penalty, length) = (self.base, self.penalty, group.groups.length());
+        let reference = self.reference(on.elements)?;
+        // whole groups: all elements are read where they lie apart
+        let windows = match self.shape {
+            Shape::Rows(n) => timed::windows(length, n),
+            _ => std::iter::once(0..length).collect(),
+        };
+        let tensors = Tensors::new(on, length, (base.has_gradient(), base.states(), false), windows)?;
         // the operator by itself after the step without groups, where there are two passes
         let (then_base, then_penalty, then_lambda) =
             if self.two_passes { (Base::Prox, NoPenalty.into(), 0.0) } else { (base, penalty, LAMBDA) };
-        let row = |row: &[u8]| gpu::buffer_with(device, "rows", row, usage);
         let first = step::Reference::new(base, penalty, LAMBDA, 1.0, &hyper()?).row();
-        let first = row(bytemuck::bytes_of(&first))?;
+        let first = on.bytes(bytemuck::bytes_of(&first))?;
         let then = Reference::new(then_base, then_penalty, then_lambda, &group, 1.0, &hyper()?).row();
-        let then = row(bytemuck::bytes_of(&then))?;
-        let mut sets: Vec<(Vec<View>, Recorder)> = Vec::new();
-        for _ in 0..sets_wanted.max(1) {
-            let mut views = Vec::new();
-            for _ in 0..self.arrays() {
-                let bytes = (4 * length).next_multiple_of(16);
-                let buffer = gpu::buffer(device, "timed tensor", bytes, usage, false)?;
-                views.push(View::new(&name, &buffer, 0, length)?);
-            }
-            let job = step::Job { penalty, views: views.clone(), row: 0, tensor: 0 };
-            let jobs = if self.two_passes { vec![job] } else { Vec::new() };
-            let step = step::bind(kernels, base, &jobs, first.as_entire_buffer_binding(), &status)?;
-            let used = if self.two_passes { &views[..1] } else { &views[..] };
-            let job =
-                Job { penalty: then_penalty, group: group.clone(), views: used.to_vec(), row: 0, tensor: 0 };
-            let rows = then.as_entire_buffer_binding();
-            let groups = bind(kernels, then_base, &[job], rows, &status)?;
-            sets.push((
-                views,
-                Box::new(move |pass| {
+        let then = on.bytes(bytemuck::bytes_of(&then))?;
+        let set = || {
+            tensors.set(on, 0, |views| {
+                let job = step::Job { penalty, views: views.to_vec(), row: 0, tensor: 0 };
+                let jobs = if self.two_passes { vec![job] } else { Vec::new() };
+                let rows = first.as_entire_buffer_binding();
+                let step = step::bind(on.kernels, base, &jobs, rows, &tensors.status)?;
+                let views = if self.two_passes { &views[..1] } else { views }.to_vec();
+                let job = Job { penalty: then_penalty, group: group.clone(), views, row: 0, tensor: 0 };
+                let rows = then.as_entire_buffer_binding();
+                let groups = bind(on.kernels, then_base, &[job], rows, &tensors.status)?;
+                Ok(Box::new(move |pass| {
                     step.record(pass);
                     groups.record(pass);
-                }),
-            ));
-        }
-
-        // whole groups: all elements are read where they lie apart, and some groups are judged
-        let size = group.groups.size(0).max(1);
-        let count = group.groups.count();
-        let some = (WINDOW / size).max(1);
-        let judged: Vec<u64> =
-            (0..some.min(count)).chain(count.saturating_sub(some).max(some.min(count))..count).collect();
-        let windows = match self.shape {
-            Shape::Rows(n) => judged.iter().map(|g| g * n..(g + 1) * n).collect(),
-            _ => std::iter::once(0..length).collect(),
-        };
-        let states = base.states();
-        let judge = move |seen: &Seen, host: &[Element]| {
-            let judge_group = |g: &u64| {
-                let places: Vec<u64> = group.groups.members(*g).map(|i| i as u64).collect();
-                let before: Vec<Element> =
-                    places.iter().map(|i| host[(i % host.len() as u64) as usize]).collect();
-                let after = |(i, e): (&u64, &Element)| {
-                    let state = |k: usize| if states > k { seen.at(2 + k, *i) } else { 0.0 };
-                    Element { w: seen.at(0, *i), m: state(0), v: state(1), ..*e }
-                };
-                let after: Vec<Element> = places.iter().zip(&before).map(after).collect();
-                let mut outcome = Outcome::default();
-                for ((j, e), i) in reference.judge(*g, &before, &after).iter().zip(&after).zip(&places) {
-                    outcome.max_ulps = outcome.max_ulps.max(if j.ok { j.ulps } else { 0.0 });
-                    outcome.demand(j.ok, || format!("index {i}: GPU {:e}, reference {:e}", e.w, j.expected));
-                }
-                outcome
-            };
-            judged.iter().map(judge_group).fold(Outcome::default(), |mut a, b| {
-                a.merge(b);
-                a
+                }))
             })
         };
-        let loaded = Timed {
-            name,
-            device: device.clone(),
-            queue: queue.clone(),
-            host,
-            blocks,
-            status,
-            sets,
-            read_only: base.has_gradient().then_some(1),
-            windows,
-            judge: Box::new(judge),
+        let some = (WINDOW / group.groups.size(0).max(1)).max(1);
+        let judge = |start: u64, before: &[Element], after: &[Element]| {
+            let count = group.groups.count();
+            let judged: Vec<u64> = match self.shape {
+                Shape::Rows(n) => (start / n..(start + before.len() as u64) / n).collect(),
+                _ => (0..count).filter(|&g| g < some || g >= count.saturating_sub(some)).collect(),
+            };
+            let mut outcome = Outcome::default();
+            for g in judged {
+                let places: Vec<usize> = group.groups.members(g).map(|i| i - start as usize).collect();
+                let [before, after] =
+                    [before, after].map(|all| places.iter().map(|&i| all[i]).collect::<Vec<_>>());
+                let verdicts = reference.judge(g, &before, &after);
+                outcome.merge(compare(after.len(), |i| verdicts[i], |i| after[i].w));
+            }
+            outcome
         };
-        loaded.fill_all()?;
-        Ok(Box::new(loaded))
+        on.load(set, tensors.judge(judge))
     }
 
     fn twin(&self, elements: u64) -> Option<Box<dyn FnMut()>> {

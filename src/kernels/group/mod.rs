@@ -38,36 +38,29 @@ pub use dispatch::{Job, bind};
 pub use reference::Reference;
 pub(crate) use reference::{allowed_ulps, rounded};
 
-use std::sync::Arc;
-
+use super::Room;
 use super::packer::{Kernel, Slot};
-use super::step::{Base, WORKGROUP, Width};
+use super::program::{Host, Program, Struct, host_struct, listed};
+use super::step::{Base, Width};
 use super::tiles::Tile;
-use super::{Kernels, Room};
-use crate::error::Result;
-use crate::gpu::Pipeline;
 use crate::penalty::group::Lasso;
 use crate::penalty::{CONSTANTS, GroupPenalty, NoPenalty, Penalty};
 use crate::wgsl::compose;
 
 /// The register's line.
-pub(super) const ROOM: Room = Room {
-    name: "group",
-    variants: || variants().iter().map(|v| (v.name(), v.source())).collect(),
-    cases: cases::all,
-    benches: bench::all,
-};
+pub(super) const ROOM: Room =
+    Room { name: "group", variants: || listed(variants()), cases: cases::all, benches: bench::all };
 
-/// The values that change from step to step. WGSL's `Row`: `Base`, `Constants` and `GroupConstants`, eight f32 each.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
-pub struct Row {
-    /// WGSL's `Base`.
-    pub base: [f32; CONSTANTS],
-    /// WGSL's `Constants`, the elementwise penalty's.
-    pub prox: [f32; CONSTANTS],
-    /// WGSL's `GroupConstants`, the group penalty's.
-    pub group: [f32; CONSTANTS],
+host_struct! {
+    /// The values that change from step to step. WGSL's `Row`: `Base`, `Constants` and `GroupConstants`, eight f32 each.
+    pub struct Row {
+        /// WGSL's `Base`.
+        pub base: [f32; CONSTANTS],
+        /// WGSL's `Constants`, the elementwise penalty's.
+        pub prox: [f32; CONSTANTS],
+        /// WGSL's `GroupConstants`, the group penalty's.
+        pub group: [f32; CONSTANTS],
+    }
 }
 
 /// What a kernel does.
@@ -109,6 +102,25 @@ impl Variant {
             }
         }
     }
+}
+
+impl Program for Variant {
+    const ROOM: &'static str = ROOM.name;
+
+    fn name(&self) -> String {
+        let width = match self.width {
+            Width::Scalar => "strided",
+            Width::Vec4 => "vec4",
+        };
+        let (base, penalty, group) = (self.base.kernel(), self.penalty.name(), self.group.name());
+        match self.stage {
+            Stage::Held => format!("{base}/{penalty}/{group}/{width}"),
+            Stage::Begin => format!("begin/{base}/{penalty}/{width}"),
+            Stage::Combine => format!("combine/{group}"),
+            Stage::Measure => format!("measure/{width}"),
+            Stage::Apply => format!("apply/{width}"),
+        }
+    }
 
     fn source(&self) -> String {
         let stage = match self.stage {
@@ -124,18 +136,18 @@ impl Variant {
         format!("const MEASUREMENTS = {measurements}u;\n{files}")
     }
 
-    /// Bindings with whether they are read only.
-    fn bindings(&self) -> Vec<(u32, bool)> {
-        let tensors = [true, self.base.has_gradient(), self.base.states() > 0, self.base.states() > 1];
-        let tensors = (0u32..4).filter(|&k| tensors[k as usize]).map(|k| (3 + k, false));
-        let table = (0, true);
-        match self.stage {
-            Stage::Held => [table, (1, true), (2, false)].into_iter().chain(tensors).collect(),
-            Stage::Begin => [table, (1, true), (7, false)].into_iter().chain(tensors).collect(),
-            Stage::Combine => vec![table, (1, true), (7, false)],
-            Stage::Measure => vec![table, (3, false), (7, false)],
-            Stage::Apply => vec![table, (2, false), (3, false), (7, false)],
-        }
+    fn structs(&self) -> Vec<Struct> {
+        vec![
+            Tile::layout("Tile"),
+            Row::layout("Row"),
+            Struct::of_words("Base", &self.base.constant_names()),
+            Struct::of_words("Constants", &self.penalty.rule().constant_names()),
+            Struct::of_words("GroupConstants", &self.group.rule().constant_names()),
+        ]
+    }
+
+    fn reads(&self) -> &'static [u32] {
+        &[0, 1]
     }
 }
 
@@ -154,27 +166,13 @@ impl Kernel for Variant {
         }
     }
 
-    fn name(&self) -> String {
-        let width = match self.width {
-            Width::Scalar => "strided",
-            Width::Vec4 => "vec4",
-        };
-        let (base, penalty, group) = (self.base.kernel(), self.penalty.name(), self.group.name());
-        match self.stage {
-            Stage::Held => format!("{base}/{penalty}/{group}/{width}"),
-            Stage::Begin => format!("begin/{base}/{penalty}/{width}"),
-            Stage::Combine => format!("combine/{group}"),
-            Stage::Measure => format!("measure/{width}"),
-            Stage::Apply => format!("apply/{width}"),
-        }
-    }
-
     fn uses(&self, binding: u32) -> bool {
-        self.bindings().iter().any(|(k, _)| *k == binding)
-    }
-
-    fn pipeline(&self, kernels: &Kernels) -> Result<Arc<Pipeline>> {
-        kernels.pipeline(ROOM.name, &self.name(), WORKGROUP, &self.bindings(), || self.source())
+        match self.stage {
+            Stage::Held => binding < 3,
+            Stage::Begin | Stage::Combine => [1, 7].contains(&binding),
+            Stage::Measure => binding == 7,
+            Stage::Apply => [2, 7].contains(&binding),
+        }
     }
 
     fn place(&self, tile: &mut Tile, slot: Slot, at: u64) {
@@ -213,29 +211,4 @@ fn variants() -> Vec<Variant> {
     let mut seen = std::collections::HashSet::new();
     all.retain(|v| seen.insert(v.name()));
     all
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::kernels::wgsl;
-
-    #[test]
-    fn every_variant_is_valid_and_its_structs_match_the_host() {
-        for variant in variants() {
-            let module = wgsl::module(&variant.name(), &variant.source(), ROOM.name);
-
-            let members = |name| wgsl::members(&module, name).unwrap();
-            let constants = variant.group.rule().constant_names();
-            assert_eq!(constants[..2], ["t", "first"]);
-            assert_eq!(members("GroupConstants"), (wgsl::spaced(&constants, 4), 32));
-            let row = wgsl::spaced(&["base", "prox", "group"], 32);
-            assert_eq!(members("Row"), (row, size_of::<Row>() as u32));
-            let tile = [
-                "w", "g", "m", "v", "extra", "groups", "length", "inner", "jump", "apart", "lanes", "across",
-                "row", "tensor", "entry", "weight", "member", "state", "unused0", "unused1",
-            ];
-            assert_eq!(members("Tile"), (wgsl::spaced(&tile, 4), size_of::<Tile>() as u32));
-        }
-    }
 }

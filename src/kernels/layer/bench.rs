@@ -9,10 +9,12 @@ use rand_chacha::ChaCha8Rng;
 use super::reference::{Layer, Numbers, exact, judge};
 use super::{Backward, Forward, Variant, Way, backward, cases, forward};
 use crate::error::Result;
-use crate::gpu::{self, Readback, View};
+use crate::gpu::View;
+use crate::kernels::program::{Program, Struct};
 use crate::kernels::step::WORKGROUP;
+use crate::kernels::timed::{Set, numbers};
 use crate::kernels::{
-    Batch, Bench, Data, Dispatch, Dispatches, Format, Kernels, Learned, Loaded, Order, Outcome, compare,
+    Batch, Bench, Data, Dispatch, Dispatches, Format, Learned, Loaded, Order, Outcome, Setup, compare,
 };
 use crate::matrix::Pattern;
 use crate::regulariser::Places;
@@ -77,13 +79,41 @@ fn columns(elements: u64) -> u32 {
     u32::try_from(elements / u64::from(COMPONENTS)).unwrap_or(u32::MAX).max(1)
 }
 
-/// Numbers of ordinary size, of either sign, no zeros: x, c and ȳ.
+/// x, c and ȳ.
 fn random(count: u64) -> [Vec<f32>; 3] {
-    let mut rng = ChaCha8Rng::seed_from_u64(0xbe9c);
-    [(); 3].map(|()| {
-        let block: Vec<f32> = (0..count.min(999_983)).map(|_| rng.random_range(-2.0..2.0)).collect();
-        block.iter().copied().cycle().take(count as usize).collect()
-    })
+    [1, 2, 3].map(|seed| numbers(count, seed, 2.0))
+}
+
+impl Subject {
+    /// Judges what was made of so many columns: the first, some in the middle, and the last.
+    fn judge(&self, layer: &Layer, numbers: &[Vec<f32>; 3], m: usize, made: &[f32]) -> Outcome {
+        let seen: Vec<usize> = if m <= 3 * WINDOW {
+            (0..m).collect()
+        } else {
+            let middle = m / 2 - 13;
+            (0..WINDOW).chain(middle..middle + WINDOW).chain(m - WINDOW..m).collect()
+        };
+        let chosen = |all: &[f32]| -> Vec<f32> {
+            all.chunks(m).flat_map(|row| seen.iter().map(|&c| row[c])).collect()
+        };
+        let parts: Vec<Vec<f32>> = made.chunks(made.len() / 3).map(chosen).collect();
+        let [x, c, bar] = numbers.each_ref().map(|all| exact(chosen(all)));
+        let judged =
+            |expected: &Numbers, got: &[f32]| compare(got.len(), |k| judge(expected[k], got[k]), |k| got[k]);
+        match self.way {
+            Way::Forward => {
+                let y = (0..self.layers).fold(x, |x, _| layer.forward(&x, &c, false));
+                judged(&y, &parts[0])
+            }
+            Way::Backward => {
+                let mut outcome = judged(&layer.u(&x, &c, false), &parts[0]);
+                outcome.merge(judged(&layer.w(&bar, None), &parts[1]));
+                let [u, w] = [&parts[0], &parts[1]].map(|all| exact(all.iter().copied()));
+                outcome.merge(judged(&layer.r_bar(&u, &w).0, &parts[2]));
+                outcome
+            }
+        }
+    }
 }
 
 impl Bench for Subject {
@@ -116,72 +146,44 @@ impl Bench for Subject {
         4 * 6 * u64::from(COMPONENTS) * u64::from(columns(elements))
     }
 
-    fn load(
-        &self,
-        device: &wgpu::Device,
-        queue: &wgpu::Queue,
-        kernels: &Kernels,
-        elements: u64,
-        sets: usize,
-    ) -> Result<Box<dyn Loaded>> {
+    fn load(&self, on: &Setup<'_>) -> Result<Loaded> {
         let (pattern, p) = parameters()?;
-        let m = columns(elements);
+        let m = columns(on.elements);
         let count = u64::from(COMPONENTS) * u64::from(m);
         let numbers = random(count);
-        let name = format!("layer/{} at {elements} elements", self.label());
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
-        let upload = |values: &[f32]| gpu::buffer_with(device, &name, bytemuck::cast_slice(values), usage);
         let places = places(&pattern);
-        let theta = upload(&p)?;
-        let dense = upload(&dense(&pattern, &p[places.values()]))?;
-        let learned = View::new(&name, &theta, 0, u64::from(places.length()))?;
-        let learned = Learned::new(&name, learned, places, 1)?;
-        let matrix = cases::matrix(queue, kernels, self.format, &pattern, std::slice::from_ref(&p))?;
-        let mut loaded = Vec::new();
-        for _ in 0..sets.max(1) {
-            let inputs = [upload(&numbers[0])?, upload(&numbers[1])?, upload(&numbers[2])?];
-            let made = gpu::buffer(device, &name, 12 * count, usage, false)?;
-            let batch = |buffer: &wgpu::Buffer, k: u64| {
-                let view = View::new(&name, buffer, 4 * k * count, count)?;
-                Batch::new(&name, view, COMPONENTS, m, Order::Components)
-            };
-            let (x, c, bar) = (batch(&inputs[0], 0)?, batch(&inputs[1], 0)?, batch(&inputs[2], 0)?);
-            let way = if self.separate {
-                let passes = Passes { device, sizes: [COMPONENTS, m], theta: &theta, dense: &dense };
-                match self.way {
-                    Way::Forward => passes.forward(&inputs, &made, count, self.layers)?,
-                    Way::Backward => passes.backward(&inputs, &made, count)?,
-                }
-                .into_iter()
-                .collect()
-            } else {
-                let (matrix, learned, data) = (matrix.clone(), learned.clone(), Data::Near(c));
-                match self.way {
-                    Way::Forward => {
-                        let (layers, output) = (self.layers, batch(&made, 0)?);
+        let theta = on.filled(&p)?;
+        let dense = on.filled(&dense(&pattern, &p[places.values()]))?;
+        let learned = Learned::new(on.name, theta.clone(), places, 1)?;
+        let matrix = cases::matrix(on.queue, on.kernels, self.format, &pattern, std::slice::from_ref(&p))?;
+        let passes = Passes { on, sizes: [COMPONENTS, m], theta, dense };
+        let set = || {
+            let [x, c, bar] = [on.filled(&numbers[0])?, on.filled(&numbers[1])?, on.filled(&numbers[2])?];
+            let made = on.empty(0, 3 * count)?;
+            let part = |k: u64| View { offset: 4 * k * count, length: count, ..made.clone() };
+            let dispatches: Dispatches = match (self.way, self.separate) {
+                (Way::Forward, true) => passes.forward([x, c, part(0)], self.layers)?,
+                (Way::Backward, true) => passes.backward([x, c, bar], [part(0), part(1), part(2)])?,
+                (way, false) => {
+                    let batch = |view| Batch::new(on.name, view, COMPONENTS, m, Order::Components);
+                    let (matrix, learned) = (matrix.clone(), learned.clone());
+                    let (x, data) = (batch(x)?, Data::Near(batch(c)?));
+                    if way == Way::Forward {
+                        let (layers, output) = (self.layers, batch(part(0))?);
                         let job = Forward { matrix, learned, layers, x, data, inputs: None, output };
-                        forward(kernels, &job)?
-                    }
-                    Way::Backward => {
-                        let (u, w, r_bar) = (batch(&made, 0)?, batch(&made, 1)?, batch(&made, 2)?);
-                        let (layer, scale_by) = (0, None);
+                        forward(on.kernels, &job)?
+                    } else {
+                        let (u, w, r_bar) = (batch(part(0))?, batch(part(1))?, batch(part(2))?);
+                        let (layer, scale_by, bar) = (0, None, batch(bar)?);
                         let job = Backward { matrix, learned, layer, x, data, bar, scale_by, u, w, r_bar };
-                        backward(kernels, &job)?
+                        backward(on.kernels, &job)?
                     }
                 }
             };
-            loaded.push((made, way));
-        }
-        Ok(Box::new(OnDevice {
-            name,
-            device: device.clone(),
-            queue: queue.clone(),
-            subject: *self,
-            layer: Layer::new(&pattern, &p, if self.separate { Format::Dense } else { self.format }),
-            numbers,
-            columns: m as usize,
-            sets: loaded,
-        }))
+            Ok(Set::new(move |pass| dispatches.record(pass), [made]))
+        };
+        let layer = Layer::new(&pattern, &p, if self.separate { Format::Dense } else { self.format });
+        on.load(set, |seen| Ok(self.judge(&layer, &numbers, m as usize, &seen[0])))
     }
 
     fn twin(&self, elements: u64) -> Option<Box<dyn FnMut()>> {
@@ -218,168 +220,92 @@ fn dense(pattern: &Pattern, values: &[f32]) -> Vec<f32> {
     all
 }
 
+/// A kernel of the other way, no room's: a product or an elementwise pass.
+struct Pass<const PRODUCT: bool>;
+
+impl<const PRODUCT: bool> Program for Pass<PRODUCT> {
+    const ROOM: &'static str = if PRODUCT { "product" } else { "elementwise" };
+
+    fn name(&self) -> String {
+        "bench".into()
+    }
+
+    fn source(&self) -> String {
+        compose(&[&format!("bench/{}", Self::ROOM)])
+    }
+
+    /// An array of sizes.
+    fn structs(&self) -> Vec<Struct> {
+        Vec::new()
+    }
+
+    /// All but the last, where the results go.
+    fn reads(&self) -> &'static [u32] {
+        if PRODUCT { &[0, 1, 2] } else { &[0, 1, 2, 3] }
+    }
+}
+
 /// What makes the dispatches of the other way.
 struct Passes<'a> {
-    device: &'a wgpu::Device,
+    on: &'a Setup<'a>,
     /// n and m.
     sizes: [u32; 2],
-    theta: &'a wgpu::Buffer,
-    dense: &'a wgpu::Buffer,
+    theta: View,
+    dense: View,
 }
 
 impl Passes<'_> {
-    fn scratch(&self, count: u64) -> Result<wgpu::Buffer> {
-        gpu::buffer(self.device, "between passes", 4 * count, wgpu::BufferUsages::STORAGE, false)
-    }
-
-    fn pass(
+    fn pass<const PRODUCT: bool>(
         &self,
-        entry: &str,
         sizes: &[u32],
-        buffers: &[(&wgpu::Buffer, u64, u64)],
+        views: &[&View],
         workgroups: (u32, u32),
     ) -> Result<Dispatch> {
-        let file = if entry == "product" { "bench/product" } else { "bench/elementwise" };
-        let source = compose(&[file]);
-        let last = buffers.len() as u32;
-        let bindings: Vec<_> = (0..=last).map(|k| (k, k != last)).collect();
-        let pipeline = gpu::compute_pipeline(self.device, entry, &source, entry, WORKGROUP, &bindings)?;
+        let size = |view: &View| wgpu::BufferSize::new(4 * view.length());
         let buffers: Vec<_> = (1..)
-            .zip(buffers)
-            .map(|(binding, &(buffer, offset, size))| {
-                (binding, wgpu::BufferBinding { buffer, offset, size: wgpu::BufferSize::new(size) })
-            })
+            .zip(views)
+            .map(|(k, v)| (k, wgpu::BufferBinding { buffer: v.buffer(), offset: v.offset(), size: size(v) }))
             .collect();
-        let sizes = bytemuck::cast_slice(sizes);
-        Dispatch::of_job(self.device, entry, Arc::new(pipeline), sizes, &buffers, workgroups)
+        let pass = Pass::<PRODUCT>;
+        Dispatch::of_job(self.on.kernels, &pass, bytemuck::cast_slice(sizes), &buffers, workgroups)
     }
 
-    fn product(
-        &self,
-        transposed: bool,
-        x: (&wgpu::Buffer, u64, u64),
-        y: (&wgpu::Buffer, u64, u64),
-    ) -> Result<Dispatch> {
+    fn product(&self, transposed: bool, x: &View, y: &View) -> Result<Dispatch> {
         let [n, m] = self.sizes;
         let (down, next) = if transposed { (1, n) } else { (n, 1) };
         let workgroups = (m.div_ceil(16), n.div_ceil(16));
-        let a = (self.dense, 0, self.dense.size());
-        self.pass("product", &[n, m, n, down, next], &[a, x, y], workgroups)
+        self.pass::<true>(&[n, m, n, down, next], &[&self.dense, x, y], workgroups)
     }
 
-    fn elementwise(&self, which: u32, buffers: [(&wgpu::Buffer, u64, u64); 3]) -> Result<Dispatch> {
+    fn elementwise(&self, which: u32, a: &View, b: &View, to: &View) -> Result<Dispatch> {
         let [n, m] = self.sizes;
         let count = (n * m).div_ceil(WORKGROUP);
         let across = count.min(1 << 15);
-        let theta = (self.theta, 0, self.theta.size());
-        let [a, b, to] = buffers;
-        self.pass("elementwise", &[n, m, which, across], &[theta, a, b, to], (across, count.div_ceil(across)))
+        let workgroups = (across, count.div_ceil(across));
+        self.pass::<false>(&[n, m, which, across], &[&self.theta, a, b, to], workgroups)
     }
 
-    fn forward(
-        &self,
-        [x, c, _]: &[wgpu::Buffer; 3],
-        made: &wgpu::Buffer,
-        count: u64,
-        layers: u32,
-    ) -> Result<Vec<Dispatch>> {
-        let (one, two) = (self.scratch(count)?, self.scratch(count)?);
-        let whole = |buffer| (buffer, 0, 4 * count);
+    fn forward(&self, [x, c, y]: [View; 3], layers: u32) -> Result<Dispatches> {
+        let (one, two) = (self.on.empty(0, y.length())?, self.on.empty(0, y.length())?);
         let mut all = Vec::new();
         for k in 0..layers {
-            let from = if k == 0 { x } else { made };
-            all.push(self.elementwise(0, [whole(from), whole(c), whole(&one)])?);
-            all.push(self.product(false, whole(&one), whole(&two))?);
-            all.push(self.elementwise(1, [whole(&two), whole(c), whole(&one)])?);
-            all.push(self.product(true, whole(&one), whole(made))?);
+            all.push(self.elementwise(0, if k == 0 { &x } else { &y }, &c, &one)?);
+            all.push(self.product(false, &one, &two)?);
+            all.push(self.elementwise(1, &two, &c, &one)?);
+            all.push(self.product(true, &one, &y)?);
         }
-        Ok(all)
+        Ok(all.into_iter().collect())
     }
 
-    fn backward(
-        &self,
-        [x, c, bar]: &[wgpu::Buffer; 3],
-        made: &wgpu::Buffer,
-        count: u64,
-    ) -> Result<Vec<Dispatch>> {
-        let one = self.scratch(count)?;
-        let whole = |buffer| (buffer, 0, 4 * count);
-        let [u, w, r_bar] = [0, 1, 2].map(|k| (made, 4 * count * k, 4 * count));
-        Ok(vec![
-            self.elementwise(0, [whole(x), whole(c), whole(&one)])?,
-            self.product(false, whole(&one), u)?,
-            self.product(false, whole(bar), w)?,
-            self.elementwise(2, [u, w, whole(&one)])?,
-            self.product(true, whole(&one), r_bar)?,
-        ])
-    }
-}
-
-/// A subject's buffers.
-struct OnDevice {
-    name: String,
-    device: wgpu::Device,
-    queue: wgpu::Queue,
-    subject: Subject,
-    layer: Layer,
-    numbers: [Vec<f32>; 3],
-    columns: usize,
-    sets: Vec<(wgpu::Buffer, Dispatches)>,
-}
-
-impl OnDevice {
-    /// The columns that are compared: the first, some in the middle, and the last.
-    fn window(&self) -> Vec<usize> {
-        let m = self.columns;
-        if m <= 3 * WINDOW {
-            return (0..m).collect();
-        }
-        let middle = m / 2 - 13;
-        (0..WINDOW).chain(middle..middle + WINDOW).chain(m - WINDOW..m).collect()
-    }
-
-    fn chosen(&self, all: &[f32]) -> Vec<f32> {
-        let window = self.window();
-        all.chunks(self.columns).flat_map(|row| window.iter().map(|&c| row[c])).collect()
-    }
-}
-
-impl Loaded for OnDevice {
-    fn check(&self) -> Result<Outcome> {
-        let (made, _) = &self.sets[0];
-        let read = gpu::guarded(&self.device, &self.name, 0, || {
-            let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            self.record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()), 0);
-            let read = Readback::record(&self.device, &mut encoder, made, 0, made.size());
-            self.queue.submit([encoder.finish()]);
-            read
-        })?;
-        let made: Vec<f32> = read?.wait(&self.device)?;
-        let parts: Vec<Vec<f32>> = made.chunks(made.len() / 3).map(|part| self.chosen(part)).collect();
-        let [x, c, bar] = self.numbers.each_ref().map(|all| exact(self.chosen(all)));
-        let judged =
-            |expected: &Numbers, got: &[f32]| compare(got.len(), |k| judge(expected[k], got[k]), |k| got[k]);
-        let layer = &self.layer;
-        let mut outcome = Outcome::default();
-        match self.subject.way {
-            Way::Forward => {
-                let y = (0..self.subject.layers).fold(x, |x, _| layer.forward(&x, &c, false));
-                outcome.merge(judged(&y, &parts[0]));
-            }
-            Way::Backward => {
-                outcome.merge(judged(&layer.u(&x, &c, false), &parts[0]));
-                outcome.merge(judged(&layer.w(&bar, None), &parts[1]));
-                let [u, w] = [&parts[0], &parts[1]].map(|all| exact(all.iter().copied()));
-                outcome.merge(judged(&layer.r_bar(&u, &w).0, &parts[2]));
-            }
-        }
-        outcome.first_mismatch = outcome.first_mismatch.map(|what| format!("{}: {what}", self.name));
-        Ok(outcome)
-    }
-
-    fn reset(&self, _: &mut wgpu::CommandEncoder) {}
-
-    fn record(&self, pass: &mut wgpu::ComputePass<'_>, set: usize) {
-        self.sets[set % self.sets.len()].1.record(pass);
+    fn backward(&self, [x, c, bar]: [View; 3], [u, w, r_bar]: [View; 3]) -> Result<Dispatches> {
+        let one = self.on.empty(0, u.length())?;
+        let all = [
+            self.elementwise(0, &x, &c, &one)?,
+            self.product(false, &one, &u)?,
+            self.product(false, &bar, &w)?,
+            self.elementwise(2, &u, &w, &one)?,
+            self.product(true, &one, &r_bar)?,
+        ];
+        Ok(all.into_iter().collect())
     }
 }

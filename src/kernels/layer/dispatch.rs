@@ -1,12 +1,10 @@
 //! The dispatches: checks, cutting, binding.
 
-use bytemuck::{Pod, Zeroable};
-
 use super::{LARGEST, ROOM, Variant, Way};
 use crate::error::{Error, Result, shape, unsupported};
 use crate::gpu::View;
-use crate::kernels::dispatch::folded;
 use crate::kernels::matrix::Side;
+use crate::kernels::program::{Program, host_struct};
 use crate::kernels::step::WORKGROUP;
 use crate::kernels::window::{Strided, Window, refuse_overlap, within_binding};
 use crate::kernels::{Batch, Data, Format, Kernels, Learned, Matrix, Order};
@@ -57,31 +55,32 @@ pub struct Backward {
     pub r_bar: Batch,
 }
 
-/// `struct Job` of the shader.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
-pub(super) struct Job {
-    plain: Side,
-    transposed: Side,
-    components: u32,
-    columns: u32,
-    across: u32,
-    words: u32,
-    lanes: u32,
-    rounds: u32,
-    layers: u32,
-    learned: u32,
-    learned_apart: u32,
-    values_apart: u32,
-    scale_at: u32,
-    keep: u32,
-    samples: u32,
-    x: Strided,
-    data: Strided,
-    beside: Strided,
-    made: Strided,
-    w: Strided,
-    r_bar: Strided,
+host_struct! {
+    /// `struct Job` of the shader.
+    #[derive(Default)]
+    pub(super) struct Job {
+        plain: Side,
+        transposed: Side,
+        components: u32,
+        columns: u32,
+        across: u32,
+        words: u32,
+        lanes: u32,
+        rounds: u32,
+        layers: u32,
+        learned: u32,
+        learned_apart: u32,
+        values_apart: u32,
+        scale_at: u32,
+        keep: u32,
+        samples: u32,
+        x: Strided,
+        data: Strided,
+        beside: Strided,
+        made: Strided,
+        w: Strided,
+        r_bar: Strided,
+    }
 }
 
 /// No such thing.
@@ -325,49 +324,14 @@ fn bind(
     if job.columns == 0 {
         return Ok(Dispatches::default());
     }
-    let device = kernels.device();
-    let limits = device.limits();
+    let limits = kernels.device().limits();
     let place = format!("{}/{}", ROOM.name, variant.name());
-    let workgroups = folded(&place, cut.workgroups(job.columns), &limits)?;
     let [structure, values] = [&matrix.structure, &matrix.values].map(wgpu::Buffer::as_entire_buffer_binding);
     for buffer in [&matrix.structure, &matrix.values] {
         within_binding(&format!("{place}: the matrix"), buffer.size(), &limits)?;
     }
     let [theta, x, data, beside, made] = windows.each_ref().map(Window::binding);
     let buffers: Vec<_> = (1..).zip([theta, structure, values, x, data, beside, made]).collect();
-    let pipeline = variant.pipeline(kernels)?;
-    let dispatch = Dispatch::of_job(device, &place, pipeline, bytemuck::bytes_of(job), &buffers, workgroups)?;
-    Ok(dispatch.into())
-}
-
-#[cfg(test)]
-impl Job {
-    /// The members with their offsets, as the shader must have them.
-    pub fn members() -> Vec<(String, u32)> {
-        let mut at = 0;
-        let sizes = [("plain", 24), ("transposed", 24)].into_iter();
-        let words = [
-            "components",
-            "columns",
-            "across",
-            "words",
-            "lanes",
-            "rounds",
-            "layers",
-            "learned",
-            "learned_apart",
-            "values_apart",
-            "scale_at",
-            "keep",
-            "samples",
-        ];
-        let places = ["x", "data", "beside", "made", "w", "r_bar"];
-        let sizes = sizes.chain(words.map(|name| (name, 4))).chain(places.map(|name| (name, 12)));
-        sizes
-            .map(|(name, size)| {
-                at += size;
-                (name.to_owned(), at - size)
-            })
-            .collect()
-    }
+    let groups = cut.workgroups(job.columns);
+    Ok(Dispatch::of_groups(kernels, &variant, bytemuck::bytes_of(job), &buffers, groups)?.into())
 }

@@ -41,24 +41,18 @@ pub(crate) mod reference;
 
 pub use dispatch::{Backward, Forward, backward, forward};
 
-use std::sync::Arc;
-
-use super::step::WORKGROUP;
-use super::{Format, Kernels, Room};
-use crate::error::Result;
-use crate::gpu::Pipeline;
+use super::matrix::Side;
+use super::program::{Host, Program, Struct, listed};
+use super::window::Strided;
+use super::{Format, Room};
 use crate::wgsl::compose;
 
 /// The most components that fit on chip.
 pub const LARGEST: u32 = 512;
 
 /// The register's line.
-pub(super) const ROOM: Room = Room {
-    name: "layer",
-    variants: || variants().iter().map(|v| (v.name(), v.source())).collect(),
-    cases: cases::all,
-    benches: bench::all,
-};
+pub(super) const ROOM: Room =
+    Room { name: "layer", variants: || listed(variants()), cases: cases::all, benches: bench::all };
 
 /// Which way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,8 +72,10 @@ struct Variant {
     given: bool,
 }
 
-impl Variant {
-    fn name(self) -> String {
+impl Program for Variant {
+    const ROOM: &'static str = ROOM.name;
+
+    fn name(&self) -> String {
         let way = match self.way {
             Way::Forward => "forward",
             Way::Backward => "backward",
@@ -89,7 +85,7 @@ impl Variant {
         format!("{way}/{}/{word}/{data}", self.format)
     }
 
-    fn source(self) -> String {
+    fn source(&self) -> String {
         let word = if self.wide { "layer/vec4" } else { "layer/scalar" };
         let data = if self.given { "layer/given" } else { "layer/near" };
         let way = match self.way {
@@ -99,15 +95,15 @@ impl Variant {
         compose(&[word, data, self.format.file(), way])
     }
 
-    fn pipeline(self, kernels: &Kernels) -> Result<Arc<Pipeline>> {
-        kernels.pipeline(ROOM.name, &self.name(), WORKGROUP, &BINDINGS, || self.source())
+    fn structs(&self) -> Vec<Struct> {
+        vec![dispatch::Job::layout("Job"), Side::layout("Side"), Strided::layout("Strided")]
+    }
+
+    /// The matrix is ours.
+    fn reads(&self) -> &'static [u32] {
+        &[0, 2, 3]
     }
 }
-
-/// Bindings with whether they are read only: the job, theta, structure, values, and the caller's numbers. Those may lie in one
-/// buffer, which cannot be bound both ways.
-const BINDINGS: [(u32, bool); 8] =
-    [(0, true), (1, false), (2, true), (3, true), (4, false), (5, false), (6, false), (7, false)];
 
 /// Every kernel.
 fn variants() -> Vec<Variant> {
@@ -120,22 +116,4 @@ fn variants() -> Vec<Variant> {
         }
     }
     all
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::kernels::wgsl;
-
-    #[test]
-    fn every_variant_is_valid_and_knows_the_job() {
-        for variant in variants() {
-            let module = wgsl::module(&variant.name(), &variant.source(), ROOM.name);
-            let (members, size) = wgsl::members(&module, "Job").expect("a job");
-            assert_eq!(size as usize, size_of::<dispatch::Job>());
-            assert_eq!(members, dispatch::Job::members());
-            let (strided, _) = wgsl::members(&module, "Strided").expect("a batch");
-            assert_eq!(strided, wgsl::spaced(&["first", "down", "across"], 4));
-        }
-    }
 }

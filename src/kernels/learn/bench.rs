@@ -6,12 +6,14 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::cases::{set, submit, words};
+use super::cases::set;
 use super::reference::State;
 use super::{Hyper, Job, Method, Rates, Reference, Update, Variant};
 use crate::error::Result;
-use crate::gpu::{self, View};
-use crate::kernels::{Bench, Kernels, Learned, Loaded, Outcome};
+use crate::gpu::View;
+use crate::kernels::program::Program;
+use crate::kernels::timed::Set;
+use crate::kernels::{Bench, Learned, Loaded, Outcome, Setup};
 use crate::matrix::Pattern;
 use crate::regulariser::{Floors, HEAD, Places};
 
@@ -78,7 +80,7 @@ impl Bench for Subject {
             (None, Method::Adam { .. }) => Variant::Adam,
             (None, Method::Gradient) => Variant::Gradient,
         };
-        variant.name().into()
+        variant.name()
     }
 
     fn label(&self) -> String {
@@ -101,46 +103,52 @@ impl Bench for Subject {
         4 * self.arrays() as u64 * elements.max(4096)
     }
 
-    fn load(
-        &self,
-        device: &wgpu::Device,
-        queue: &wgpu::Queue,
-        kernels: &Kernels,
-        elements: u64,
-        sets: usize,
-    ) -> Result<Box<dyn Loaded>> {
-        let (pattern, places, layers) = Self::shape(elements)?;
+    fn load(&self, on: &Setup<'_>) -> Result<Loaded> {
+        let (pattern, places, layers) = Self::shape(on.elements)?;
         let one = layer(places);
         let total = one[0].len() * layers as usize;
-        let arrays: Vec<Vec<f32>> =
-            one.iter().map(|array| array.iter().copied().cycle().take(total).collect()).collect();
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
-        let mut loaded = Vec::new();
-        for _ in 0..sets.max(1) {
-            let mut learned = Vec::new();
-            for array in &arrays[..self.arrays()] {
-                let buffer = gpu::buffer_with(device, "timed numbers", bytemuck::cast_slice(array), usage)?;
-                let view = View::new("timed numbers", &buffer, 0, total as u64)?;
-                learned.push(Learned::new("timed numbers", view, places, layers)?);
-            }
-            let resting = Rates { values: 0.0, q: 0.0, b: 0.0, activation: 0.0, l: 0.0 };
-            let moving = Rates { values: 1.0, q: 1.0, b: 1.0, activation: 1.0, l: 1.0 };
-            let job = Job {
+        let arrays = one.map(|array| -> Vec<f32> { array.into_iter().cycle().take(total).collect() });
+        let resting = Rates { values: 0.0, q: 0.0, b: 0.0, activation: 0.0, l: 0.0 };
+        let moving = Rates { values: 1.0, q: 1.0, b: 1.0, activation: 1.0, l: 1.0 };
+        let job = |views: &[View]| -> Result<Job> {
+            let learned = |k: usize| Learned::new(on.name, views[k].clone(), places, layers);
+            let adam = views.len() > 2;
+            Ok(Job {
                 pattern: pattern.clone(),
-                learned: learned[0].clone(),
-                gradient: learned[1].clone(),
-                moments: learned.get(2).cloned().zip(learned.get(3).cloned()).map(|(m, v)| [m, v]),
+                learned: learned(0)?,
+                gradient: learned(1)?,
+                moments: if adam { Some([learned(2)?, learned(3)?]) } else { None },
                 method: self.method,
                 rates: if self.bound.is_some() { resting } else { moving },
                 decay: 0.0,
                 floors: Floors::default(),
                 bound: self.bound,
+            })
+        };
+        let fill =
+            || arrays[..self.arrays()].iter().map(|array| on.filled(array)).collect::<Result<Vec<_>>>();
+        let reference = Reference::new(&job(&fill()?)?);
+        let set = || {
+            let views = fill()?;
+            let mut update = Update::bind(on.kernels, &job(&views)?)?;
+            set(on.device, on.queue, &mut update, HYPER)?;
+            let status = View { buffer: update.status().clone(), offset: 0, length: u64::from(layers) };
+            Ok(Set::new(move |pass| update.record(pass), views.into_iter().chain([status])))
+        };
+        on.load(set, |seen| {
+            let (theta, status) = (&seen[0], bytemuck::cast_slice(&seen[seen.len() - 1]));
+            if self.bound.is_some() {
+                return Ok(shrunk(places, &arrays[0], theta));
+            }
+            let states = |all: &[Vec<f32>]| {
+                let moment = |k: usize| if self.arrays() > 2 { all[k].clone() } else { Vec::new() };
+                [moment(2), moment(3)]
             };
-            let mut dispatches = Update::bind(kernels, &job)?;
-            set(device, queue, &mut dispatches, HYPER)?;
-            loaded.push((job, dispatches));
-        }
-        Ok(Box::new(OnDevice { device: device.clone(), queue: queue.clone(), arrays, sets: loaded }))
+            let (before, after) = (states(&arrays), states(seen));
+            let before = State { learned: &arrays[0], moments: before.each_ref().map(|m| &m[..]) };
+            let after = State { learned: theta, moments: after.each_ref().map(|m| &m[..]) };
+            reference.judge(HYPER, before, &arrays[1], after, status)
+        })
     }
 
     fn twin(&self, elements: u64) -> Option<Box<dyn FnMut()>> {
@@ -166,68 +174,14 @@ impl Bench for Subject {
     }
 }
 
-/// A subject's buffers.
-struct OnDevice {
-    device: wgpu::Device,
-    queue: wgpu::Queue,
-    arrays: Vec<Vec<f32>>,
-    sets: Vec<(Job, Update)>,
-}
-
-impl Loaded for OnDevice {
-    fn check(&self) -> Result<Outcome> {
-        let (device, queue) = (&self.device, &self.queue);
-        let (job, dispatches) = &self.sets[0];
-        let learned = [
-            Some(&job.learned),
-            None,
-            job.moments.as_ref().map(|m| &m[0]),
-            job.moments.as_ref().map(|m| &m[1]),
-        ];
-        for (array, to) in self.arrays.iter().zip(learned) {
-            if let Some(to) = to {
-                queue.write_buffer(to.view.buffer(), to.view.offset(), bytemuck::cast_slice(array));
-            }
-        }
-        submit(device, queue, |encoder| {
-            encoder.clear_buffer(dispatches.status(), 0, None);
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            dispatches.record(&mut pass);
-        })?;
-        let read = |view: &View| words::<f32>(device, queue, view.buffer(), view.offset(), view.length());
-        let theta = read(&job.learned.view)?;
-        let moments = match &job.moments {
-            Some([m, v]) => [read(&m.view)?, read(&v.view)?],
-            None => [Vec::new(), Vec::new()],
-        };
-        let status = words::<u32>(device, queue, dispatches.status(), 0, u64::from(job.learned.layers))?;
-        let mut outcome = Outcome::default();
-        if job.bound.is_some() {
-            // all layers are alike, and cases judge what they hold
-            let length = job.learned.places.length() as usize;
-            for (k, x) in theta.iter().enumerate() {
-                outcome.demand(*x == theta[k % length] && x.is_finite(), || format!("place {k}: {x:e}"));
-            }
-            let shrunk =
-                theta[job.learned.places.values()].iter().zip(&self.arrays[0][job.learned.places.values()]);
-            outcome.demand(shrunk.clone().all(|(a, b)| a.abs() < b.abs()), || {
-                "the values did not shrink".into()
-            });
-            return Ok(outcome);
-        }
-        let [_, gradient, m, v] = &self.arrays[..] else { return Ok(outcome) };
-        let before = match &job.moments {
-            Some(_) => State { learned: &self.arrays[0], moments: [m, v] },
-            None => State { learned: &self.arrays[0], moments: [&[], &[]] },
-        };
-        let after = State { learned: &theta, moments: [&moments[0], &moments[1]] };
-        Reference::new(job).judge(HYPER, before, gradient, after, &status)
+/// What a bound leaves: all layers alike, as they were before, and their values smaller; cases judge by how much.
+fn shrunk(places: Places, before: &[f32], after: &[f32]) -> Outcome {
+    let mut outcome = Outcome::default();
+    for (k, x) in after.iter().enumerate() {
+        let alike = *x == after[k % places.length() as usize] && x.is_finite();
+        outcome.demand(alike, || format!("place {k}: {x:e}"));
     }
-
-    /// A step changes little, and not how long the next one takes.
-    fn reset(&self, _: &mut wgpu::CommandEncoder) {}
-
-    fn record(&self, pass: &mut wgpu::ComputePass<'_>, set: usize) {
-        self.sets[set % self.sets.len()].1.record(pass);
-    }
+    let shrunk = places.values().all(|at| after[at].abs() < before[at].abs());
+    outcome.demand(shrunk, || "the values did not shrink".into());
+    outcome
 }

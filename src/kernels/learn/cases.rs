@@ -266,20 +266,6 @@ impl Case for Step {
     }
 }
 
-/// Submits what is recorded.
-pub(super) fn submit<T>(
-    device: &wgpu::Device,
-    queue: &wgpu::Queue,
-    record: impl FnOnce(&mut wgpu::CommandEncoder) -> T,
-) -> Result<T> {
-    gpu::guarded(device, "learn", 0, || {
-        let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        let made = record(&mut encoder);
-        queue.submit([encoder.finish()]);
-        made
-    })
-}
-
 /// Submits the values of a step.
 pub(super) fn set(
     device: &wgpu::Device,
@@ -287,7 +273,7 @@ pub(super) fn set(
     dispatches: &mut Update,
     hyper: Hyper,
 ) -> Result<()> {
-    submit(device, queue, |encoder| dispatches.set(encoder, hyper))?
+    gpu::submit(device, queue, "learn", |encoder| dispatches.set(encoder, hyper))
 }
 
 /// Reads words back.
@@ -298,8 +284,10 @@ pub(super) fn words<T: bytemuck::Pod>(
     offset: u64,
     count: u64,
 ) -> Result<Vec<T>> {
-    let read = submit(device, queue, |encoder| Readback::record(device, encoder, buffer, offset, 4 * count))?;
-    read?.wait(device)
+    gpu::submit(device, queue, "learn", |encoder| {
+        Readback::record(device, encoder, buffer, offset, 4 * count)
+    })?
+    .wait(device)
 }
 
 impl Case for Bound {
@@ -354,9 +342,10 @@ impl Case for Bound {
                 fixture.run(device, queue, dispatches.status(), |pass| dispatches.record(pass))?;
                 (0..theta.len()).map(|i| fixture.value(0, i)).collect()
             } else {
-                submit(device, queue, |encoder| {
+                gpu::submit(device, queue, "learn", |encoder| {
                     let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
                     dispatches.record(&mut pass);
+                    Ok(())
                 })?;
                 words::<f32>(device, queue, numbers.buffer(), numbers.offset(), numbers.length())?
             };

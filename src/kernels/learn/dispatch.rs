@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use bytemuck::{Pod, Zeroable};
-
-use super::{Hyper, Method, Numbers, ROOM, Rates, Variant, start};
+use super::{Hyper, Method, Numbers, Rates, Variant, start};
 use crate::error::{Result, require, shape, unsupported};
 use crate::gpu::{self, Ring};
+use crate::kernels::program::host_struct;
 use crate::kernels::step::WORKGROUP;
 use crate::kernels::window::{Window, refuse_overlap, within_binding};
 use crate::kernels::{Dispatch, Dispatches, Kernels, Learned};
@@ -40,56 +39,42 @@ pub struct Job {
     pub bound: Option<u32>,
 }
 
-/// WGSL's `Job`, of `shaders/learn.wgsl`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-pub(super) struct Work {
-    theta: u32,
-    gradient: u32,
-    first: u32,
-    second: u32,
-    layers: u32,
-    length: u32,
-    b: u32,
-    values: u32,
-    end: u32,
-    decay: f32,
-    beta1: f32,
-    rest1: f32,
-    beta2: f32,
-    rest2: f32,
-    epsilon: f32,
-    floor: f32,
-    floor_l: f32,
-    unused: [u32; 3],
-}
+host_struct! {
+    /// WGSL's `Job`, of `shaders/learn.wgsl`.
+    pub(super) struct Work {
+        theta: u32,
+        gradient: u32,
+        first: u32,
+        second: u32,
+        layers: u32,
+        length: u32,
+        b: u32,
+        values: u32,
+        end: u32,
+        decay: f32,
+        beta1: f32,
+        rest1: f32,
+        beta2: f32,
+        rest2: f32,
+        epsilon: f32,
+        floor: f32,
+        floor_l: f32,
+        unused0: u32,
+        unused1: u32,
+        unused2: u32,
+    }
 
-/// WGSL's `Job`, of `shaders/learn/bound.wgsl`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-pub(super) struct BoundWork {
-    theta: u32,
-    length: u32,
-    values: u32,
-    layers: u32,
-    n: u32,
-    nonzeros: u32,
-    rounds: u32,
-    unused: u32,
-}
-
-#[cfg(test)]
-impl Work {
-    pub const NAMES: [&str; 20] = [
-        "theta", "gradient", "first", "second", "layers", "length", "b", "values", "end", "decay", "beta1",
-        "rest1", "beta2", "rest2", "epsilon", "floor", "floor_l", "unused0", "unused1", "unused2",
-    ];
-}
-
-#[cfg(test)]
-impl BoundWork {
-    pub const NAMES: [&str; 8] =
-        ["theta", "length", "values", "layers", "n", "nonzeros", "rounds", "unused0"];
+    /// WGSL's `Job`, of `shaders/learn/bound.wgsl`.
+    pub(super) struct BoundWork {
+        theta: u32,
+        length: u32,
+        values: u32,
+        layers: u32,
+        n: u32,
+        nonzeros: u32,
+        rounds: u32,
+        unused0: u32,
+    }
 }
 
 /// One step after another, ready to be recorded.
@@ -156,7 +141,9 @@ impl Update {
             epsilon: epsilon as f32,
             floor: job.floors.epsilon as f32,
             floor_l: job.floors.l as f32,
-            unused: [0; 3],
+            unused0: 0,
+            unused1: 0,
+            unused2: 0,
         };
         let mut bindings = vec![
             (1, ring.target().as_entire_buffer_binding()),
@@ -173,7 +160,13 @@ impl Update {
         };
         let most = limits.max_compute_workgroups_per_dimension;
         let across = (work.end - HEAD).div_ceil(WORKGROUP).clamp(1, most);
-        let update = launch(kernels, variant, &work, &bindings, (across, layers.clamp(1, most)))?;
+        let update = Dispatch::of_job(
+            kernels,
+            &variant,
+            bytemuck::bytes_of(&work),
+            &bindings,
+            (across, layers.clamp(1, most)),
+        )?;
         let mut dispatches = Dispatches::from(update);
 
         if let Some(rounds) = job.bound {
@@ -196,7 +189,7 @@ impl Update {
                 n,
                 nonzeros: places.nonzeros,
                 rounds,
-                unused: 0,
+                unused0: 0,
             };
             let bindings = [
                 (1, structure.as_entire_buffer_binding()),
@@ -205,13 +198,8 @@ impl Update {
                 (4, norms.as_entire_buffer_binding()),
                 (6, status.as_entire_buffer_binding()),
             ];
-            dispatches.extend([launch(
-                kernels,
-                Variant::Bound,
-                &work,
-                &bindings,
-                (layers.clamp(1, most), 1),
-            )?]);
+            let (work, groups) = (bytemuck::bytes_of(&work), (layers.clamp(1, most), 1));
+            dispatches.extend([Dispatch::of_job(kernels, &Variant::Bound, work, &bindings, groups)?]);
         }
         Ok(Update { method: job.method, rates: job.rates, ring, status, norms, dispatches })
     }
@@ -245,18 +233,6 @@ impl Update {
     pub fn norms(&self) -> &wgpu::Buffer {
         &self.norms
     }
-}
-
-fn launch(
-    kernels: &Kernels,
-    variant: Variant,
-    work: &impl Pod,
-    buffers: &[(u32, wgpu::BufferBinding<'_>)],
-    workgroups: (u32, u32),
-) -> Result<Dispatch> {
-    let pipeline =
-        kernels.pipeline(ROOM.name, variant.name(), WORKGROUP, variant.bindings(), || variant.source())?;
-    Dispatch::of_job(kernels.device(), ROOM.name, pipeline, bytemuck::bytes_of(work), buffers, workgroups)
 }
 
 impl Job {

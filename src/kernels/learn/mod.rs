@@ -51,8 +51,7 @@ pub use dispatch::{Job, Update};
 pub use reference::Reference;
 pub(crate) use start::start;
 
-use bytemuck::{Pod, Zeroable};
-
+use super::program::{Host, Program, Struct, host_struct, listed};
 use super::{Room, adam};
 use crate::error::{Result, require};
 #[cfg(doc)]
@@ -61,12 +60,8 @@ use crate::penalty::WEIGHT;
 use crate::wgsl::compose;
 
 /// The register's line.
-pub(super) const ROOM: Room = Room {
-    name: "learn",
-    variants: || Variant::ALL.iter().map(|v| (v.name().into(), v.source())).collect(),
-    cases: cases::all,
-    benches: bench::all,
-};
+pub(super) const ROOM: Room =
+    Room { name: "learn", variants: || listed(Variant::ALL), cases: cases::all, benches: bench::all };
 
 /// How a number follows its gradient.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -122,18 +117,18 @@ pub struct Hyper {
     pub step: u64,
 }
 
-/// WGSL's `Rates`, of `shaders/learn.wgsl`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
-pub(crate) struct Numbers {
-    values: f32,
-    q: f32,
-    b: f32,
-    activation: f32,
-    l: f32,
-    root_scale: f32,
-    unused0: u32,
-    unused1: u32,
+host_struct! {
+    /// WGSL's `Rates`, of `shaders/learn.wgsl`.
+    pub(crate) struct Numbers {
+        values: f32,
+        q: f32,
+        b: f32,
+        activation: f32,
+        l: f32,
+        root_scale: f32,
+        unused0: u32,
+        unused1: u32,
+    }
 }
 
 impl Numbers {
@@ -173,16 +168,21 @@ enum Variant {
 
 impl Variant {
     const ALL: [Variant; 3] = [Variant::Adam, Variant::Gradient, Variant::Bound];
+}
 
-    fn name(self) -> &'static str {
+impl Program for Variant {
+    const ROOM: &'static str = ROOM.name;
+
+    fn name(&self) -> String {
         match self {
             Variant::Adam => "update/adam",
             Variant::Gradient => "update/gradient",
             Variant::Bound => "bound",
         }
+        .into()
     }
 
-    fn source(self) -> String {
+    fn source(&self) -> String {
         compose(&[match self {
             Variant::Adam => "learn/adam",
             Variant::Gradient => "learn/gradient",
@@ -190,39 +190,21 @@ impl Variant {
         }])
     }
 
-    /// Bindings with whether they are read only.
-    fn bindings(self) -> &'static [(u32, bool)] {
+    fn structs(&self) -> Vec<Struct> {
         match self {
-            Variant::Adam => {
-                &[(0, true), (1, true), (2, false), (3, false), (4, false), (5, false), (6, false)]
-            }
-            Variant::Gradient => &[(0, true), (1, true), (2, false), (3, false), (6, false)],
-            Variant::Bound => &[(0, true), (1, true), (2, false), (3, false), (4, false), (6, false)],
+            Variant::Bound => vec![dispatch::BoundWork::layout("Job")],
+            _ => vec![dispatch::Work::layout("Job"), Numbers::layout("Rates")],
         }
+    }
+
+    fn reads(&self) -> &'static [u32] {
+        &[0, 1]
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::wgsl;
-
-    #[test]
-    fn every_variant_is_valid_and_laid_out_as_here() {
-        for variant in Variant::ALL {
-            let module = wgsl::module(variant.name(), &variant.source(), ROOM.name);
-            let (names, size): (&[&str], usize) = match variant {
-                Variant::Bound => (&dispatch::BoundWork::NAMES, size_of::<dispatch::BoundWork>()),
-                _ => (&dispatch::Work::NAMES, size_of::<dispatch::Work>()),
-            };
-            let expected = (wgsl::spaced(names, 4), size as u32);
-            assert_eq!(wgsl::members(&module, "Job"), Some(expected));
-            if variant != Variant::Bound {
-                let names = ["values", "q", "b", "activation", "l", "root_scale", "unused0", "unused1"];
-                assert_eq!(wgsl::members(&module, "Rates"), Some((wgsl::spaced(&names, 4), 32)));
-            }
-        }
-    }
 
     #[test]
     fn the_correction_of_the_first_step_is_that_of_adam() {

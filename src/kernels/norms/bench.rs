@@ -1,17 +1,16 @@
 //! What is timed of the norms: groups of every tier, and columns.
 
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
-
 use super::{Job, Norm, Reference, Stage, Variant, bind};
 use crate::error::Result;
-use crate::gpu::{self, Readback, View};
+use crate::kernels::program::Program;
 use crate::kernels::step::Width;
-use crate::kernels::{Bench, Dispatches, Kernels, Loaded, Outcome};
+use crate::kernels::timed::{Set, numbers};
+use crate::kernels::{Bench, Loaded, Setup};
 use crate::penalty::{Groups, Layout};
 
-/// Random elements are drawn once per block and laid end to end.
-const BLOCK: u64 = 1 << 20;
+/// The magnitudes that are timed.
+const SEED: u64 = 0xbe9c;
+const LARGEST: f32 = 3.0;
 
 /// One norm of groups of one form.
 #[derive(Clone, Debug)]
@@ -40,17 +39,6 @@ impl Subject {
     }
 }
 
-/// Magnitudes of ordinary size, of either sign; no zeros.
-fn random(elements: u64) -> Vec<f32> {
-    let mut rng = ChaCha8Rng::seed_from_u64(0xbe9c);
-    let one = |_| {
-        let magnitude = rng.random_range(1e-3..3.0);
-        if rng.random::<bool>() { magnitude } else { -magnitude }
-    };
-    let block: Vec<f32> = (0..elements.min(BLOCK)).map(one).collect();
-    block.iter().copied().cycle().take(elements as usize).collect()
-}
-
 impl Bench for Subject {
     fn variant(&self) -> String {
         let (stage, width) = match self.layout {
@@ -60,7 +48,6 @@ impl Bench for Subject {
             Layout::Columns => (Stage::Part, Width::Scalar),
             _ => (Stage::Whole, Width::Scalar),
         };
-        use crate::kernels::packer::Kernel;
         Variant::new(stage, self.norm, width).name()
     }
 
@@ -76,86 +63,31 @@ impl Bench for Subject {
         self.bytes(elements)
     }
 
-    fn load(
-        &self,
-        device: &wgpu::Device,
-        queue: &wgpu::Queue,
-        kernels: &Kernels,
-        elements: u64,
-        sets: usize,
-    ) -> Result<Box<dyn Loaded>> {
-        let groups = self.groups(elements)?;
-        let values = random(groups.length());
-        let name = format!("norms/{} at {elements} elements", self.label());
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
-        let mut loaded = Vec::new();
-        for _ in 0..sets.max(1) {
-            let input = gpu::buffer_with(device, "timed tensor", bytemuck::cast_slice(&values), usage)?;
-            let bytes = (4 * groups.count()).next_multiple_of(16).max(16);
-            let output = gpu::buffer(device, "timed norms", bytes, usage, false)?;
-            let job = Job {
-                groups: groups.clone(),
-                input: View::new(&name, &input, 0, groups.length())?,
-                output: View::new(&name, &output, 0, groups.count())?,
-            };
-            let dispatches = bind(kernels, self.norm, std::slice::from_ref(&job))?;
-            loaded.push((job, dispatches));
-        }
+    fn load(&self, on: &Setup<'_>) -> Result<Loaded> {
+        let groups = self.groups(on.elements)?;
+        let values = numbers(groups.length(), SEED, LARGEST);
+        let set = || {
+            let (input, output) = (on.filled(&values)?, on.empty(0, groups.count())?);
+            let job = Job { groups: groups.clone(), input: input.clone(), output: output.clone() };
+            let dispatches = bind(on.kernels, self.norm, &[job])?;
+            Ok(Set::new(move |pass| dispatches.record(pass), [input, output]))
+        };
         let reference = Reference::new(self.norm, &groups);
-        Ok(Box::new(OnDevice {
-            name,
-            device: device.clone(),
-            queue: queue.clone(),
-            reference,
-            values,
-            sets: loaded,
-        }))
+        on.load(set, |seen| {
+            let mut outcome = reference.compare(&values, bytemuck::cast_slice(&seen[1]));
+            for (after, before) in seen[0].iter().zip(&values) {
+                outcome.demand(after.to_bits() == before.to_bits(), || "the tensor changed".into());
+            }
+            Ok(outcome)
+        })
     }
 
     fn twin(&self, elements: u64) -> Option<Box<dyn FnMut()>> {
         let groups = self.groups(elements).ok()?;
-        let (values, reference) = (random(groups.length()), Reference::new(self.norm, &groups));
+        let (values, reference) =
+            (numbers(groups.length(), SEED, LARGEST), Reference::new(self.norm, &groups));
         Some(Box::new(move || {
             std::hint::black_box(reference.values(&values));
         }))
-    }
-}
-
-/// A subject's buffers.
-struct OnDevice {
-    name: String,
-    device: wgpu::Device,
-    queue: wgpu::Queue,
-    reference: Reference,
-    values: Vec<f32>,
-    sets: Vec<(Job, Dispatches)>,
-}
-
-impl Loaded for OnDevice {
-    fn check(&self) -> Result<Outcome> {
-        let read = gpu::guarded(&self.device, &self.name, 0, || {
-            let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            self.record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()), 0);
-            let job = &self.sets[0].0;
-            let read = [&job.input, &job.output].map(|view| {
-                Readback::record(&self.device, &mut encoder, view.buffer(), view.offset(), 4 * view.length())
-            });
-            self.queue.submit([encoder.finish()]);
-            read
-        })?;
-        let [input, output] = read;
-        let (input, words) = (input?.wait::<u32>(&self.device)?, output?.wait::<u32>(&self.device)?);
-        let mut outcome = self.reference.compare(&self.values, &words);
-        for (after, before) in input.iter().zip(&self.values) {
-            outcome.demand(*after == before.to_bits(), || "the tensor changed".into());
-        }
-        outcome.first_mismatch = outcome.first_mismatch.map(|what| format!("{}: {what}", self.name));
-        Ok(outcome)
-    }
-
-    fn reset(&self, _: &mut wgpu::CommandEncoder) {}
-
-    fn record(&self, pass: &mut wgpu::ComputePass<'_>, set: usize) {
-        self.sets[set % self.sets.len()].1.record(pass);
     }
 }

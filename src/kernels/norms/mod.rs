@@ -34,28 +34,22 @@ pub use dispatch::{Job, bind};
 pub use host::norms;
 pub use reference::Reference;
 
-use std::fmt;
-use std::str::FromStr;
-use std::sync::Arc;
-
+use super::Room;
 use super::packer::{Kernel, Slot};
-use super::step::{WORKGROUP, Width};
+use super::program::{Host, Program, Struct, listed};
+use super::step::Width;
 use super::tiles::Tile;
-use super::{Kernels, Room};
 use crate::accuracy::QUIET_NAN;
 use crate::error::{Error, Result};
-use crate::gpu::Pipeline;
 #[cfg(doc)]
 use crate::penalty::Groups;
 use crate::wgsl::compose;
+use std::fmt;
+use std::str::FromStr;
 
 /// The register's line.
-pub(super) const ROOM: Room = Room {
-    name: "norms",
-    variants: || variants().iter().map(|v| (v.name(), v.source())).collect(),
-    cases: cases::all,
-    benches: bench::all,
-};
+pub(super) const ROOM: Room =
+    Room { name: "norms", variants: || listed(variants()), cases: cases::all, benches: bench::all };
 
 /// What is computed of each group.
 ///
@@ -173,6 +167,23 @@ impl Variant {
         };
         Variant { stage, norm, width }
     }
+}
+
+impl Program for Variant {
+    const ROOM: &'static str = ROOM.name;
+
+    fn name(&self) -> String {
+        let width = match self.width {
+            Width::Scalar => "strided",
+            Width::Vec4 => "vec4",
+        };
+        match self.stage {
+            Stage::Each => format!("{}/each", self.norm),
+            Stage::Whole => format!("{}/{width}", self.norm),
+            Stage::Part => format!("{}/part/{width}", self.norm),
+            Stage::Combine => format!("{}/combine", self.norm),
+        }
+    }
 
     fn source(&self) -> String {
         let (words, norm) = (super::group::words(self.width), self.norm.file());
@@ -184,13 +195,8 @@ impl Variant {
         }
     }
 
-    /// Bindings with whether they are read only: the table, the scratch words, the weights, the results.
-    fn bindings(&self) -> &'static [(u32, bool)] {
-        match self.stage {
-            Stage::Each | Stage::Whole => &[(0, true), (3, false), (7, false)],
-            Stage::Part => &[(0, true), (1, false), (3, false)],
-            Stage::Combine => &[(0, true), (1, false), (7, false)],
-        }
+    fn structs(&self) -> Vec<Struct> {
+        vec![Tile::layout("Tile")]
     }
 }
 
@@ -206,25 +212,13 @@ impl Kernel for Variant {
         }
     }
 
-    fn name(&self) -> String {
-        let width = match self.width {
-            Width::Scalar => "strided",
-            Width::Vec4 => "vec4",
-        };
-        match self.stage {
-            Stage::Each => format!("{}/each", self.norm),
-            Stage::Whole => format!("{}/{width}", self.norm),
-            Stage::Part => format!("{}/part/{width}", self.norm),
-            Stage::Combine => format!("{}/combine", self.norm),
-        }
-    }
-
     fn uses(&self, binding: u32) -> bool {
-        self.bindings().iter().any(|(k, _)| *k == binding)
-    }
-
-    fn pipeline(&self, kernels: &Kernels) -> Result<Arc<Pipeline>> {
-        kernels.pipeline(ROOM.name, &self.name(), WORKGROUP, self.bindings(), || self.source())
+        // the scratch words; the results
+        match self.stage {
+            Stage::Each | Stage::Whole => binding == 7,
+            Stage::Part => binding == 1,
+            Stage::Combine => [1, 7].contains(&binding),
+        }
     }
 
     fn place(&self, tile: &mut Tile, slot: Slot, at: u64) {
@@ -251,14 +245,6 @@ fn variants() -> Vec<Variant> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::wgsl;
-
-    #[test]
-    fn every_variant_is_valid() {
-        for variant in variants() {
-            wgsl::module(&variant.name(), &variant.source(), ROOM.name);
-        }
-    }
 
     #[test]
     fn words_and_values_agree() {

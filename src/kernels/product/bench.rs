@@ -2,18 +2,13 @@
 
 use std::sync::Arc;
 
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
-
 use super::{Finish, Job, Operand, Path, Reference, Variant, bind, refresh_packed};
 use crate::error::Result;
-use crate::gpu::{self, Readback, View};
-use crate::kernels::{Batch, Bench, Dispatches, Format, Kernels, Loaded, Matrix, Order, Outcome};
+use crate::kernels::program::Program;
+use crate::kernels::timed::{Set, numbers};
+use crate::kernels::{Batch, Bench, Format, Loaded, Matrix, Order, Setup};
 use crate::matrix::Pattern;
 use crate::regulariser::Places;
-
-/// Random numbers are drawn once per block and laid end to end.
-const BLOCK: u64 = 1 << 20;
 
 /// The most pixels of an image: larger batches have more vectors.
 const PIXELS: u64 = 1 << 18;
@@ -74,17 +69,11 @@ impl Subject {
             Shape::Random(_, density) => Pattern::random(n as u32, density, 1),
         }
     }
-}
 
-/// Numbers of ordinary size, of either sign; no zeros.
-fn random(length: u64, seed: u64) -> Vec<f32> {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let one = |_| {
-        let magnitude = rng.random_range(1e-3..1.0);
-        if rng.random::<bool>() { magnitude } else { -magnitude }
-    };
-    let block: Vec<f32> = (0..length.min(BLOCK)).map(one).collect();
-    block.iter().copied().cycle().take(length as usize).collect()
+    /// The values of the matrix, and the batch.
+    fn numbers(pattern: &Pattern, length: u64) -> (Vec<f32>, Vec<f32>) {
+        (numbers(u64::from(pattern.nonzeros()), 2, 1.0), numbers(length, 3, 1.0))
+    }
 }
 
 /// The plain product of numbers in host memory.
@@ -148,42 +137,31 @@ impl Bench for Subject {
         2 * self.bytes(elements)
     }
 
-    fn load(
-        &self,
-        device: &wgpu::Device,
-        queue: &wgpu::Queue,
-        kernels: &Kernels,
-        elements: u64,
-        sets: usize,
-    ) -> Result<Box<dyn Loaded>> {
-        let name = format!("product/{} at {elements} elements", self.label());
-        let (n, m) = self.size(elements);
-        let pattern = Arc::new(self.pattern(elements)?);
-        let values = random(u64::from(pattern.nonzeros()), 2);
-        let x = random(n * m, 3);
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
-        let view = |numbers: &[f32]| {
-            let buffer = gpu::buffer_with(device, &name, bytemuck::cast_slice(numbers), usage)?;
-            View::new(&name, &buffer, 0, numbers.len() as u64)
-        };
-        let packed = view(&values)?;
-        let mut loaded = Vec::new();
-        for _ in 0..sets.max(1) {
-            let matrix = Matrix::new(kernels, pattern.clone(), self.format, 1)?;
-            let refresh = refresh_packed(kernels, &matrix, &packed)?;
-            let output = gpu::buffer(device, &name, (4 * n * m).max(16), usage, false)?;
-            let output = View::new(&name, &output, 0, n * m)?;
-            let batch = |view| Batch::new(&name, view, n as u32, m as u32, Order::Components);
-            let job = Job::plain(matrix, false, batch(view(&x)?)?, batch(output)?);
-            gpu::guarded(device, &name, 0, || {
-                let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+    fn load(&self, on: &Setup<'_>) -> Result<Loaded> {
+        let (n, m) = self.size(on.elements);
+        let pattern = Arc::new(self.pattern(on.elements)?);
+        let (values, x) = Self::numbers(&pattern, n * m);
+        let packed = on.filled(&values)?;
+        let set = || {
+            let matrix = Matrix::new(on.kernels, pattern.clone(), self.format, 1)?;
+            let refresh = refresh_packed(on.kernels, &matrix, &packed)?;
+            on.submit(|encoder| {
                 refresh.record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
-                queue.submit([encoder.finish()]);
+                Ok(())
             })?;
-            loaded.push((job.output.view.clone(), bind(kernels, &job)?));
-        }
-        let (device, queue) = (device.clone(), queue.clone());
-        Ok(Box::new(OnDevice { name, device, queue, pattern, format: self.format, values, x, sets: loaded }))
+            let batch = |view| Batch::new(on.name, view, n as u32, m as u32, Order::Components);
+            let job = Job::plain(matrix, false, batch(on.filled(&x)?)?, batch(on.empty(0, n * m)?)?);
+            let dispatches = bind(on.kernels, &job)?;
+            Ok(Set::new(move |pass| dispatches.record(pass), [job.output.view]))
+        };
+        on.load(set, |read| {
+            let m = m as usize;
+            // of many vectors the first and the last
+            let seen: Vec<usize> = (0..m).filter(|c| c.min(&(m - 1 - c)) < &SEEN).collect();
+            let x: Vec<f32> = x.chunks(m).flat_map(|row| seen.iter().map(|&c| row[c])).collect();
+            let reference = reference(&pattern, self.format, &values, &x, seen.len() as u32);
+            Ok(reference.compare(|i, c| read[0][i as usize * m + seen[c as usize]]))
+        })
     }
 
     fn twin(&self, elements: u64) -> Option<Box<dyn FnMut()>> {
@@ -193,7 +171,7 @@ impl Bench for Subject {
             return None;
         }
         let pattern = self.pattern(elements).ok()?;
-        let (values, x, format) = (random(u64::from(pattern.nonzeros()), 2), random(n * m, 3), self.format);
+        let ((values, x), format) = (Self::numbers(&pattern, n * m), self.format);
         Some(Box::new(move || {
             std::hint::black_box(reference(&pattern, format, &values, &x, m as u32).products());
         }))
@@ -205,45 +183,5 @@ impl Bench for Subject {
             (Format::Csr, Shape::Random(..)) => Some(Box::new(Subject { format: Format::Dense, ..*self })),
             _ => None,
         }
-    }
-}
-
-/// A subject's buffers.
-struct OnDevice {
-    name: String,
-    device: wgpu::Device,
-    queue: wgpu::Queue,
-    pattern: Arc<Pattern>,
-    format: Format,
-    values: Vec<f32>,
-    x: Vec<f32>,
-    sets: Vec<(View, Dispatches)>,
-}
-
-impl Loaded for OnDevice {
-    fn check(&self) -> Result<Outcome> {
-        let output = &self.sets[0].0;
-        let read = gpu::guarded(&self.device, &self.name, 0, || {
-            let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            self.record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()), 0);
-            let read = Readback::record(&self.device, &mut encoder, output.buffer(), 0, 4 * output.length());
-            self.queue.submit([encoder.finish()]);
-            read
-        })?;
-        let words: Vec<f32> = read?.wait(&self.device)?;
-        let m = self.x.len() / self.pattern.columns() as usize;
-        // of many vectors the first and the last
-        let seen: Vec<usize> = (0..m).filter(|c| c.min(&(m - 1 - c)) < &SEEN).collect();
-        let x: Vec<f32> = self.x.chunks(m).flat_map(|row| seen.iter().map(|&c| row[c])).collect();
-        let reference = reference(&self.pattern, self.format, &self.values, &x, seen.len() as u32);
-        let mut outcome = reference.compare(|i, c| words[i as usize * m + seen[c as usize]]);
-        outcome.first_mismatch = outcome.first_mismatch.map(|what| format!("{}: {what}", self.name));
-        Ok(outcome)
-    }
-
-    fn reset(&self, _: &mut wgpu::CommandEncoder) {}
-
-    fn record(&self, pass: &mut wgpu::ComputePass<'_>, set: usize) {
-        self.sets[set % self.sets.len()].1.record(pass);
     }
 }

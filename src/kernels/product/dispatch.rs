@@ -1,12 +1,10 @@
 //! The dispatch of a product: checks, how the work is shared out, and what is bound.
 
-use bytemuck::{Pod, Zeroable};
-
 use super::{Finish, Operand, Path, Variant, WORKGROUP};
 use crate::error::{Error, Result, require};
 use crate::gpu::View;
-use crate::kernels::dispatch::folded;
 use crate::kernels::matrix::{Format, Matrix, Side};
+use crate::kernels::program::{Host, Struct, host_struct};
 use crate::kernels::window::{Strided, Window, refuse_overlap};
 use crate::kernels::{Batch, Kernels, Learned, Order};
 use crate::kernels::{Dispatch, Dispatches};
@@ -39,33 +37,39 @@ pub struct Job {
     pub output: Batch,
 }
 
-/// `struct Job` of `shaders/product/job.wgsl`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
-struct Words {
-    side: Side,
-    vectors: u32,
-    share: Share,
-    x: Strided,
-    other: Strided,
-    y: Strided,
-    theta: u32,
-    q: u32,
-    b: u32,
-    scale_at: u32,
+host_struct! {
+    /// `struct Job` of `shaders/product/job.wgsl`.
+    #[derive(Default)]
+    struct Words {
+        side: Side,
+        vectors: u32,
+        share: Share,
+        x: Strided,
+        other: Strided,
+        y: Strided,
+        theta: u32,
+        q: u32,
+        b: u32,
+        scale_at: u32,
+    }
+
+    /// How the work is shared out.
+    #[derive(Default)]
+    struct Share {
+        beside: u32,
+        lanes: u32,
+        rows_at_once: u32,
+        lane_step: u32,
+        row_step: u32,
+        blocks: u32,
+        groups: u32,
+    }
 }
 
-/// How the work is shared out.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
-struct Share {
-    beside: u32,
-    lanes: u32,
-    rows_at_once: u32,
-    lane_step: u32,
-    row_step: u32,
-    blocks: u32,
-    groups: u32,
+/// The structs of a product's kernel.
+pub(super) fn structs() -> Vec<Struct> {
+    let job = Words::layout("Job").with("share", Share::layout("Share"));
+    vec![job, Side::layout("Side"), Strided::layout("Strided")]
 }
 
 /// No number.
@@ -92,8 +96,7 @@ pub fn bind(kernels: &Kernels, job: &Job) -> Result<Dispatches> {
     if job.output.vectors == 0 {
         return Ok(Dispatches::default());
     }
-    let device = kernels.device();
-    let limits = device.limits();
+    let limits = kernels.device().limits();
     let mut side = job.matrix.side(job.transposed);
     side.values += job.layer * job.matrix.apart();
     let path = job.path(&side);
@@ -131,10 +134,9 @@ pub fn bind(kernels: &Kernels, job: &Job) -> Result<Dispatches> {
         (6, y.binding()),
     ];
     buffers.extend(job.second.iter().map(|_| (5, other.binding())));
-    let workgroups = folded(PLACE, u64::from(share.groups), &limits)?;
-    let pipeline = Variant::Product { path, operand: job.operand, finish: job.finish }.pipeline(kernels)?;
-    Dispatch::of_job(device, PLACE, pipeline, bytemuck::bytes_of(&words), &buffers, workgroups)
-        .map(Dispatches::from)
+    let variant = Variant::Product { path, operand: job.operand, finish: job.finish };
+    let words = bytemuck::bytes_of(&words);
+    Ok(Dispatch::of_groups(kernels, &variant, words, &buffers, u64::from(share.groups))?.into())
 }
 
 /// Where things are amiss.
@@ -306,29 +308,6 @@ pub(super) fn shape<T: PartialEq + ToString>(place: &str, name: &str, got: T, ex
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::wgsl;
-
-    #[test]
-    fn host_and_shader_agree_about_the_job() {
-        let variant = Variant::Product { path: Path::Tiles, operand: Operand::Plain, finish: Finish::Plain };
-        let module = wgsl::module("tiles", &variant.source(), "product");
-        let (members, size) = wgsl::members(&module, "Job").unwrap();
-        let side = size_of::<Side>() as u32;
-        let mut expected = vec![("side".to_owned(), 0)];
-        let shared =
-            ["vectors", "beside", "lanes", "rows_at_once", "lane_step", "row_step", "blocks", "groups"];
-        for (names, stride, start) in [
-            (&shared[..], 4, side),
-            (&["x", "other", "y"], 12, side + 32),
-            (&["theta", "q", "b", "scale_at"], 4, side + 68),
-        ] {
-            expected.extend(wgsl::spaced(names, stride).into_iter().map(|(name, at)| (name, at + start)));
-        }
-        assert_eq!((members, size), (expected, size_of::<Words>() as u32));
-        let (members, size) = wgsl::members(&module, "Side").unwrap();
-        assert_eq!(members, wgsl::spaced(&["rows", "columns", "structure", "values", "down", "across"], 4));
-        assert_eq!(size, side);
-    }
 
     /// Every invocation has one place, every place one invocation.
     #[test]

@@ -34,7 +34,9 @@ mod bench;
 mod cases;
 mod choice;
 mod dispatch;
+
 mod host;
+pub(crate) mod metric;
 mod reference;
 mod refresh;
 
@@ -43,20 +45,17 @@ pub use host::product;
 pub use reference::Reference;
 pub use refresh::{refresh, refresh_packed};
 
-use std::sync::Arc;
-
 use super::matrix::Format;
-use super::{Kernels, Room};
-use crate::error::Result;
-use crate::gpu::Pipeline;
+use super::program::{Host, Program, Struct, listed};
+use super::{Bench, Room};
 use crate::wgsl::compose;
 
 /// The register's line.
 pub(super) const ROOM: Room = Room {
     name: "product",
-    variants: || variants().iter().map(|v| (v.name(), v.source())).collect(),
-    cases: cases::all,
-    benches: bench::all,
+    variants: || listed(variants()),
+    cases: || cases::all().into_iter().chain(metric::cases::all()).collect(),
+    benches: || bench::all().into_iter().chain([Box::new(metric::bench::Metric) as Box<dyn Bench>]).collect(),
 };
 
 /// Invocations of a workgroup.
@@ -144,9 +143,11 @@ enum Variant {
     Refresh,
 }
 
-impl Variant {
-    fn name(self) -> String {
-        match self {
+impl Program for Variant {
+    const ROOM: &'static str = ROOM.name;
+
+    fn name(&self) -> String {
+        match *self {
             Variant::Refresh => "refresh".into(),
             Variant::Product { path, operand, finish } => {
                 let path = match path {
@@ -160,8 +161,8 @@ impl Variant {
         }
     }
 
-    fn source(self) -> String {
-        let Variant::Product { path, operand, finish } = self else { return compose(&["product/refresh"]) };
+    fn source(&self) -> String {
+        let Variant::Product { path, operand, finish } = *self else { return compose(&["product/refresh"]) };
         let (operand, finish) = (operand.file(), finish.file());
         match path {
             Path::Tiles => compose(&["product/word/vec4", operand, finish, "product/tiles"]),
@@ -172,21 +173,15 @@ impl Variant {
         }
     }
 
-    /// Bindings with whether they are read only.
-    fn bindings(self) -> &'static [(u32, bool)] {
+    fn structs(&self) -> Vec<Struct> {
         match self {
-            Variant::Refresh => &[(0, true), (1, true), (2, true), (3, false)],
-            Variant::Product { operand: Operand::Plain, .. } => {
-                &[(0, true), (1, true), (2, true), (3, false), (4, false), (6, false)]
-            }
-            Variant::Product { .. } => {
-                &[(0, true), (1, true), (2, true), (3, false), (4, false), (5, false), (6, false)]
-            }
+            Variant::Refresh => vec![refresh::Words::layout("Refresh")],
+            Variant::Product { .. } => dispatch::structs(),
         }
     }
 
-    fn pipeline(self, kernels: &Kernels) -> Result<Arc<Pipeline>> {
-        kernels.pipeline(ROOM.name, &self.name(), WORKGROUP, self.bindings(), || self.source())
+    fn reads(&self) -> &'static [u32] {
+        &[0, 1, 2]
     }
 }
 
@@ -203,17 +198,4 @@ fn variants() -> Vec<Variant> {
         }
     }
     all
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::kernels::wgsl;
-
-    #[test]
-    fn every_variant_is_valid() {
-        for variant in variants() {
-            wgsl::module(&variant.name(), &variant.source(), ROOM.name);
-        }
-    }
 }

@@ -1,24 +1,22 @@
 //! The values of a matrix in the order of its format.
 
-use bytemuck::{Pod, Zeroable};
-
 use super::dispatch::shape;
 use super::{Variant, WORKGROUP};
 use crate::error::Result;
 use crate::gpu::View;
-use crate::kernels::dispatch::folded;
+use crate::kernels::program::host_struct;
 use crate::kernels::window::Window;
 use crate::kernels::{Dispatch, Dispatches};
 use crate::kernels::{Kernels, Learned, Matrix};
 
-/// `struct Refresh` of `shaders/product/refresh.wgsl`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-struct Words {
-    apart: u32,
-    count: u32,
-    at: u32,
-    stride: u32,
+host_struct! {
+    /// `struct Refresh` of `shaders/product/refresh.wgsl`.
+    pub(super) struct Words {
+        apart: u32,
+        count: u32,
+        at: u32,
+        stride: u32,
+    }
 }
 
 /// From the learned numbers.
@@ -49,8 +47,7 @@ fn refresh_from(kernels: &Kernels, matrix: &Matrix, from: &View, at: u32, stride
     if count == 0 {
         return Ok(Dispatches::default());
     }
-    let device = kernels.device();
-    let limits = device.limits();
+    let limits = kernels.device().limits();
     let from = Window::new("refresh", from, &limits)?;
     let words = Words { apart: matrix.apart(), count, at: from.first + at, stride };
     let buffers = [
@@ -58,22 +55,7 @@ fn refresh_from(kernels: &Kernels, matrix: &Matrix, from: &View, at: u32, stride
         (2, from.binding()),
         (3, matrix.values.as_entire_buffer_binding()),
     ];
-    let workgroups = folded("refresh", u64::from(count.div_ceil(WORKGROUP)), &limits)?;
-    let pipeline = Variant::Refresh.pipeline(kernels)?;
-    Dispatch::of_job(device, "refresh", pipeline, bytemuck::bytes_of(&words), &buffers, workgroups)
-        .map(Dispatches::from)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::kernels::wgsl;
-
-    #[test]
-    fn host_and_shader_agree_about_the_job() {
-        let module = wgsl::module("refresh", &Variant::Refresh.source(), "product");
-        let members = wgsl::members(&module, "Refresh").unwrap();
-        let names = ["apart", "count", "at", "stride"];
-        assert_eq!(members, (wgsl::spaced(&names, 4), size_of::<Words>() as u32));
-    }
+    let groups = u64::from(count.div_ceil(WORKGROUP));
+    let words = bytemuck::bytes_of(&words);
+    Ok(Dispatch::of_groups(kernels, &Variant::Refresh, words, &buffers, groups)?.into())
 }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use super::dispatch::{Cut, bind_cut};
 use super::{Path, reference};
 use crate::error::Result;
-use crate::gpu::View;
-use crate::kernels::sums::{self, Judge, Subject, demand, subject};
-use crate::kernels::timed::Recorder;
-use crate::kernels::{Bench, Kernels, Loaded};
+use crate::kernels::backward::bench::load;
+use crate::kernels::backward::cases::{Numbers, Subject, demand, subject};
+use crate::kernels::backward::{Into, Passed};
+use crate::kernels::program::Program;
+use crate::kernels::{Bench, Loaded, Outcome, Setup};
 use crate::matrix::Pattern;
 use crate::regulariser::Places;
 
@@ -42,7 +43,7 @@ impl Timed {
 
 impl Bench for Timed {
     fn variant(&self) -> String {
-        self.1.name().into()
+        self.1.name()
     }
 
     fn label(&self) -> String {
@@ -58,34 +59,19 @@ impl Bench for Timed {
         self.bytes(elements)
     }
 
-    fn load(
-        &self,
-        device: &wgpu::Device,
-        queue: &wgpu::Queue,
-        kernels: &Kernels,
-        elements: u64,
-        sets: usize,
-    ) -> Result<Box<dyn Loaded>> {
-        let name = format!("sampled/{} at {elements} elements", self.label());
-        let (of, pattern, places) = self.layer(elements);
+    fn load(&self, on: &Setup<'_>) -> Result<Loaded> {
+        let (of, pattern, places) = self.layer(on.elements);
         let cut = Cut::new(&pattern, of.m, Some(self.1));
-        let bind =
-            |kernels: &Kernels, passed: &sums::Passed, into: &sums::Into| -> Result<(Recorder, View)> {
-                let dispatches = bind_cut(kernels, &pattern, passed, into, &cut)?;
-                let written = sums::layer_of("timed", &into.gradient, into.layer)?;
-                Ok((Box::new(move |pass| dispatches.record(pass)), written))
-            };
-        let chain = cut.chain();
-        let (subject, entries) = (of.clone(), pattern.clone());
-        let judge: Judge = Box::new(move |numbers, after, outcome| {
-            let layer = subject.layer(numbers, places);
-            let apart = (entries.nonzeros() as usize).div_ceil(COMPARED);
-            for (at, entry) in places.values().zip(entries.entries()).step_by(apart) {
-                let sum = reference::sum(&layer, numbers, subject.given, subject.n as usize, entry);
-                demand(outcome, &format!("entry {entry:?}"), &sum, chain, after[at]);
+        let bind = |passed: &Passed, into: &Into| bind_cut(on.kernels, &pattern, passed, into, &cut);
+        let judge = |numbers: &Numbers, after: &[f32], outcome: &mut Outcome| {
+            let layer = of.layer(numbers, places);
+            let apart = (pattern.nonzeros() as usize).div_ceil(COMPARED);
+            for (at, entry) in places.values().zip(pattern.entries()).step_by(apart) {
+                let sum = reference::sum(&layer, numbers, of.given, of.n as usize, entry);
+                demand(outcome, &format!("entry {entry:?}"), &sum, cut.chain(), after[at]);
             }
-        });
-        sums::load((device, queue, kernels), (name, sets), &of, places, bind, judge)
+        };
+        load(on, &of, places, bind, judge)
     }
 
     fn twin(&self, elements: u64) -> Option<Box<dyn FnMut()>> {

@@ -3,7 +3,8 @@
 use super::dispatch::{Cut, bind, bind_cut};
 use super::{Path, reference};
 use crate::error::Result;
-use crate::kernels::sums::{Subject, demand, start, subject, subjects, unchanged};
+use crate::kernels::backward::cases::{Subject, demand, start, subject, subjects, unchanged};
+use crate::kernels::program::Program;
 use crate::kernels::{Case, Kernels, Outcome};
 use crate::regulariser::Places;
 
@@ -27,7 +28,7 @@ pub(super) fn all() -> Vec<Box<dyn Case>> {
 
 impl Case for Layered {
     fn name(&self) -> String {
-        let path = self.1.map_or("chosen", Path::name);
+        let path = self.1.map_or("chosen".into(), |path| path.name());
         format!("sampled/{path}/{}", self.0.name())
     }
 
@@ -42,12 +43,9 @@ impl Case for Layered {
         let numbers = subject.numbers(places);
         let cut = Cut::new(&pattern, subject.m, self.1);
         let (after, mut outcome) =
-            subject.run((device, queue, kernels), &numbers, places, |kernels, passed, into| {
-                let dispatches = match self.1 {
-                    Some(_) => bind_cut(kernels, &pattern, passed, into, &cut)?,
-                    None => bind(kernels, &pattern, passed, into)?,
-                };
-                Ok(Box::new(move |pass| dispatches.record(pass)))
+            subject.run((device, queue), &numbers, places, |passed, into| match self.1 {
+                Some(_) => bind_cut(kernels, &pattern, passed, into, &cut),
+                None => bind(kernels, &pattern, passed, into),
             })?;
         let layer = subject.layer(&numbers, places);
         let sums = reference::sums(&pattern, &layer, &numbers, subject.given);

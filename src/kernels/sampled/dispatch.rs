@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use bytemuck::{Pod, Zeroable};
-
 use super::{Path, ROOM};
-use crate::error::{Error, Result};
+#[cfg(doc)]
+use crate::error::Error;
+use crate::error::{Result, shape};
 use crate::gpu::View;
-use crate::kernels::sums::{self, Fold};
+use crate::kernels::backward::{Into, Passed, window};
+use crate::kernels::program::host_struct;
+use crate::kernels::sums::{Fold, SPLITS, fold};
 use crate::kernels::tiles::scratch;
 use crate::kernels::window::{Strided, Window};
-use crate::kernels::{Dispatches, Kernels};
+use crate::kernels::{Dispatch, Dispatches, Kernels};
 use crate::matrix::Pattern;
 
 /// Where squares of 32 x 32 places that are not empty hold fewer entries than this share of theirs, entries are worked on one
@@ -28,33 +30,30 @@ const MANY: usize = 64;
 /// Workgroups up to which columns are split.
 const WANTED: u64 = 256;
 
-/// The most splits.
-const SPLITS: u64 = 64;
-
 /// The largest scratch, in bytes: as much is written and read once more.
 const SCRATCH: u64 = 1 << 25;
 
-/// WGSL's `Job` of `shaders/sampled.wgsl`, where each field is explained; the structure follows.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-pub(super) struct SampledJob {
-    x: Strided,
-    data: Strided,
-    bar: Strided,
-    u: Strided,
-    w: Strided,
-    theta: u32,
-    scale_at: u32,
-    given: u32,
-    rows: u32,
-    columns: u32,
-    pieces: u32,
-    splits: u32,
-    span: u32,
-    lanes: u32,
-    out: u32,
-    apart: u32,
-    add: u32,
+host_struct! {
+    /// WGSL's `Job` of `shaders/sampled.wgsl`, where each field is explained; the structure follows.
+    pub(super) struct SampledJob {
+        x: Strided,
+        data: Strided,
+        bar: Strided,
+        u: Strided,
+        w: Strided,
+        theta: u32,
+        scale_at: u32,
+        given: u32,
+        rows: u32,
+        columns: u32,
+        pieces: u32,
+        splits: u32,
+        span: u32,
+        lanes: u32,
+        out: u32,
+        apart: u32,
+        add: u32,
+    }
 }
 
 /// How the work is cut.
@@ -184,12 +183,7 @@ fn tiles(pattern: &Pattern, side: u32) -> (Vec<u32>, u32) {
 /// # Errors
 /// [`Error::Shape`] where shapes, layers or the pattern do not fit; [`Error::Overlap`] where the gradient shares memory
 /// with what is read; [`Error::Limit`], [`Error::OutOfMemory`] and [`Error::Gpu`] for what the device cannot give.
-pub fn bind(
-    kernels: &Kernels,
-    pattern: &Arc<Pattern>,
-    passed: &sums::Passed,
-    into: &sums::Into,
-) -> Result<Dispatches> {
+pub fn bind(kernels: &Kernels, pattern: &Arc<Pattern>, passed: &Passed, into: &Into) -> Result<Dispatches> {
     let cut = Cut::new(pattern, passed.x.vectors.max(1), None);
     bind_cut(kernels, pattern, passed, into, &cut)
 }
@@ -198,25 +192,20 @@ pub fn bind(
 pub(super) fn bind_cut(
     kernels: &Kernels,
     pattern: &Pattern,
-    passed: &sums::Passed,
-    into: &sums::Into,
+    passed: &Passed,
+    into: &Into,
     cut: &Cut,
 ) -> Result<Dispatches> {
     let gradient = passed.check("sampled", into)?;
     let limits = kernels.device().limits();
-    let shape @ (rows, columns) = passed.shape();
+    let (rows, columns) = passed.shape();
     let places = passed.learned.places;
     let got = (pattern.rows(), pattern.columns(), pattern.nonzeros());
     if got != (rows, rows, places.nonzeros) {
         let said = |(n, m, k): (u32, u32, u32)| format!("{n} x {m} with {k} entries");
-        return Err(Error::Shape {
-            place: "sampled".into(),
-            name: "pattern".into(),
-            got: said(got),
-            expected: said((rows, rows, places.nonzeros)),
-        });
+        return Err(shape(ROOM.name, "pattern", said(got), said((rows, rows, places.nonzeros))));
     }
-    let batch = |name: &str, batch| sums::window(name, batch, shape, &limits);
+    let batch = |name: &str, batch| window(name, batch, (rows, columns), &limits);
     let (x, x_at) = batch("sampled: x", &passed.x)?;
     let (data, data_at) = batch("sampled: the data", passed.data.batch())?;
     let (bar, bar_at) = batch("sampled: ȳ", &passed.bar)?;
@@ -259,15 +248,13 @@ pub(super) fn bind_cut(
     let job = [bytemuck::bytes_of(&job), bytemuck::cast_slice(&cut.structure)].concat();
     let to = if split { parts.as_entire_buffer_binding() } else { result.binding() };
     let bound = [&x, &data, &bar, &u, &w, &learned].map(Window::binding);
-    let buffers: Vec<_> = bound.into_iter().chain([to]).collect();
-    let variant = (ROOM.name, cut.path.name(), cut.path.invocations());
+    let buffers: Vec<_> = (1..).zip(bound.into_iter().chain([to])).collect();
     let groups = u64::from(cut.pieces) * u64::from(cut.splits);
-    let source = || cut.path.source();
-    let mut order: Dispatches = sums::launch(kernels, variant, source, &job, &buffers, groups)?.into();
+    let mut order: Dispatches = Dispatch::of_groups(kernels, &cut.path, &job, &buffers, groups)?.into();
     if split {
         let (numbers, splits) = (places.nonzeros, cut.splits);
         let job = Fold { add, numbers, splits, apart: numbers, ..Fold::default() };
-        order.extend([sums::fold(kernels, job, &parts, &result)?]);
+        order.extend([fold(kernels, job, &parts, &result)?]);
     }
     Ok(order)
 }

@@ -36,15 +36,13 @@ mod reference;
 pub use dispatch::bind;
 
 use super::Room;
+use super::program::{Host, Program, Struct, listed};
+use super::window::Strided;
 use crate::wgsl::compose;
 
 /// The register's line.
-pub(super) const ROOM: Room = Room {
-    name: "sampled",
-    variants: || Path::ALL.iter().map(|path| (path.name().to_owned(), path.source())).collect(),
-    cases: cases::all,
-    benches: bench::all,
-};
+pub(super) const ROOM: Room =
+    Room { name: "sampled", variants: || listed(Path::ALL), cases: cases::all, benches: bench::all };
 
 /// How the pattern is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,24 +57,28 @@ enum Path {
 
 impl Path {
     const ALL: [Path; 3] = [Path::Entries, Path::Tiles32, Path::Tiles64];
+}
 
-    fn name(self) -> &'static str {
+impl Program for Path {
+    const ROOM: &'static str = ROOM.name;
+
+    fn name(&self) -> String {
         match self {
             Path::Entries => "entries",
             Path::Tiles32 => "tiles32",
             Path::Tiles64 => "tiles64",
         }
+        .into()
     }
 
-    /// Invocations of a workgroup.
-    fn invocations(self) -> u32 {
+    fn invocations(&self) -> u32 {
         match self {
             Path::Entries | Path::Tiles64 => 256,
             Path::Tiles32 => 64,
         }
     }
 
-    fn source(self) -> String {
+    fn source(&self) -> String {
         // columns staged at a time: what 16 KiB of workgroup memory hold of squares that size
         match self {
             Path::Entries => compose(&["sampled/entries"]),
@@ -84,39 +86,72 @@ impl Path {
             Path::Tiles64 => format!("const QUADS = 16u;\nconst DEEP = 8u;\n{}", compose(&["sampled/tiles"])),
         }
     }
+
+    /// The pieces lie behind the job's members, in one array that has no size.
+    fn structs(&self) -> Vec<Struct> {
+        vec![dispatch::SampledJob::layout("Job").and("structure"), Strided::layout("Strided")]
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::dispatch::SampledJob;
-    use super::*;
-    use crate::kernels::wgsl;
+    use std::sync::Arc;
 
+    use super::*;
+    use crate::gpu::{self, View};
+    use crate::kernels::backward::{Into, Passed};
+    use crate::kernels::{Batch, Data, Kernels, Learned, Order, sums};
+    use crate::matrix::Pattern;
+    use crate::regulariser::Places;
+
+    /// Requests that do not fit are refused before anything is recorded, by both rooms alike.
     #[test]
-    fn every_variant_is_valid_and_its_job_is_the_hosts() {
-        for path in Path::ALL {
-            let module = wgsl::module(path.name(), &path.source(), ROOM.name);
-            let (members, _) = wgsl::members(&module, "Job").unwrap();
-            let strided = ["x", "data", "bar", "u", "w"];
-            let words = [
-                "theta",
-                "scale_at",
-                "given",
-                "rows",
-                "columns",
-                "pieces",
-                "splits",
-                "span",
-                "lanes",
-                "out",
-                "apart",
-                "add",
-                "structure",
-            ];
-            let mut expected = wgsl::spaced(&strided, 12);
-            expected.extend(wgsl::spaced(&words, 4).into_iter().map(|(name, at)| (name, 60 + at)));
-            assert_eq!(members, expected);
-            assert_eq!(members.last().unwrap().1 as usize, size_of::<SampledJob>());
-        }
+    fn bad_requests_name_what_does_not_fit() {
+        let (device, _) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
+        let kernels = Kernels::new(&device);
+        let usage = wgpu::BufferUsages::STORAGE;
+        let buffer = gpu::buffer(&device, "page", 4096, usage, false).unwrap();
+        let view = |at: u64, length: u64| View::new("view", &buffer, 4 * at, length).unwrap();
+        let batch = |at: u64, m: u32| {
+            Batch::new("batch", view(at, 3 * u64::from(m)), 3, m, Order::Components).unwrap()
+        };
+        let places = Places { components: 3, nonzeros: 9 };
+        let passed = Passed {
+            learned: Learned::new("learned", view(100, 48), places, 2).unwrap(),
+            layer: 1,
+            x: batch(1, 4),
+            data: Data::Near(batch(13, 4)),
+            bar: batch(25, 4),
+            scale_by: Some(1),
+            u: batch(37, 4),
+            w: batch(49, 4),
+            r_bar: batch(61, 4),
+        };
+        let gradient = |at: u64| Learned::new("gradient", view(at, 24), places, 1).unwrap();
+        let into = Into { gradient: gradient(200), layer: 0, add: false };
+        let pattern = Arc::new(Pattern::full(3, 3).unwrap());
+        assert_eq!(sums::bind(&kernels, &passed, &into).unwrap().count(), 2);
+        assert_eq!(bind(&kernels, &pattern, &passed, &into).unwrap().count(), 1);
+        let refused = |passed: &Passed, into: &Into, expected: &str| {
+            let one = sums::bind(&kernels, passed, into).unwrap_err().to_string();
+            let other = bind(&kernels, &pattern, passed, into).unwrap_err().to_string();
+            assert!(one.contains(expected) && other.contains(expected), "{one}; {other}");
+        };
+        refused(&passed, &Into { gradient: gradient(50), ..into.clone() }, "the gradient and w̄ overlap");
+        refused(&passed, &Into { gradient: gradient(130), ..into.clone() }, "the learned numbers overlap");
+        refused(&passed, &Into { layer: 1, ..into.clone() }, "layer is 1, expected one of 1");
+        refused(&Passed { layer: 2, ..passed.clone() }, &into, "layer is 2, expected one of 2");
+        refused(&Passed { scale_by: Some(2), ..passed.clone() }, &into, "scale is 2, expected one of 2");
+        refused(
+            &Passed { u: batch(37, 3), ..passed.clone() },
+            &into,
+            "u: shape is 3 components of 3 vectors",
+        );
+        let other = Places { components: 3, nonzeros: 8 };
+        let other = Learned::new("gradient", view(200, 24), other, 1).unwrap();
+        refused(&passed, &Into { gradient: other, ..into.clone() }, "gradient is Places");
+        let diagonal = Arc::new(Pattern::diagonal(3).unwrap());
+        let said = bind(&kernels, &diagonal, &passed, &into).unwrap_err().to_string();
+        assert!(said.contains("pattern is 3 x 3 with 3 entries, expected 3 x 3 with 9 entries"), "{said}");
     }
 }

@@ -3,7 +3,8 @@
 use rayon::prelude::*;
 
 use crate::accuracy::{FLUSH, RELATIVE};
-use crate::kernels::sums::{Layer, Near, Numbers, Sum};
+use crate::kernels::backward::cases::Numbers;
+use crate::kernels::backward::reference::{Layer, Near, Sum};
 use crate::matrix::Pattern;
 
 /// A row of values with their errors.

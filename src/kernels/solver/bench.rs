@@ -6,11 +6,10 @@ use rayon::prelude::*;
 
 use super::{Job, Reference, Solver, Stage, Variant, bind};
 use crate::error::Result;
-use crate::gpu::{self, View};
-use crate::kernels::packer::Kernel;
+use crate::kernels::program::Program;
 use crate::kernels::step::{Adam, Base, Element, Hyper, Width};
-use crate::kernels::timed::{self, RATE, Recorder, Seen, Timed, WINDOW};
-use crate::kernels::{Bench, Kernels, Loaded, Outcome};
+use crate::kernels::timed::{self, RATE, Tensors};
+use crate::kernels::{Bench, Loaded, Outcome, Setup};
 use crate::penalty::group::Lasso;
 use crate::penalty::{Group, Groups, L1, Layout, Penalty};
 
@@ -40,12 +39,8 @@ pub(super) fn all() -> Vec<Box<dyn Bench>> {
 }
 
 impl Subject {
-    /// What each array holds: W, G, the states, the copy.
-    fn arrays(&self) -> Vec<fn(&Element) -> f32> {
-        let all: [fn(&Element) -> f32; 4] = [|e| e.w, |e| e.g, |e| e.m, |e| e.v];
-        let copy: fn(&Element) -> f32 = |e| e.copy;
-        let used = all.into_iter().take(2 + self.base.states());
-        used.chain(self.solver.has_copy().then_some(copy)).collect()
+    fn arrays(&self) -> usize {
+        2 + self.base.states() + usize::from(self.solver.has_copy())
     }
 
     fn group(elements: u64) -> Result<Group> {
@@ -75,82 +70,35 @@ impl Bench for Subject {
     }
 
     fn footprint(&self, elements: u64) -> u64 {
-        4 * self.arrays().len() as u64 * elements
+        4 * self.arrays() as u64 * elements
     }
 
-    fn load(
-        &self,
-        device: &wgpu::Device,
-        queue: &wgpu::Queue,
-        kernels: &Kernels,
-        elements: u64,
-        sets_wanted: usize,
-    ) -> Result<Box<dyn Loaded>> {
-        let name = format!("solver/{} at {elements} elements", self.variant());
-        let group = Self::group(elements)?;
-        let host = timed::block(elements);
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
-        let blocks = Timed::upload(device, &host, &self.arrays())?;
+    fn load(&self, on: &Setup<'_>) -> Result<Loaded> {
+        let group = Self::group(on.elements)?;
         let reference = self.reference(&group)?;
-        let rows = gpu::buffer_with(device, "rows", bytemuck::bytes_of(&reference.row()), usage)?;
-        let status = gpu::buffer_with(device, "status", &[0; 16], usage)?;
-        let mut sets: Vec<(Vec<View>, Recorder)> = Vec::new();
-        for _ in 0..sets_wanted.max(1) {
-            let mut views = Vec::new();
-            for _ in &blocks {
-                let bytes = (4 * elements).next_multiple_of(16);
-                let buffer = gpu::buffer(device, "timed tensor", bytes, usage, false)?;
-                views.push(View::new(&name, &buffer, 0, elements)?);
-            }
-            let (penalty, group) = (Self::penalty(), Some(group.clone()));
-            let job = Job { penalty, group, views: views.clone(), row: 0, tensor: 0 };
-            let rows = rows.as_entire_buffer_binding();
-            let bound = bind(kernels, self.base, self.solver, &[job], rows, &status)?;
-            sets.push((views, Box::new(move |pass| bound.record(pass))));
-        }
-        let (states, copies) = (self.base.states(), self.solver.has_copy());
-        let judge = move |seen: &Seen, host: &[Element]| {
-            let places = seen.places();
-            let before = |i: u64| host[(i % host.len() as u64) as usize];
-            let after = |i: u64| Element {
-                w: seen.at(0, i),
-                m: if states > 0 { seen.at(2, i) } else { 0.0 },
-                v: if states > 1 { seen.at(3, i) } else { 0.0 },
-                copy: if copies { seen.at(2 + states, i) } else { 0.0 },
-                ..before(i)
-            };
+        let shape = (true, self.base.states(), self.solver.has_copy());
+        let tensors = Tensors::new(on, on.elements, shape, timed::windows(on.elements, MEMBERS))?;
+        let rows = on.bytes(bytemuck::bytes_of(&reference.row()))?;
+        let set = || {
+            tensors.set(on, 0, |views| {
+                let (penalty, group) = (Self::penalty(), Some(group.clone()));
+                let job = Job { penalty, group, views: views.to_vec(), row: 0, tensor: 0 };
+                let rows = rows.as_entire_buffer_binding();
+                let bound = bind(on.kernels, self.base, self.solver, &[job], rows, &tensors.status)?;
+                Ok(Box::new(move |pass| bound.record(pass)))
+            })
+        };
+        let judge = |start: u64, before: &[Element], after: &[Element]| {
+            let size = MEMBERS as usize;
             let mut outcome = Outcome::default();
-            // windows begin and end where groups do, the last one where the tensor ends
-            for members in places.chunk_by(|a, b| a + 1 == *b && a / MEMBERS == b / MEMBERS) {
-                let (was, is): (Vec<_>, Vec<_>) = members.iter().map(|&i| (before(i), after(i))).unzip();
-                let verdicts = reference.judge(members[0] / MEMBERS, &was, &is);
-                for (j, &i) in verdicts.iter().zip(members) {
-                    outcome.demand(j.ok, || format!("index {i}: {:?} became {:?}", before(i), after(i)));
+            for (g, (before, after)) in (start / MEMBERS..).zip(before.chunks(size).zip(after.chunks(size))) {
+                for (i, j) in reference.judge(g, before, after).iter().enumerate() {
+                    outcome.demand(j.ok, || format!("group {g}: {:?} became {:?}", before[i], after[i]));
                 }
             }
             outcome
         };
-        let whole = |place: u64| place / MEMBERS * MEMBERS;
-        let windows = if elements <= 3 * WINDOW {
-            std::iter::once(0..elements).collect()
-        } else {
-            let middle = whole(elements / 2);
-            vec![0..WINDOW, middle..middle + WINDOW, whole(elements - WINDOW)..elements]
-        };
-        let loaded = Timed {
-            name,
-            device: device.clone(),
-            queue: queue.clone(),
-            host,
-            blocks,
-            status,
-            sets,
-            read_only: Some(1),
-            windows,
-            judge: Box::new(judge),
-        };
-        loaded.fill_all()?;
-        Ok(Box::new(loaded))
+        on.load(set, tensors.judge(judge))
     }
 
     fn twin(&self, elements: u64) -> Option<Box<dyn FnMut()>> {

@@ -40,28 +40,22 @@ mod reference;
 pub use dispatch::{Job, bind};
 pub use reference::Reference;
 
-use std::fmt;
-use std::mem::{Discriminant, discriminant};
-use std::sync::Arc;
-
+use super::Room;
 use super::group::words;
 use super::packer::{Kernel, Slot};
-use super::step::{Base, WORKGROUP, Width};
+use super::program::{Host, Program, Struct, host_struct, listed};
+use super::step::{Base, Width};
 use super::tiles::Tile;
-use super::{Kernels, Room};
 use crate::error::{Result, require, unsupported};
-use crate::gpu::Pipeline;
 use crate::penalty::{CONSTANTS, Domain, NoPenalty, Penalty};
 use crate::wgsl::compose;
+use std::fmt;
+use std::mem::{Discriminant, discriminant};
 use std::ops::Bound::{Excluded, Included};
 
 /// The register's line.
-pub(super) const ROOM: Room = Room {
-    name: "solver",
-    variants: || variants().iter().map(|v| (v.name(), v.source())).collect(),
-    cases: cases::all,
-    benches: bench::all,
-};
+pub(super) const ROOM: Room =
+    Room { name: "solver", variants: || listed(variants()), cases: cases::all, benches: bench::all };
 
 /// How the penalties of a tensor enter its step.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -136,16 +130,16 @@ impl fmt::Display for Solver {
     }
 }
 
-/// The values that change from step to step. WGSL's `Row`: `Base`, `Constants` and `Pull`, eight f32 each.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
-pub struct Row {
-    /// WGSL's `Base`.
-    pub base: [f32; CONSTANTS],
-    /// WGSL's `Constants`, the elementwise penalty's.
-    pub prox: [f32; CONSTANTS],
-    /// WGSL's `Pull`: the group penalty's lambda and beta; the rest is 0.
-    pub pull: [f32; CONSTANTS],
+host_struct! {
+    /// The values that change from step to step. WGSL's `Row`: `Base`, `Constants` and `Pull`, eight f32 each.
+    pub struct Row {
+        /// WGSL's `Base`.
+        pub base: [f32; CONSTANTS],
+        /// WGSL's `Constants`, the elementwise penalty's.
+        pub prox: [f32; CONSTANTS],
+        /// WGSL's `Pull`: the group penalty's lambda and beta; the rest is 0.
+        pub pull: [f32; CONSTANTS],
+    }
 }
 
 /// What a kernel does.
@@ -197,56 +191,16 @@ impl Variant {
             Stage::Combine => Variant { width: Width::Vec4, ..shared },
         })
     }
-
-    fn source(&self) -> String {
-        let solver = match self.solver {
-            Solver::Subgradient => "solver/subgradient",
-            Solver::Splitting { .. } => "solver/splitting",
-            _ => "solver/proximal",
-        };
-        let (words, penalty, base) = (words(self.width), self.penalty.rule().file(), self.base.file());
-        match self.stage {
-            Stage::Held => compose(&[words, &penalty, base, solver, "solver"]),
-            Stage::Elements => compose(&[words, &penalty, base, solver, "solver/elements"]),
-            Stage::Measure => compose(&[words, "solver/measure"]),
-            Stage::Combine => compose(&[words, "solver/combine"]),
-        }
-    }
-
-    /// Bindings with whether they are read only.
-    fn bindings(&self) -> Vec<(u32, bool)> {
-        let table = (0, true);
-        match self.stage {
-            Stage::Held | Stage::Elements => {
-                let states = self.base.states();
-                let tensors = [true, true, states > 0, states > 1, self.solver.has_copy()];
-                let tensors = (0u32..5).filter(|&k| tensors[k as usize]).map(|k| (3 + k, false));
-                [table, (1, true), (2, false)].into_iter().chain(tensors).collect()
-            }
-            Stage::Measure => vec![table, (3, false), (7, false)],
-            Stage::Combine => vec![table, (1, true), (7, false)],
-        }
-    }
 }
+
+/// What the group lasso's share of a row is called.
+const PULL: [&str; 8] = ["lambda", "beta", "norm", "scale", "spoiled", "unused5", "unused6", "unused7"];
 
 /// The base steps that read a gradient and leave the prox its plain step size.
 const BASES: &str = "gradient, heavy-ball, nesterov, adam, adamw";
 
-impl Kernel for Variant {
-    /// What the name is made of.
-    type Key = (Stage, Option<Discriminant<Solver>>, &'static str, &'static str, Width);
-    type Tile = Tile;
-
-    fn key(&self) -> Self::Key {
-        let (base, penalty) = (self.base.kernel(), self.penalty.name());
-        match self.stage {
-            Stage::Held | Stage::Elements => {
-                (self.stage, Some(discriminant(&self.solver)), base, penalty, self.width)
-            }
-            Stage::Measure => (self.stage, None, "", "", self.width),
-            Stage::Combine => (self.stage, None, "", "", Width::Scalar),
-        }
-    }
+impl Program for Variant {
+    const ROOM: &'static str = ROOM.name;
 
     fn name(&self) -> String {
         let width = match self.width {
@@ -266,14 +220,59 @@ impl Kernel for Variant {
         }
     }
 
-    fn uses(&self, binding: u32) -> bool {
-        // a copy has binding 7 as well, but is no binding that all dispatches share
-        let scratch = matches!(self.stage, Stage::Measure | Stage::Combine);
-        (binding != 7 || scratch) && self.bindings().iter().any(|(k, _)| *k == binding)
+    fn source(&self) -> String {
+        let solver = match self.solver {
+            Solver::Subgradient => "solver/subgradient",
+            Solver::Splitting { .. } => "solver/splitting",
+            _ => "solver/proximal",
+        };
+        let (words, penalty, base) = (words(self.width), self.penalty.rule().file(), self.base.file());
+        match self.stage {
+            Stage::Held => compose(&[words, &penalty, base, solver, "solver"]),
+            Stage::Elements => compose(&[words, &penalty, base, solver, "solver/elements"]),
+            Stage::Measure => compose(&[words, "solver/measure"]),
+            Stage::Combine => compose(&[words, "solver/combine"]),
+        }
     }
 
-    fn pipeline(&self, kernels: &Kernels) -> Result<Arc<Pipeline>> {
-        kernels.pipeline(ROOM.name, &self.name(), WORKGROUP, &self.bindings(), || self.source())
+    fn structs(&self) -> Vec<Struct> {
+        vec![
+            Tile::layout("Tile"),
+            Row::layout("Row"),
+            Struct::of_words("Base", &self.base.constant_names()),
+            Struct::of_words("Constants", &self.penalty.rule().constant_names()),
+            Struct::of_words("Pull", &PULL),
+        ]
+    }
+
+    fn reads(&self) -> &'static [u32] {
+        &[0, 1]
+    }
+}
+
+impl Kernel for Variant {
+    /// What the name is made of.
+    type Key = (Stage, Option<Discriminant<Solver>>, &'static str, &'static str, Width);
+    type Tile = Tile;
+
+    fn key(&self) -> Self::Key {
+        let (base, penalty) = (self.base.kernel(), self.penalty.name());
+        match self.stage {
+            Stage::Held | Stage::Elements => {
+                (self.stage, Some(discriminant(&self.solver)), base, penalty, self.width)
+            }
+            Stage::Measure => (self.stage, None, "", "", self.width),
+            Stage::Combine => (self.stage, None, "", "", Width::Scalar),
+        }
+    }
+
+    fn uses(&self, binding: u32) -> bool {
+        match self.stage {
+            // a copy has binding 7 as well, but is no binding that all dispatches share
+            Stage::Held | Stage::Elements => binding < 3,
+            Stage::Measure => binding == 7,
+            Stage::Combine => [1, 7].contains(&binding),
+        }
     }
 
     fn place(&self, tile: &mut Tile, slot: Slot, at: u64) {
@@ -306,20 +305,6 @@ fn variants() -> Vec<Variant> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::wgsl;
-
-    #[test]
-    fn every_variant_is_valid_and_its_structs_match_the_host() {
-        for variant in variants() {
-            let module = wgsl::module(&variant.name(), &variant.source(), ROOM.name);
-            let Some(row) = wgsl::members(&module, "Row") else {
-                assert!(matches!(variant.stage, Stage::Measure | Stage::Combine), "{}", variant.name());
-                continue;
-            };
-            assert_eq!(row, (wgsl::spaced(&["base", "prox", "pull"], 32), size_of::<Row>() as u32));
-            assert_eq!(row.1, 96);
-        }
-    }
 
     #[test]
     fn what_has_no_kernel_is_refused() {

@@ -3,11 +3,10 @@
 
 use rayon::prelude::*;
 
-use super::{Base, Element, Hyper, Job, Reference, Row, Variant, Width, bind};
+use super::{Base, Hyper, Job, Reference, Row, Variant, Width, bind};
 use crate::error::Result;
-use crate::gpu::{self, View};
-use crate::kernels::timed::{self, RATE, Recorder, Seen, Timed};
-use crate::kernels::{Bench, Kernels, Loaded, compare};
+use crate::kernels::timed::{self, RATE, Tensors};
+use crate::kernels::{Bench, Loaded, Setup, compare};
 use crate::penalty::{L1, NoPenalty, Penalty, Tl1};
 
 /// With the rate of all benchmarks a lambda that zeroes about a tenth of the weights under l1 and leaves the others standing for
@@ -87,74 +86,34 @@ impl Bench for Subject {
         4 * self.arrays() as u64 * elements
     }
 
-    fn load(
-        &self,
-        device: &wgpu::Device,
-        queue: &wgpu::Queue,
-        kernels: &Kernels,
-        elements: u64,
-        sets_wanted: usize,
-    ) -> Result<Box<dyn Loaded>> {
+    fn load(&self, on: &Setup<'_>) -> Result<Loaded> {
         let hyper = hyper()?;
-        let states = self.base.states();
-        let host = timed::block(elements);
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
-        let read: [fn(&Element) -> f32; 4] = [|e| e.w, |e| e.g, |e| e.m, |e| e.v];
-        let read: Vec<_> = match self.base.has_gradient() {
-            true => read[..self.arrays()].to_vec(),
-            false => vec![read[0]],
-        };
-        let blocks = Timed::upload(device, &host, &read)?;
-
+        let shape = (self.base.has_gradient(), self.base.states(), false);
+        let tensors = Tensors::new(on, on.elements, shape, timed::windows(on.elements, 1))?;
         let steps = self.steps();
         let rows: Vec<Row> =
             steps.iter().map(|&(b, p)| Reference::new(b, p, LAMBDA, 1.0, &hyper).row()).collect();
-        let rows = gpu::buffer_with(device, "rows", bytemuck::cast_slice(&rows), usage)?;
-        let status = gpu::buffer_with(device, "status", &[0; 16], usage)?;
+        let rows = on.bytes(bytemuck::cast_slice(&rows))?;
         let lead = if self.width == Width::Scalar { ASKEW } else { 0 };
-        let name = format!("step/{} at {elements} elements", self.variant());
-        let mut sets: Vec<(Vec<View>, Recorder)> = Vec::new();
-        for _ in 0..sets_wanted.max(1) {
-            let mut views = Vec::new();
-            for k in 0..self.arrays() {
-                let lead = if k == 0 { lead } else { 0 };
-                let bytes = 4 * (lead + elements);
-                let buffer = gpu::buffer(device, "timed tensor", bytes.next_multiple_of(16), usage, false)?;
-                views.push(View::new(&name, &buffer, 4 * lead, elements)?);
-            }
-            let mut dispatches = Vec::new();
-            for (row, &(base, penalty)) in steps.iter().enumerate() {
-                let views = views[..if base.has_gradient() { views.len() } else { 1 }].to_vec();
-                let job = Job { penalty, views, row, tensor: 0 };
-                let rows = rows.as_entire_buffer_binding();
-                dispatches.push(bind(kernels, base, &[job], rows, &status)?);
-            }
-            sets.push((views, Box::new(move |pass| dispatches.iter().for_each(|d| d.record(pass)))));
-        }
+        let set = || {
+            tensors.set(on, lead, |views| {
+                let mut dispatches = Vec::new();
+                for (row, &(base, penalty)) in steps.iter().enumerate() {
+                    let views = views[..if base.has_gradient() { views.len() } else { 1 }].to_vec();
+                    let job = Job { penalty, views, row, tensor: 0 };
+                    let rows = rows.as_entire_buffer_binding();
+                    dispatches.push(bind(on.kernels, base, &[job], rows, &tensors.status)?);
+                }
+                Ok(Box::new(move |pass| dispatches.iter().for_each(|d| d.record(pass))))
+            })
+        };
         let reference = self.reference(&hyper);
-        let judge = move |seen: &Seen, host: &[Element]| {
-            let places = seen.places();
-            let before = |i: usize| host[(places[i] % host.len() as u64) as usize];
-            let after = |i: usize| {
-                let state = |k: usize| if states > k { seen.at(2 + k, places[i]) } else { 0.0 };
-                Element { w: seen.at(0, places[i]), m: state(0), v: state(1), ..before(i) }
-            };
-            compare(places.len(), |i| reference.judge(before(i), after(i)), |i| after(i).w)
-        };
-        let loaded = Timed {
-            name,
-            device: device.clone(),
-            queue: queue.clone(),
-            host,
-            blocks,
-            status,
-            sets,
-            read_only: self.base.has_gradient().then_some(1),
-            windows: timed::windows(elements),
-            judge: Box::new(judge),
-        };
-        loaded.fill_all()?;
-        Ok(Box::new(loaded))
+        on.load(
+            set,
+            tensors.judge(|_, before, after| {
+                compare(after.len(), |i| reference.judge(before[i], after[i]), |i| after[i].w)
+            }),
+        )
     }
 
     fn twin(&self, elements: u64) -> Option<Box<dyn FnMut()>> {

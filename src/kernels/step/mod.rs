@@ -37,53 +37,46 @@ pub use dispatch::{Job, bind};
 pub use reference::Reference;
 pub(crate) use reference::rounded;
 
-use std::sync::Arc;
-
+use super::Room;
 use super::packer::{self, Kernel, Slot};
-use super::{Kernels, Room};
+use super::program::{Host, Program, Struct, host_struct, listed};
 use crate::error::{Result, unsupported};
-use crate::gpu::Pipeline;
 use crate::penalty::{CONSTANTS, Penalty};
 use crate::wgsl::compose;
 
 /// The register's line.
-pub(super) const ROOM: Room = Room {
-    name: "step",
-    variants: || variants().iter().map(|v| (v.name(), v.source())).collect(),
-    cases: cases::all,
-    benches: bench::all,
-};
+pub(super) const ROOM: Room =
+    Room { name: "step", variants: || listed(variants()), cases: cases::all, benches: bench::all };
 
-/// A run of elements of one tensor, the work of one workgroup. WGSL's `Tile`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, bytemuck::Pod, bytemuck::Zeroable)]
-pub struct Tile {
-    /// First word of the weights, from the start of the binding.
-    pub w: u32,
-    /// First word of the gradient.
-    pub g: u32,
-    /// First word of the first state.
-    pub m: u32,
-    /// First word of the second state.
-    pub v: u32,
-    /// Words in the tile.
-    pub length: u32,
-    /// Which [`Row`] applies.
-    pub row: u32,
-    /// Which status word counts its non-finite elements.
-    pub tensor: u32,
-    /// Padding to 32 bytes.
-    pub unused: u32,
-}
+host_struct! {
+    /// A run of elements of one tensor, the work of one workgroup. WGSL's `Tile`.
+    #[derive(Eq)]
+    pub struct Tile {
+        /// First word of the weights, from the start of the binding.
+        pub w: u32,
+        /// First word of the gradient.
+        pub g: u32,
+        /// First word of the first state.
+        pub m: u32,
+        /// First word of the second state.
+        pub v: u32,
+        /// Words in the tile.
+        pub length: u32,
+        /// Which [`Row`] applies.
+        pub row: u32,
+        /// Which status word counts its non-finite elements.
+        pub tensor: u32,
+        /// Padding to 32 bytes.
+        pub unused: u32,
+    }
 
-/// The values that change from step to step. WGSL's `Row`: `Base` and `Constants`, eight f32 each.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
-pub struct Row {
-    /// WGSL's `Base`; the names are [`Base::constant_names`].
-    pub base: [f32; CONSTANTS],
-    /// WGSL's `Constants`; the names are the penalty's.
-    pub prox: [f32; CONSTANTS],
+    /// The values that change from step to step. WGSL's `Row`: `Base` and `Constants`, eight f32 each.
+    pub struct Row {
+        /// WGSL's `Base`; the names are [`Base::constant_names`].
+        pub base: [f32; CONSTANTS],
+        /// WGSL's `Constants`; the names are the penalty's.
+        pub prox: [f32; CONSTANTS],
+    }
 }
 
 /// One kernel: what changes the code. Parameters of the penalty and of the base step are data, not code.
@@ -140,22 +133,30 @@ impl Variant {
     pub fn width(&self) -> Width {
         self.width
     }
+}
 
-    /// The pipeline, compiled at the first call on a device.
-    ///
-    /// # Errors
-    /// [`crate::Error::Limit`] where the device allows too few storage buffers or invocations, [`crate::Error::Gpu`] where its
-    /// driver refuses the shader.
-    pub fn pipeline(&self, kernels: &Kernels) -> Result<Arc<Pipeline>> {
-        let used = self.tensors();
-        let mut bindings = vec![(0, true), (1, true), (2, false)];
-        bindings.extend((0u32..4).filter(|&k| used[k as usize]).map(|k| (3 + k, false)));
-        kernels.pipeline(ROOM.name, &self.name(), WORKGROUP, &bindings, || self.source())
+impl Program for Variant {
+    const ROOM: &'static str = ROOM.name;
+
+    fn name(&self) -> String {
+        Variant::name(self)
     }
 
-    /// Which of the tensor bindings W, G, M, V the kernel uses.
-    fn tensors(&self) -> [bool; 4] {
-        [true, self.base.has_gradient(), self.base.states() > 0, self.base.states() > 1]
+    fn source(&self) -> String {
+        Variant::source(self)
+    }
+
+    fn structs(&self) -> Vec<Struct> {
+        vec![
+            Tile::layout("Tile"),
+            Row::layout("Row"),
+            Struct::of_words("Base", &self.base.constant_names()),
+            Struct::of_words("Constants", &self.penalty.rule().constant_names()),
+        ]
+    }
+
+    fn reads(&self) -> &'static [u32] {
+        &[0, 1]
     }
 }
 
@@ -168,16 +169,8 @@ impl Kernel for Variant {
         (self.base.kernel(), self.penalty.name(), self.width)
     }
 
-    fn name(&self) -> String {
-        Variant::name(self)
-    }
-
     fn uses(&self, binding: u32) -> bool {
         binding < 3
-    }
-
-    fn pipeline(&self, kernels: &Kernels) -> Result<Arc<Pipeline>> {
-        Variant::pipeline(self, kernels)
     }
 
     fn place(&self, tile: &mut Tile, slot: Slot, at: u64) {
@@ -215,26 +208,4 @@ pub fn variants() -> Vec<Variant> {
     let mut seen = std::collections::HashSet::new();
     all.retain(|v| seen.insert(v.name()));
     all
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::kernels::wgsl;
-
-    #[test]
-    fn every_variant_is_valid_and_its_structs_match_the_host() {
-        for variant in variants() {
-            let module = wgsl::module(&variant.name(), &variant.source(), ROOM.name);
-
-            let members = |name| wgsl::members(&module, name).unwrap();
-            let constants = wgsl::spaced(&variant.penalty.rule().constant_names(), 4);
-            assert_eq!(members("Constants"), (constants, 32));
-            assert_eq!(members("Base"), (wgsl::spaced(&variant.base.constant_names(), 4), 32));
-            let tile = wgsl::spaced(&["w", "g", "m", "v", "length", "row", "tensor", "unused"], 4);
-            assert_eq!(members("Tile"), (tile, size_of::<Tile>() as u32));
-            let row = wgsl::spaced(&["base", "prox"], 32);
-            assert_eq!(members("Row"), (row, size_of::<Row>() as u32));
-        }
-    }
 }

@@ -27,17 +27,22 @@
 //! is for the matrix in f32, and hands on its operands' errors; prox_tg hands them on by its slope, and adds 4
 //! roundings of its result.
 
+pub(super) mod bench;
+pub(super) mod cases;
+mod reference;
+
+pub(crate) use reference::{Reference, allowed_ulps};
+
 use std::sync::Arc;
 
-use crate::accuracy::{Approx, FLUSH, RELATIVE, ulp};
-use crate::error::{Error, Result, require, shape};
+use super::{Finish, Job as Product, bind as bind_product};
+use crate::error::{Result, require, shape, unsupported};
 use crate::gpu::{self, View};
-use crate::kernels::step::{self, Base, Element, Hyper};
-use crate::kernels::{Batch, Dispatches, Format, Judgement, Kernels, Learned, Matrix, Order, product};
+use crate::kernels::step::Hyper;
+use crate::kernels::{Batch, Dispatches, Format, Kernels, Learned, Matrix, Order};
 use crate::matrix::Pattern;
-use crate::penalty::{Activation, Groups, Layout, NoPenalty};
-use crate::regulariser::Regulariser;
-use crate::regulariser::{HEAD, Places};
+use crate::penalty::{Activation, Groups, Layout};
+use crate::regulariser::{HEAD, Places, Regulariser};
 
 /// A learned regulariser on groups of weights, one vector of n components each.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,7 +55,7 @@ pub struct Regularised {
 
 impl Regularised {
     /// Whether the operator exists for every t, and every group is a vector that lies in one of the two orders of a batch.
-    pub(super) fn check(&self, place: &str) -> Result<()> {
+    pub(crate) fn check(&self, place: &str) -> Result<()> {
         let p = self.regulariser.parameters();
         let n = p.components();
         let most = Regulariser::AT_ONCE;
@@ -69,12 +74,9 @@ impl Regularised {
     /// How many vectors there are, and how they lie.
     fn batch(&self, place: &str) -> Result<(u32, Order)> {
         let (groups, n) = (&self.groups, u64::from(self.regulariser.parameters().components()));
-        let unsupported = |what: String| {
-            let allowed = "rows, columns, filters, blocks or whole, without weights, columns of two axes";
-            Err(Error::Unsupported { place: place.into(), what, allowed: allowed.into() })
-        };
+        let allowed = "rows, columns, filters, blocks or whole, without weights, columns of two axes";
         if groups.weighted() {
-            return unsupported("weights of single groups".into());
+            return Err(unsupported(place, "weights of single groups", allowed));
         }
         let order = match (groups.layout(), groups.run()) {
             (Layout::Ragged(_) | Layout::Channels, _) => None,
@@ -82,7 +84,9 @@ impl Regularised {
             (_, 1) => Some(Order::Components),
             _ => None,
         };
-        let Some(order) = order else { return unsupported(format!("groups {}", groups.layout())) };
+        let Some(order) = order else {
+            return Err(unsupported(place, format!("groups {}", groups.layout()), allowed));
+        };
         let (count, last) = (groups.count(), groups.size(groups.count().saturating_sub(1)));
         if count > 0 && (groups.largest() != n || last != n) {
             let got = if groups.largest() == n { last } else { groups.largest() };
@@ -117,7 +121,7 @@ fn scaled(a: &Activation, t: f64) -> Activation {
 
 /// The learned numbers of one regulariser at one lambda and rate, as a product reads them: the head changes each step.
 #[derive(Debug)]
-pub(super) struct Row {
+pub(crate) struct Row {
     regulariser: Arc<Regulariser>,
     lambda: f64,
     rate_scale: f64,
@@ -171,7 +175,7 @@ fn places(regulariser: &Regulariser) -> Places {
 
 /// One tensor's work.
 #[derive(Clone, Debug)]
-pub(super) struct Job {
+pub(crate) struct Job {
     /// The name that errors use.
     pub name: String,
     /// The regulariser and the groups.
@@ -183,7 +187,7 @@ pub(super) struct Job {
 }
 
 /// Binds two products per tensor; the rows lie in `target`.
-pub(super) fn bind(kernels: &Kernels, jobs: &[Job], target: &wgpu::Buffer) -> Result<Dispatches> {
+pub(crate) fn bind(kernels: &Kernels, jobs: &[Job], target: &wgpu::Buffer) -> Result<Dispatches> {
     let mut made = Dispatches::default();
     let Some(largest) = jobs.iter().map(|job| job.weights.length).max() else { return Ok(made) };
     let bytes = (4 * largest).max(16);
@@ -216,195 +220,23 @@ pub(super) fn bind(kernels: &Kernels, jobs: &[Job], target: &wgpu::Buffer) -> Re
         let w = Batch::new(name, weights.clone(), n, vectors, order)?;
         let coefficients = View::new(name, &scratch, 0, weights.length)?;
         let coefficients = Batch::new(name, coefficients, n, vectors, Order::Components)?;
-        let there = product::Job {
-            finish: product::Finish::Activated,
+        let there = Product {
+            finish: Finish::Activated,
             learned: Some(learned),
-            ..product::Job::plain(inverse, false, w.clone(), coefficients.clone())
+            ..Product::plain(inverse, false, w.clone(), coefficients.clone())
         };
-        let back = product::Job::plain(atoms, true, coefficients, w);
+        let back = Product::plain(atoms, true, coefficients, w);
         for job in [there, back] {
-            made.extend(product::bind(kernels, &job)?);
+            made.extend(bind_product(kernels, &job)?);
         }
     }
     Ok(made)
 }
 
-/// The float64 twin.
-#[derive(Debug)]
-pub(super) struct Reference {
-    base: Base,
-    step: step::Reference,
-    of: Regularised,
-    activation: Activation,
-}
-
-/// A number of which f32 arithmetic makes another.
-#[derive(Clone, Copy, Debug, Default)]
-struct Known {
-    value: f64,
-    /// What the operator's own arithmetic may miss it by.
-    own: f64,
-    /// What the errors of the points come to.
-    carried: f64,
-}
-
-impl Known {
-    fn reach(self) -> f64 {
-        self.value.abs() + self.own + self.carried
-    }
-}
-
-/// A sum of products as it is made.
-#[derive(Clone, Copy, Default)]
-struct Sum {
-    known: Known,
-    /// Of the terms.
-    magnitude: f64,
-}
-
-impl Sum {
-    fn add(&mut self, a: f64, x: Known) {
-        let (size, reach) = (a.abs(), x.reach());
-        if reach == 0.0 {
-            return;
-        }
-        self.known.value += a * x.value;
-        self.known.carried += size * x.carried;
-        // an entry below 2^-126 may count as zero; so may the product, and the sum so far
-        let tiny = if size < FLUSH { size } else { 0.0 };
-        self.known.own += size * x.own + tiny * reach + 2.0 * FLUSH;
-        self.magnitude += size * reach;
-    }
-
-    /// The sum of products with n numbers, and whether f32 may overflow on the way.
-    fn total(self, n: usize) -> (Known, bool) {
-        let Known { value, own, carried } = self.known;
-        // 1 %: errors of errors
-        let own = 1.01 * (own + (n as f64 + 8.0) * RELATIVE * self.magnitude);
-        (Known { value, own, carried }, 1.01 * self.magnitude + own > f64::from(f32::MAX))
-    }
-}
-
-impl Reference {
-    /// The twin of one tensor's step.
-    pub fn new(base: Base, of: &Regularised, lambda: f64, rate_scale: f64, hyper: &Hyper) -> Self {
-        let step = step::Reference::new(base, NoPenalty.into(), lambda, rate_scale, hyper);
-        let activation = scaled(&of.regulariser.parameters().activation, t(lambda, rate_scale, hyper));
-        Reference { base, step, of: of.clone(), activation }
-    }
-
-    fn activated(&self, v: Known) -> Known {
-        let a = &self.activation;
-        let (reach, most) = (v.reach(), a.value(v.reach()));
-        // flushed, a threshold is 0
-        if reach == 0.0 || (most == 0.0 && a.delta1 >= FLUSH) {
-            return Known::default();
-        }
-        let slope = a.lipschitz();
-        Known {
-            value: a.value(v.value),
-            own: slope * v.own + 4.0 * RELATIVE * most + 8.0 * FLUSH,
-            carried: slope * v.carried,
-        }
-    }
-
-    /// The operator on the members of a group, and whether f32 may overflow on the way.
-    fn operator(&self, x: &[Known]) -> (Vec<Known>, bool) {
-        let (p, n) = (self.of.regulariser.parameters(), x.len());
-        // checked before: there is one
-        let inverse = self.of.regulariser.inverse_transposed().unwrap_or_default();
-        let mut overflows = false;
-        let mut sums = vec![Sum::default(); n];
-        let mut total = |sum: Sum| {
-            let (known, over) = sum.total(n);
-            overflows |= over;
-            known
-        };
-        for (i, row) in inverse.chunks_exact(n).enumerate() {
-            let mut v = Sum::default();
-            row.iter().zip(x).for_each(|(a, x)| v.add(*a, *x));
-            let w = self.activated(total(v));
-            for k in p.pattern.row(i as u32) {
-                sums[p.pattern.indices()[k] as usize].add(p.values[k], w);
-            }
-        }
-        let y = sums.into_iter().map(&mut total).collect();
-        (y, overflows)
-    }
-
-    /// The groups.
-    pub fn groups(&self) -> &Groups {
-        &self.of.groups
-    }
-
-    /// Takes the step of one group, and returns how many of its members the base step met or made not finite.
-    pub fn step(&self, members: &mut [Element]) -> u32 {
-        let mut bad = 0;
-        let mut points = Vec::with_capacity(members.len());
-        for e in members.iter_mut() {
-            let (after, finite) = self.step.step(*e);
-            *e = after;
-            bad += u32::from(!finite);
-            points.push(Known { value: f64::from(e.w), ..Known::default() });
-        }
-        let (made, overflows) = self.operator(&points);
-        let lost = bad > 0 || overflows;
-        for (e, y) in members.iter_mut().zip(made) {
-            // as in f32, where an overflow on the way is an overflow; the sum takes -0.0 away
-            e.w = if lost { f32::NAN } else { y.value as f32 + 0.0 };
-        }
-        bad
-    }
-
-    /// Judges what the kernels made of a group.
-    pub fn judge(&self, before: &[Element], after: &[Element]) -> Vec<Judgement> {
-        let moved: Vec<_> = before.iter().map(|e| self.step.advance(*e)).collect();
-        let mut fits = moved.iter().flat_map(|m| self.step.fits(m));
-        let lost = before.iter().any(|e| !self.step.readable(*e)) || fits.clone().any(|f| f == Some(false));
-        let known = |p: &Approx| Known { value: p.value, own: 0.0, carried: p.error };
-        let points: Vec<Known> = moved.iter().map(|m| known(&m.point)).collect();
-        let largest = points.iter().fold(0.0_f64, |most, x| most.max(x.reach()));
-        let (made, overflows) = self.operator(&points);
-        let open = overflows || fits.any(|fit| fit.is_none());
-        let verdict = |k: usize| {
-            let (got, y) = (after[k].w, made[k]);
-            let (distance, bound) = ((f64::from(got) - y.value).abs(), y.own + y.carried);
-            let right = match got.is_finite() {
-                // a bound that overflows with the points is none
-                true => !lost && (distance <= bound || (open && !bound.is_finite())),
-                false => lost || open,
-            };
-            let states = self.base.states() == 0 || self.step.states_hold(before[k], &moved[k], after[k]);
-            Judgement {
-                ok: right && states,
-                in_band: false,
-                ulps: if lost || open { 0.0 } else { (distance - y.carried).max(0.0) / ulp(largest) },
-                expected: if lost { f64::NAN } else { y.value },
-                bound,
-            }
-        };
-        (0..after.len()).map(verdict).collect()
-    }
-}
-
-/// The largest error that [`Reference::judge`] allows the operator itself, in ULP of the group's largest member.
-pub(super) fn allowed_ulps(of: &Regularised) -> f64 {
-    let p = of.regulariser.parameters();
-    let Ok(inverse) = of.regulariser.inverse_transposed() else { return f64::NAN };
-    let mut sums = vec![0.0_f64; p.q.len()];
-    for (i, row) in inverse.chunks_exact(p.q.len()).enumerate() {
-        let reach: f64 = row.iter().map(|a| a.abs()).sum();
-        for k in p.pattern.row(i as u32) {
-            sums[p.pattern.indices()[k] as usize] += p.values[k].abs() * reach;
-        }
-    }
-    // both products and prox_tg, each with 1 % for errors of errors; an ULP is half a rounding or more
-    2.0 * (2.1 * (p.q.len() as f64 + 8.0) + 5.0) * sums.into_iter().fold(0.0, f64::max)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::accuracy::FLUSH;
     use crate::penalty::Prox;
 
     #[test]

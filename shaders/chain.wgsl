@@ -1,5 +1,5 @@
-// needs: sums/nan_if, sums/each
-// The derivative by a layer's input: r_bar - h / L.
+// needs: shared/nan_if, shared/each
+// chain: the derivative by a layer's input: r_bar - h / L.
 struct Job {
     r_bar: Strided,
     h: Strided,
@@ -21,7 +21,7 @@ override invocations: u32 = 256u;
 @group(0) @binding(4) var<storage, read_write> theta: array<f32>;
 
 @compute @workgroup_size(invocations)
-fn sums(
+fn chain(
     @builtin(workgroup_id) id: vec3<u32>,
     @builtin(num_workgroups) ids: vec3<u32>,
     @builtin(local_invocation_index) index: u32,

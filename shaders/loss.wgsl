@@ -1,5 +1,5 @@
-// needs: sums/nan_if, sums/each, sums/tree
-// The derivative of the loss by each output, and the loss, as sums over runs of elements.
+// needs: shared/nan_if, shared/each, shared/tree
+// loss: the derivative of the loss by each output, and the loss, as sums over runs of elements.
 struct Job {
     output: Strided,
     aim: Strided,
@@ -24,7 +24,7 @@ override invocations: u32 = 256u;
 @group(0) @binding(4) var<storage, read_write> scratch: array<f32>;
 
 @compute @workgroup_size(invocations)
-fn sums(
+fn loss(
     @builtin(workgroup_id) id: vec3<u32>,
     @builtin(num_workgroups) ids: vec3<u32>,
     @builtin(local_invocation_index) index: u32,

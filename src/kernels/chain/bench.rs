@@ -1,0 +1,76 @@
+//! What is timed of the derivative by a layer's input: batches of 64 components.
+
+use super::reference::judge;
+use super::{Chain, bind};
+use crate::error::Result;
+use crate::kernels::program::Program;
+use crate::kernels::timed::{Set, numbers};
+use crate::kernels::{Batch, Bench, Learned, Loaded, Order, Outcome, Setup};
+use crate::regulariser::Places;
+
+/// Components of everything timed here.
+const COMPONENTS: u32 = 64;
+
+const L: f32 = 1.7;
+
+/// As many vectors as make the elements.
+fn vectors(elements: u64) -> u32 {
+    (elements / u64::from(COMPONENTS)).max(1) as u32
+}
+
+/// r̄ and h.
+fn batches(elements: u64) -> [Vec<f32>; 2] {
+    let length = u64::from(COMPONENTS) * u64::from(vectors(elements));
+    [numbers(length, 1, 2.0), numbers(length, 2, 2.0)]
+}
+
+/// Every subject.
+pub(super) fn all() -> Vec<Box<dyn Bench>> {
+    vec![Box::new(Chain)]
+}
+
+impl Bench for Chain {
+    fn variant(&self) -> String {
+        self.name()
+    }
+
+    fn label(&self) -> String {
+        format!("{} of n={COMPONENTS}", self.name())
+    }
+
+    fn bytes(&self, elements: u64) -> u64 {
+        12 * u64::from(COMPONENTS) * u64::from(vectors(elements))
+    }
+
+    fn footprint(&self, elements: u64) -> u64 {
+        self.bytes(elements)
+    }
+
+    fn load(&self, on: &Setup<'_>) -> Result<Loaded> {
+        let [r_bar, h] = batches(on.elements);
+        let places = Places { components: COMPONENTS, nonzeros: 0 };
+        let mut theta = vec![1.0; places.length() as usize];
+        theta[Places::L] = L;
+        let set = || {
+            let batch = |view| Batch::new(on.name, view, COMPONENTS, vectors(on.elements), Order::Components);
+            let (r_bar, h) = (batch(on.filled(&r_bar)?)?, batch(on.filled(&h)?)?);
+            let out = on.empty(0, r_bar.view.length())?;
+            let learned = Learned::new(on.name, on.filled(&theta)?, places, 1)?;
+            let dispatches = bind(on.kernels, &learned, 0, &r_bar, &h, &batch(out.clone())?)?;
+            Ok(Set::new(move |pass| dispatches.record(pass), [out]))
+        };
+        on.load(set, |seen| {
+            let mut outcome = Outcome::default();
+            judge(L, &r_bar, &h, &seen[0], &mut outcome);
+            Ok(outcome)
+        })
+    }
+
+    fn twin(&self, elements: u64) -> Option<Box<dyn FnMut()>> {
+        let [r_bar, h] = batches(elements);
+        Some(Box::new(move || {
+            let one = |(r, h): (&f32, &f32)| f64::from(*r) - f64::from(*h) / f64::from(L);
+            std::hint::black_box(r_bar.iter().zip(&h).map(one).collect::<Vec<f64>>());
+        }))
+    }
+}

@@ -1,0 +1,114 @@
+//! The derivative by a layer's input.
+//!
+//! **Formula.** x̄ = r̄ - h / L, with h phi's Hessian times r̄; that is r̄ itself for 1/2 ||x - c||².
+//!
+//! **Memory.** Two numbers per element are read and one is written.
+//!
+//! **Determinism.** Elements are independent: the same bits each run.
+//!
+//! **NaN and infinities.** Where L is not finite, so is no derivative. Everything else is carried on by arithmetic.
+//!
+//! **Accuracy.** One division of 2.5 ULP and one subtraction.
+//!
+//! **Limits.** 256 invocations, 5 storage buffers. Each view lies within a binding.
+
+mod bench;
+mod cases;
+mod reference;
+
+use super::backward::{layer_of, window};
+use super::program::{Host, Program, Struct, host_struct, listed};
+use super::window::{Strided, Window, refuse_overlap};
+use super::word::WORKGROUP;
+use super::{Batch, Dispatch, Dispatches, Kernels, Learned, Room};
+#[cfg(doc)]
+use crate::error::Error;
+use crate::error::Result;
+use crate::wgsl::compose;
+
+/// The register's line.
+pub(super) const ROOM: Room =
+    Room { name: "chain", variants: || listed([Chain]), cases: cases::all, benches: bench::all };
+
+/// The one kernel.
+#[derive(Clone, Copy, Debug)]
+struct Chain;
+
+impl Program for Chain {
+    const ROOM: &'static str = ROOM.name;
+
+    fn name(&self) -> String {
+        "input".into()
+    }
+
+    fn source(&self) -> String {
+        compose(&[ROOM.name])
+    }
+
+    fn structs(&self) -> Vec<Struct> {
+        vec![Job::layout("Job"), Strided::layout("Strided")]
+    }
+}
+
+host_struct! {
+    /// WGSL's `Job` of `shaders/chain.wgsl`, where each field is explained.
+    struct Job {
+        r_bar: Strided,
+        h: Strided,
+        out: Strided,
+        samples: u32,
+        rows: u32,
+        columns: u32,
+        theta: u32,
+    }
+}
+
+/// The derivative by a layer's input, for any phi: `out` becomes r̄ - h / L, with h phi's Hessian times r̄.
+///
+/// # Errors
+/// [`Error::Shape`], [`Error::Overlap`] where `out` shares memory with another view, and those of the device.
+pub fn bind(
+    kernels: &Kernels,
+    learned: &Learned,
+    layer: u32,
+    r_bar: &Batch,
+    h: &Batch,
+    out: &Batch,
+) -> Result<Dispatches> {
+    let limits = kernels.device().limits();
+    layer_of(ROOM.name, learned, layer)?;
+    let read = [("r̄", &r_bar.view), ("h", &h.view), ("the learned numbers", &learned.view)];
+    refuse_overlap(&read, &[("the derivative by the input", &out.view)])?;
+    let shape = (learned.places.components, out.vectors);
+    let batch = |name: &str, batch| window(name, batch, shape, &limits);
+    let (back, r_bar_at) = batch("chain: r̄", r_bar)?;
+    let (curved, h_at) = batch("chain: h", h)?;
+    let (to, out_at) = batch("chain: the derivative by the input", out)?;
+    let theta = Window::new("chain: the learned numbers", &learned.view, &limits)?;
+    let job = Job {
+        r_bar: r_bar_at,
+        h: h_at,
+        out: out_at,
+        samples: u32::from(out_at.down == 1),
+        rows: shape.0,
+        columns: shape.1,
+        theta: theta.first + layer * learned.places.length(),
+    };
+    let buffers: Vec<_> = (1..).zip([&back, &curved, &to, &theta].map(Window::binding)).collect();
+    let groups = out.view.length().div_ceil(u64::from(WORKGROUP));
+    Ok(Dispatch::of_groups(kernels, &Chain, bytemuck::bytes_of(&job), &buffers, groups)?.into())
+}
+
+/// The derivative by a layer's input for phi = 1/2 ||x - c||²: `out` becomes r̄ - r̄ / L.
+///
+/// # Errors
+/// As [`bind`].
+pub fn bind_scaled(
+    kernels: &Kernels,
+    learned: &Learned,
+    layer: u32,
+    r_bar: &Batch,
+    out: &Batch,
+) -> Result<Dispatches> {
+    bind(kernels, learned, layer, r_bar, r_bar, out)
+}
