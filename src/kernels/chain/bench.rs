@@ -3,26 +3,13 @@
 use super::reference::judge;
 use super::{Chain, bind};
 use crate::error::Result;
+use crate::kernels::backward::bench::{COMPONENTS, batch, batches, vectors};
 use crate::kernels::program::Program;
-use crate::kernels::timed::{Set, numbers};
-use crate::kernels::{Batch, Bench, Learned, Loaded, Order, Outcome, Setup};
+use crate::kernels::timed::Set;
+use crate::kernels::{Bench, Learned, Loaded, Outcome, Setup};
 use crate::regulariser::Places;
 
-/// Components of everything timed here.
-const COMPONENTS: u32 = 64;
-
 const L: f32 = 1.7;
-
-/// As many vectors as make the elements.
-fn vectors(elements: u64) -> u32 {
-    (elements / u64::from(COMPONENTS)).max(1) as u32
-}
-
-/// r̄ and h.
-fn batches(elements: u64) -> [Vec<f32>; 2] {
-    let length = u64::from(COMPONENTS) * u64::from(vectors(elements));
-    [numbers(length, 1, 2.0), numbers(length, 2, 2.0)]
-}
 
 /// Every subject.
 pub(super) fn all() -> Vec<Box<dyn Bench>> {
@@ -52,7 +39,7 @@ impl Bench for Chain {
         let mut theta = vec![1.0; places.length() as usize];
         theta[Places::L] = L;
         let set = || {
-            let batch = |view| Batch::new(on.name, view, COMPONENTS, vectors(on.elements), Order::Components);
+            let batch = |view| batch(on, view);
             let (r_bar, h) = (batch(on.filled(&r_bar)?)?, batch(on.filled(&h)?)?);
             let out = on.empty(0, r_bar.view.length())?;
             let learned = Learned::new(on.name, on.filled(&theta)?, places, 1)?;

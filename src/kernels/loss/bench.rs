@@ -3,25 +3,12 @@
 use super::reference::judge;
 use super::{Loss, bind};
 use crate::error::Result;
+use crate::kernels::backward::bench::{COMPONENTS, batch, batches, vectors};
 use crate::kernels::program::Program;
-use crate::kernels::timed::{Set, numbers};
-use crate::kernels::{Batch, Bench, Loaded, Order, Outcome, Setup};
-
-/// Components of everything timed here.
-const COMPONENTS: u32 = 64;
+use crate::kernels::timed::Set;
+use crate::kernels::{Bench, Loaded, Outcome, Setup};
 
 const SCALE: f32 = 0.5;
-
-/// As many vectors as make the elements.
-fn vectors(elements: u64) -> u32 {
-    (elements / u64::from(COMPONENTS)).max(1) as u32
-}
-
-/// The output and the target.
-fn batches(elements: u64) -> [Vec<f32>; 2] {
-    let length = u64::from(COMPONENTS) * u64::from(vectors(elements));
-    [numbers(length, 1, 2.0), numbers(length, 2, 2.0)]
-}
 
 /// Every subject.
 pub(super) fn all() -> Vec<Box<dyn Bench>> {
@@ -48,7 +35,7 @@ impl Bench for Loss {
     fn load(&self, on: &Setup<'_>) -> Result<Loaded> {
         let [output, target] = batches(on.elements);
         let set = || {
-            let batch = |view| Batch::new(on.name, view, COMPONENTS, vectors(on.elements), Order::Components);
+            let batch = |view| batch(on, view);
             let (output, target) = (batch(on.filled(&output)?)?, batch(on.filled(&target)?)?);
             let (bar, loss) = (on.empty(0, output.view.length())?, on.empty(0, 1)?);
             let dispatches = bind(on.kernels, &output, &target, SCALE, &batch(bar.clone())?, &loss)?;
@@ -56,7 +43,7 @@ impl Bench for Loss {
         };
         on.load(set, |seen| {
             let mut outcome = Outcome::default();
-            judge((SCALE, 0.0), [&output, &target], Some(&seen[0]), seen[1][0], &mut outcome);
+            judge((SCALE, 0.0), [&output, &target], &seen[0], seen[1][0], &mut outcome);
             Ok(outcome)
         })
     }

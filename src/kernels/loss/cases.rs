@@ -35,7 +35,7 @@ impl Case for Scaled {
             bind_sparse(kernels, &to.a, &to.b, (*scale, *lambda), &to.out, &to.number)
         })?;
         let [output, target] = &made.pair;
-        judge((*scale, *lambda), [output, target], Some(&made.out), made.number, &mut outcome);
+        judge((*scale, *lambda), [output, target], &made.out, made.number, &mut outcome);
         Ok(outcome)
     }
 }

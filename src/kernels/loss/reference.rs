@@ -6,11 +6,11 @@ use crate::kernels::Outcome;
 use crate::kernels::backward::cases::demand;
 use crate::kernels::backward::reference::{Near, Sum};
 
-/// Judges the loss, and its derivative where there is one to judge.
+/// Judges the loss and its derivative.
 pub(super) fn judge(
     (scale, lambda): (f32, f32),
     [output, target]: [&[f32]; 2],
-    bar: Option<&[f32]>,
+    bar: &[f32],
     loss: f32,
     outcome: &mut Outcome,
 ) {
@@ -29,12 +29,10 @@ pub(super) fn judge(
             by_x.value += lambda * if a == 0.0 { 0.0 } else { a.signum() };
             by_x.error += RELATIVE * by_x.value.abs() + flushed + FLUSH;
         }
-        if let Some(bar) = bar {
-            let mut one = Sum::default();
-            one.add_product(by_x, Near { value: f64::from(scale), error: 0.0 });
-            // one rounding, of which the bound of sums allows some more
-            demand(outcome, &format!("element {k}"), &one, -3.0, bar[k]);
-        }
+        let mut one = Sum::default();
+        one.add_product(by_x, Near { value: f64::from(scale), error: 0.0 });
+        // one rounding, of which the bound of sums allows some more
+        demand(outcome, &format!("element {k}"), &one, -3.0, bar[k]);
     }
     let span = span_of(output.len() as u64) as f64;
     let chain = span / 256.0 + output.len() as f64 / span / 256.0 + 20.0;

@@ -3,13 +3,10 @@
 use super::bind;
 use super::reference::judge;
 use crate::error::Result;
-use crate::kernels::backward::bench::load;
+use crate::kernels::backward::bench::{COMPONENTS, load, vectors};
 use crate::kernels::backward::cases::subject;
 use crate::kernels::{Bench, Loaded, Setup};
 use crate::regulariser::Places;
-
-/// Components of everything timed here.
-const COMPONENTS: u32 = 64;
 
 /// A layer of as many vectors as make the elements.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +28,7 @@ impl Bench for Layer {
 
     fn bytes(&self, elements: u64) -> u64 {
         let n = u64::from(COMPONENTS);
-        4 * (5 * n * (elements / n).max(1) + 2 * (8 + 2 * n))
+        4 * (5 * n * u64::from(vectors(elements)) + 2 * (8 + 2 * n))
     }
 
     fn footprint(&self, elements: u64) -> u64 {
@@ -39,7 +36,7 @@ impl Bench for Layer {
     }
 
     fn load(&self, on: &Setup<'_>) -> Result<Loaded> {
-        let of = subject(COMPONENTS, (on.elements / u64::from(COMPONENTS)).max(1) as u32, 1.0);
+        let of = subject(COMPONENTS, vectors(on.elements), 1.0);
         let places = Places { components: of.n, nonzeros: 0 };
         load(
             on,

@@ -48,13 +48,10 @@ impl Bench for Metric {
         let of = Regularised { regulariser: regulariser(COMPONENTS, DENSITY)?, groups: groups(on.elements)? };
         let hyper = Hyper::new(RATE, 1)?;
         let values = numbers(of.groups.length(), 4, 3.0);
-        let row = Row::new(&of, LAMBDA, 1.0);
-        let mut bytes = vec![0; row.bytes() as usize];
-        row.write(&hyper, &mut |at, part| bytes[at as usize..at as usize + part.len()].copy_from_slice(part));
-        let rows = on.bytes(&bytes)?;
+        let rows = on.bytes(&Row::new(&of, LAMBDA, 1.0).alone(&hyper))?;
         let block = on.filled(&values)?;
         let set = || {
-            let weights = on.filled(&values)?;
+            let weights = on.empty(0, of.groups.length())?;
             let name = on.name.to_owned();
             let job = Job { name, of: of.clone(), weights: weights.clone(), row: 0 };
             let dispatches = bind(on.kernels, &[job], &rows)?;

@@ -163,10 +163,8 @@ impl Case for Metric {
         let none = NoPenalty.into();
         let first = step::Reference::new(self.base, none, self.lambda, 1.0, &hyper).row();
         let first = gpu::buffer_with(device, "rows", bytemuck::bytes_of(&first), usage)?;
-        let row = Row::new(&of, self.lambda, 1.0);
-        let mut bytes = vec![0; row.bytes() as usize];
-        row.write(&hyper, &mut |at, part| bytes[at as usize..at as usize + part.len()].copy_from_slice(part));
-        let rows = gpu::buffer_with(device, "rows", &bytes, usage)?;
+        let row = Row::new(&of, self.lambda, 1.0).alone(&hyper);
+        let rows = gpu::buffer_with(device, "rows", &row, usage)?;
         let status = gpu::buffer_with(device, "status", &[0; 16], usage)?;
         let job = step::Job { penalty: none, views: fixture.views.clone(), row: 0, tensor: 0 };
         let moved = step::bind(kernels, self.base, &[job], first.as_entire_buffer_binding(), &status)?;

@@ -150,6 +150,13 @@ impl Row {
         4 * u64::from(places(&self.regulariser).length())
     }
 
+    /// The bytes of one step, of a row that lies by itself.
+    fn alone(&self, hyper: &Hyper) -> Vec<u8> {
+        let mut bytes = vec![0; self.bytes() as usize];
+        self.write(hyper, &mut |at, part| bytes[at as usize..][..part.len()].copy_from_slice(part));
+        bytes
+    }
+
     /// Writes the values of one step.
     pub fn write(&self, hyper: &Hyper, write: &mut dyn FnMut(u64, &[u8])) {
         let t = t(self.lambda, self.rate_scale, hyper);
