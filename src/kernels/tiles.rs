@@ -415,6 +415,62 @@ pub(crate) fn tile(piece: &Piece, row: usize, tensor: usize) -> Tile {
     }
 }
 
+/// Words of 16 bytes that what is measured of a part takes.
+const PARTIAL: u64 = 2;
+
+/// What larger groups are measured into: words of 16 bytes, so many of each group's own, and behind them those of all parts.
+pub(crate) struct Scratch {
+    own: u64,
+    group: u64,
+    part: u64,
+}
+
+impl Scratch {
+    /// Its buffer, with room for tensors that are cut like this, and the places of the first one.
+    pub fn new(device: &wgpu::Device, own: u64, cuts: &[(Width, Cut)]) -> Result<(wgpu::Buffer, Self)> {
+        let groups: u64 = cuts.iter().map(|(_, cut)| cut.splits.len() as u64).sum();
+        let parts: u64 = cuts.iter().map(|(_, cut)| cut.count).sum();
+        let bytes = 16 * (own * groups + PARTIAL * parts).max(own);
+        Ok((
+            scratch(device, "scratch of large groups", bytes)?,
+            Scratch { own, group: 0, part: own * groups },
+        ))
+    }
+
+    /// The places of the next tensor.
+    pub fn advance(&mut self, cut: &Cut) {
+        self.group += self.own * cut.splits.len() as u64;
+        self.part += PARTIAL * cut.count;
+    }
+
+    /// The word in which a group's own begin.
+    pub fn of_group(&self, split: u64) -> u32 {
+        (self.group + self.own * split) as u32
+    }
+
+    /// The tile of a piece that is a part.
+    pub fn part(&self, piece: &(Piece, u64, u64), row: usize, tensor: usize) -> Tile {
+        let (piece, split, part) = piece;
+        let extra = (self.part + PARTIAL * part) as u32;
+        Tile { extra, state: self.of_group(*split), ..tile(piece, row, tensor) }
+    }
+
+    /// Tiles that put the parts of a tensor's groups together, by one workgroup each.
+    pub fn combine(&self, cut: &Cut, row: usize) -> impl Iterator<Item = Tile> {
+        (0_u64..).zip(&cut.splits).map(move |(number, split)| Tile {
+            extra: (self.part + PARTIAL * split.part) as u32,
+            groups: 1,
+            length: split.parts as u32,
+            apart: (PARTIAL * split.apart) as u32,
+            lanes: 1,
+            row: row as u32,
+            weight: split.weight,
+            state: self.of_group(number),
+            ..bytemuck::Zeroable::zeroed()
+        })
+    }
+}
+
 /// What large groups are measured into.
 pub(crate) fn scratch(device: &wgpu::Device, place: &str, bytes: u64) -> Result<wgpu::Buffer> {
     within_binding(place, bytes, &device.limits())?;

@@ -473,7 +473,9 @@ fn wgsl_holds_its_bound() {
 /// The slopes of the WGSL, in both roundings, against the bound that each penalty states.
 #[test]
 fn wgsl_slopes_hold_their_bound() {
-    for (n, penalty) in shapes().into_iter().map(crate::kernels::step::rounded).enumerate() {
+    for (n, penalty) in
+        shapes().into_iter().map(|p| crate::kernels::step::Elementwise::new(p, 0.0).penalty()).enumerate()
+    {
         let (rule, mut worst) = (penalty.rule(), 0.0_f64);
         for lambda in [1.0f32, 0.03, 1e-6, 1e3, 1e-24, 0.0].map(f64::from) {
             let prox = Prox::new(penalty, 1.0, lambda);

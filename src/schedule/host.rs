@@ -89,7 +89,7 @@ impl HostSchedule {
         // here, and not by binding alone: nothing is allocated before all is known to be right
         let all = specs.iter().map(|spec| Checked::new(base, spec)).collect::<Result<Vec<_>>>()?;
         for (checked, w) in all.iter().zip(weights) {
-            if let Some(groups) = checked.groups() {
+            if let Some(groups) = checked.operator().groups() {
                 same(checked.name(), "length of W", w.len(), groups.length() as usize)?;
             }
         }
@@ -134,7 +134,7 @@ impl HostSchedule {
                     if let Some(gradient) = gradients.get(k) {
                         tensor.iter_mut().zip(*gradient).for_each(|(e, &g)| e.g = g);
                     }
-                    nonfinite.push(twin::step(&*checked[k].twin(self.base, &hyper), tensor));
+                    nonfinite.push(twin::step(&*checked[k].twin(&hyper), tensor));
                     weights[k].iter_mut().zip(&*tensor).for_each(|(w, e)| *w = e.w);
                 }
                 Ok(StepReport { nonfinite })
@@ -163,7 +163,7 @@ impl HostSchedule {
             }
             Engine::Cpu { checked, tensors } => {
                 let copy = |(checked, tensor): (&Checked, &Vec<Element>)| {
-                    checked.has_copy().then(|| tensor.iter().map(|e| e.copy).collect())
+                    checked.operator().has_copy().then(|| tensor.iter().map(|e| e.copy).collect())
                 };
                 Ok(checked.iter().zip(tensors).map(copy).collect())
             }

@@ -5,7 +5,6 @@
 //! dispatch, however many tensors it holds; only a learned regulariser takes two more for each tensor that has one.
 //! [`HostSchedule`] is the easy layer above: weights and gradients in host memory, on a GPU or on the CPU.
 
-mod bound;
 mod host;
 mod operator;
 mod plan;

@@ -1,154 +1,69 @@
-//! What is done to a tensor after its base step: the one place that tells the kernels apart.
+//! What is done to a tensor after its base step: the one place that tells the rooms apart.
+
+use std::ops::Deref;
 
 use super::Spec;
-use super::twin::Twin;
 use crate::error::{Result, require, unsupported};
-use crate::kernels::product::metric::{self, Regularised};
-use crate::kernels::solver::Solver;
-use crate::kernels::step::{Base, Hyper, Variant, Width};
-use crate::kernels::{group, solver, step};
-use crate::penalty::{Group, GroupPenalty, Groups, NoPenalty, Penalty, WEIGHT};
+use crate::gpu::View;
+use crate::kernels::group::Grouped;
+use crate::kernels::operator::{self, Twin};
+use crate::kernels::product::metric::Weighed;
+use crate::kernels::solver::{Solved, Solver};
+use crate::kernels::step::{Base, Elementwise, Hyper};
+use crate::penalty::WEIGHT;
 
-/// An elementwise penalty and its weight.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Weighted {
-    pub penalty: Penalty,
-    pub lambda: f64,
-}
-
-/// The operator of a tensor: one variant per way of stepping it. What a solver goes with is held by [`Checked::new`].
+/// The operator of a tensor: one variant per way of stepping it.
 ///
-/// A second penalty of groups would be a list in [`Operator::Grouped`]; splitting with a group penalty in the step of V one in
-/// the group of [`Operator::Solved`]; groups whose members lie in several tensors a variant that names the others, as
-/// [`Operator::Learned`] names its regulariser.
+/// A second penalty of groups would be a list in [`Grouped`]; splitting with a group penalty in the step of V one in the group of
+/// [`Solved`]; groups whose members lie in several tensors a variant that names the others, as [`Weighed`] names its regulariser.
 #[derive(Clone, Debug)]
 pub(super) enum Operator {
     /// The prox of every element by itself.
-    Elementwise(Weighted),
+    Elementwise(Elementwise),
     /// That, and then the operator of groups.
-    Grouped(Weighted, Group),
-    /// Another solver than the proximal one; its groups have the lasso.
-    Solved(Weighted, Solver, Option<Group>),
-    /// The base step, and then a learned regulariser of this weight.
-    Learned(Regularised, f64),
+    Grouped(Grouped),
+    /// Another solver than the proximal one.
+    Solved(Solved),
+    /// The base step, and then a learned regulariser.
+    Learned(Weighed),
 }
 
-/// The kernels that read rows of hyper-parameters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kernel {
-    Step,
-    Group,
-    Solver,
-}
+impl Deref for Operator {
+    type Target = dyn operator::Operator;
 
-impl Kernel {
-    pub const ALL: [Kernel; 3] = [Kernel::Step, Kernel::Group, Kernel::Solver];
-
-    /// Bytes of a row.
-    pub fn row(self) -> usize {
+    fn deref(&self) -> &Self::Target {
         match self {
-            Kernel::Step => size_of::<step::Row>(),
-            Kernel::Group => size_of::<group::Row>(),
-            Kernel::Solver => size_of::<solver::Row>(),
+            Operator::Elementwise(of) => of,
+            Operator::Grouped(of) => of,
+            Operator::Solved(of) => of,
+            Operator::Learned(of) => of,
         }
     }
 }
 
-impl Operator {
-    /// What of it tensors that share a row have in common: parameters are rounded to f32, so that recording allocates
-    /// nothing. A learned regulariser's row in the step's kernel is that without a penalty.
-    pub fn rounded(&self) -> Self {
-        let of = |w: &Weighted| Weighted { penalty: step::rounded(w.penalty), ..*w };
-        match self {
-            Operator::Elementwise(w) => Operator::Elementwise(of(w)),
-            Operator::Grouped(w, group) => Operator::Grouped(of(w), group::rounded(group)),
-            Operator::Solved(w, solver, group) => {
-                Operator::Solved(of(w), *solver, group.as_ref().map(group::rounded))
-            }
-            Operator::Learned(_, lambda) => {
-                Operator::Elementwise(Weighted { penalty: NoPenalty.into(), lambda: *lambda })
-            }
-        }
-    }
-
-    /// Whether two that are rounded can share a row.
-    pub fn alike(&self, other: &Self) -> bool {
-        let group = |g: &Group| (g.penalty, g.lambda);
-        match (self, other) {
-            (Operator::Elementwise(a), Operator::Elementwise(b)) => a == b,
-            (Operator::Grouped(a, g), Operator::Grouped(b, h)) => (*a, group(g)) == (*b, group(h)),
-            (Operator::Solved(a, s, g), Operator::Solved(b, t, h)) => {
-                (*a, *s, g.as_ref().map(group)) == (*b, *t, h.as_ref().map(group))
-            }
-            _ => false,
-        }
-    }
-
-    /// The kernel that takes the tensor's base step.
-    pub fn kernel(&self) -> Kernel {
-        match self {
-            Operator::Elementwise(_) | Operator::Learned(..) => Kernel::Step,
-            Operator::Grouped(..) => Kernel::Group,
-            Operator::Solved(..) => Kernel::Solver,
-        }
-    }
-
-    /// Hands the row of one step on; `self` is rounded.
-    pub fn write(&self, base: Base, rate_scale: f64, hyper: &Hyper, write: &mut dyn FnMut(&[u8])) {
-        match self {
-            Operator::Elementwise(Weighted { penalty, lambda }) => {
-                let twin = step::Reference::of_rounded(base, *penalty, *lambda, rate_scale, hyper);
-                write(bytemuck::bytes_of(&twin.row()));
-            }
-            Operator::Grouped(Weighted { penalty, lambda }, group) => {
-                let twin = group::Reference::of_rounded(base, *penalty, *lambda, group, rate_scale, hyper);
-                write(bytemuck::bytes_of(&twin.row()));
-            }
-            Operator::Solved(Weighted { penalty, lambda }, solver, group) => {
-                let group = group.as_ref();
-                let twin =
-                    solver::Reference::of_rounded(*solver, base, *penalty, *lambda, group, rate_scale, hyper);
-                write(bytemuck::bytes_of(&twin.row()));
-            }
-            // its row is that of `rounded`
-            Operator::Learned(..) => {}
-        }
-    }
-
-    /// The groups by which the tensor is stepped, if by any.
-    fn groups(&self) -> Option<&Groups> {
-        match self {
-            Operator::Elementwise(_) => None,
-            Operator::Grouped(_, group) => Some(&group.groups),
-            Operator::Solved(_, _, group) => group.as_ref().map(|group| &group.groups),
-            Operator::Learned(of, _) => Some(&of.groups),
-        }
-    }
-}
-
-/// A tensor's name, rate and operator. There is no other way to one than through the checks of [`Checked::new`].
+/// A tensor's name, rate and operator after its base step. There is no other way to one than through [`Checked::new`].
 #[derive(Clone, Debug)]
 pub(super) struct Checked {
     name: String,
+    base: Base,
     rate_scale: f64,
     operator: Operator,
 }
 
 impl Checked {
-    /// Checks that the numbers are in their domains, and that there is a kernel after this base step.
+    /// Checks that the numbers are in their domains, and that there is a kernel after this base step, whose numbers are.
     pub fn new(base: Base, spec: &Spec) -> Result<Self> {
         spec.check()?;
-        let Spec { name, penalty, lambda, rate_scale, solver, .. } = spec;
-        let own = Weighted { penalty: *penalty, lambda: *lambda };
-        let operator = match (&spec.regulariser, &spec.group, solver) {
-            (Some(of), ..) => Operator::Learned(of.clone(), *lambda),
+        let Spec { name, penalty, lambda, rate_scale, solver, group, regulariser } = spec.clone();
+        let own = Elementwise::new(penalty, lambda);
+        let operator = match (regulariser, group, solver) {
+            (Some(of), ..) => Operator::Learned(Weighed { of, lambda }),
             (None, None, Solver::Proximal) => Operator::Elementwise(own),
-            (None, Some(group), Solver::Proximal) => Operator::Grouped(own, group.clone()),
-            (None, group, _) => Operator::Solved(own, *solver, group.clone()),
+            (None, Some(group), Solver::Proximal) => Operator::Grouped(Grouped::new(own, group)),
+            (None, group, _) => Operator::Solved(Solved::new(&name, solver, own, group)?),
         };
-        after(base, name, &operator)?;
-        Variant::new(base, *penalty, Width::Scalar)?;
-        Ok(Checked { name: name.clone(), rate_scale: *rate_scale, operator })
+        operator.check(base, &name)?;
+        Ok(Checked { name, base, rate_scale, operator })
     }
 
     /// The name that errors and reports use.
@@ -165,78 +80,30 @@ impl Checked {
         &self.operator
     }
 
-    /// The groups by which the tensor is stepped, if by any.
-    pub fn groups(&self) -> Option<&Groups> {
-        self.operator.groups()
-    }
-
-    /// Whether the tensor keeps a sparse copy, its last array.
-    pub fn has_copy(&self) -> bool {
-        matches!(&self.operator, Operator::Solved(_, solver, _) if solver.has_copy())
-    }
-
     /// How many arrays the tensor keeps beside its weights.
-    pub fn states(&self, base: Base) -> usize {
-        base.states() + usize::from(self.has_copy())
+    pub fn states(&self) -> usize {
+        self.base.states() + usize::from(self.operator.has_copy())
     }
 
     /// The float64 twin of one step.
-    pub fn twin(&self, base: Base, hyper: &Hyper) -> Box<dyn Twin> {
-        let scale = self.rate_scale;
-        match &self.operator {
-            Operator::Elementwise(Weighted { penalty, lambda }) => {
-                Box::new(step::Reference::new(base, *penalty, *lambda, scale, hyper))
-            }
-            Operator::Grouped(Weighted { penalty, lambda }, group) => {
-                Box::new(group::Reference::new(base, *penalty, *lambda, group, scale, hyper))
-            }
-            Operator::Solved(Weighted { penalty, lambda }, solver, group) => {
-                let group = group.as_ref();
-                Box::new(solver::Reference::new(*solver, base, *penalty, *lambda, group, scale, hyper))
-            }
-            Operator::Learned(of, lambda) => {
-                Box::new(metric::Reference::new(base, of, *lambda, scale, hyper))
-            }
-        }
+    pub fn twin(&self, hyper: &Hyper) -> Box<dyn Twin> {
+        self.operator.twin(self.base, self.rate_scale, hyper)
     }
 
-    /// The name, and the largest backward error that the bound allows, in ULP of |x|; with groups, of their largest member.
+    /// The name, and the largest backward error that the bound allows.
     pub fn allowed_ulps(&self) -> (String, f64) {
-        let allowed = match &self.operator {
-            Operator::Elementwise(own) | Operator::Solved(own, ..) => own.penalty.rule().backward_ulps(),
-            Operator::Grouped(_, group) => group::allowed_ulps(group.groups.largest() as usize),
-            Operator::Learned(of, _) => metric::allowed_ulps(of),
-        };
-        (self.name.clone(), allowed)
+        (self.name.clone(), self.operator.allowed_ulps())
     }
 }
 
-/// Whether the operator has a kernel after `base`.
-fn after(base: Base, name: &str, operator: &Operator) -> Result<()> {
-    let solver = match operator {
-        Operator::Solved(_, solver, _) => *solver,
-        _ => Solver::Proximal,
-    };
-    if matches!(base, Base::AdamMetric(_)) && !matches!(operator, Operator::Elementwise(_)) {
-        let what = format!("{} with groups, a regulariser, or the solver {solver}", base.name());
-        return Err(unsupported(name, what, "elementwise penalties and the solver proximal, or adam"));
-    }
-    let Operator::Solved(own, _, group) = operator else { return Ok(()) };
-    if !base.has_gradient() {
-        let what = format!("the solver {solver} after {}", base.name());
-        return Err(unsupported(name, what, "base steps with a gradient"));
-    }
-    match group {
-        Some(group) if !matches!(group.penalty, GroupPenalty::Lasso(_)) => {
-            let what = format!("the solver {solver} with the group penalty {}", group.penalty.name());
-            Err(unsupported(name, what, "lasso, or the solver proximal"))
-        }
-        _ if solver == Solver::Subgradient && own.penalty.name() == "l0" => {
-            let what = "the subgradient of l0, which is zero wherever it exists";
-            Err(unsupported(name, what, "another penalty, or another solver"))
-        }
-        _ => Ok(()),
-    }
+/// A tensor with all of its views, as the plan and its checks use it.
+#[derive(Clone, Debug)]
+pub(super) struct Bound {
+    pub checked: Checked,
+    /// W, then G if the base step reads one, then the states.
+    pub views: Vec<View>,
+    /// Index of its row among those of its room.
+    pub row: usize,
 }
 
 impl Spec {

@@ -4,8 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Spec;
-use super::bound::Bound;
-use super::operator::Checked;
+use super::operator::{Bound, Checked};
 use super::report::Verification;
 use super::rooms::{self, Rows};
 use super::verify::{Checker, Verify};
@@ -135,7 +134,7 @@ impl Schedule {
         }
         refuse_overlap(&tensors)?;
 
-        let states = self.states(base, &tensors)?;
+        let states = self.states(&tensors)?;
         let mut rows = Rows::default();
         let mut bound = Vec::with_capacity(tensors.len());
         for ((checked, Views { weights, gradient, .. }), states) in tensors.into_iter().zip(states) {
@@ -168,12 +167,12 @@ impl Schedule {
     }
 
     /// The states of every tensor: the caller's, or new ones, zero, aligned with the weights modulo one word.
-    fn states(&self, base: Base, tensors: &[Placed]) -> Result<Vec<Vec<View>>> {
+    fn states(&self, tensors: &[Placed]) -> Result<Vec<Vec<View>>> {
         let mut all: Vec<Vec<View>> = tensors.iter().map(|(_, views)| views.states.clone()).collect();
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
-        let most = tensors.iter().map(|(checked, _)| checked.states(base)).max().unwrap_or(0);
+        let most = tensors.iter().map(|(checked, _)| checked.states()).max().unwrap_or(0);
         for state in 0..most {
-            let wanted = |(checked, views): &Placed| views.states.is_empty() && checked.states(base) > state;
+            let wanted = |(checked, views): &Placed| views.states.is_empty() && checked.states() > state;
             let missing: Vec<usize> = (0..tensors.len()).filter(|&k| wanted(&tensors[k])).collect();
             let pieces = missing.iter().map(|&k| {
                 let w = &tensors[k].1.weights;
@@ -205,11 +204,13 @@ fn check(base: Base, (checked, views): &Placed, verify: Verify) -> Result<()> {
         let what = format!("base step {} {has} a gradient", base.name());
         return Err(unsupported(name, what, "a gradient for every base step but prox"));
     }
-    let states = checked.states(base);
+    let states = checked.states();
     if !views.states.is_empty() && views.states.len() != states {
         return Err(shape(name, "number of states", views.states.len(), states));
     }
-    if let Some(expected) = checked.groups().map(Groups::length).filter(|expected| *expected != length) {
+    if let Some(expected) =
+        checked.operator().groups().map(Groups::length).filter(|expected| *expected != length)
+    {
         let expected = format!("{expected}, as its groups have");
         return Err(shape(format!("{name}: W"), "length", length, expected));
     }
@@ -379,7 +380,7 @@ impl Plan {
     /// The sparse copy of a tensor under variable splitting, which is its result; none with another solver.
     #[must_use]
     pub fn copy(&self, tensor: usize) -> Option<&View> {
-        self.tensors.get(tensor).filter(|t| t.checked.has_copy()).and_then(|t| t.views.last())
+        self.tensors.get(tensor).filter(|t| t.checked.operator().has_copy()).and_then(|t| t.views.last())
     }
 
     /// Records a copy of the status words: per tensor, the non-finite elements that the latest step recorded before

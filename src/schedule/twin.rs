@@ -3,87 +3,12 @@
 use rayon::prelude::*;
 
 use super::report::{FirstMismatch, TensorReport};
-use crate::kernels::product::metric;
 use crate::kernels::step::Element;
-use crate::kernels::{Judgement, group, solver, step};
+use crate::kernels::{Judgement, Twin};
 use crate::penalty::Groups;
 
 /// Elements, or members of groups, that one worker takes at a time.
 const CHUNK: u64 = 4096;
-
-/// The reference of one step of one tensor.
-pub(super) trait Twin: Send + Sync {
-    /// The tensor's groups, where it has to be taken group by group.
-    fn groups(&self) -> Option<&Groups>;
-
-    /// Takes the step of the members of group `number`, or of any elements, in place; returns how many are not finite
-    /// afterwards.
-    fn step(&self, number: u64, members: &mut [Element]) -> u32;
-
-    /// Judges the members of group `number`, or any elements.
-    fn judge(&self, number: u64, before: &[Element], after: &[Element]) -> Vec<Judgement>;
-}
-
-impl Twin for step::Reference {
-    fn groups(&self) -> Option<&Groups> {
-        None
-    }
-
-    fn step(&self, _: u64, elements: &mut [Element]) -> u32 {
-        let one = |e: &mut Element| {
-            let (after, finite) = step::Reference::step(self, *e);
-            *e = after;
-            u32::from(!finite)
-        };
-        elements.iter_mut().map(one).sum()
-    }
-
-    fn judge(&self, _: u64, before: &[Element], after: &[Element]) -> Vec<Judgement> {
-        before.iter().zip(after).map(|(b, a)| step::Reference::judge(self, *b, *a)).collect()
-    }
-}
-
-impl Twin for group::Reference {
-    fn groups(&self) -> Option<&Groups> {
-        Some(&self.group().groups)
-    }
-
-    fn step(&self, number: u64, members: &mut [Element]) -> u32 {
-        group::Reference::step(self, number, members)
-    }
-
-    fn judge(&self, number: u64, before: &[Element], after: &[Element]) -> Vec<Judgement> {
-        group::Reference::judge(self, number, before, after)
-    }
-}
-
-impl Twin for solver::Reference {
-    fn groups(&self) -> Option<&Groups> {
-        self.group().map(|group| &group.groups)
-    }
-
-    fn step(&self, number: u64, members: &mut [Element]) -> u32 {
-        solver::Reference::step(self, number, members)
-    }
-
-    fn judge(&self, number: u64, before: &[Element], after: &[Element]) -> Vec<Judgement> {
-        solver::Reference::judge(self, number, before, after)
-    }
-}
-
-impl Twin for metric::Reference {
-    fn groups(&self) -> Option<&Groups> {
-        Some(metric::Reference::groups(self))
-    }
-
-    fn step(&self, _: u64, members: &mut [Element]) -> u32 {
-        metric::Reference::step(self, members)
-    }
-
-    fn judge(&self, _: u64, before: &[Element], after: &[Element]) -> Vec<Judgement> {
-        metric::Reference::judge(self, before, after)
-    }
-}
 
 /// Takes the step of a whole tensor in place and returns how many elements are not finite afterwards.
 pub(super) fn step(twin: &dyn Twin, tensor: &mut [Element]) -> u32 {

@@ -6,8 +6,7 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::bound::Bound;
-use super::operator::Checked;
+use super::operator::{Bound, Checked};
 use super::report::Verification;
 use super::twin;
 use crate::error::{Error, Result};
@@ -173,7 +172,9 @@ impl Checker {
             }),
             spare: Spare::default(),
         };
-        for tensor in tensors.iter().filter(|t| verify != Verify::Off && t.checked.groups().is_some()) {
+        for tensor in
+            tensors.iter().filter(|t| verify != Verify::Off && t.checked.operator().groups().is_some())
+        {
             let needed = checker.bytes_per_element(tensor) * tensor.views[0].length;
             if needed > limit {
                 let place = format!("{}: verification of groups", tensor.checked.name());
@@ -217,8 +218,11 @@ impl Checker {
             let length = tensors[tensor].views[0].length;
             let per_element = self.bytes_per_element(&tensors[tensor]);
             // groups are judged whole
-            let most =
-                if tensors[tensor].checked.groups().is_some() { length } else { largest / per_element };
+            let most = if tensors[tensor].checked.operator().groups().is_some() {
+                length
+            } else {
+                largest / per_element
+            };
             let mut first = 0;
             while first < length {
                 let count = most.min(length - first);
@@ -376,11 +380,11 @@ fn finish(ticket: &Ticket, base: Base, hyper: &Hyper, values: &[f32], work: &[(P
         let array = |k: usize, i: usize| values[start + k * count + i];
         let gradient = usize::from(base.has_gradient());
         let states = base.states();
-        let arrays = 1 + gradient + checked.states(base);
+        let arrays = 1 + gradient + checked.states();
         let element = |i: usize| {
             let read = |first: usize| {
                 let state = |k: usize| if states > k { array(first + k, i) } else { 0.0 };
-                let copy = if checked.has_copy() { array(first + states, i) } else { 0.0 };
+                let copy = if checked.operator().has_copy() { array(first + states, i) } else { 0.0 };
                 Element { m: state(0), v: state(1), copy, ..Element::default() }
             };
             let g = if gradient == 1 { array(1, i) } else { 0.0 };
@@ -388,7 +392,7 @@ fn finish(ticket: &Ticket, base: Base, hyper: &Hyper, values: &[f32], work: &[(P
             let after = Element { w: array(arrays, i), g, ..read(arrays + 1) };
             (before, after)
         };
-        let report = twin::compare(&*checked.twin(base, hyper), hyper.step(), piece.first, count, element);
+        let report = twin::compare(&*checked.twin(hyper), hyper.step(), piece.first, count, element);
         ticket.shared.lock().found.add(piece.tensor, &report);
     }
 }

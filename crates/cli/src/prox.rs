@@ -146,9 +146,6 @@ impl Prox {
                 spec.group = Some(Group::new(group, self.group_lambda, groups));
             }
         }
-        for spec in &specs {
-            spec.check()?;
-        }
         let backend = if self.exact { Backend::Cpu } else { global.backend()? };
 
         progress.set_message(format!("step on {}", backend.name()));

@@ -3,12 +3,12 @@
 
 use rayon::prelude::*;
 
-use super::{Job, Reference, bind};
+use super::{Grouped, Reference, bind};
 use crate::error::Result;
-use crate::kernels::step::{self, Adam, Base, Element, Hyper};
+use crate::kernels::step::{self, Adam, Base, Element, Elementwise, Hyper};
 use crate::kernels::tiles::HELD;
 use crate::kernels::timed::{self, RATE, Tensors, WINDOW};
-use crate::kernels::{Bench, Loaded, Outcome, Setup, compare};
+use crate::kernels::{Bench, Job, Loaded, Outcome, Setup, Twin, compare};
 use crate::penalty::group::{Exclusive, Lasso};
 use crate::penalty::{Group, GroupPenalty, Groups, L1, Layout, NoPenalty, Penalty, Tl1};
 
@@ -107,8 +107,8 @@ impl Subject {
     }
 
     fn reference(&self, elements: u64) -> Result<Reference> {
-        let group = self.group(elements)?;
-        Ok(Reference::new(self.base, self.penalty, LAMBDA, &group, 1.0, &hyper()?))
+        let own = Elementwise::new(self.penalty, LAMBDA);
+        Ok(Reference::of(&Grouped::new(own, self.group(elements)?), self.base, 1.0, &hyper()?))
     }
 
     /// Elements that are really there: whole groups.
@@ -163,20 +163,22 @@ impl Bench for Subject {
         };
         let tensors = Tensors::new(on, length, (base.has_gradient(), base.states(), false), windows)?;
         // the operator by itself after the step without groups, where there are two passes
-        let (then_base, then_penalty, then_lambda) =
-            if self.two_passes { (Base::Prox, NoPenalty.into(), 0.0) } else { (base, penalty, LAMBDA) };
+        let own = Elementwise::new(penalty, LAMBDA);
+        let (then_base, then) =
+            if self.two_passes { (Base::Prox, Elementwise::new(NoPenalty.into(), 0.0)) } else { (base, own) };
+        let operator = Grouped::new(then, group.clone());
         let first = step::Reference::new(base, penalty, LAMBDA, 1.0, &hyper()?).row();
         let first = on.bytes(bytemuck::bytes_of(&first))?;
-        let then = Reference::new(then_base, then_penalty, then_lambda, &group, 1.0, &hyper()?).row();
+        let then = Reference::of(&operator, then_base, 1.0, &hyper()?).row();
         let then = on.bytes(bytemuck::bytes_of(&then))?;
         let set = || {
             tensors.set(on, 0, |views| {
-                let job = step::Job { penalty, views: views.to_vec(), row: 0, tensor: 0 };
+                let job = Job { operator: own, views: views.to_vec(), row: 0, tensor: 0 };
                 let jobs = if self.two_passes { vec![job] } else { Vec::new() };
                 let rows = first.as_entire_buffer_binding();
                 let step = step::bind(on.kernels, base, &jobs, rows, &tensors.status)?;
                 let views = if self.two_passes { &views[..1] } else { views }.to_vec();
-                let job = Job { penalty: then_penalty, group: group.clone(), views, row: 0, tensor: 0 };
+                let job = Job { operator: operator.clone(), views, row: 0, tensor: 0 };
                 let rows = then.as_entire_buffer_binding();
                 let groups = bind(on.kernels, then_base, &[job], rows, &tensors.status)?;
                 Ok(Box::new(move |pass| {

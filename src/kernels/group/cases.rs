@@ -5,13 +5,13 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::{Job, Reference, bind};
+use super::{Grouped, Reference, bind};
 use crate::accuracy::QUIET_NAN;
 use crate::error::Result;
 use crate::gpu;
 use crate::kernels::fixture::Fixture;
-use crate::kernels::step::{Base, Element, Hyper};
-use crate::kernels::{Case, Kernels, Outcome};
+use crate::kernels::step::{Base, Element, Elementwise, Hyper};
+use crate::kernels::{Case, Job, Kernels, Outcome, Twin};
 use crate::penalty::group::Lasso;
 use crate::penalty::{Group, GroupPenalty, Groups, L1, Layout, NoPenalty, Penalty};
 
@@ -389,7 +389,8 @@ impl Case for Step {
     }
 
     fn run(&self, device: &wgpu::Device, queue: &wgpu::Queue, kernels: &Kernels) -> Result<Outcome> {
-        let reference = Reference::new(self.base, self.penalty, self.lambda, &self.group, 1.0, &self.hyper);
+        let operator = Grouped::new(Elementwise::new(self.penalty, self.lambda), self.group.clone());
+        let reference = Reference::of(&operator, self.base, 1.0, &self.hyper);
         let before = self.elements();
         let gradient = usize::from(self.base.has_gradient());
         let states = self.base.states();
@@ -400,13 +401,7 @@ impl Case for Step {
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
         let rows = gpu::buffer_with(device, "rows", bytemuck::bytes_of(&reference.row()), usage)?;
         let status = gpu::buffer_with(device, "status", &[0; 16], usage)?;
-        let job = Job {
-            penalty: self.penalty,
-            group: self.group.clone(),
-            views: fixture.views.clone(),
-            row: 0,
-            tensor: 0,
-        };
+        let job = Job { operator, views: fixture.views.clone(), row: 0, tensor: 0 };
         let rows = rows.as_entire_buffer_binding();
         let dispatches = bind(kernels, self.base, &[job], rows, &status)?;
         let counted = fixture.run(device, queue, &status, |pass| dispatches.record(pass))?;

@@ -34,17 +34,19 @@ mod cases;
 mod dispatch;
 mod reference;
 
-pub use dispatch::{Job, bind};
+pub use dispatch::bind;
 pub use reference::Reference;
-pub(crate) use reference::{allowed_ulps, rounded};
 
 use super::Room;
+use super::operator::{Operator, Tabled, Twin, refuse_metric};
 use super::packer::{Kernel, Slot};
 use super::program::{Host, Program, Struct, host_struct, listed};
-use super::step::{Base, Width};
+use super::step::reference::f32_of;
+use super::step::{Base, Elementwise, Hyper, Width};
 use super::tiles::Tile;
+use crate::error::Result;
 use crate::penalty::group::Lasso;
-use crate::penalty::{CONSTANTS, GroupPenalty, NoPenalty, Penalty};
+use crate::penalty::{CONSTANTS, Group, GroupPenalty, Groups, NoPenalty, Penalty};
 use crate::wgsl::compose;
 
 /// The register's line.
@@ -60,6 +62,54 @@ host_struct! {
         pub prox: [f32; CONSTANTS],
         /// WGSL's `GroupConstants`, the group penalty's.
         pub group: [f32; CONSTANTS],
+    }
+}
+
+/// An elementwise prox and then the operator of groups, whose penalty's parameters are rounded to f32 as the kernel sees them.
+#[derive(Clone, Debug)]
+pub struct Grouped {
+    first: Elementwise,
+    group: Group,
+}
+
+impl Grouped {
+    /// Of penalties whose parameters are in their domains.
+    #[must_use]
+    pub fn new(first: Elementwise, group: Group) -> Self {
+        let rule = group.penalty.rule();
+        let values: Vec<f64> = rule.parameters().iter().map(|p| f32_of(p.value)).collect();
+        Grouped { first, group: Group { penalty: rule.with(&values), ..group } }
+    }
+}
+
+impl Operator for Grouped {
+    fn check(&self, base: Base, place: &str) -> Result<()> {
+        refuse_metric(base, place, "groups")
+    }
+
+    fn groups(&self) -> Option<&Groups> {
+        Some(&self.group.groups)
+    }
+
+    fn allowed_ulps(&self) -> f64 {
+        reference::allowed_ulps(self.group.groups.largest() as usize)
+    }
+
+    fn twin(&self, base: Base, rate_scale: f64, hyper: &Hyper) -> Box<dyn Twin> {
+        Box::new(Reference::of(self, base, rate_scale, hyper))
+    }
+}
+
+impl Tabled for Grouped {
+    type Row = Row;
+
+    fn alike(&self, other: &Self) -> bool {
+        let key = |g: &Self| (g.first, g.group.penalty, g.group.lambda);
+        key(self) == key(other)
+    }
+
+    fn row(&self, base: Base, rate_scale: f64, hyper: &Hyper) -> Row {
+        Reference::of(self, base, rate_scale, hyper).row()
     }
 }
 

@@ -1,11 +1,11 @@
 //! The float64 twin of the step with groups.
 
-use super::Row;
+use super::{Grouped, Row};
 use crate::accuracy::{FLUSH, QUIET_NAN, RELATIVE, ulp};
-use crate::kernels::Judgement;
 use crate::kernels::step::reference::f32_of;
 use crate::kernels::step::{self, Base, Element, Hyper};
-use crate::penalty::{Group, Penalty, Shrink, interval};
+use crate::kernels::{Judgement, Twin};
+use crate::penalty::{Group, Groups, Shrink, interval};
 
 /// Half the relative width of the band round a threshold in which either branch is right.
 const BAND: f64 = 1.0 / 1048576.0;
@@ -20,30 +20,11 @@ pub struct Reference {
 }
 
 impl Reference {
-    /// The twin for one tensor and one row of hyper-parameters; what the kernel sees as f32 is rounded first.
+    /// The twin for one tensor and one row of hyper-parameters. Allocates nothing.
     #[must_use]
-    pub fn new(
-        base: Base,
-        penalty: Penalty,
-        lambda: f64,
-        group: &Group,
-        rate_scale: f64,
-        hyper: &Hyper,
-    ) -> Self {
-        Self::of_rounded(base, step::rounded(penalty), lambda, &rounded(group), rate_scale, hyper)
-    }
-
-    /// The same for penalties whose parameters are rounded already. Allocates nothing.
-    pub(crate) fn of_rounded(
-        base: Base,
-        penalty: Penalty,
-        lambda: f64,
-        group: &Group,
-        rate_scale: f64,
-        hyper: &Hyper,
-    ) -> Self {
-        let step = step::Reference::of_rounded(base, penalty, lambda, rate_scale, hyper);
-        let group = group.clone();
+    pub fn of(operator: &Grouped, base: Base, rate_scale: f64, hyper: &Hyper) -> Self {
+        let step = step::Reference::of(&operator.first, base, rate_scale, hyper);
+        let group = operator.group.clone();
         let t = step.prox().step * f32_of(group.lambda * hyper.lambda_scale());
         Reference { step, group, t }
     }
@@ -68,12 +49,36 @@ impl Reference {
         f32_of(first.min(f64::from(f32::MAX))) * f64::from(self.group.weight(g))
     }
 
+    /// Whether the objective at what the kernel returned is the least one, to within 1e-6 |x|^2 / 2: for steps without a
+    /// base step and an elementwise penalty, where x is known exactly. The test for ill-conditioned directions.
+    #[must_use]
+    pub fn optimal(&self, g: u64, before: &[Element], after: &[Element]) -> bool {
+        let rule = self.group.penalty.rule();
+        let t = self.t_of(g);
+        let x: Vec<f64> = before.iter().map(|e| f64::from(e.w)).collect();
+        let got: Vec<f64> = after.iter().map(|e| f64::from(e.w)).collect();
+        let shrink = self.group.penalty.shrink(t, &x);
+        let best: Vec<f64> = x.iter().enumerate().map(|(k, &x)| shrink.apply(k, x)).collect();
+        let objective = |y: &[f64]| {
+            let distance: f64 = y.iter().zip(&x).map(|(y, x)| (y - x) * (y - x)).sum();
+            t * rule.value(y) + 0.5 * distance
+        };
+        let scale: f64 = 0.5 * x.iter().map(|x| x * x).sum::<f64>();
+        !rule.is_prox() || objective(&got) <= objective(&best) + 1e-6 * scale
+    }
+}
+
+impl Twin for Reference {
+    fn groups(&self) -> Option<&Groups> {
+        Some(&self.group.groups)
+    }
+
     /// The step on the CPU of group `g`, whose members it is given in order. Returns how many of them are not finite
     /// afterwards: all or none.
     ///
     /// A member that is not finite makes the group NaN, and so does, for every t, a sum of magnitudes (for l1-l2 of what they
     /// are above t) beyond the range of f32: the kernel takes it whether the operator needs it or not.
-    pub fn step(&self, g: u64, members: &mut [Element]) -> u32 {
+    fn step(&self, g: u64, members: &mut [Element]) -> u32 {
         let mut points = Vec::with_capacity(members.len());
         let mut finite = true;
         for e in members.iter_mut() {
@@ -103,8 +108,7 @@ impl Reference {
     /// being the longest chain of additions, and by what a device loses that flushes subnormal numbers. Where the operator
     /// is a factor alone, it is as many ULP of each member itself. States are those of the base step, whatever the group
     /// becomes.
-    #[must_use]
-    pub fn judge(&self, g: u64, before: &[Element], after: &[Element]) -> Vec<Judgement> {
+    fn judge(&self, g: u64, before: &[Element], after: &[Element]) -> Vec<Judgement> {
         let verdict = |ok, expected| Judgement { ok, in_band: false, ulps: 0.0, expected, bound: 0.0 };
         let moved: Vec<_> = before.iter().map(|e| self.step.advance(*e)).collect();
         let poisoned = |e: &Element| e.w.to_bits() == QUIET_NAN;
@@ -203,37 +207,6 @@ impl Reference {
             })
             .collect()
     }
-
-    /// Whether the objective at what the kernel returned is the least one, to within 1e-6 |x|^2 / 2: for steps without a
-    /// base step and an elementwise penalty, where x is known exactly. The test for ill-conditioned directions.
-    #[must_use]
-    pub fn optimal(&self, g: u64, before: &[Element], after: &[Element]) -> bool {
-        let rule = self.group.penalty.rule();
-        let t = self.t_of(g);
-        let x: Vec<f64> = before.iter().map(|e| f64::from(e.w)).collect();
-        let got: Vec<f64> = after.iter().map(|e| f64::from(e.w)).collect();
-        let shrink = self.group.penalty.shrink(t, &x);
-        let best: Vec<f64> = x.iter().enumerate().map(|(k, &x)| shrink.apply(k, x)).collect();
-        let objective = |y: &[f64]| {
-            let distance: f64 = y.iter().zip(&x).map(|(y, x)| (y - x) * (y - x)).sum();
-            t * rule.value(y) + 0.5 * distance
-        };
-        let scale: f64 = 0.5 * x.iter().map(|x| x * x).sum::<f64>();
-        !rule.is_prox() || objective(&got) <= objective(&best) + 1e-6 * scale
-    }
-
-    /// The twin's group.
-    #[must_use]
-    pub fn group(&self) -> &Group {
-        &self.group
-    }
-}
-
-/// The group with its penalty's parameters rounded to f32.
-pub(crate) fn rounded(group: &Group) -> Group {
-    let rule = group.penalty.rule();
-    let values: Vec<f64> = rule.parameters().iter().map(|p| f32_of(p.value)).collect();
-    Group { penalty: rule.with(&values), ..group.clone() }
 }
 
 /// What flushed intermediate results may change: a threshold by two of them, a member by two more, and with the
@@ -243,7 +216,7 @@ fn flushed(size: usize) -> f64 {
 }
 
 /// How many ULP of the largest member the kernel's own arithmetic on a group of `members` may miss by.
-pub(crate) fn allowed_ulps(members: usize) -> f64 {
+pub(super) fn allowed_ulps(members: usize) -> f64 {
     16.0 + chain(members) / 32.0
 }
 

@@ -4,12 +4,12 @@
 
 use rayon::prelude::*;
 
-use super::{Job, Reference, Solver, Stage, Variant, bind};
+use super::{Reference, Solved, Solver, Stage, Variant, bind};
 use crate::error::Result;
 use crate::kernels::program::Program;
-use crate::kernels::step::{Adam, Base, Element, Hyper, Width};
+use crate::kernels::step::{Adam, Base, Element, Elementwise, Hyper, Width};
 use crate::kernels::timed::{self, RATE, Tensors};
-use crate::kernels::{Bench, Loaded, Outcome, Setup};
+use crate::kernels::{Bench, Job, Loaded, Outcome, Setup, Twin};
 use crate::penalty::group::Lasso;
 use crate::penalty::{Group, Groups, L1, Layout, Penalty};
 
@@ -52,9 +52,14 @@ impl Subject {
         L1.into()
     }
 
+    fn operator(&self, group: &Group) -> Result<Solved> {
+        let own = Elementwise::new(Self::penalty(), LAMBDA);
+        Solved::new("bench", self.solver, own, Some(group.clone()))
+    }
+
     fn reference(&self, group: &Group) -> Result<Reference> {
         let hyper = Hyper::new(RATE, 10)?;
-        Ok(Reference::new(self.solver, self.base, Self::penalty(), LAMBDA, Some(group), 1.0, &hyper))
+        Ok(Reference::of(&self.operator(group)?, self.base, 1.0, &hyper))
     }
 }
 
@@ -81,10 +86,9 @@ impl Bench for Subject {
         let rows = on.bytes(bytemuck::bytes_of(&reference.row()))?;
         let set = || {
             tensors.set(on, 0, |views| {
-                let (penalty, group) = (Self::penalty(), Some(group.clone()));
-                let job = Job { penalty, group, views: views.to_vec(), row: 0, tensor: 0 };
+                let job = Job { operator: self.operator(&group)?, views: views.to_vec(), row: 0, tensor: 0 };
                 let rows = rows.as_entire_buffer_binding();
-                let bound = bind(on.kernels, self.base, self.solver, &[job], rows, &tensors.status)?;
+                let bound = bind(on.kernels, self.base, &[job], rows, &tensors.status)?;
                 Ok(Box::new(move |pass| bound.record(pass)))
             })
         };

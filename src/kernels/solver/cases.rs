@@ -5,13 +5,13 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::{Job, Reference, Solver, bind};
+use super::{Reference, Solved, Solver, bind};
 use crate::accuracy::QUIET_NAN;
 use crate::error::Result;
 use crate::gpu;
 use crate::kernels::fixture::Fixture;
-use crate::kernels::step::{Base, Element, Hyper};
-use crate::kernels::{Case, Kernels, Outcome};
+use crate::kernels::step::{Base, Element, Elementwise, Hyper};
+use crate::kernels::{Case, Job, Kernels, Outcome, Twin};
 use crate::penalty::group::Lasso;
 use crate::penalty::{Group, Groups, L1, Layout, Penalty};
 
@@ -254,7 +254,9 @@ impl Case for Step {
 
     fn run(&self, device: &wgpu::Device, queue: &wgpu::Queue, kernels: &Kernels) -> Result<Outcome> {
         let Step { solver, base, penalty, lambda, hyper, group, .. } = self;
-        let reference = Reference::new(*solver, *base, *penalty, *lambda, group.as_ref(), 1.0, hyper);
+        let own = Elementwise::new(*penalty, *lambda);
+        let operator = Solved::new(&self.name, *solver, own, group.clone())?;
+        let reference = Reference::of(&operator, *base, 1.0, hyper);
         let before = self.elements();
         let states = base.states();
         let all: [fn(&Element) -> f32; 4] = [|e| e.w, |e| e.g, |e| e.m, |e| e.v];
@@ -265,10 +267,9 @@ impl Case for Step {
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
         let rows = gpu::buffer_with(device, "rows", bytemuck::bytes_of(&reference.row()), usage)?;
         let status = gpu::buffer_with(device, "status", &[0; 16], usage)?;
-        let (group, views) = (group.clone(), fixture.views.clone());
-        let job = Job { penalty: *penalty, group, views, row: 0, tensor: 0 };
+        let job = Job { operator, views: fixture.views.clone(), row: 0, tensor: 0 };
         let rows = rows.as_entire_buffer_binding();
-        let dispatches = bind(kernels, *base, *solver, &[job], rows, &status)?;
+        let dispatches = bind(kernels, *base, &[job], rows, &status)?;
         let counted = fixture.run(device, queue, &status, |pass| dispatches.record(pass))?;
 
         let after = |i: usize| Element {

@@ -37,17 +37,18 @@ mod cases;
 mod dispatch;
 mod reference;
 
-pub use dispatch::{Job, bind};
+pub use dispatch::bind;
 pub use reference::Reference;
 
 use super::Room;
 use super::group::words;
+use super::operator::{Operator, Tabled, Twin, refuse_metric};
 use super::packer::{Kernel, Slot};
 use super::program::{Host, Program, Struct, host_struct, listed};
-use super::step::{Base, Width};
+use super::step::{Base, Elementwise, Hyper, Width};
 use super::tiles::Tile;
 use crate::error::{Result, require, unsupported};
-use crate::penalty::{CONSTANTS, Domain, NoPenalty, Penalty};
+use crate::penalty::{CONSTANTS, Domain, Group, GroupPenalty, Groups, NoPenalty, Penalty};
 use crate::wgsl::compose;
 use std::fmt;
 use std::mem::{Discriminant, discriminant};
@@ -130,6 +131,79 @@ impl fmt::Display for Solver {
     }
 }
 
+/// Penalties that enter by another solver than the proximal one, which takes no penalty of groups but the lasso.
+#[derive(Clone, Debug)]
+pub struct Solved {
+    solver: Solver,
+    own: Elementwise,
+    lasso: Option<Group>,
+}
+
+impl Solved {
+    /// Of numbers that are in their domains; `place` is the tensor in messages.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unsupported`] for the solver `proximal`, for a penalty of groups other than the lasso, and for the
+    /// subgradient of `l0`.
+    pub fn new(place: &str, solver: Solver, own: Elementwise, lasso: Option<Group>) -> Result<Self> {
+        let refused = |what: String, allowed: &str| Err(unsupported(place, what, allowed));
+        match (solver, &lasso, own.penalty()) {
+            (Solver::Proximal, ..) => refused(
+                format!("{solver} among other solvers"),
+                "subgradient, proximal-subgradient, splitting",
+            ),
+            (_, Some(Group { penalty, .. }), _) if !matches!(penalty, GroupPenalty::Lasso(_)) => {
+                let what = format!("the solver {solver} with the group penalty {}", penalty.name());
+                refused(what, "lasso, or the solver proximal")
+            }
+            (Solver::Subgradient, _, Penalty::L0(_)) => {
+                let what = "the subgradient of l0, which is zero wherever it exists";
+                refused(what.into(), "another penalty, or another solver")
+            }
+            _ => Ok(Solved { solver, own, lasso }),
+        }
+    }
+}
+
+impl Operator for Solved {
+    fn check(&self, base: Base, place: &str) -> Result<()> {
+        if !base.has_gradient() {
+            let what = format!("the solver {} after {}", self.solver, base.name());
+            return Err(unsupported(place, what, "base steps with a gradient"));
+        }
+        refuse_metric(base, place, format_args!("the solver {}", self.solver))
+    }
+
+    fn groups(&self) -> Option<&Groups> {
+        self.lasso.as_ref().map(|group| &group.groups)
+    }
+
+    fn has_copy(&self) -> bool {
+        self.solver.has_copy()
+    }
+
+    fn allowed_ulps(&self) -> f64 {
+        self.own.allowed_ulps()
+    }
+
+    fn twin(&self, base: Base, rate_scale: f64, hyper: &Hyper) -> Box<dyn Twin> {
+        Box::new(Reference::of(self, base, rate_scale, hyper))
+    }
+}
+
+impl Tabled for Solved {
+    type Row = Row;
+
+    fn alike(&self, other: &Self) -> bool {
+        let key = |s: &Self| (s.solver, s.own, s.lasso.as_ref().map(|group| (group.penalty, group.lambda)));
+        key(self) == key(other)
+    }
+
+    fn row(&self, base: Base, rate_scale: f64, hyper: &Hyper) -> Row {
+        Reference::of(self, base, rate_scale, hyper).row()
+    }
+}
+
 host_struct! {
     /// The values that change from step to step. WGSL's `Row`: `Base`, `Constants` and `Pull`, eight f32 each.
     pub struct Row {
@@ -167,37 +241,24 @@ struct Variant {
 
 impl Variant {
     /// The kernel of a stage; what it does not depend on is left out of its name and its code.
-    fn new(stage: Stage, solver: Solver, base: Base, penalty: Penalty, width: Width) -> Result<Self> {
-        let refused = |what: String, allowed: &str| Err(unsupported(ROOM.name, what, allowed));
-        if matches!(solver, Solver::Proximal) {
-            return refused(solver.to_string(), "subgradient, proximal-subgradient, splitting");
-        }
-        if matches!(base, Base::Prox | Base::AdamMetric(_)) {
-            return refused(format!("{solver} with {}", base.name()), BASES);
-        }
-        if matches!((solver, penalty), (Solver::Subgradient, Penalty::L0(_))) {
-            return refused("subgradient with l0, whose slope is 0".into(), "any other penalty");
-        }
-        let whole = Variant { stage, solver, base, penalty, width };
+    fn new(stage: Stage, of: &Solved, base: Base, width: Width) -> Self {
+        let whole = Variant { stage, solver: of.solver, base, penalty: of.own.penalty(), width };
         let shared = Variant {
             solver: Solver::ProximalSubgradient,
             base: Base::Prox,
             penalty: NoPenalty.into(),
             ..whole
         };
-        Ok(match stage {
+        match stage {
             Stage::Held | Stage::Elements => whole,
             Stage::Measure => shared,
             Stage::Combine => Variant { width: Width::Vec4, ..shared },
-        })
+        }
     }
 }
 
 /// What the group lasso's share of a row is called.
 const PULL: [&str; 8] = ["lambda", "beta", "norm", "scale", "spoiled", "unused5", "unused6", "unused7"];
-
-/// The base steps that read a gradient and leave the prox its plain step size.
-const BASES: &str = "gradient, heavy-ball, nesterov, adam, adamw";
 
 impl Program for Variant {
     const ROOM: &'static str = ROOM.name;
@@ -286,16 +347,17 @@ fn variants() -> Vec<Variant> {
     let splitting = Solver::Splitting { beta: 1.0, published: false };
     let mut all = Vec::new();
     for solver in [Solver::Subgradient, Solver::ProximalSubgradient, splitting] {
+        let with = |penalty| Solved::new(ROOM.name, solver, Elementwise::new(penalty, 1.0), None).ok();
+        let l1 = with(crate::penalty::L1.into());
         for width in [Width::Vec4, Width::Scalar] {
             for base in Base::all() {
-                for stage in [Stage::Held, Stage::Elements, Stage::Measure, Stage::Combine] {
-                    all.extend(Variant::new(stage, solver, base, crate::penalty::L1.into(), width));
-                }
+                let of = l1.iter().filter(|of| of.check(base, ROOM.name).is_ok());
+                let stages = [Stage::Held, Stage::Elements, Stage::Measure, Stage::Combine];
+                all.extend(of.flat_map(|of| stages.map(|stage| Variant::new(stage, of, base, width))));
             }
         }
-        for penalty in Penalty::all() {
-            all.extend(Variant::new(Stage::Held, solver, Base::Gradient, penalty, Width::Vec4));
-        }
+        let every = Penalty::all().into_iter().filter_map(with);
+        all.extend(every.map(|of| Variant::new(Stage::Held, &of, Base::Gradient, Width::Vec4)));
     }
     let mut seen = std::collections::HashSet::new();
     all.retain(|v| seen.insert(v.name()));
@@ -305,17 +367,24 @@ fn variants() -> Vec<Variant> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::step::Adam;
 
     #[test]
     fn what_has_no_kernel_is_refused() {
         let l1: Penalty = crate::penalty::L1.into();
-        let variant = |solver, base, penalty| Variant::new(Stage::Held, solver, base, penalty, Width::Vec4);
-        for (variant, needle) in [
-            (variant(Solver::Proximal, Base::Gradient, l1), "proximal"),
-            (variant(Solver::Subgradient, Base::Prox, l1), "subgradient with prox"),
-            (variant(Solver::Subgradient, Base::Gradient, crate::penalty::L0.into()), "l0"),
+        let checked = |solver, base, penalty| {
+            Solved::new("w", solver, Elementwise::new(penalty, 1.0), None).and_then(|of| of.check(base, "w"))
+        };
+        for (checked, needle) in [
+            (checked(Solver::Proximal, Base::Gradient, l1), "proximal"),
+            (checked(Solver::Subgradient, Base::Prox, l1), "subgradient after prox"),
+            (
+                checked(Solver::Subgradient, Base::AdamMetric(Adam::default()), l1),
+                "subgradient after adam-metric",
+            ),
+            (checked(Solver::Subgradient, Base::Gradient, crate::penalty::L0.into()), "l0"),
         ] {
-            let error = variant.unwrap_err().to_string();
+            let error = checked.unwrap_err().to_string();
             assert!(error.contains(needle), "{error}");
         }
     }

@@ -1,13 +1,13 @@
 //! The float64 twin of the solvers.
 
-use super::{Row, Solver};
+use super::{Row, Solved, Solver};
 use crate::accuracy::QUIET_NAN;
 use crate::accuracy::{Approx, FLUSH, RELATIVE};
-use crate::kernels::Judgement;
-use crate::kernels::step::reference::{f32_of, rounded};
-use crate::kernels::step::{self, Base, Element, Hyper};
+use crate::kernels::step::reference::f32_of;
+use crate::kernels::step::{self, Base, Element, Elementwise, Hyper};
+use crate::kernels::{Judgement, Twin};
 use crate::penalty::group::norm;
-use crate::penalty::{Group, NoPenalty, Penalty, Prox, accept};
+use crate::penalty::{Group, Groups, NoPenalty, Prox, accept};
 
 /// One step of a solver in float64 on whole groups, with the f32 constants that the kernel sees.
 #[derive(Clone, Debug)]
@@ -26,32 +26,14 @@ pub struct Reference {
 }
 
 impl Reference {
-    /// The twin for one tensor and one row of hyper-parameters; what the kernel sees as f32 is rounded first.
+    /// The twin for one tensor and one row of hyper-parameters. Allocates nothing.
     #[must_use]
-    pub fn new(
-        solver: Solver,
-        base: Base,
-        penalty: Penalty,
-        lambda: f64,
-        group: Option<&Group>,
-        rate_scale: f64,
-        hyper: &Hyper,
-    ) -> Self {
-        Self::of_rounded(solver, base, rounded(penalty), lambda, group, rate_scale, hyper)
-    }
-
-    /// The same for a penalty whose parameters are rounded already. Allocates nothing.
-    pub(crate) fn of_rounded(
-        solver: Solver,
-        base: Base,
-        penalty: Penalty,
-        lambda: f64,
-        group: Option<&Group>,
-        rate_scale: f64,
-        hyper: &Hyper,
-    ) -> Self {
-        let inner = if solver.has_prox_of_point() { penalty } else { NoPenalty.into() };
-        let step = step::Reference::of_rounded(base, inner, lambda, rate_scale, hyper);
+    pub fn of(operator: &Solved, base: Base, rate_scale: f64, hyper: &Hyper) -> Self {
+        let Solved { solver, own, lasso: group } = operator;
+        let (solver, penalty, lambda) = (*solver, own.penalty(), own.lambda());
+        let none = Elementwise::new(NoPenalty.into(), lambda);
+        let inner = if solver.has_prox_of_point() { own } else { &none };
+        let step = step::Reference::of(inner, base, rate_scale, hyper);
         let weight = f32_of(lambda * hyper.lambda_scale());
         let beta = f32_of(solver.beta() * hyper.beta_scale());
         let prox = match solver {
@@ -59,15 +41,9 @@ impl Reference {
             Solver::Splitting { .. } => Prox::new(penalty, 1.0 / beta, weight),
             _ => Prox::new(penalty, 1.0, weight),
         };
-        let lambda = group.map_or(0.0, |g| f32_of(g.lambda * hyper.lambda_scale()));
+        let lambda = group.as_ref().map_or(0.0, |g| f32_of(g.lambda * hyper.lambda_scale()));
         let pull_beta = if hyper.step() == 1 { 0.0 } else { beta };
-        Reference { solver, base, step, prox, group: group.cloned(), lambda, pull_beta }
-    }
-
-    /// The twin's group, if there is one.
-    #[must_use]
-    pub fn group(&self) -> Option<&Group> {
-        self.group.as_ref()
+        Reference { solver, base, step, prox, group: group.clone(), lambda, pull_beta }
     }
 
     /// The constants for the kernel.
@@ -143,8 +119,19 @@ impl Reference {
         Element { g: (f64::from(e.g) + pull.value) as f32, ..e }
     }
 
+    fn poison(&self, e: &mut Element) {
+        let nan = f32::from_bits(QUIET_NAN);
+        *e = Element { w: nan, m: nan, v: nan, copy: nan, ..*e };
+    }
+}
+
+impl Twin for Reference {
+    fn groups(&self) -> Option<&Groups> {
+        self.group.as_ref().map(|group| &group.groups)
+    }
+
     /// The step on the CPU of group `g`, whose members are given in order. Returns how many are not finite afterwards.
-    pub fn step(&self, g: u64, members: &mut [Element]) -> u32 {
+    fn step(&self, g: u64, members: &mut [Element]) -> u32 {
         let grouped = self.group.is_some();
         if grouped && members.iter().any(|e| !e.w.is_finite()) {
             members.iter_mut().for_each(|e| self.poison(e));
@@ -168,14 +155,8 @@ impl Reference {
         bad
     }
 
-    fn poison(&self, e: &mut Element) {
-        let nan = f32::from_bits(QUIET_NAN);
-        *e = Element { w: nan, m: nan, v: nan, copy: nan, ..*e };
-    }
-
     /// Judges what a kernel made of group `g`: its members before and after the step, in order. One verdict per member.
-    #[must_use]
-    pub fn judge(&self, g: u64, before: &[Element], after: &[Element]) -> Vec<Judgement> {
+    fn judge(&self, g: u64, before: &[Element], after: &[Element]) -> Vec<Judgement> {
         let verdict = |ok| Judgement { ok, in_band: false, ulps: 0.0, expected: f64::NAN, bound: 0.0 };
         let spoiled = self.group.is_some() && before.iter().any(|e| !e.w.is_finite());
         let pulls = if spoiled { Vec::new() } else { self.pull(g, before) };

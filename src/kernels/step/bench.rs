@@ -3,10 +3,10 @@
 
 use rayon::prelude::*;
 
-use super::{Base, Hyper, Job, Reference, Row, Variant, Width, bind};
+use super::{Base, Elementwise, Hyper, Reference, Row, Variant, Width, bind};
 use crate::error::Result;
 use crate::kernels::timed::{self, RATE, Tensors};
-use crate::kernels::{Bench, Loaded, Setup, compare};
+use crate::kernels::{Bench, Job, Loaded, Setup, compare};
 use crate::penalty::{L1, NoPenalty, Penalty, Tl1};
 
 /// With the rate of all benchmarks a lambda that zeroes about a tenth of the weights under l1 and leaves the others standing for
@@ -100,7 +100,7 @@ impl Bench for Subject {
                 let mut dispatches = Vec::new();
                 for (row, &(base, penalty)) in steps.iter().enumerate() {
                     let views = views[..if base.has_gradient() { views.len() } else { 1 }].to_vec();
-                    let job = Job { penalty, views, row, tensor: 0 };
+                    let job = Job { operator: Elementwise::new(penalty, LAMBDA), views, row, tensor: 0 };
                     let rows = rows.as_entire_buffer_binding();
                     dispatches.push(bind(on.kernels, base, &[job], rows, &tensors.status)?);
                 }

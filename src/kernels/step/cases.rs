@@ -4,11 +4,11 @@
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{Base, Element, Hyper, Job, LANES, Reference, Row, Variant, WORKGROUP, Width, bind};
+use super::{Base, Element, Elementwise, Hyper, LANES, Reference, Row, Variant, WORKGROUP, Width, bind};
 use crate::error::Result;
 use crate::gpu;
 use crate::kernels::fixture::Fixture;
-use crate::kernels::{Case, Kernels, Outcome, compare};
+use crate::kernels::{Case, Job, Kernels, Outcome, compare};
 use crate::penalty::Penalty;
 
 /// One tensor, stepped once.
@@ -206,7 +206,12 @@ impl Case for Step {
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
         let rows = gpu::buffer_with(device, "rows", bytemuck::bytes_of::<Row>(&reference.row()), usage)?;
         let status = gpu::buffer_with(device, "status", &[0; 16], usage)?;
-        let job = Job { penalty: self.penalty, views: fixture.views.clone(), row: 0, tensor: 0 };
+        let job = Job {
+            operator: Elementwise::new(self.penalty, self.lambda),
+            views: fixture.views.clone(),
+            row: 0,
+            tensor: 0,
+        };
         let dispatches = bind(kernels, self.base, &[job], rows.as_entire_buffer_binding(), &status)?;
         let counted = fixture.run(device, queue, &status, |pass| dispatches.record(pass))?;
 

@@ -1,29 +1,14 @@
 //! Cutting tensors into tiles of at most four words per invocation.
 
-use super::{Base, LANES, Tile, Variant, WORKGROUP, Width};
+use super::{Base, Elementwise, LANES, Tile, Variant, WORKGROUP, Width};
 use crate::error::Result;
-use crate::gpu::View;
 use crate::kernels::packer::Packer;
 use crate::kernels::window::within_binding;
-use crate::kernels::{Dispatches, Kernels};
-use crate::penalty::Penalty;
+use crate::kernels::{Dispatches, Job, Kernels};
 
 /// Plans with at least this many elements use tiles of four words per invocation; smaller ones use one, so that few
 /// elements still spread over many workgroups.
 const LARGE: u64 = 1 << 22;
-
-/// One tensor's work.
-#[derive(Clone, Debug)]
-pub struct Job {
-    /// The penalty.
-    pub penalty: Penalty,
-    /// W, then G if the base step reads one, then the states; all of one length and free of overlaps.
-    pub views: Vec<View>,
-    /// Index of its row of hyper-parameters.
-    pub row: usize,
-    /// Index of its status word.
-    pub tensor: usize,
-}
 
 /// Cuts, compiles what is missing, and binds one step over many tensors. `rows` holds the jobs' [`Row`](super::Row)s, `status`
 /// the status words.
@@ -34,7 +19,7 @@ pub struct Job {
 pub fn bind(
     kernels: &Kernels,
     base: Base,
-    jobs: &[Job],
+    jobs: &[Job<Elementwise>],
     rows: wgpu::BufferBinding<'_>,
     status: &wgpu::Buffer,
 ) -> Result<Dispatches> {
@@ -50,7 +35,7 @@ pub fn bind(
     for job in jobs {
         let starts = job.views.iter().map(|v| v.offset / 4);
         for (width, from, to) in pieces(starts.clone(), job.views[0].length) {
-            let variant = Variant::new(base, job.penalty, width)?;
+            let variant = Variant::new(base, job.operator.penalty, width)?;
             let lane = packer.lane(variant, slots.iter().copied().zip(&job.views));
             let step = tile_words * width.elements();
             let mut at = from;

@@ -33,15 +33,15 @@ pub(in crate::kernels) mod reference;
 pub use crate::kernels::element::Element;
 pub use crate::kernels::word::{LANES, WORKGROUP, Width};
 pub use base::{Adam, Base, Hyper};
-pub use dispatch::{Job, bind};
+pub use dispatch::bind;
 pub use reference::Reference;
-pub(crate) use reference::rounded;
 
 use super::Room;
+use super::operator::{Operator, Tabled, Twin};
 use super::packer::{self, Kernel, Slot};
 use super::program::{Host, Program, Struct, host_struct, listed};
 use crate::error::{Result, unsupported};
-use crate::penalty::{CONSTANTS, Penalty};
+use crate::penalty::{CONSTANTS, Groups, Penalty};
 use crate::wgsl::compose;
 
 /// The register's line.
@@ -76,6 +76,65 @@ host_struct! {
         pub base: [f32; CONSTANTS],
         /// WGSL's `Constants`; the names are the penalty's.
         pub prox: [f32; CONSTANTS],
+    }
+}
+
+/// The prox of every element by itself: a penalty, its parameters rounded to f32 as the kernel sees them, and its weight.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Elementwise {
+    penalty: Penalty,
+    lambda: f64,
+}
+
+impl Elementwise {
+    /// Of a penalty and its lambda, which are in their domains.
+    #[must_use]
+    pub fn new(penalty: Penalty, lambda: f64) -> Self {
+        let rule = penalty.rule();
+        let values: Vec<f64> = rule.parameters().iter().map(|p| reference::f32_of(p.value)).collect();
+        Elementwise { penalty: rule.with(&values), lambda }
+    }
+
+    /// The penalty, rounded.
+    #[must_use]
+    pub fn penalty(&self) -> Penalty {
+        self.penalty
+    }
+
+    /// Its weight.
+    #[must_use]
+    pub fn lambda(&self) -> f64 {
+        self.lambda
+    }
+}
+
+impl Operator for Elementwise {
+    fn check(&self, base: Base, _: &str) -> Result<()> {
+        Variant::new(base, self.penalty, Width::Scalar).map(drop)
+    }
+
+    fn groups(&self) -> Option<&Groups> {
+        None
+    }
+
+    fn allowed_ulps(&self) -> f64 {
+        self.penalty.rule().backward_ulps()
+    }
+
+    fn twin(&self, base: Base, rate_scale: f64, hyper: &Hyper) -> Box<dyn Twin> {
+        Box::new(Reference::of(self, base, rate_scale, hyper))
+    }
+}
+
+impl Tabled for Elementwise {
+    type Row = Row;
+
+    fn alike(&self, other: &Self) -> bool {
+        self == other
+    }
+
+    fn row(&self, base: Base, rate_scale: f64, hyper: &Hyper) -> Row {
+        Reference::of(self, base, rate_scale, hyper).row()
     }
 }
 

@@ -1,11 +1,11 @@
 //! The float64 twin of the step.
 
-use super::{Base, Hyper, Row};
+use super::{Base, Elementwise, Hyper, Row};
 use crate::accuracy::Approx;
 use crate::accuracy::QUIET_NAN;
-use crate::kernels::Judgement;
 use crate::kernels::element::Element;
-use crate::penalty::{Penalty, Prox, accept};
+use crate::kernels::{Judgement, Twin};
+use crate::penalty::{Groups, Penalty, Prox, accept};
 
 /// The step in float64, with the f32 constants that the kernel sees.
 #[derive(Clone, Copy, Debug)]
@@ -40,28 +40,17 @@ pub(in crate::kernels) fn f32_of(x: f64) -> f64 {
     f64::from(x as f32)
 }
 
-/// The penalty with its shape parameters rounded to f32.
-pub(crate) fn rounded(penalty: Penalty) -> Penalty {
-    let values: Vec<f64> = penalty.rule().parameters().iter().map(|p| f32_of(p.value)).collect();
-    penalty.rule().with(&values)
-}
-
 impl Reference {
     /// The twin for one row of hyper-parameters: the rate, lambda and the penalty's parameters are rounded to f32
     /// first, as the kernel sees them; everything after that is float64.
     #[must_use]
     pub fn new(base: Base, penalty: Penalty, lambda: f64, rate_scale: f64, hyper: &Hyper) -> Self {
-        Self::of_rounded(base, rounded(penalty), lambda, rate_scale, hyper)
+        Self::of(&Elementwise::new(penalty, lambda), base, rate_scale, hyper)
     }
 
-    /// The same for a penalty whose parameters are rounded already. Allocates nothing.
-    pub(crate) fn of_rounded(
-        base: Base,
-        penalty: Penalty,
-        lambda: f64,
-        rate_scale: f64,
-        hyper: &Hyper,
-    ) -> Self {
+    /// The same for an operator. Allocates nothing.
+    pub(crate) fn of(operator: &Elementwise, base: Base, rate_scale: f64, hyper: &Hyper) -> Self {
+        let Elementwise { penalty, lambda } = *operator;
         let rate = f32_of(hyper.rate() * rate_scale);
         let prox = Prox::new(penalty, rate, f32_of(lambda * hyper.lambda_scale()));
         let row = Row { base: base.constants(rate, hyper.step()), prox: prox.constants() };
@@ -205,5 +194,24 @@ impl Reference {
             expected: v.expected,
             bound: v.bound,
         }
+    }
+}
+
+impl Twin for Reference {
+    fn groups(&self) -> Option<&Groups> {
+        None
+    }
+
+    fn step(&self, _: u64, elements: &mut [Element]) -> u32 {
+        let one = |e: &mut Element| {
+            let (after, finite) = Reference::step(self, *e);
+            *e = after;
+            u32::from(!finite)
+        };
+        elements.iter_mut().map(one).sum()
+    }
+
+    fn judge(&self, _: u64, before: &[Element], after: &[Element]) -> Vec<Judgement> {
+        before.iter().zip(after).map(|(b, a)| Reference::judge(self, *b, *a)).collect()
     }
 }

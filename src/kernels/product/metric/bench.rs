@@ -7,7 +7,7 @@ use crate::kernels::product::{Operand, Path, Variant};
 use crate::kernels::program::Program;
 use crate::kernels::step::{Base, Element, Hyper};
 use crate::kernels::timed::{RATE, Set, numbers};
-use crate::kernels::{Bench, Loaded, Outcome, Setup, compare};
+use crate::kernels::{Bench, Loaded, Outcome, Setup, Twin, compare};
 use crate::penalty::{Groups, Layout};
 
 const COMPONENTS: u32 = 64;
@@ -67,7 +67,7 @@ impl Bench for Metric {
                     of.groups.members(g).map(|i| Element { w: all[i], ..Element::default() }).collect()
                 };
                 let (before, after) = (of_group(&values), of_group(&seen[0]));
-                let verdicts = reference.judge(&before, &after);
+                let verdicts = reference.judge(g, &before, &after);
                 outcome.merge(compare(after.len(), |k| verdicts[k], |k| after[k].w));
             }
             Ok(outcome)

@@ -10,8 +10,9 @@ use super::{Job, Reference, Regularised, Row, bind};
 use crate::error::Result;
 use crate::gpu;
 use crate::kernels::fixture::Fixture;
-use crate::kernels::step::{self, Adam, Base, Element, Hyper};
-use crate::kernels::{Case, Kernels, Outcome, compare};
+use crate::kernels::operator::{Tabled, Twin};
+use crate::kernels::step::{self, Adam, Base, Element, Elementwise, Hyper};
+use crate::kernels::{self, Case, Kernels, Outcome, compare};
 use crate::matrix::Pattern;
 use crate::penalty::{Activation, Groups, Layout, NoPenalty};
 use crate::regulariser::{Parameters, Regulariser};
@@ -160,14 +161,14 @@ impl Case for Metric {
         let mut fixture = Fixture::new(device, &name, &data, &leads, false)?;
 
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
-        let none = NoPenalty.into();
-        let first = step::Reference::new(self.base, none, self.lambda, 1.0, &hyper).row();
-        let first = gpu::buffer_with(device, "rows", bytemuck::bytes_of(&first), usage)?;
+        let first = Elementwise::new(NoPenalty.into(), self.lambda);
+        let own = first.row(self.base, 1.0, &hyper);
+        let own = gpu::buffer_with(device, "rows", bytemuck::bytes_of(&own), usage)?;
         let row = Row::new(&of, self.lambda, 1.0).alone(&hyper);
         let rows = gpu::buffer_with(device, "rows", &row, usage)?;
         let status = gpu::buffer_with(device, "status", &[0; 16], usage)?;
-        let job = step::Job { penalty: none, views: fixture.views.clone(), row: 0, tensor: 0 };
-        let moved = step::bind(kernels, self.base, &[job], first.as_entire_buffer_binding(), &status)?;
+        let job = kernels::Job { operator: first, views: fixture.views.clone(), row: 0, tensor: 0 };
+        let moved = step::bind(kernels, self.base, &[job], own.as_entire_buffer_binding(), &status)?;
         let job = Job { name, of: of.clone(), weights: fixture.views[0].clone(), row: 0 };
         let shrunk = bind(kernels, &[job], &rows)?;
         let counted = fixture.run(device, queue, &status, |pass| {
@@ -185,11 +186,11 @@ impl Case for Metric {
         let (mut outcome, mut bad) = (Outcome::default(), 0);
         for g in 0..of.groups.count() {
             let (was, is): (Vec<_>, Vec<_>) = of.groups.members(g).map(|i| (before[i], after(i))).unzip();
-            let verdicts = reference.judge(&was, &is);
+            let verdicts = reference.judge(g, &was, &is);
             let mut judged = compare(is.len(), |k| verdicts[k], |k| is[k].w);
             judged.first_mismatch = judged.first_mismatch.map(|what| format!("group {g}, {what}"));
             outcome.merge(judged);
-            bad += reference.step(&mut was.clone());
+            bad += reference.step(g, &mut was.clone());
         }
         outcome.demand(counted == bad, || format!("{counted} elements counted, {bad} are not finite"));
         fixture.judge_surroundings(self.base.has_gradient().then_some(1), &mut outcome);

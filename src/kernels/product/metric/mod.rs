@@ -31,14 +31,15 @@ pub(super) mod bench;
 pub(super) mod cases;
 mod reference;
 
-pub(crate) use reference::{Reference, allowed_ulps};
+pub(crate) use reference::Reference;
 
 use std::sync::Arc;
 
 use super::{Finish, Job as Product, bind as bind_product};
 use crate::error::{Result, require, shape, unsupported};
 use crate::gpu::{self, View};
-use crate::kernels::step::Hyper;
+use crate::kernels::operator::{Operator, Twin, refuse_metric};
+use crate::kernels::step::{Base, Hyper};
 use crate::kernels::{Batch, Dispatches, Format, Kernels, Learned, Matrix, Order};
 use crate::matrix::Pattern;
 use crate::penalty::{Activation, Groups, Layout};
@@ -97,6 +98,31 @@ impl Regularised {
             Ok(count) => Ok((count, order)),
             Err(_) => Err(shape(place, "number of groups", count, "less than 2^32")),
         }
+    }
+}
+
+/// The operator of a learned regulariser of this weight.
+#[derive(Clone, Debug)]
+pub(crate) struct Weighed {
+    pub of: Regularised,
+    pub lambda: f64,
+}
+
+impl Operator for Weighed {
+    fn check(&self, base: Base, place: &str) -> Result<()> {
+        refuse_metric(base, place, "a regulariser")
+    }
+
+    fn groups(&self) -> Option<&Groups> {
+        Some(&self.of.groups)
+    }
+
+    fn allowed_ulps(&self) -> f64 {
+        reference::allowed_ulps(&self.of)
+    }
+
+    fn twin(&self, base: Base, rate_scale: f64, hyper: &Hyper) -> Box<dyn Twin> {
+        Box::new(Reference::new(base, &self.of, self.lambda, rate_scale, hyper))
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::{Regularised, scaled, t};
 use crate::accuracy::{Approx, FLUSH, RELATIVE, ulp};
-use crate::kernels::Judgement;
 use crate::kernels::step::{self, Base, Element, Hyper};
+use crate::kernels::{Judgement, Twin};
 use crate::penalty::{Activation, Groups, NoPenalty};
 
 /// The float64 twin.
@@ -108,14 +108,15 @@ impl Reference {
         let y = sums.into_iter().map(&mut total).collect();
         (y, overflows)
     }
+}
 
-    /// The groups.
-    pub fn groups(&self) -> &Groups {
-        &self.of.groups
+impl Twin for Reference {
+    fn groups(&self) -> Option<&Groups> {
+        Some(&self.of.groups)
     }
 
-    /// Takes the step of one group, and returns how many of its members the base step met or made not finite.
-    pub fn step(&self, members: &mut [Element]) -> u32 {
+    /// Returns how many of the members the base step met or made not finite.
+    fn step(&self, _: u64, members: &mut [Element]) -> u32 {
         let mut bad = 0;
         let mut points = Vec::with_capacity(members.len());
         for e in members.iter_mut() {
@@ -133,8 +134,7 @@ impl Reference {
         bad
     }
 
-    /// Judges what the kernels made of a group.
-    pub fn judge(&self, before: &[Element], after: &[Element]) -> Vec<Judgement> {
+    fn judge(&self, _: u64, before: &[Element], after: &[Element]) -> Vec<Judgement> {
         let moved: Vec<_> = before.iter().map(|e| self.step.advance(*e)).collect();
         let mut fits = moved.iter().flat_map(|m| self.step.fits(m));
         let lost = before.iter().any(|e| !self.step.readable(*e)) || fits.clone().any(|f| f == Some(false));
@@ -165,7 +165,7 @@ impl Reference {
 }
 
 /// The largest error that [`Reference::judge`] allows the operator itself, in ULP of the group's largest member.
-pub(crate) fn allowed_ulps(of: &Regularised) -> f64 {
+pub(super) fn allowed_ulps(of: &Regularised) -> f64 {
     let p = of.regulariser.parameters();
     let Ok(inverse) = of.regulariser.inverse_transposed() else { return f64::NAN };
     let mut sums = vec![0.0_f64; p.q.len()];

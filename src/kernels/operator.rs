@@ -1,0 +1,82 @@
+//! What is done to a tensor after its base step, as the rooms that take steps share it: an operator with its numbers, the
+//! work of one tensor, and the float64 twin.
+
+use std::fmt::{Debug, Display};
+
+use super::Judgement;
+use super::element::Element;
+use super::step::{Base, Hyper};
+use crate::error::{Result, unsupported};
+use crate::gpu::View;
+use crate::penalty::Groups;
+
+/// An operator with its numbers, those that kernels see as f32 rounded. There is none whose parts do not go together;
+/// whether it goes with a base step is said by [`Operator::check`].
+pub(crate) trait Operator: Debug + Send + Sync {
+    /// Whether there is a kernel of it after `base`; `place` is the tensor in messages.
+    fn check(&self, base: Base, place: &str) -> Result<()>;
+
+    /// The groups by which a tensor is stepped, if by any.
+    fn groups(&self) -> Option<&Groups>;
+
+    /// Whether a sparse copy is kept beside the weights, as a last array.
+    fn has_copy(&self) -> bool {
+        false
+    }
+
+    /// The largest backward error that the bound allows, in ULP of |x|; with groups, of their largest member.
+    fn allowed_ulps(&self) -> f64;
+
+    /// The float64 twin of one step.
+    fn twin(&self, base: Base, rate_scale: f64, hyper: &Hyper) -> Box<dyn Twin>;
+}
+
+/// An operator whose kernel reads a row of hyper-parameters per distinct setting.
+pub(crate) trait Tabled: Operator + Clone {
+    /// The row of one step.
+    type Row: bytemuck::Pod;
+
+    /// Whether tensors with these operators and one rate can share a row.
+    fn alike(&self, other: &Self) -> bool;
+
+    /// The row of one step. Allocates nothing.
+    fn row(&self, base: Base, rate_scale: f64, hyper: &Hyper) -> Self::Row;
+}
+
+/// One tensor's work.
+#[derive(Clone, Debug)]
+pub struct Job<O> {
+    /// What is done to it.
+    pub operator: O,
+    /// W, then G if the base step reads one, then the states, then the copy where the operator keeps one; all of one length
+    /// and free of overlaps.
+    pub views: Vec<View>,
+    /// Index of its row of hyper-parameters.
+    pub row: usize,
+    /// Index of its status word.
+    pub tensor: usize,
+}
+
+/// The step of one tensor in float64.
+pub trait Twin: Send + Sync {
+    /// The tensor's groups, where it has to be taken group by group.
+    fn groups(&self) -> Option<&Groups>;
+
+    /// Takes the step of the members of group `g` in their order, or of any elements, in place; returns how many the status
+    /// word counts as not finite.
+    fn step(&self, g: u64, members: &mut [Element]) -> u32;
+
+    /// Judges what a kernel made of the members of group `g` in their order, or of any elements. One verdict each.
+    fn judge(&self, g: u64, before: &[Element], after: &[Element]) -> Vec<Judgement>;
+}
+
+/// Refuses Adam's metric, in which only elementwise operators have closed forms.
+pub(super) fn refuse_metric(base: Base, place: &str, what: impl Display) -> Result<()> {
+    match base {
+        Base::AdamMetric(_) => {
+            let what = format!("{what} after {}", base.name());
+            Err(unsupported(place, what, "elementwise penalties and the solver proximal, or adam"))
+        }
+        _ => Ok(()),
+    }
+}
