@@ -225,7 +225,7 @@ fn norms_of_tensors_larger_than_a_binding_are_windowed() {
                 let dispatches =
                     norms::bind(&kernels, norm, &[job]).unwrap_or_else(|e| panic!("{place}: {e}"));
                 let windows = (4 * length as u64).div_ceil(lowered().max_storage_buffer_binding_size);
-                assert!(dispatches.count() as u64 >= windows, "{place}: {}", dispatches.count());
+                assert!(dispatches.len() as u64 >= windows, "{place}: {}", dispatches.len());
                 submit(&device, &queue, |encoder| {
                     dispatches
                         .record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));

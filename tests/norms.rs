@@ -163,7 +163,7 @@ fn many_tensors_take_few_dispatches_and_the_same_bits_as_alone() {
                 (blank(&device, bytes), blank(&device, bytes), blank(&device, bytes));
             for output in [&together, &again] {
                 let dispatches = bind(&kernels, norm, &work(output)).expect("they bind");
-                assert!(dispatches.count() <= 6, "{}: {} dispatches", one.label, dispatches.count());
+                assert!(dispatches.len() <= 6, "{}: {} dispatches", one.label, dispatches.len());
                 submit(&device, &queue, |encoder| {
                     dispatches
                         .record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));

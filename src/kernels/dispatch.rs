@@ -1,5 +1,6 @@
 //! What every room's `bind` returns: dispatches that hold what they bind as data, in the order in which they run.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use super::Kernels;
@@ -116,20 +117,17 @@ impl Dispatch {
 pub struct Dispatches(Vec<Dispatch>);
 
 impl Dispatches {
-    /// How many there are.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.0.len()
-    }
-
-    /// One after the other.
-    pub fn iter(&self) -> std::slice::Iter<'_, Dispatch> {
-        self.0.iter()
-    }
-
     /// Records them.
     pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
         self.0.iter().for_each(|dispatch| dispatch.record(pass));
+    }
+}
+
+impl Deref for Dispatches {
+    type Target = [Dispatch];
+
+    fn deref(&self) -> &[Dispatch] {
+        &self.0
     }
 }
 
@@ -157,15 +155,6 @@ impl IntoIterator for Dispatches {
 
     fn into_iter(self) -> Self::IntoIter {
         self.0.into_iter()
-    }
-}
-
-impl<'a> IntoIterator for &'a Dispatches {
-    type Item = &'a Dispatch;
-    type IntoIter = std::slice::Iter<'a, Dispatch>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.iter()
     }
 }
 

@@ -43,18 +43,24 @@ pub(super) trait Kernel: Program + Copy {
     fn key(&self) -> Self::Key;
     /// Whether it binds what all dispatches share at `binding`.
     fn uses(&self, binding: u32) -> bool;
-    /// Says in the tile where its elements of a slot start in their binding.
-    fn place(&self, tile: &mut Self::Tile, slot: Slot, at: u64);
+    /// Elements of what tiles count starts in.
+    fn unit(&self) -> u64 {
+        1
+    }
 }
 
 /// A struct of the tile table.
 pub(super) trait Tile: bytemuck::Pod {
-    /// One that no workgroup has work with: such fill the last row of workgroups.
-    const EMPTY: Self;
     /// What messages call it.
     const NAME: &'static str;
     /// What a group of a tile has in the table behind all tiles, where groups differ.
     type Entry: bytemuck::Pod;
+
+    /// One that no workgroup has work with: such fill the last row of workgroups.
+    fn empty() -> Self;
+
+    /// The field that says where its elements of a slot start, if it has one.
+    fn start(&mut self, slot: Slot) -> Option<&mut u32>;
 
     /// Says where its entries start in the table, counted in entries.
     fn enter(&mut self, at: u32);
@@ -218,14 +224,16 @@ impl<K: Kernel> Packer<K> {
             let mut tiles: Vec<K::Tile> = Vec::with_capacity(padded);
             for (starts, mut tile, entry, count) in draft.tiles {
                 for ((slot, at), range) in slots.iter().zip(starts).zip(&draft.ranges) {
-                    kind.place(&mut tile, *slot, at - range.0 / 4);
+                    if let Some(start) = tile.start(*slot) {
+                        *start = ((at - range.0 / 4) / kind.unit()) as u32;
+                    }
                 }
                 if count > 0 {
                     tile.enter((first + entry) as u32);
                 }
                 tiles.push(tile);
             }
-            tiles.resize(padded, K::Tile::EMPTY);
+            tiles.resize(padded, K::Tile::empty());
             let table =
                 [bytemuck::cast_slice::<_, u8>(&tiles), bytemuck::cast_slice(&draft.entries)].concat();
             let table = gpu::buffer_with(device, "tile table", &table, wgpu::BufferUsages::STORAGE)?;

@@ -1,6 +1,8 @@
 //! A kernel as the register, the pipelines and the dispatches know it: its names, its WGSL, and the structs that the host
 //! writes for it.
 
+use std::collections::HashSet;
+
 use super::word::WORKGROUP;
 
 /// One variant of a room's kernel.
@@ -40,10 +42,11 @@ pub struct Source {
     pub structs: Vec<Struct>,
 }
 
-/// Programs as the register lists them.
+/// Programs as the register lists them, each name once.
 pub(super) fn listed<P: Program>(programs: impl IntoIterator<Item = P>) -> Vec<Source> {
-    let one = |p: P| Source { name: p.name(), wgsl: p.source(), structs: p.structs() };
-    programs.into_iter().map(one).collect()
+    let mut seen = HashSet::new();
+    let new = programs.into_iter().filter(|p| seen.insert(p.name()));
+    new.map(|p| Source { name: p.name(), wgsl: p.source(), structs: p.structs() }).collect()
 }
 
 /// How the host lays out a struct of WGSL.

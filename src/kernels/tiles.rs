@@ -411,7 +411,7 @@ pub(crate) fn tile(piece: &Piece, row: usize, tensor: usize) -> Tile {
         tensor: tensor as u32,
         weight: piece.weight,
         member: piece.from as u32,
-        ..packer::Tile::EMPTY
+        ..packer::Tile::empty()
     }
 }
 
@@ -478,46 +478,25 @@ pub(crate) fn scratch(device: &wgpu::Device, place: &str, bytes: u64) -> Result<
 }
 
 impl packer::Tile for Tile {
-    // one invocation per group of none: the kernels divide by it
-    const EMPTY: Self = Tile {
-        w: 0,
-        g: 0,
-        m: 0,
-        v: 0,
-        extra: 0,
-        groups: 0,
-        length: 0,
-        inner: 0,
-        jump: 0,
-        apart: 0,
-        lanes: 1,
-        across: 0,
-        row: 0,
-        tensor: 0,
-        entry: NONE,
-        weight: 0.0,
-        member: 0,
-        state: 0,
-        unused0: 0,
-        unused1: 0,
-    };
     const NAME: &'static str = "one tile of groups";
     type Entry = Entry;
 
-    fn enter(&mut self, at: u32) {
-        self.entry = at;
+    /// One invocation per group of none: the kernels divide by it.
+    fn empty() -> Self {
+        Tile { lanes: 1, entry: NONE, ..bytemuck::Zeroable::zeroed() }
     }
-}
 
-impl Tile {
-    /// Where the elements of a slot start, for [`packer::Kernel::place`].
-    pub fn place(&mut self, slot: Slot, at: u64) {
-        *match slot {
+    fn start(&mut self, slot: Slot) -> Option<&mut u32> {
+        Some(match slot {
             Slot::W => &mut self.w,
             Slot::G => &mut self.g,
             Slot::M => &mut self.m,
             Slot::V => &mut self.v,
             Slot::Extra => &mut self.extra,
-        } = at as u32;
+        })
+    }
+
+    fn enter(&mut self, at: u32) {
+        self.entry = at;
     }
 }

@@ -24,4 +24,12 @@ impl Width {
             Width::Vec4 => LANES,
         }
     }
+
+    /// How kernels with groups read and write: elements that may lie apart, or words of four. A file in `shaders/words`.
+    pub(super) fn reach(self) -> &'static str {
+        match self {
+            Width::Scalar => "strided",
+            Width::Vec4 => "vec4",
+        }
+    }
 }

@@ -353,7 +353,7 @@ impl Plan {
     /// How many dispatches a step takes.
     #[must_use]
     pub fn dispatches(&self) -> usize {
-        self.dispatches.count()
+        self.dispatches.len()
     }
 
     /// How many staging slots there are.

@@ -59,6 +59,6 @@ mod tests {
         let learned = Learned::new("learned", view(100, 48), places, 2).unwrap();
         let said = bind_scaled(&kernels, &learned, 1, &batch(1), &batch(12)).unwrap_err().to_string();
         assert!(said.contains("the derivative by the input and r̄ overlap"), "{said}");
-        assert_eq!(bind(&kernels, &learned, 1, &batch(1), &batch(13), &batch(25)).unwrap().count(), 1);
+        assert_eq!(bind(&kernels, &learned, 1, &batch(1), &batch(13), &batch(25)).unwrap().len(), 1);
     }
 }

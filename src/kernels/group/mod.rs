@@ -39,7 +39,7 @@ pub use reference::Reference;
 
 use super::Room;
 use super::operator::{Operator, Tabled, Twin, refuse_metric};
-use super::packer::{Kernel, Slot};
+use super::packer::Kernel;
 use super::program::{Host, Program, Struct, host_struct, listed};
 use super::step::reference::f32_of;
 use super::step::{Base, Elementwise, Hyper, Width};
@@ -158,10 +158,7 @@ impl Program for Variant {
     const ROOM: &'static str = ROOM.name;
 
     fn name(&self) -> String {
-        let width = match self.width {
-            Width::Scalar => "strided",
-            Width::Vec4 => "vec4",
-        };
+        let width = self.width.reach();
         let (base, penalty, group) = (self.base.kernel(), self.penalty.name(), self.group.name());
         match self.stage {
             Stage::Held => format!("{base}/{penalty}/{group}/{width}"),
@@ -181,8 +178,9 @@ impl Program for Variant {
             Stage::Apply => "group/apply",
         };
         let (penalty, group) = (self.penalty.rule().file(), self.group.rule().file());
+        let words = format!("words/{}", self.width.reach());
         let measurements = self.group.rule().measurements();
-        let files = compose(&[&penalty, self.base.file(), words(self.width), &group, stage]);
+        let files = compose(&[&penalty, self.base.file(), &words, &group, stage]);
         format!("const MEASUREMENTS = {measurements}u;\n{files}")
     }
 
@@ -202,18 +200,11 @@ impl Program for Variant {
 }
 
 impl Kernel for Variant {
-    /// What the name is made of.
     type Key = (Stage, &'static str, &'static str, &'static str, Width);
     type Tile = Tile;
 
     fn key(&self) -> Self::Key {
-        let (base, penalty, group) = (self.base.kernel(), self.penalty.name(), self.group.name());
-        match self.stage {
-            Stage::Held => (self.stage, base, penalty, group, self.width),
-            Stage::Begin => (self.stage, base, penalty, "", self.width),
-            Stage::Combine => (self.stage, "", "", group, Width::Scalar),
-            Stage::Measure | Stage::Apply => (self.stage, "", "", "", self.width),
-        }
+        (self.stage, self.base.kernel(), self.penalty.name(), self.group.name(), self.width)
     }
 
     fn uses(&self, binding: u32) -> bool {
@@ -223,18 +214,6 @@ impl Kernel for Variant {
             Stage::Measure => binding == 7,
             Stage::Apply => [2, 7].contains(&binding),
         }
-    }
-
-    fn place(&self, tile: &mut Tile, slot: Slot, at: u64) {
-        tile.place(slot, at);
-    }
-}
-
-/// The WGSL that reads and writes words of grouped tensors.
-pub(super) fn words(width: Width) -> &'static str {
-    match width {
-        Width::Scalar => "words/strided",
-        Width::Vec4 => "words/vec4",
     }
 }
 
@@ -258,7 +237,5 @@ fn variants() -> Vec<Variant> {
             }
         }
     }
-    let mut seen = std::collections::HashSet::new();
-    all.retain(|v| seen.insert(v.name()));
     all
 }

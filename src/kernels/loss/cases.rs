@@ -57,7 +57,7 @@ mod tests {
         let loss = |bar: &Batch, at: u64, length: u64| {
             super::super::bind(&kernels, &x, &aim, 1.0, bar, &view(at, length))
         };
-        assert_eq!(loss(&bar, 90, 1).unwrap().count(), 2);
+        assert_eq!(loss(&bar, 90, 1).unwrap().len(), 2);
         assert!(loss(&bar, 90, 2).unwrap_err().to_string().contains("length is 2, expected 1"));
         assert!(loss(&bar, 26, 1).unwrap_err().to_string().contains("and the loss overlap"));
         assert!(loss(&x, 90, 1).unwrap_err().to_string().contains("and the output overlap"));

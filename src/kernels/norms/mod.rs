@@ -35,7 +35,7 @@ pub use host::norms;
 pub use reference::Reference;
 
 use super::Room;
-use super::packer::{Kernel, Slot};
+use super::packer::Kernel;
 use super::program::{Host, Program, Struct, listed};
 use super::step::Width;
 use super::tiles::Tile;
@@ -173,10 +173,7 @@ impl Program for Variant {
     const ROOM: &'static str = ROOM.name;
 
     fn name(&self) -> String {
-        let width = match self.width {
-            Width::Scalar => "strided",
-            Width::Vec4 => "vec4",
-        };
+        let width = self.width.reach();
         match self.stage {
             Stage::Each => format!("{}/each", self.norm),
             Stage::Whole => format!("{}/{width}", self.norm),
@@ -186,7 +183,7 @@ impl Program for Variant {
     }
 
     fn source(&self) -> String {
-        let (words, norm) = (super::group::words(self.width), self.norm.file());
+        let (words, norm) = (&format!("words/{}", self.width.reach()), self.norm.file());
         match self.stage {
             Stage::Each => compose(&[words, norm, "norms/each"]),
             Stage::Whole => compose(&[words, norm, "norms/members", "norms/deliver", "norms"]),
@@ -219,10 +216,6 @@ impl Kernel for Variant {
             Stage::Part => binding == 1,
             Stage::Combine => [1, 7].contains(&binding),
         }
-    }
-
-    fn place(&self, tile: &mut Tile, slot: Slot, at: u64) {
-        tile.place(slot, at);
     }
 }
 

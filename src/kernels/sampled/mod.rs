@@ -130,8 +130,8 @@ mod tests {
         let gradient = |at: u64| Learned::new("gradient", view(at, 24), places, 1).unwrap();
         let into = Into { gradient: gradient(200), layer: 0, add: false };
         let pattern = Arc::new(Pattern::full(3, 3).unwrap());
-        assert_eq!(sums::bind(&kernels, &passed, &into).unwrap().count(), 2);
-        assert_eq!(bind(&kernels, &pattern, &passed, &into).unwrap().count(), 1);
+        assert_eq!(sums::bind(&kernels, &passed, &into).unwrap().len(), 2);
+        assert_eq!(bind(&kernels, &pattern, &passed, &into).unwrap().len(), 1);
         let refused = |passed: &Passed, into: &Into, expected: &str| {
             let one = sums::bind(&kernels, passed, into).unwrap_err().to_string();
             let other = bind(&kernels, &pattern, passed, into).unwrap_err().to_string();

@@ -41,9 +41,8 @@ pub use dispatch::bind;
 pub use reference::Reference;
 
 use super::Room;
-use super::group::words;
 use super::operator::{Operator, Tabled, Twin, refuse_metric};
-use super::packer::{Kernel, Slot};
+use super::packer::Kernel;
 use super::program::{Host, Program, Struct, host_struct, listed};
 use super::step::{Base, Elementwise, Hyper, Width};
 use super::tiles::Tile;
@@ -264,10 +263,7 @@ impl Program for Variant {
     const ROOM: &'static str = ROOM.name;
 
     fn name(&self) -> String {
-        let width = match self.width {
-            Width::Scalar => "strided",
-            Width::Vec4 => "vec4",
-        };
+        let width = self.width.reach();
         let solver = match self.solver {
             Solver::Splitting { .. } => "splitting".into(),
             other => other.to_string(),
@@ -287,7 +283,8 @@ impl Program for Variant {
             Solver::Splitting { .. } => "solver/splitting",
             _ => "solver/proximal",
         };
-        let (words, penalty, base) = (words(self.width), self.penalty.rule().file(), self.base.file());
+        let (penalty, base) = (self.penalty.rule().file(), self.base.file());
+        let words = &format!("words/{}", self.width.reach());
         match self.stage {
             Stage::Held => compose(&[words, &penalty, base, solver, "solver"]),
             Stage::Elements => compose(&[words, &penalty, base, solver, "solver/elements"]),
@@ -312,19 +309,11 @@ impl Program for Variant {
 }
 
 impl Kernel for Variant {
-    /// What the name is made of.
-    type Key = (Stage, Option<Discriminant<Solver>>, &'static str, &'static str, Width);
+    type Key = (Stage, Discriminant<Solver>, &'static str, &'static str, Width);
     type Tile = Tile;
 
     fn key(&self) -> Self::Key {
-        let (base, penalty) = (self.base.kernel(), self.penalty.name());
-        match self.stage {
-            Stage::Held | Stage::Elements => {
-                (self.stage, Some(discriminant(&self.solver)), base, penalty, self.width)
-            }
-            Stage::Measure => (self.stage, None, "", "", self.width),
-            Stage::Combine => (self.stage, None, "", "", Width::Scalar),
-        }
+        (self.stage, discriminant(&self.solver), self.base.kernel(), self.penalty.name(), self.width)
     }
 
     fn uses(&self, binding: u32) -> bool {
@@ -334,10 +323,6 @@ impl Kernel for Variant {
             Stage::Measure => binding == 7,
             Stage::Combine => [1, 7].contains(&binding),
         }
-    }
-
-    fn place(&self, tile: &mut Tile, slot: Slot, at: u64) {
-        tile.place(slot, at);
     }
 }
 
@@ -359,8 +344,6 @@ fn variants() -> Vec<Variant> {
         let every = Penalty::all().into_iter().filter_map(with);
         all.extend(every.map(|of| Variant::new(Stage::Held, &of, Base::Gradient, Width::Vec4)));
     }
-    let mut seen = std::collections::HashSet::new();
-    all.retain(|v| seen.insert(v.name()));
     all
 }
 

@@ -213,18 +213,18 @@ impl Base {
     /// The names of the fields of WGSL's `struct Base`, in order.
     #[must_use]
     pub fn constant_names(&self) -> [&'static str; CONSTANTS] {
-        let [_, u1, u2, u3, u4, u5, u6, u7] =
-            ["unused0", "unused1", "unused2", "unused3", "unused4", "unused5", "unused6", "unused7"];
-        match self {
-            Base::Prox => ["unused0", u1, u2, u3, u4, u5, u6, u7],
-            Base::Gradient => ["rate", u1, u2, u3, u4, u5, u6, u7],
-            Base::HeavyBall { .. } | Base::Nesterov { .. } => {
-                ["rate", "momentum", "look", "follow", u4, u5, u6, u7]
-            }
+        let used: &[&str] = match self {
+            Base::Prox => &[],
+            Base::Gradient => &["rate"],
+            Base::HeavyBall { .. } | Base::Nesterov { .. } => &["rate", "momentum", "look", "follow"],
             Base::Adam(_) | Base::AdamMetric(_) => {
-                ["rate", "keep", "beta1", "rest1", "beta2", "rest2", "root_scale", "epsilon"]
+                &["rate", "keep", "beta1", "rest1", "beta2", "rest2", "root_scale", "epsilon"]
             }
-        }
+        };
+        let mut names =
+            ["unused0", "unused1", "unused2", "unused3", "unused4", "unused5", "unused6", "unused7"];
+        names[..used.len()].copy_from_slice(used);
+        names
     }
 
     /// Their values for a learning rate and a step number, in float64, rounded once.

@@ -232,23 +232,29 @@ impl Kernel for Variant {
         binding < 3
     }
 
-    fn place(&self, tile: &mut Tile, slot: Slot, at: u64) {
-        let word = (at / self.width.elements()) as u32;
-        match slot {
-            Slot::W => tile.w = word,
-            Slot::G => tile.g = word,
-            Slot::M => tile.m = word,
-            Slot::V => tile.v = word,
-            Slot::Extra => {}
-        }
+    fn unit(&self) -> u64 {
+        self.width.elements()
     }
 }
 
 impl packer::Tile for Tile {
-    const EMPTY: Self = Tile { w: 0, g: 0, m: 0, v: 0, length: 0, row: 0, tensor: 0, unused: 0 };
     const NAME: &'static str = "one tile";
     /// Tiles of single elements have none.
     type Entry = u32;
+
+    fn empty() -> Self {
+        bytemuck::Zeroable::zeroed()
+    }
+
+    fn start(&mut self, slot: Slot) -> Option<&mut u32> {
+        match slot {
+            Slot::W => Some(&mut self.w),
+            Slot::G => Some(&mut self.g),
+            Slot::M => Some(&mut self.m),
+            Slot::V => Some(&mut self.v),
+            Slot::Extra => None,
+        }
+    }
 
     fn enter(&mut self, _: u32) {}
 }
@@ -264,7 +270,5 @@ pub fn variants() -> Vec<Variant> {
             }
         }
     }
-    let mut seen = std::collections::HashSet::new();
-    all.retain(|v| seen.insert(v.name()));
     all
 }
