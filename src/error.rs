@@ -161,6 +161,28 @@ pub fn shape(
     Error::Shape { place: place.into(), name: name.into(), got, expected }
 }
 
+/// `Ok` if both sizes are the same, else the [`Error::Shape`] of these.
+///
+/// # Errors
+/// That one.
+pub fn same<T: PartialEq + std::fmt::Display>(
+    place: impl Into<String>,
+    name: impl Into<String>,
+    got: T,
+    expected: T,
+) -> Result<()> {
+    if got == expected { Ok(()) } else { Err(shape(place, name, got, expected)) }
+}
+
+/// `Ok` for fewer than 2^32, else the [`Error::Limit`] of these.
+///
+/// # Errors
+/// That one.
+pub fn fits_u32(place: impl Into<String>, name: &'static str, needed: u64) -> Result<()> {
+    let limit = u64::from(u32::MAX);
+    if needed <= limit { Ok(()) } else { Err(Error::Limit { place: place.into(), name, needed, limit }) }
+}
+
 /// The [`Error::Unsupported`] of these.
 #[must_use]
 pub fn unsupported(place: impl Into<String>, what: impl Into<String>, allowed: impl Into<String>) -> Error {

@@ -6,7 +6,7 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::error::{Error, Result, require};
+use crate::error::{Result, fits_u32, require};
 
 /// Which entries of a matrix may be nonzero, row by row in ascending order of columns (compressed sparse rows).
 ///
@@ -25,7 +25,7 @@ impl Pattern {
     /// The pattern of `(row, column)` entries, in any order; an entry may be named twice.
     ///
     /// # Errors
-    /// [`Error::Domain`] where rows or columns are none or more than [`LARGEST`], or an entry lies outside; [`Error::Limit`] for
+    /// [`crate::Error::Domain`] where rows or columns are none or more than [`LARGEST`], or an entry lies outside; [`crate::Error::Limit`] for
     /// 2^32 entries or more.
     pub fn new(rows: u32, columns: u32, entries: impl IntoIterator<Item = (u32, u32)>) -> Result<Self> {
         check_size(rows, columns)?;
@@ -37,24 +37,18 @@ impl Pattern {
         }
         all.sort_unstable();
         all.dedup();
-        check_entries(all.len() as u64)?;
-        let mut starts = vec![0; rows as usize + 1];
-        for &(i, _) in &all {
-            starts[i as usize + 1] += 1;
-        }
-        for i in 0..rows as usize {
-            starts[i + 1] += starts[i];
-        }
+        fits_u32("pattern", "entries", all.len() as u64)?;
+        let starts = starts(rows, all.iter().map(|&(i, _)| i));
         Ok(Pattern { columns, starts, indices: all.into_iter().map(|(_, j)| j).collect() })
     }
 
     /// Every entry.
     ///
     /// # Errors
-    /// [`Error::Domain`] as [`Pattern::new`]; [`Error::Limit`] where there are 2^32 entries or more.
+    /// [`crate::Error::Domain`] as [`Pattern::new`]; [`crate::Error::Limit`] where there are 2^32 entries or more.
     pub fn full(rows: u32, columns: u32) -> Result<Self> {
         check_size(rows, columns)?;
-        check_entries(u64::from(rows) * u64::from(columns))?;
+        fits_u32("pattern", "entries", u64::from(rows) * u64::from(columns))?;
         let starts = (0..=rows).map(|i| i * columns).collect();
         Ok(Pattern { columns, starts, indices: (0..rows).flat_map(|_| 0..columns).collect() })
     }
@@ -71,14 +65,14 @@ impl Pattern {
     /// the n of the diagonal.
     ///
     /// # Errors
-    /// [`Error::Domain`] where the density is outside (0, 1], or n as in [`Pattern::new`].
+    /// [`crate::Error::Domain`] where the density is outside (0, 1], or n as in [`Pattern::new`].
     pub fn random(n: u32, density: f64, seed: u64) -> Result<Self> {
         check_size(n, n)?;
         require(density > 0.0 && density <= 1.0, "pattern", "density", density, "(0, 1]")?;
         let wanted = (density * f64::from(n) * f64::from(n)).round() as u64;
         let others = u64::from(n) * u64::from(n - 1);
         let drawn = wanted.saturating_sub(u64::from(n)).min(others);
-        check_entries(drawn + u64::from(n))?;
+        fits_u32("pattern", "entries", drawn + u64::from(n))?;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         // row by row, as many in each as are left on average: exact in total, uniform within a row
         let mut left = drawn;
@@ -181,13 +175,7 @@ impl Pattern {
     /// The transposed pattern, and for each of its entries the number of the same entry here.
     #[must_use]
     pub fn transposed(&self) -> (Pattern, Vec<u32>) {
-        let mut starts = vec![0; self.columns as usize + 1];
-        for &j in &self.indices {
-            starts[j as usize + 1] += 1;
-        }
-        for j in 0..self.columns as usize {
-            starts[j + 1] += starts[j];
-        }
+        let starts = starts(self.columns, self.indices.iter().copied());
         let mut next = starts.clone();
         let mut indices = vec![0; self.indices.len()];
         let mut from = vec![0; self.indices.len()];
@@ -201,20 +189,19 @@ impl Pattern {
     }
 }
 
+/// Where each row starts, from the row of every entry.
+fn starts(rows: u32, of: impl Iterator<Item = u32>) -> Vec<u32> {
+    let mut starts = vec![0; rows as usize + 1];
+    of.for_each(|i| starts[i as usize + 1] += 1);
+    (1..starts.len()).for_each(|i| starts[i] += starts[i - 1]);
+    starts
+}
+
 /// Rows and columns within their limits.
 fn check_size(rows: u32, columns: u32) -> Result<()> {
     for (name, value) in [("rows", rows), ("columns", columns)] {
         let allowed = (1..=LARGEST).contains(&value);
         require(allowed, "pattern", name, f64::from(value), format!("[1, {LARGEST}]"))?;
-    }
-    Ok(())
-}
-
-/// Fewer than 2^32 entries.
-fn check_entries(needed: u64) -> Result<()> {
-    let limit = u64::from(u32::MAX);
-    if needed > limit {
-        return Err(Error::Limit { place: "pattern".into(), name: "entries", needed, limit });
     }
     Ok(())
 }

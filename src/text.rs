@@ -4,29 +4,18 @@ use crate::error::{Error, Result};
 
 /// Takes `name(parameter=value, ...)` or `name` apart, and fills `values` of those parameters that the text gives.
 ///
-/// `find` returns the names and default values of a name's parameters, `known` lists the names for the message.
+/// `find` returns what a name stands for, with the names and default values of its parameters; `known` lists the names
+/// for the message; `words` are those that stand for the values 0, 1, ... of what was found, none where values are
+/// numbers.
 ///
 /// # Errors
-/// [`Error::Text`] for an unknown name or parameter (with the known ones) and for what is no number.
+/// [`Error::Text`] for an unknown name or parameter (with the known ones), and for what is no number or none of the words.
 pub fn read<T>(
     place: &str,
     text: &str,
     find: impl Fn(&str) -> Option<(T, Vec<(&'static str, f64)>)>,
     known: impl Fn() -> Vec<&'static str>,
-) -> Result<(T, Vec<f64>)> {
-    read_with(place, text, find, known, &[])
-}
-
-/// The same where values are words, if there are any in `words`; they stand for their places there.
-///
-/// # Errors
-/// As [`read`].
-pub fn read_with<T>(
-    place: &str,
-    text: &str,
-    find: impl Fn(&str) -> Option<(T, Vec<(&'static str, f64)>)>,
-    known: impl Fn() -> Vec<&'static str>,
-    words: &[&str],
+    words: impl Fn(&T) -> &'static [&'static str],
 ) -> Result<(T, Vec<f64>)> {
     let wrong = |reason: String| Error::Text { place: place.into(), text: text.into(), reason };
     let (name, arguments) = match text.trim().split_once('(') {
@@ -38,6 +27,7 @@ pub fn read_with<T>(
     };
     let (found, parameters) =
         find(name).ok_or_else(|| wrong(format!("no such {place}; there are {}", known().join(", "))))?;
+    let words = words(&found);
     let mut values: Vec<f64> = parameters.iter().map(|(_, value)| *value).collect();
     for argument in arguments.split(',').map(str::trim).filter(|a| !a.is_empty()) {
         let (key, value) = argument
@@ -61,7 +51,7 @@ pub fn read_with<T>(
     Ok((found, values))
 }
 
-/// Writes `name` or `name(parameter=value,...)`.
+/// Writes `name` or `name(parameter=value,...)`. Where values are words, the first of them is the default and left out.
 ///
 /// # Errors
 /// Those of the formatter.
@@ -69,10 +59,13 @@ pub fn write(
     f: &mut std::fmt::Formatter<'_>,
     name: &str,
     parameters: &[(&'static str, f64)],
+    words: &[&str],
 ) -> std::fmt::Result {
-    f.write_str(name)?;
-    for (k, (parameter, value)) in parameters.iter().enumerate() {
-        write!(f, "{}{parameter}={value}", if k == 0 { '(' } else { ',' })?;
-    }
-    if parameters.is_empty() { Ok(()) } else { f.write_str(")") }
+    let shown = |(parameter, value): &(&str, f64)| match words.get(*value as usize) {
+        _ if words.is_empty() => Some(format!("{parameter}={value}")),
+        Some(word) if *value != 0.0 => Some(format!("{parameter}={word}")),
+        _ => None,
+    };
+    let shown: Vec<_> = parameters.iter().filter_map(shown).collect();
+    if shown.is_empty() { f.write_str(name) } else { write!(f, "{name}({})", shown.join(",")) }
 }

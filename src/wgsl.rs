@@ -18,6 +18,11 @@ fn needs(text: &str) -> impl Iterator<Item = &str> {
     line.into_iter().flat_map(|line| line.split(',').map(str::trim))
 }
 
+/// Whether a file defines a function.
+pub(crate) fn defines(name: &str, function: &str) -> bool {
+    text(name).is_some_and(|text| text.contains(&format!("fn {function}(")))
+}
+
 /// The files and all that they need, each once, the needed before those that need them. A name without a file becomes a line
 /// that no compiler takes; the tests compose every variant.
 pub(crate) fn compose(files: &[&str]) -> String {

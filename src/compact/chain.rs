@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use ndarray::{Array1, ArrayD, IxDyn};
 
 use super::Layer;
-use crate::error::{Error, Result, unsupported};
+use crate::error::{self, Result, unsupported};
 
 /// The geometry of one layer. Its weights lie as `[outputs, units, span]`, row-major: a unit is a neuron or channel of
 /// the layer before, and `span` the weights between a unit and a neuron.
@@ -33,32 +33,24 @@ pub(super) fn links(layers: &[Layer]) -> Result<Vec<Link>> {
     let mut links: Vec<Link> = Vec::with_capacity(layers.len());
     for (k, layer) in layers.iter().enumerate() {
         let shape = layer.weight.shape();
-        let wrong = |expected: String| Error::Shape {
-            place: format!("layer {:?}", layer.name),
-            name: "shape of the weights".into(),
-            got: format!("{shape:?}"),
-            expected,
-        };
+        let place = format!("layer {:?}", layer.name);
+        let wrong =
+            |expected: &str| error::shape(&place, "shape of the weights", format!("{shape:?}"), expected);
         let (outputs, inputs, kernel) = match *shape {
             [outputs, inputs] => (outputs, inputs, None),
             [outputs, inputs, rows, columns] => (outputs, inputs, Some([rows, columns])),
             _ => {
                 return Err(wrong(
-                    "[outputs, inputs] or [outputs, inputs, rows, columns]; `layers` names those of the chain"
-                        .into(),
+                    "[outputs, inputs] or [outputs, inputs, rows, columns]; `layers` names those of the chain",
                 ));
             }
         };
         if shape.contains(&0) {
-            return Err(wrong("no dimension of 0".into()));
+            return Err(wrong("no dimension of 0"));
         }
         if let Some(bias) = layer.bias.as_ref().filter(|bias| bias.len() != outputs) {
-            return Err(Error::Shape {
-                place: format!("layer {:?}", layer.name),
-                name: "length of the bias".into(),
-                got: bias.len().to_string(),
-                expected: format!("{outputs}, the outputs of the weights {shape:?}"),
-            });
+            let expected = format!("{outputs}, the outputs of the weights {shape:?}");
+            return Err(error::shape(place, "length of the bias", bias.len(), expected));
         }
         let taps = kernel.map_or(1, |[rows, columns]| rows * columns);
         let (units, span) = match links.last() {
@@ -77,7 +69,7 @@ pub(super) fn links(layers: &[Layer]) -> Result<Vec<Link>> {
                     (Some(_), None) => format!("a multiple of {} inputs", last.outputs),
                     _ => format!("{} inputs", last.outputs),
                 };
-                return Err(wrong(format!(
+                return Err(wrong(&format!(
                     "{fitting}, as the layer before, {:?}, is {:?}; `layers` names the layers of the chain in order",
                     before.name,
                     before.weight.shape()

@@ -86,12 +86,8 @@ pub fn run(layers: &[Layer], size: Option<[usize; 2]>) -> Result<Compact> {
 /// Those of the two, and [`crate::Error::Shape`] where there are not as many biases as weights.
 pub fn mlp(weights: &[ArrayView2<'_, f32>], biases: &[&[f32]]) -> Result<Compact> {
     if weights.len() != biases.len() {
-        return Err(shape(
-            "perceptron",
-            "number of biases",
-            biases.len(),
-            format!("{}, one per layer", weights.len()),
-        ));
+        let expected = format!("{}, one per layer", weights.len());
+        return Err(shape("perceptron", "number of biases", biases.len(), expected));
     }
     let layer = |(k, (weight, bias)): (usize, (&ArrayView2<'_, f32>, &&[f32]))| Layer {
         name: format!("layers.{k}.weight"),

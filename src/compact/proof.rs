@@ -85,87 +85,76 @@ impl Compact {
             [("inputs", small.inputs(), large.inputs()), ("outputs", small.outputs(), large.outputs())]
         {
             if got != expected {
-                return Err(shape(
-                    "proof",
-                    format!("{end} of the small network"),
-                    got,
-                    format!("{expected} as in the large one"),
-                ));
+                let expected = format!("{expected} as in the large one");
+                return Err(shape("proof", format!("{end} of the small network"), got, expected));
             }
         }
         small.only_rounded()?;
         let folded = self.exact.iter().any(Option::is_some);
         let size = large.size();
-        let found: Vec<One> = (0..probe.inputs)
+        let found: Vec<Result<Proof>> = (0..probe.inputs)
             .into_par_iter()
             .map(|k| {
                 let input = normal(probe.seed, k as u64, large.inputs() * size[0] * size[1]);
-                One::new(k, large.forward(&input, size, folded), small.forward(&input, size, folded))
+                let outputs = [&large, &small].map(|network| network.forward(&input, size, folded));
+                Proof::of_one(probe.seed, k, &outputs)
             })
             .collect();
-        if let Some(wrong) = found.iter().find_map(|one| one.wrong.as_ref()) {
-            return Err(Error::Mismatch(wrong.clone()));
-        }
-        let largest = |of: fn(&One) -> f64| found.iter().map(of).fold(0.0, f64::max);
-        self.report.proof = Some(Proof {
-            inputs: probe.inputs,
-            seed: probe.seed,
-            outputs: found.first().map_or(0, |one| one.outputs),
-            bitwise_equal: found.iter().all(|one| one.bitwise_equal),
-            max_difference: largest(|one| one.difference),
-            max_bound: largest(|one| one.bound),
-            worst_share_of_bound: largest(|one| one.share),
-            predictions_equal: found.iter().filter(|one| one.same_prediction).count(),
-        });
+        // in order: of several mismatches the first is reported
+        let found: Vec<Proof> = found.into_iter().collect::<Result<_>>()?;
+        self.report.proof = found.into_iter().reduce(Proof::and);
         Ok(())
     }
 }
 
-/// The comparison for one input.
-struct One {
-    outputs: usize,
-    bitwise_equal: bool,
-    difference: f64,
-    bound: f64,
-    share: f64,
-    same_prediction: bool,
-    wrong: Option<String>,
-}
-
-impl One {
-    /// `large` and `small` are outputs with their error bounds; no bounds stand for bounds of 0.
-    fn new(input: usize, large: (Vec<f32>, Vec<f64>), small: (Vec<f32>, Vec<f64>)) -> Self {
-        let mut one = One {
+impl Proof {
+    /// For one input, from the outputs of the large and the small network with their error bounds; no bounds stand for
+    /// bounds of 0.
+    fn of_one(seed: u64, input: usize, [large, small]: &[(Vec<f32>, Vec<f64>); 2]) -> Result<Self> {
+        let mut one = Proof {
+            inputs: 1,
+            seed,
             outputs: large.0.len(),
             bitwise_equal: true,
-            difference: 0.0,
-            bound: 0.0,
-            share: 0.0,
-            same_prediction: prediction(&large.0) == prediction(&small.0),
-            wrong: None,
+            max_difference: 0.0,
+            max_bound: 0.0,
+            worst_share_of_bound: 0.0,
+            predictions_equal: usize::from(prediction(&large.0) == prediction(&small.0)),
         };
         for (k, (&a, &b)) in large.0.iter().zip(&small.0).enumerate() {
             let error = |errors: &[f64]| errors.get(k).copied().unwrap_or(0.0);
             // A little more, for the roundings of the bound itself: 2^-53 for each of 2^-24.
             let bound = (error(&large.1) + error(&small.1)) * (1.0 + 1e-6);
-            one.bound = one.bound.max(bound);
+            one.max_bound = one.max_bound.max(bound);
             if a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan() {
                 continue;
             }
             one.bitwise_equal = false;
             let difference = (f64::from(a) - f64::from(b)).abs();
             // Neither a NaN nor an endless bound proves anything.
-            if difference <= bound && bound.is_finite() && bound > 0.0 {
-                one.difference = one.difference.max(difference);
-                one.share = one.share.max(difference / bound);
-            } else if one.wrong.is_none() {
-                one.wrong = Some(format!(
+            if !(difference <= bound && bound.is_finite() && bound > 0.0) {
+                return Err(Error::Mismatch(format!(
                     "output {k} of random input {input} is {a} in the large network and {b} in the small one; the \
                      bound of the difference is {bound:e}"
-                ));
+                )));
             }
+            one.max_difference = one.max_difference.max(difference);
+            one.worst_share_of_bound = one.worst_share_of_bound.max(difference / bound);
         }
-        one
+        Ok(one)
+    }
+
+    /// For the inputs of both.
+    fn and(self, other: Proof) -> Self {
+        Proof {
+            inputs: self.inputs + other.inputs,
+            bitwise_equal: self.bitwise_equal && other.bitwise_equal,
+            max_difference: self.max_difference.max(other.max_difference),
+            max_bound: self.max_bound.max(other.max_bound),
+            worst_share_of_bound: self.worst_share_of_bound.max(other.worst_share_of_bound),
+            predictions_equal: self.predictions_equal + other.predictions_equal,
+            ..self
+        }
     }
 }
 

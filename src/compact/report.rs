@@ -123,9 +123,12 @@ impl Size {
     }
 }
 
-/// `part / whole`; none of nothing.
-fn share(part: usize, whole: usize) -> Option<f64> {
-    (whole > 0).then(|| part as f64 / whole as f64)
+impl Sparsity {
+    /// Of zeros among weights, and of dead ones among hidden neurons.
+    fn new(zeros: usize, weights: usize, dead: usize, neurons: usize) -> Self {
+        let share = |part: usize, whole: usize| (whole > 0).then(|| part as f64 / whole as f64);
+        Sparsity { weights: share(zeros, weights).unwrap_or(0.0), neurons: share(dead, neurons) }
+    }
 }
 
 /// How many weights are zero, or so small that they count as zero.
@@ -162,10 +165,8 @@ impl Report {
                 faint(&before.weight, 0, 1).zip(out).filter(|(into, out)| *into || *out).count()
             });
             faint_neurons += faint;
-            let sparsity = |weights: usize, dead: usize| Sparsity {
-                weights: share(weights, before.weight.len()).unwrap_or(0.0),
-                neurons: next.and_then(|_| share(dead, neurons)),
-            };
+            let hidden = if next.is_some() { neurons } else { 0 };
+            let sparsity = |zeros, dead| Sparsity::new(zeros, before.weight.len(), dead, hidden);
             layers.push(LayerReport {
                 name: before.name.clone(),
                 shape_before: before.weight.shape().to_vec(),
@@ -185,10 +186,7 @@ impl Report {
         let neurons = hidden.iter().map(|l| l.neurons).sum();
         let neurons_alive = hidden.iter().map(|l| l.neurons_alive).sum();
         let weights = large.iter().map(|layer| layer.weight.len()).sum();
-        let sparsity = |zeros, dead| Sparsity {
-            weights: share(zeros, weights).unwrap_or(0.0),
-            neurons: share(dead, neurons),
-        };
+        let sparsity = |zeros, dead| Sparsity::new(zeros, weights, dead, neurons);
         let total = Total {
             neurons,
             neurons_alive,

@@ -7,7 +7,7 @@
 //! 0 up to delta1, slope eta1 up to delta2, slope eta2 beyond; odd and continuous. Domain: eta1, eta2 > 0 and
 //! 0 <= delta1 <= delta2. Source: MAF-SRL, eq. (23); DSRL appendix, eq. (1).
 
-use super::{Elementwise, Penalty, Pwl};
+use super::{Described, Elementwise, Penalty, Pwl};
 use crate::error::{Result, require};
 
 /// The parameters of the activation.
@@ -131,7 +131,7 @@ impl Activation {
     pub fn penalty_is_nonnegative(&self) -> bool {
         let delta1 = (self.delta1 + 1e-6 * self.delta2).min(self.delta2);
         // beyond 1 the outer piece is concave, and falls without end
-        self.eta2 <= 1.0 && Elementwise::check(&Pwl { delta1, ..self.pwl() }).is_ok()
+        self.eta2 <= 1.0 && Pwl { delta1, ..self.pwl() }.check().is_ok()
     }
 
     /// The largest slope: the Lipschitz constant.

@@ -16,6 +16,9 @@ pub const WEIGHT: Domain = Domain(Included(0.0), Included(1e6));
 /// Positive shape parameters: `[1e-6, 1e6]`.
 pub(super) const SHAPE: Domain = Domain(Included(1e-6), Included(1e6));
 
+/// Shares: `[0, 1]`.
+pub(super) const SHARE: Domain = Domain(Included(0.0), Included(1.0));
+
 impl Domain {
     /// Whether the interval holds `x`.
     #[must_use]

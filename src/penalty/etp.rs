@@ -6,24 +6,22 @@
 //! Domain: 1e-6 <= gamma <= 1e6, the same range as Laplace's 1/gamma. The division by 1 - exp(-gamma) is done
 //! on the host (expm1: no cancellation at small gamma, 1 at large), and the kernel bounds the exponent from
 //! below, so no narrower range is needed in f32.
-//!
-//! Source: MAF-SRL, table 1.
 
+use super::domain::SHAPE;
+use super::register::penalty;
+use super::{Constants, Elementwise, Penalty, Threshold, jump, named};
 use crate::accuracy::{FLUSH, RELATIVE};
-use super::domain::{Parameter, SHAPE};
-use super::{CONSTANTS, Elementwise, Penalty, Threshold, jump};
 
-/// p(y) = (1 - exp(-gamma |y|)) / (1 - exp(-gamma)).
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Etp {
-    /// The shape: small is close to l1, large close to l0.
-    pub gamma: f64,
-}
-
-impl Default for Etp {
-    fn default() -> Self {
-        Etp { gamma: 1.0 }
+penalty! {
+    /// p(y) = (1 - exp(-gamma |y|)) / (1 - exp(-gamma)).
+    pub struct Etp: Penalty {
+        /// The shape: small is close to l1, large close to l0.
+        pub gamma: f64 = 1.0 in SHAPE,
     }
+    name: "etp",
+    formula: "(1 - exp(-gamma |y|)) / (1 - exp(-gamma))",
+    source: "MAF-SRL, table 1",
+    examples: [[1.0], [0.01], [60.0]],
 }
 
 impl Etp {
@@ -34,21 +32,6 @@ impl Etp {
 }
 
 impl Elementwise for Etp {
-    fn name(&self) -> &'static str {
-        "etp"
-    }
-    fn formula(&self) -> &'static str {
-        "(1 - exp(-gamma |y|)) / (1 - exp(-gamma))"
-    }
-    fn source(&self) -> &'static str {
-        "MAF-SRL, table 1"
-    }
-    fn parameters(&self) -> Vec<Parameter> {
-        vec![Parameter { name: "gamma", value: self.gamma, domain: SHAPE }]
-    }
-    fn with(&self, values: &[f64]) -> Penalty {
-        Etp { gamma: values[0] }.into()
-    }
     fn value(&self, lambda: f64, y: f64) -> f64 {
         lambda * ((-self.gamma * y).exp_m1() / (-self.gamma).exp_m1())
     }
@@ -64,9 +47,6 @@ impl Elementwise for Etp {
     fn regime_switches(&self, lambda: f64) -> Vec<f64> {
         vec![1.0 / (self.gamma * self.height()) / lambda]
     }
-    fn examples(&self) -> Vec<Penalty> {
-        [1.0, 0.01, 60.0].map(|gamma| Etp { gamma }.into()).to_vec()
-    }
     fn backward_ulps(&self) -> f64 {
         16.0 // as laplace: worst WGSL arithmetic 6.6; nearest rounding 1.4
     }
@@ -76,11 +56,8 @@ impl Elementwise for Etp {
         let x = (self.gamma * y).min(87.0);
         (6.0 + 3.5 * x) * RELATIVE * self.slope(lambda, y) + 2e-37 * self.slope(lambda, 0.0) + FLUSH
     }
-    fn constant_names(&self) -> [&'static str; CONSTANTS] {
-        ["threshold", "jump", "c", "rate", "unused4", "unused5", "unused6", "unused7"]
-    }
-    fn constants(&self, step: f64, lambda: f64, threshold: Threshold) -> [f64; CONSTANTS] {
+    fn constants(&self, step: f64, lambda: f64, threshold: Threshold) -> Constants {
         let c = step * lambda * self.height();
-        [threshold.at, threshold.jump, c, self.gamma, 0.0, 0.0, 0.0, 0.0]
+        named([("threshold", threshold.at), ("jump", threshold.jump), ("c", c), ("rate", self.gamma)])
     }
 }

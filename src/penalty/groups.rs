@@ -8,7 +8,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use super::domain::WEIGHT;
-use crate::error::{Error, Result, require};
+use crate::error::{self, Error, Result, require, same};
 
 /// How a tensor is divided into groups.
 #[derive(Clone, Debug, PartialEq)]
@@ -104,19 +104,15 @@ impl Groups {
     /// # Errors
     /// [`Error::Shape`] where the layout does not fit the shape, or ranges do not cover it in order.
     pub fn new(layout: Layout, shape: &[u64]) -> Result<Self> {
-        let wrong = |expected: &str| Error::Shape {
-            place: format!("groups {layout}"),
-            name: "shape".into(),
-            got: format!("{shape:?}"),
-            expected: expected.into(),
+        let wrong = |expected: &str| {
+            error::shape(format!("groups {layout}"), "shape", format!("{shape:?}"), expected)
         };
         let length = shape.iter().try_fold(1_u64, |n, &axis| n.checked_mul(axis));
         let length = length.ok_or_else(|| wrong("fewer than 2^64 elements"))?;
         // of an empty tensor, whose length says nothing about these
         let rest = |from: usize| shape[from..].iter().fold(1_u64, |n, &axis| n.saturating_mul(axis));
         let (outer, count, inner) = match &layout {
-            Layout::Rows if shape.len() < 2 => return Err(wrong("two axes or more")),
-            Layout::Columns if shape.len() < 2 => return Err(wrong("two axes or more")),
+            Layout::Rows | Layout::Columns if shape.len() < 2 => return Err(wrong("two axes or more")),
             Layout::Filters | Layout::Channels if shape.len() < 3 => {
                 return Err(wrong("three axes or more: outputs, inputs, kernel"));
             }
@@ -142,14 +138,8 @@ impl Groups {
     /// # Errors
     /// [`Error::Shape`] where there are more or fewer weights than groups; [`Error::Domain`] for one outside its range.
     pub fn with_weights(self, weights: &[f32]) -> Result<Self> {
-        if weights.len() as u64 != self.count {
-            return Err(Error::Shape {
-                place: format!("groups {}", self.layout),
-                name: "number of weights".into(),
-                got: weights.len().to_string(),
-                expected: self.count.to_string(),
-            });
-        }
+        let place = format!("groups {}", self.layout);
+        same(place, "number of weights", weights.len() as u64, self.count)?;
         for (g, &weight) in weights.iter().enumerate() {
             let weight = f64::from(weight);
             require(WEIGHT.contains(weight), "groups", &format!("weight of group {g}"), weight, WEIGHT)?;

@@ -9,6 +9,7 @@
 //! cancellation.
 
 use super::Threshold;
+use super::roots::bisect;
 
 /// The threshold for q(v) = log(1 + v).
 pub(super) fn logarithmic(tau: f64) -> Threshold {
@@ -77,13 +78,5 @@ fn root(low: f64, below: impl Fn(f64) -> bool) -> f64 {
         low = high;
         high *= 2.0;
     }
-    while high - low > f64::EPSILON * high {
-        let middle = 0.5 * (low + high);
-        if below(middle) {
-            low = middle;
-        } else {
-            high = middle;
-        }
-    }
-    high
+    bisect(low, high, below).1
 }

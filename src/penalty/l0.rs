@@ -5,25 +5,18 @@
 //!
 //! Source: Bui et al., nonconvex sparse group lasso, table 1 (with |x| where x is printed).
 
-use super::{CONSTANTS, Elementwise, Penalty, Threshold};
+use super::register::penalty;
+use super::{Constants, Elementwise, Penalty, Threshold, named};
 
-/// p(y) = 1 for y != 0. Counts the weights; those kept do not shrink.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct L0;
+penalty! {
+    /// p(y) = 1 for y != 0. Counts the weights; those kept do not shrink.
+    pub struct L0: Penalty;
+    name: "l0",
+    formula: "1 if y != 0 else 0",
+    source: "Bui et al., nonconvex sparse group lasso, table 1",
+}
 
 impl Elementwise for L0 {
-    fn name(&self) -> &'static str {
-        "l0"
-    }
-    fn formula(&self) -> &'static str {
-        "1 if y != 0 else 0"
-    }
-    fn source(&self) -> &'static str {
-        "Bui et al., nonconvex sparse group lasso, table 1"
-    }
-    fn with(&self, _: &[f64]) -> Penalty {
-        L0.into()
-    }
     fn value(&self, lambda: f64, y: f64) -> f64 {
         if y > 0.0 { lambda } else { 0.0 }
     }
@@ -43,13 +36,7 @@ impl Elementwise for L0 {
     fn backward_ulps(&self) -> f64 {
         0.0 // only comparisons
     }
-    fn constant_names(&self) -> [&'static str; CONSTANTS] {
-        ["threshold", "unused1", "unused2", "unused3", "unused4", "unused5", "unused6", "unused7"]
-    }
-    fn constants(&self, _: f64, _: f64, threshold: Threshold) -> [f64; CONSTANTS] {
-        [threshold.at, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]
-    }
-    fn per_element_step(&self) -> bool {
-        true
+    fn constants(&self, _: f64, _: f64, threshold: Threshold) -> Constants {
+        named([("threshold", threshold.at)])
     }
 }

@@ -1,24 +1,17 @@
 //! l1: p(y) = |y|, the soft threshold. prox(x) = sign(x) max(|x| - t, 0), t = step * lambda.
 
-use super::{CONSTANTS, Elementwise, Penalty, Threshold};
+use super::register::penalty;
+use super::{Constants, Elementwise, Penalty, Threshold, named};
 
-/// p(y) = |y|. Convex, continuous; every kept weight shrinks by t.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct L1;
+penalty! {
+    /// p(y) = |y|. Convex, continuous; every kept weight shrinks by t.
+    pub struct L1: Penalty;
+    name: "l1",
+    formula: "|y|",
+    source: "Tibshirani 1996 (lasso)",
+}
 
 impl Elementwise for L1 {
-    fn name(&self) -> &'static str {
-        "l1"
-    }
-    fn formula(&self) -> &'static str {
-        "|y|"
-    }
-    fn source(&self) -> &'static str {
-        "Tibshirani 1996 (lasso)"
-    }
-    fn with(&self, _: &[f64]) -> Penalty {
-        L1.into()
-    }
     fn value(&self, lambda: f64, y: f64) -> f64 {
         lambda * y
     }
@@ -37,13 +30,7 @@ impl Elementwise for L1 {
     fn backward_ulps(&self) -> f64 {
         2.0 // one rounding of t, one subtraction
     }
-    fn constant_names(&self) -> [&'static str; CONSTANTS] {
-        ["t", "unused1", "unused2", "unused3", "unused4", "unused5", "unused6", "unused7"]
-    }
-    fn constants(&self, _: f64, _: f64, threshold: Threshold) -> [f64; CONSTANTS] {
-        [threshold.at, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]
-    }
-    fn per_element_step(&self) -> bool {
-        true
+    fn constants(&self, _: f64, _: f64, threshold: Threshold) -> Constants {
+        named([("t", threshold.at)])
     }
 }

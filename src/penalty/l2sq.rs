@@ -5,25 +5,18 @@
 //!
 //! Source: Hoerl and Kennard 1970 (ridge regression).
 
-use super::{CONSTANTS, Elementwise, Penalty, Threshold};
+use super::register::penalty;
+use super::{Constants, Elementwise, Penalty, Threshold, named};
 
-/// p(y) = y^2 / 2. Convex and smooth; every weight shrinks by the same factor.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct L2Sq;
+penalty! {
+    /// p(y) = y^2 / 2. Convex and smooth; every weight shrinks by the same factor.
+    pub struct L2Sq: Penalty;
+    name: "l2sq",
+    formula: "y^2 / 2",
+    source: "Hoerl and Kennard 1970 (ridge)",
+}
 
 impl Elementwise for L2Sq {
-    fn name(&self) -> &'static str {
-        "l2sq"
-    }
-    fn formula(&self) -> &'static str {
-        "y^2 / 2"
-    }
-    fn source(&self) -> &'static str {
-        "Hoerl and Kennard 1970 (ridge)"
-    }
-    fn with(&self, _: &[f64]) -> Penalty {
-        L2Sq.into()
-    }
     fn value(&self, lambda: f64, y: f64) -> f64 {
         0.5 * lambda * y * y
     }
@@ -43,13 +36,7 @@ impl Elementwise for L2Sq {
     fn backward_ulps(&self) -> f64 {
         8.0 // t, 1 + t and the division: a relative error of (0.5 + 1 + 2.5) 2^-23
     }
-    fn constant_names(&self) -> [&'static str; CONSTANTS] {
-        ["t", "unused1", "unused2", "unused3", "unused4", "unused5", "unused6", "unused7"]
-    }
-    fn constants(&self, step: f64, lambda: f64, _: Threshold) -> [f64; CONSTANTS] {
-        [step * lambda, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]
-    }
-    fn per_element_step(&self) -> bool {
-        true
+    fn constants(&self, step: f64, lambda: f64, _: Threshold) -> Constants {
+        named([("t", step * lambda)])
     }
 }

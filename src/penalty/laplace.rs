@@ -7,44 +7,25 @@
 //!   jumps to y* at y* + (t/gamma) exp(-v). There is no closed form; the host solves it in float64.
 //!
 //! Above the threshold y is the largest root of y - |x| + (t/gamma) exp(-y/gamma) = 0, by Newton from |x|.
-//!
-//! Domain: 1e-6 <= gamma <= 1e6.
-//!
-//! Source: MAF-SRL, table 1.
 
+use super::domain::SHAPE;
+use super::register::penalty;
+use super::{Constants, Elementwise, Penalty, Threshold, jump, named};
 use crate::accuracy::{FLUSH, RELATIVE};
-use super::domain::{Parameter, SHAPE};
-use super::{CONSTANTS, Elementwise, Penalty, Threshold, jump};
 
-/// p(y) = 1 - exp(-|y| / gamma).
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Laplace {
-    /// The scale on which the penalty saturates.
-    pub gamma: f64,
-}
-
-impl Default for Laplace {
-    fn default() -> Self {
-        Laplace { gamma: 1.0 }
+penalty! {
+    /// p(y) = 1 - exp(-|y| / gamma).
+    pub struct Laplace: Penalty {
+        /// The scale on which the penalty saturates.
+        pub gamma: f64 = 1.0 in SHAPE,
     }
+    name: "laplace",
+    formula: "1 - exp(-|y| / gamma)",
+    source: "MAF-SRL, table 1",
+    examples: [[1.0], [0.01], [50.0]],
 }
 
 impl Elementwise for Laplace {
-    fn name(&self) -> &'static str {
-        "laplace"
-    }
-    fn formula(&self) -> &'static str {
-        "1 - exp(-|y| / gamma)"
-    }
-    fn source(&self) -> &'static str {
-        "MAF-SRL, table 1"
-    }
-    fn parameters(&self) -> Vec<Parameter> {
-        vec![Parameter { name: "gamma", value: self.gamma, domain: SHAPE }]
-    }
-    fn with(&self, values: &[f64]) -> Penalty {
-        Laplace { gamma: values[0] }.into()
-    }
     fn value(&self, lambda: f64, y: f64) -> f64 {
         -lambda * (-y / self.gamma).exp_m1()
     }
@@ -60,9 +41,6 @@ impl Elementwise for Laplace {
     fn regime_switches(&self, lambda: f64) -> Vec<f64> {
         vec![self.gamma * self.gamma / lambda]
     }
-    fn examples(&self) -> Vec<Penalty> {
-        [1.0, 0.01, 50.0].map(|gamma| Laplace { gamma }.into()).to_vec()
-    }
     fn backward_ulps(&self) -> f64 {
         16.0 // worst WGSL arithmetic 6.6; nearest rounding 1.4
     }
@@ -72,11 +50,8 @@ impl Elementwise for Laplace {
         let x = (y / self.gamma).min(87.0);
         (6.0 + 3.5 * x) * RELATIVE * self.slope(lambda, y) + 2e-37 * self.slope(lambda, 0.0) + FLUSH
     }
-    fn constant_names(&self) -> [&'static str; CONSTANTS] {
-        ["threshold", "jump", "c", "rate", "unused4", "unused5", "unused6", "unused7"]
-    }
-    fn constants(&self, step: f64, lambda: f64, threshold: Threshold) -> [f64; CONSTANTS] {
+    fn constants(&self, step: f64, lambda: f64, threshold: Threshold) -> Constants {
         let c = step * lambda / self.gamma;
-        [threshold.at, threshold.jump, c, 1.0 / self.gamma, 0.0, 0.0, 0.0, 0.0]
+        named([("threshold", threshold.at), ("jump", threshold.jump), ("c", c), ("rate", 1.0 / self.gamma)])
     }
 }

@@ -9,43 +9,24 @@
 //! Above the threshold y is the larger root of y^2 - (|x| - e) y + t - e |x| = 0, taken as
 //! |x| - 2t / (s + sqrt(s^2 - 4t)), s = |x| + e. The usual form of that root loses every digit where e is
 //! large.
-//!
-//! Domain: 1e-6 <= gamma <= 1e6.
-//!
-//! Source: Ma et al., transformed l1, eq. (3); MAF-SRL, table 1.
 
-use super::domain::{Parameter, SHAPE};
-use super::{CONSTANTS, Elementwise, Penalty, Threshold, jump};
+use super::domain::SHAPE;
+use super::register::penalty;
+use super::{Constants, Elementwise, Penalty, Threshold, jump, named};
 
-/// p(y) = log(1 + gamma |y|) / log(1 + gamma).
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Log {
-    /// The shape: small is close to l1, large close to l0.
-    pub gamma: f64,
-}
-
-impl Default for Log {
-    fn default() -> Self {
-        Log { gamma: 1.0 }
+penalty! {
+    /// p(y) = log(1 + gamma |y|) / log(1 + gamma).
+    pub struct Log: Penalty {
+        /// The shape: small is close to l1, large close to l0.
+        pub gamma: f64 = 1.0 in SHAPE,
     }
+    name: "log",
+    formula: "log(1 + gamma |y|) / log(1 + gamma)",
+    source: "Ma et al., transformed l1, eq. (3); MAF-SRL, table 1",
+    examples: [[1.0], [1e-3], [30.0], [1e4]],
 }
 
 impl Elementwise for Log {
-    fn name(&self) -> &'static str {
-        "log"
-    }
-    fn formula(&self) -> &'static str {
-        "log(1 + gamma |y|) / log(1 + gamma)"
-    }
-    fn source(&self) -> &'static str {
-        "Ma et al., transformed l1, eq. (3); MAF-SRL, table 1"
-    }
-    fn parameters(&self) -> Vec<Parameter> {
-        vec![Parameter { name: "gamma", value: self.gamma, domain: SHAPE }]
-    }
-    fn with(&self, values: &[f64]) -> Penalty {
-        Log { gamma: values[0] }.into()
-    }
     fn value(&self, lambda: f64, y: f64) -> f64 {
         lambda * ((self.gamma * y).ln_1p() / self.gamma.ln_1p())
     }
@@ -69,17 +50,11 @@ impl Elementwise for Log {
     fn regime_switches(&self, lambda: f64) -> Vec<f64> {
         vec![self.gamma.ln_1p() / (self.gamma * self.gamma) / lambda]
     }
-    fn examples(&self) -> Vec<Penalty> {
-        [1.0, 1e-3, 30.0, 1e4].map(|gamma| Log { gamma }.into()).to_vec()
-    }
     fn backward_ulps(&self) -> f64 {
         16.0 // worst WGSL arithmetic 8.1; nearest rounding 2.2
     }
-    fn constant_names(&self) -> [&'static str; CONSTANTS] {
-        ["threshold", "epsilon", "t", "unused3", "unused4", "unused5", "unused6", "unused7"]
-    }
-    fn constants(&self, step: f64, lambda: f64, threshold: Threshold) -> [f64; CONSTANTS] {
+    fn constants(&self, step: f64, lambda: f64, threshold: Threshold) -> Constants {
         let t = step * lambda / self.gamma.ln_1p();
-        [threshold.at, 1.0 / self.gamma, t, 0.0, 0.0, 0.0, 0.0, 0.0]
+        named([("threshold", threshold.at), ("epsilon", 1.0 / self.gamma), ("t", t)])
     }
 }

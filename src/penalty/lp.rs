@@ -13,39 +13,24 @@
 
 use std::ops::Bound::Included;
 
+use super::domain::Domain;
+use super::register::penalty;
+use super::{Constants, Elementwise, Penalty, Threshold, named};
 use crate::accuracy::{FLUSH, RELATIVE};
-use super::domain::{Domain, Parameter};
-use super::{CONSTANTS, Elementwise, Penalty, Threshold};
 
-/// p(y) = |y|^p, 0 < p < 1.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Lp {
-    /// The exponent.
-    pub p: f64,
-}
-
-impl Default for Lp {
-    fn default() -> Self {
-        Lp { p: 0.5 }
+penalty! {
+    /// p(y) = |y|^p, 0 < p < 1.
+    pub struct Lp: Penalty {
+        /// The exponent.
+        pub p: f64 = 0.5 in Domain(Included(1e-3), Included(0.999)),
     }
+    name: "lp",
+    formula: "|y|^p",
+    source: "MAF-SRL, table 1",
+    examples: [[0.5], [1e-3], [0.1], [2.0 / 3.0], [0.95], [0.999]],
 }
 
 impl Elementwise for Lp {
-    fn name(&self) -> &'static str {
-        "lp"
-    }
-    fn formula(&self) -> &'static str {
-        "|y|^p"
-    }
-    fn source(&self) -> &'static str {
-        "MAF-SRL, table 1"
-    }
-    fn parameters(&self) -> Vec<Parameter> {
-        vec![Parameter { name: "p", value: self.p, domain: Domain(Included(1e-3), Included(0.999)) }]
-    }
-    fn with(&self, values: &[f64]) -> Penalty {
-        Lp { p: values[0] }.into()
-    }
     fn value(&self, lambda: f64, y: f64) -> f64 {
         lambda * y.powf(self.p)
     }
@@ -60,9 +45,6 @@ impl Elementwise for Lp {
         let jump = (2.0 * step * lambda * (1.0 - p)).powf(1.0 / (2.0 - p));
         Threshold { at: jump * (2.0 - p) / (2.0 * (1.0 - p)), jump }
     }
-    fn examples(&self) -> Vec<Penalty> {
-        [0.5, 1e-3, 0.1, 2.0 / 3.0, 0.95, 0.999].map(|p| Lp { p }.into()).to_vec()
-    }
     fn backward_ulps(&self) -> f64 {
         16.0 // worst WGSL arithmetic 5; nearest rounding 1.5
     }
@@ -73,17 +55,22 @@ impl Elementwise for Lp {
         let exponent = std::f64::consts::LN_2 * (4.5 * e + 4.0);
         (5.0 + 2.0 * e + exponent) * RELATIVE * self.slope(lambda, y) + FLUSH
     }
-    fn constant_names(&self) -> [&'static str; CONSTANTS] {
-        ["threshold", "jump", "inverse", "limit", "c", "power", "at_one", "unused7"]
-    }
-    fn constants(&self, _: f64, lambda: f64, threshold: Threshold) -> [f64; CONSTANTS] {
+    fn constants(&self, _: f64, lambda: f64, threshold: Threshold) -> Constants {
         let (p, jump) = (self.p, threshold.jump);
         // t p y^(p-1) = c (y/jump)^(p-1), from t = jump^(2-p) / (2(1-p))
         let c = jump * p / (2.0 * (1.0 - p));
-        if jump < FLUSH {
-            // t = 0, or as good as: the identity
-            return [threshold.at, 0.0, 0.0, f64::MAX, 0.0, p - 1.0, lambda * p, 0.0];
-        }
-        [threshold.at, jump, 1.0 / jump, 1e20 * jump, c, p - 1.0, lambda * p, 0.0]
+        let [jump, inverse, limit, c] = match jump < FLUSH {
+            true => [0.0, 0.0, f64::MAX, 0.0], // t = 0, or as good as: the identity
+            false => [jump, 1.0 / jump, 1e20 * jump, c],
+        };
+        named([
+            ("threshold", threshold.at),
+            ("jump", jump),
+            ("inverse", inverse),
+            ("limit", limit),
+            ("c", c),
+            ("power", p - 1.0),
+            ("at_one", lambda * p),
+        ])
     }
 }

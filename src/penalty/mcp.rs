@@ -6,44 +6,25 @@
 //! - gamma > t: 0 up to t lambda, gamma (|x| - t lambda) / (gamma - t) up to gamma lambda, |x| beyond.
 //!   Continuous; this is the firm threshold.
 //! - gamma <= t: the hard threshold at lambda sqrt(t gamma); the tie goes to 0.
-//!
-//! Domain: 1e-6 <= gamma <= 1e6.
-//!
-//! Source: Zhang 2010; Ma et al., transformed l1, eq. (2).
 
+use super::domain::SHAPE;
+use super::register::penalty;
+use super::{Constants, Elementwise, Penalty, Threshold, named};
 use crate::accuracy::{FLUSH, RELATIVE};
-use super::domain::{Parameter, SHAPE};
-use super::{CONSTANTS, Elementwise, Penalty, Threshold};
 
-/// MCP: the slope falls linearly from lambda to 0 at gamma lambda. Large weights do not shrink.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Mcp {
-    /// Where the penalty is flat: from gamma lambda on.
-    pub gamma: f64,
-}
-
-impl Default for Mcp {
-    fn default() -> Self {
-        Mcp { gamma: 3.0 }
+penalty! {
+    /// MCP: the slope falls linearly from lambda to 0 at gamma lambda. Large weights do not shrink.
+    pub struct Mcp: Penalty {
+        /// Where the penalty is flat: from gamma lambda on.
+        pub gamma: f64 = 3.0 in SHAPE,
     }
+    name: "mcp",
+    formula: "lambda y - y^2 / (2 gamma) up to gamma lambda, then gamma lambda^2 / 2",
+    source: "Zhang 2010; Ma et al., transformed l1, eq. (2)",
+    examples: [[3.0], [0.3], [40.0]],
 }
 
 impl Elementwise for Mcp {
-    fn name(&self) -> &'static str {
-        "mcp"
-    }
-    fn formula(&self) -> &'static str {
-        "lambda y - y^2 / (2 gamma) up to gamma lambda, then gamma lambda^2 / 2"
-    }
-    fn source(&self) -> &'static str {
-        "Zhang 2010; Ma et al., transformed l1, eq. (2)"
-    }
-    fn parameters(&self) -> Vec<Parameter> {
-        vec![Parameter { name: "gamma", value: self.gamma, domain: SHAPE }]
-    }
-    fn with(&self, values: &[f64]) -> Penalty {
-        Mcp { gamma: values[0] }.into()
-    }
     fn value(&self, lambda: f64, y: f64) -> f64 {
         if y <= self.gamma * lambda {
             y * (lambda - y / (2.0 * self.gamma))
@@ -78,9 +59,6 @@ impl Elementwise for Mcp {
     fn regime_switches(&self, _: f64) -> Vec<f64> {
         vec![self.gamma]
     }
-    fn examples(&self) -> Vec<Penalty> {
-        [3.0, 0.3, 40.0].map(|gamma| Mcp { gamma }.into()).to_vec()
-    }
     fn backward_ulps(&self) -> f64 {
         8.0 // worst WGSL arithmetic 3.2, with at_step, whose division is inexact, 4.2; nearest rounding 2
     }
@@ -88,18 +66,19 @@ impl Elementwise for Mcp {
         // the quotient and the difference, of numbers up to lambda where the slope is not 0
         4.0 * RELATIVE * lambda + 2.0 * FLUSH
     }
-    fn constant_names(&self) -> [&'static str; CONSTANTS] {
-        ["threshold", "end", "factor", "lambda", "gamma", "t", "unused6", "unused7"]
-    }
-    fn constants(&self, step: f64, lambda: f64, threshold: Threshold) -> [f64; CONSTANTS] {
+    fn constants(&self, step: f64, lambda: f64, threshold: Threshold) -> Constants {
         let gamma = self.gamma;
         let (end, factor) = match gamma > step {
             true => (gamma * lambda, step / (gamma - step)),
             false => (threshold.at, 0.0),
         };
-        [threshold.at, end, factor, lambda, gamma, step, 0.0, 0.0]
-    }
-    fn per_element_step(&self) -> bool {
-        true
+        named([
+            ("threshold", threshold.at),
+            ("end", end),
+            ("factor", factor),
+            ("lambda", lambda),
+            ("gamma", gamma),
+            ("t", step),
+        ])
     }
 }

@@ -20,7 +20,8 @@ pub mod group;
 mod groups;
 mod jump;
 mod prox;
-mod text;
+mod register;
+mod roots;
 
 pub(crate) use accept::interval;
 pub use accept::{Verdict, accept};
@@ -30,15 +31,28 @@ pub use domain::{Domain, Parameter, WEIGHT};
 pub use group::{Group, GroupPenalty, Shrink, exact};
 pub use groups::{Groups, Layout};
 pub use prox::{Derivative, Prox};
+pub use register::Described;
 
 use crate::accuracy::{FLUSH, RELATIVE};
 use crate::error::{Result, require};
+use crate::wgsl;
 
 /// How many f32 constants the host hands to a penalty's WGSL function.
 pub const CONSTANTS: usize = 8;
 
+/// Constants under the names that WGSL's struct has for them.
+pub type Constants = [(&'static str, f64); CONSTANTS];
+
+/// Those of a penalty that needs no more than these.
+fn named<const N: usize>(first: [(&'static str, f64); N]) -> Constants {
+    let mut all = ["unused0", "unused1", "unused2", "unused3", "unused4", "unused5", "unused6", "unused7"]
+        .map(|name| (name, 0.0));
+    all[..N].copy_from_slice(&first);
+    all
+}
+
 /// Where a proximal operator leaves zero.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Threshold {
     /// prox(x) = 0 exactly for |x| <= `at`.
     pub at: f64,
@@ -46,35 +60,10 @@ pub struct Threshold {
     pub jump: f64,
 }
 
-/// What a penalty's file says about it. y is a magnitude (y >= 0) everywhere.
+/// What a penalty's file says about it, beside its declaration. y is a magnitude (y >= 0) everywhere.
 ///
 /// [`Penalty`] is what users hold; this trait is what a new penalty implements (`docs/ADDING.md`).
-pub trait Elementwise: std::fmt::Debug + Send + Sync {
-    /// The name in text form, for example `capped-l1`. Its module and WGSL file are named alike, with `_`.
-    fn name(&self) -> &'static str;
-
-    /// The formula of p(y), in one line of plain text.
-    fn formula(&self) -> &'static str;
-
-    /// Where the formula comes from: paper and equation.
-    fn source(&self) -> &'static str;
-
-    /// The shape parameters with their values and domains, in the order of the text form.
-    fn parameters(&self) -> Vec<Parameter> {
-        Vec::new()
-    }
-
-    /// The same penalty with other shape parameters, in the order of [`Elementwise::parameters`].
-    fn with(&self, values: &[f64]) -> Penalty;
-
-    /// Conditions that tie several parameters together. Each parameter's own domain is checked already.
-    ///
-    /// # Errors
-    /// [`crate::Error::Domain`] naming the parameter and the allowed range.
-    fn check(&self) -> Result<()> {
-        Ok(())
-    }
-
+pub trait Elementwise: Described<Penalty> + std::fmt::Debug + Send + Sync {
     /// lambda * p(y); for SCAD and MCP the penalty with its own lambda.
     fn value(&self, lambda: f64, y: f64) -> f64;
 
@@ -90,12 +79,8 @@ pub trait Elementwise: std::fmt::Debug + Send + Sync {
     /// prox(ax) for ax > `threshold.at`. The default solves y + step * slope(y) = ax for its largest root,
     /// which is right for concave penalties with decreasing |p''|; piecewise penalties state theirs.
     fn magnitude(&self, step: f64, lambda: f64, threshold: Threshold, ax: f64) -> f64 {
-        prox::largest_root(
-            |y| step * self.slope(lambda, y),
-            |y| step * self.curvature(lambda, y),
-            threshold.jump,
-            ax,
-        )
+        let residual = |y| ((y - ax) + step * self.slope(lambda, y), 1.0 + step * self.curvature(lambda, y));
+        roots::newton(residual, threshold.jump, ax, ax)
     }
 
     /// The bound that the kernel holds: backward error in ULP of |x|, that is |x(y) - x| for
@@ -116,11 +101,14 @@ pub trait Elementwise: std::fmt::Debug + Send + Sync {
         format!("penalty/{}", self.name().replace('-', "_"))
     }
 
-    /// The names of the fields of WGSL's `struct Constants`, in order.
-    fn constant_names(&self) -> [&'static str; CONSTANTS];
+    /// WGSL's `struct Constants`: names in its order, and values, computed in float64 once per step and tensor, and
+    /// rounded once.
+    fn constants(&self, step: f64, lambda: f64, threshold: Threshold) -> Constants;
 
-    /// Their values: computed in float64, once per step and tensor, and rounded once.
-    fn constants(&self, step: f64, lambda: f64, threshold: Threshold) -> [f64; CONSTANTS];
+    /// The names of [`Elementwise::constants`].
+    fn constant_names(&self) -> [&'static str; CONSTANTS] {
+        self.constants(0.0, 0.0, Threshold::default()).map(|(name, _)| name)
+    }
 
     /// Step sizes at which the operator changes its form (a continuous threshold becomes a jump, say), for the cases to
     /// stand on both sides of them.
@@ -128,64 +116,29 @@ pub trait Elementwise: std::fmt::Debug + Send + Sync {
         Vec::new()
     }
 
-    /// Shape parameters for the cases: the default and the ends of what is used in practice.
-    fn examples(&self) -> Vec<Penalty> {
-        vec![self.with(&self.parameters().iter().map(|p| p.value).collect::<Vec<_>>())]
-    }
-
     /// Whether the WGSL file also defines `fn at_step(k: Constants, scale: f32) -> Constants`, the constants
     /// for `scale` times the step size, so that the threshold can differ per element (Adam's metric).
     fn per_element_step(&self) -> bool {
-        false
+        wgsl::defines(&self.file(), "at_step")
     }
-}
-
-/// The register: one line per penalty, `module::Type`.
-macro_rules! register {
-    ($($module:ident::$name:ident),* $(,)?) => {
-        $(mod $module; pub use $module::$name;)*
-
-        /// An elementwise penalty with its shape parameters.
-        ///
-        /// ```
-        /// use maf_srl::Penalty;
-        /// let penalty: Penalty = "tl1(a=0.5)".parse()?;
-        /// assert_eq!(penalty.to_string(), "tl1(a=0.5)");
-        /// let prox = penalty.prox(0.1, 1.0)?;         // step size 0.1, lambda 1
-        /// assert_eq!(prox.apply(0.05), 0.0);          // small values become exactly zero
-        /// assert!(prox.apply(2.0) > 1.9);             // large ones are hardly touched
-        /// # Ok::<(), maf_srl::Error>(())
-        /// ```
-        #[derive(Clone, Copy, Debug, PartialEq)]
-        #[non_exhaustive]
-        pub enum Penalty {
-            $(#[doc = concat!("See [`", stringify!($name), "`].")] $name($name),)*
-        }
-
-        $(impl From<$name> for Penalty {
-            fn from(penalty: $name) -> Self { Penalty::$name(penalty) }
-        })*
-
-        impl Penalty {
-            /// Every penalty, with its default parameters, in the register's order.
-            #[must_use]
-            pub fn all() -> Vec<Penalty> {
-                vec![$(Penalty::$name(<$name>::default())),*]
-            }
-
-            /// What the penalty's file says about it.
-            #[must_use]
-            pub fn rule(&self) -> &dyn Elementwise {
-                match self { $(Penalty::$name(penalty) => penalty,)* }
-            }
-        }
-    };
 }
 
 #[cfg(test)]
 mod tests;
 
-register! {
+register::register! {
+    /// An elementwise penalty with its shape parameters.
+    ///
+    /// ```
+    /// use maf_srl::Penalty;
+    /// let penalty: Penalty = "tl1(a=0.5)".parse()?;
+    /// assert_eq!(penalty.to_string(), "tl1(a=0.5)");
+    /// let prox = penalty.prox(0.1, 1.0)?;         // step size 0.1, lambda 1
+    /// assert_eq!(prox.apply(0.05), 0.0);          // small values become exactly zero
+    /// assert!(prox.apply(2.0) > 1.9);             // large ones are hardly touched
+    /// # Ok::<(), maf_srl::Error>(())
+    /// ```
+    pub enum Penalty: dyn Elementwise, called "penalty";
     none::NoPenalty,
     l1::L1,
     l0::L0,
@@ -204,23 +157,6 @@ register! {
 }
 
 impl Penalty {
-    /// The name in text form, without parameters.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        self.rule().name()
-    }
-
-    /// Checks every shape parameter against its domain.
-    ///
-    /// # Errors
-    /// [`crate::Error::Domain`] naming parameter, value and allowed range.
-    pub fn check(&self) -> Result<()> {
-        for p in self.rule().parameters() {
-            require(p.domain.contains(p.value), self.name(), p.name, p.value, p.domain)?;
-        }
-        self.rule().check()
-    }
-
     /// lambda * p(|y|), the penalty's value at a weight y; NaN at NaN.
     #[must_use]
     pub fn value(&self, lambda: f64, y: f64) -> f64 {

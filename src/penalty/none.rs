@@ -1,24 +1,17 @@
 //! No penalty: the step without a prox, for biases and dense baselines.
 
-use super::{CONSTANTS, Elementwise, Penalty, Threshold};
+use super::register::penalty;
+use super::{Constants, Elementwise, Penalty, Threshold, named};
 
-/// p(y) = 0; the prox is the identity.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct NoPenalty;
+penalty! {
+    /// p(y) = 0; the prox is the identity.
+    pub struct NoPenalty: Penalty;
+    name: "none",
+    formula: "0",
+    source: "the identity",
+}
 
 impl Elementwise for NoPenalty {
-    fn name(&self) -> &'static str {
-        "none"
-    }
-    fn formula(&self) -> &'static str {
-        "0"
-    }
-    fn source(&self) -> &'static str {
-        "the identity"
-    }
-    fn with(&self, _: &[f64]) -> Penalty {
-        NoPenalty.into()
-    }
     fn value(&self, _: f64, _: f64) -> f64 {
         0.0
     }
@@ -37,13 +30,7 @@ impl Elementwise for NoPenalty {
     fn backward_ulps(&self) -> f64 {
         0.0
     }
-    fn constant_names(&self) -> [&'static str; CONSTANTS] {
-        ["unused0", "unused1", "unused2", "unused3", "unused4", "unused5", "unused6", "unused7"]
-    }
-    fn constants(&self, _: f64, _: f64, _: Threshold) -> [f64; CONSTANTS] {
-        [0.0; CONSTANTS]
-    }
-    fn per_element_step(&self) -> bool {
-        true
+    fn constants(&self, _: f64, _: f64, _: Threshold) -> Constants {
+        named([])
     }
 }

@@ -27,11 +27,8 @@ pub struct Derivative {
 impl Prox {
     /// The operator for parameters that have been checked. A step or a lambda of 0 is the identity.
     pub(crate) fn new(penalty: Penalty, step: f64, lambda: f64) -> Self {
-        let threshold = if step * lambda == 0.0 {
-            Threshold { at: 0.0, jump: 0.0 }
-        } else {
-            penalty.rule().threshold(step, lambda)
-        };
+        let identity = step * lambda == 0.0;
+        let threshold = if identity { Threshold::default() } else { penalty.rule().threshold(step, lambda) };
         Prox { penalty, step, lambda, threshold }
     }
 
@@ -78,42 +75,6 @@ impl Prox {
         self.penalty
             .rule()
             .constants(self.step, self.lambda, self.threshold)
-            .map(|c| c.clamp(-largest, largest) as f32)
+            .map(|(_, c)| c.clamp(-largest, largest) as f32)
     }
-}
-
-/// The root y in [low, ax] of y + slope(y) = ax, on an interval where the left side increases.
-///
-/// Newton from the right, which is monotone for a convex left side, kept inside a shrinking bracket.
-pub(super) fn largest_root(
-    slope: impl Fn(f64) -> f64,
-    curvature: impl Fn(f64) -> f64,
-    low: f64,
-    ax: f64,
-) -> f64 {
-    let (mut low, mut high) = (low, ax);
-    let mut y = ax;
-    for _ in 0..200 {
-        let residual = (y - ax) + slope(y);
-        let newton = residual / (1.0 + curvature(y));
-        // Before the bracket is asked: at a large ax the first step is below the last digit and ends at
-        // `high`.
-        if newton.abs() <= f64::EPSILON * y {
-            return (y - newton).clamp(low, high);
-        }
-        if residual > 0.0 {
-            high = y;
-        } else {
-            low = y;
-        }
-        let mut next = y - newton;
-        if !(next > low && next < high) {
-            next = 0.5 * (low + high);
-        }
-        if high - low <= f64::EPSILON * high {
-            return next;
-        }
-        y = next;
-    }
-    y
 }

@@ -24,29 +24,41 @@
 
 use std::ops::Bound::Included;
 
-use super::domain::{Domain, Parameter, SHAPE};
-use super::{CONSTANTS, Elementwise, Penalty, Threshold};
+use super::domain::{Domain, SHAPE};
+use super::register::{Described, penalty};
+use super::roots::bisect;
+use super::{Constants, Elementwise, Penalty, Threshold, named};
 use crate::accuracy::{FLUSH, RELATIVE};
 use crate::error::{Result, require};
 
-/// The penalty of the learned piecewise linear activation.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Pwl {
-    /// The slope of the prox between the knees.
-    pub eta1: f64,
-    /// The slope beyond the second knee.
-    pub eta2: f64,
-    /// The first knee: the threshold.
-    pub delta1: f64,
-    /// The second knee.
-    pub delta2: f64,
+penalty! {
+    /// The penalty of the learned piecewise linear activation.
+    pub struct Pwl: Penalty {
+        /// The slope of the prox between the knees.
+        pub eta1: f64 = 1.0 in SHAPE,
+        /// The slope beyond the second knee.
+        pub eta2: f64 = 1.0 in SLOPE,
+        /// The first knee: the threshold.
+        pub delta1: f64 = 1.0 in KNEE,
+        /// The second knee.
+        pub delta2: f64 = 2.0 in KNEE,
+    }
+    name: "pwl",
+    formula: "(1/eta1 - 1) y^2/2 + delta1 y up to c = eta1 (delta2 - delta1), slope y (1/eta2 - 1) + B beyond",
+    source: "MAF-SRL, eq. (23) to (26); DSRL appendix, eq. (1)",
+    check: check_knees,
+    examples: [
+        [1.0, 1.0, 1.0, 2.0],
+        [0.94, 0.085, 0.4, 0.82], // as learned for denoising
+        [0.4, 0.02, 0.1, 2.0],
+        [2.0, 0.5, 0.45, 1.0], // eta1 > 1: at large steps the prox jumps
+        [3.0, 0.9, 0.8, 1.0],
+        [1.5, 1.0, 0.0, 0.0],
+    ],
 }
 
-impl Default for Pwl {
-    fn default() -> Self {
-        Pwl { eta1: 1.0, eta2: 1.0, delta1: 1.0, delta2: 2.0 }
-    }
-}
+/// eta2.
+const SLOPE: Domain = Domain(Included(1e-6), Included(1.0));
 
 /// delta1 and delta2; that delta1 <= delta2 is checked apart.
 const KNEE: Domain = Domain(Included(0.0), Included(1e6));
@@ -102,49 +114,23 @@ impl Pwl {
         let Pieces { at_c, rise, bend, .. } = self.pieces();
         at_c >= 0.0 && (rise >= 0.0 || (bend > 0.0 && at_c - rise * rise / (2.0 * bend) >= 0.0))
     }
-}
 
-impl Elementwise for Pwl {
-    fn name(&self) -> &'static str {
-        "pwl"
-    }
-    fn formula(&self) -> &'static str {
-        "(1/eta1 - 1) y^2/2 + delta1 y up to c = eta1 (delta2 - delta1), slope y (1/eta2 - 1) + B beyond"
-    }
-    fn source(&self) -> &'static str {
-        "MAF-SRL, eq. (23) to (26); DSRL appendix, eq. (1)"
-    }
-    fn parameters(&self) -> Vec<Parameter> {
-        let flat = Domain(Included(1e-6), Included(1.0));
-        vec![
-            Parameter { name: "eta1", value: self.eta1, domain: SHAPE },
-            Parameter { name: "eta2", value: self.eta2, domain: flat },
-            Parameter { name: "delta1", value: self.delta1, domain: KNEE },
-            Parameter { name: "delta2", value: self.delta2, domain: KNEE },
-        ]
-    }
-    fn with(&self, values: &[f64]) -> Penalty {
-        Pwl { eta1: values[0], eta2: values[1], delta1: values[2], delta2: values[3] }.into()
-    }
-    fn check(&self) -> Result<()> {
+    /// That delta1 <= delta2 and g >= 0.
+    fn check_knees(&self) -> Result<()> {
         let ordered = self.delta1 <= self.delta2;
         require(ordered, self.name(), "delta1", self.delta1, format!("[0, delta2 = {}]", self.delta2))?;
         if self.is_nonnegative() {
             return Ok(());
         }
         // g grows with delta1 and is nonnegative at delta1 = delta2: the smallest delta1 that serves
-        let (mut low, mut high) = (self.delta1, self.delta2);
-        for _ in 0..60 {
-            let delta1 = 0.5 * (low + high);
-            if (Pwl { delta1, ..*self }).is_nonnegative() {
-                high = delta1;
-            } else {
-                low = delta1;
-            }
-        }
-        let range = format!("[{high}, {}], where the penalty is nonnegative", self.delta2);
+        let negative = |delta1| !(Pwl { delta1, ..*self }).is_nonnegative();
+        let (_, least) = bisect(self.delta1, self.delta2, negative);
+        let range = format!("[{least}, {}], where the penalty is nonnegative", self.delta2);
         require(false, self.name(), "delta1", self.delta1, &range)
     }
+}
+
+impl Elementwise for Pwl {
     fn value(&self, lambda: f64, y: f64) -> f64 {
         let Pieces { c, at_c, rise, bend } = self.pieces();
         lambda
@@ -184,17 +170,6 @@ impl Elementwise for Pwl {
     fn regime_switches(&self, lambda: f64) -> Vec<f64> {
         if self.eta1 > 1.0 { vec![self.eta1 / (self.eta1 - 1.0) / lambda] } else { Vec::new() }
     }
-    fn examples(&self) -> Vec<Penalty> {
-        let pwl = |eta1, eta2, delta1, delta2| Pwl { eta1, eta2, delta1, delta2 }.into();
-        vec![
-            Pwl::default().into(),
-            pwl(0.94, 0.085, 0.4, 0.82), // as learned for denoising
-            pwl(0.4, 0.02, 0.1, 2.0),
-            pwl(2.0, 0.5, 0.45, 1.0), // eta1 > 1: at large steps the prox jumps
-            pwl(3.0, 0.9, 0.8, 1.0),
-            pwl(1.5, 1.0, 0.0, 0.0),
-        ]
-    }
     fn backward_ulps(&self) -> f64 {
         8.0 // flat piece: product 3, offset 1, subtraction 1; steep piece: subtraction 1.5, product 3
     }
@@ -204,15 +179,21 @@ impl Elementwise for Pwl {
         let inner = if y < 1.000001 * p.c { (1.0 / self.eta1 - 1.0).abs() * p.c } else { 0.0 };
         8.0 * RELATIVE * lambda * (self.slope_at_zero().abs() + p.bend * y.max(p.c) + inner) + 4.0 * FLUSH
     }
-    fn constant_names(&self) -> [&'static str; CONSTANTS] {
-        ["threshold", "knee", "c", "steep", "flat", "offset", "inner", "outer"]
-    }
-    fn constants(&self, step: f64, lambda: f64, threshold: Threshold) -> [f64; CONSTANTS] {
+    fn constants(&self, step: f64, lambda: f64, threshold: Threshold) -> Constants {
         let (t, p) = (step * lambda, self.pieces());
         let (steep, flat) = self.stiffness(t);
         let knee = self.knee(steep, p.c, threshold);
         let steep = if steep > 0.0 { 1.0 / steep } else { 0.0 };
         let [inner, outer] = [1.0 / self.eta1 - 1.0, p.bend].map(|bend| lambda * bend);
-        [threshold.at, knee, p.c, steep, 1.0 / flat, t * self.slope_at_zero() / flat, inner, outer]
+        named([
+            ("threshold", threshold.at),
+            ("knee", knee),
+            ("c", p.c),
+            ("steep", steep),
+            ("flat", 1.0 / flat),
+            ("offset", t * self.slope_at_zero() / flat),
+            ("inner", inner),
+            ("outer", outer),
+        ])
     }
 }

@@ -15,28 +15,24 @@
 //! - t - 1 <= a <= 1 + t: 0 up to t lambda, |x| - t lambda up to (a+1+t) lambda / 2, where it jumps to |x|.
 //!   The tie goes to the soft side.
 //! - a < t - 1: the hard threshold at lambda sqrt(t (a+1)).
-//!
-//! Domain: 1 < a <= 1e6.
-//!
-//! Source: Fan and Li 2001; Bui et al., nonconvex sparse group lasso, eq. (7).
 
 use std::ops::Bound::{Excluded, Included};
 
+use super::domain::Domain;
+use super::register::penalty;
+use super::{Constants, Elementwise, Penalty, Threshold, named};
 use crate::accuracy::{FLUSH, RELATIVE};
-use super::domain::{Domain, Parameter};
-use super::{CONSTANTS, Elementwise, Penalty, Threshold};
 
-/// SCAD: l1 near zero, constant far out. Large weights do not shrink.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Scad {
-    /// Where the penalty is flat: from a lambda on.
-    pub a: f64,
-}
-
-impl Default for Scad {
-    fn default() -> Self {
-        Scad { a: 3.7 }
+penalty! {
+    /// SCAD: l1 near zero, constant far out. Large weights do not shrink.
+    pub struct Scad: Penalty {
+        /// Where the penalty is flat: from a lambda on.
+        pub a: f64 = 3.7 in Domain(Excluded(1.0), Included(1e6)),
     }
+    name: "scad",
+    formula: "lambda y, then lambda y - (y-lambda)^2 / (2(a-1)), then lambda^2 (a+1)/2",
+    source: "Fan and Li 2001; Bui et al., nonconvex sparse group lasso, eq. (7)",
+    examples: [[3.7], [1.01], [2.0], [50.0]],
 }
 
 /// Where the pieces of the prox end: 0 up to the threshold, soft up to `soft_end`, steep up to `end`.
@@ -68,21 +64,6 @@ impl Scad {
 }
 
 impl Elementwise for Scad {
-    fn name(&self) -> &'static str {
-        "scad"
-    }
-    fn formula(&self) -> &'static str {
-        "lambda y, then lambda y - (y-lambda)^2 / (2(a-1)), then lambda^2 (a+1)/2"
-    }
-    fn source(&self) -> &'static str {
-        "Fan and Li 2001; Bui et al., nonconvex sparse group lasso, eq. (7)"
-    }
-    fn parameters(&self) -> Vec<Parameter> {
-        vec![Parameter { name: "a", value: self.a, domain: Domain(Excluded(1.0), Included(1e6)) }]
-    }
-    fn with(&self, values: &[f64]) -> Penalty {
-        Scad { a: values[0] }.into()
-    }
     fn value(&self, lambda: f64, y: f64) -> f64 {
         if y <= lambda {
             lambda * y
@@ -127,9 +108,6 @@ impl Elementwise for Scad {
     fn regime_switches(&self, _: f64) -> Vec<f64> {
         vec![self.a - 1.0, self.a + 1.0]
     }
-    fn examples(&self) -> Vec<Penalty> {
-        [3.7, 1.01, 2.0, 50.0].map(|a| Scad { a }.into()).to_vec()
-    }
     fn backward_ulps(&self) -> f64 {
         8.0 // worst WGSL arithmetic 1.7, with at_step, whose division is inexact, 2.4; nearest rounding 0.7
     }
@@ -137,14 +115,17 @@ impl Elementwise for Scad {
         // the difference, a - 1, the quotient and the second difference, of numbers up to lambda where the slope is not 0
         if y <= lambda { 0.0 } else { 6.0 * RELATIVE * lambda + FLUSH * (2.0 + 1.0 / (self.a - 1.0)) }
     }
-    fn constant_names(&self) -> [&'static str; CONSTANTS] {
-        ["threshold", "shift", "soft_end", "end", "factor", "lambda", "a_less_1", "t"]
-    }
-    fn constants(&self, step: f64, lambda: f64, threshold: Threshold) -> [f64; CONSTANTS] {
+    fn constants(&self, step: f64, lambda: f64, threshold: Threshold) -> Constants {
         let Pieces { soft_end, end, factor } = self.pieces(step, lambda, threshold);
-        [threshold.at, step * lambda, soft_end, end, factor, lambda, self.a - 1.0, step]
-    }
-    fn per_element_step(&self) -> bool {
-        true
+        named([
+            ("threshold", threshold.at),
+            ("shift", step * lambda),
+            ("soft_end", soft_end),
+            ("end", end),
+            ("factor", factor),
+            ("lambda", lambda),
+            ("a_less_1", self.a - 1.0),
+            ("t", step),
+        ])
     }
 }

@@ -8,38 +8,23 @@
 //! kernel solves the cubic with a polynomial start and one Newton step, four divisions and one square root in
 //! all.
 
-use super::domain::{Parameter, SHAPE};
-use super::{CONSTANTS, Elementwise, Penalty, Threshold};
+use super::domain::SHAPE;
+use super::register::penalty;
+use super::{Constants, Elementwise, Penalty, Threshold, named};
 
-/// p(y) = (a+1)|y| / (a+|y|).
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Tl1 {
-    /// The shape: small is close to l0, large close to l1.
-    pub a: f64,
-}
-
-impl Default for Tl1 {
-    fn default() -> Self {
-        Tl1 { a: 1.0 }
+penalty! {
+    /// p(y) = (a+1)|y| / (a+|y|).
+    pub struct Tl1: Penalty {
+        /// The shape: small is close to l0, large close to l1.
+        pub a: f64 = 1.0 in SHAPE,
     }
+    name: "tl1",
+    formula: "(a+1)|y| / (a+|y|)",
+    source: "Ma et al., transformed l1, eq. (7)",
+    examples: [[1.0], [0.01], [100.0]],
 }
 
 impl Elementwise for Tl1 {
-    fn name(&self) -> &'static str {
-        "tl1"
-    }
-    fn formula(&self) -> &'static str {
-        "(a+1)|y| / (a+|y|)"
-    }
-    fn source(&self) -> &'static str {
-        "Ma et al., transformed l1, eq. (7)"
-    }
-    fn parameters(&self) -> Vec<Parameter> {
-        vec![Parameter { name: "a", value: self.a, domain: SHAPE }]
-    }
-    fn with(&self, values: &[f64]) -> Penalty {
-        Tl1 { a: values[0] }.into()
-    }
     fn value(&self, lambda: f64, y: f64) -> f64 {
         // y / (a+y) first: no overflow at large y
         lambda * (self.a + 1.0) * (y / (self.a + y))
@@ -63,20 +48,11 @@ impl Elementwise for Tl1 {
     fn regime_switches(&self, lambda: f64) -> Vec<f64> {
         vec![self.a * self.a / (2.0 * (self.a + 1.0)) / lambda]
     }
-    fn examples(&self) -> Vec<Penalty> {
-        [1.0, 0.01, 100.0].map(|a| Tl1 { a }.into()).to_vec()
-    }
     fn backward_ulps(&self) -> f64 {
         16.0 // worst WGSL arithmetic 13; nearest rounding 4.4
     }
-    fn constant_names(&self) -> [&'static str; CONSTANTS] {
-        ["threshold", "a", "c", "t", "unused4", "unused5", "unused6", "unused7"]
-    }
-    fn constants(&self, step: f64, lambda: f64, threshold: Threshold) -> [f64; CONSTANTS] {
+    fn constants(&self, step: f64, lambda: f64, threshold: Threshold) -> Constants {
         let t = step * lambda;
-        [threshold.at, self.a, t * self.a * (self.a + 1.0), t, 0.0, 0.0, 0.0, 0.0]
-    }
-    fn per_element_step(&self) -> bool {
-        true
+        named([("threshold", threshold.at), ("a", self.a), ("c", t * self.a * (self.a + 1.0)), ("t", t)])
     }
 }

@@ -34,7 +34,8 @@ impl Reference {
     pub fn row(&self) -> Row {
         let step::Row { base, prox } = self.step.row();
         let largest = f64::from(f32::MAX);
-        let group = self.group.penalty.rule().constants(self.t).map(|c| c.clamp(-largest, largest) as f32);
+        let group =
+            self.group.penalty.rule().constants(self.t).map(|(_, c)| c.clamp(-largest, largest) as f32);
         Row { base, prox, group }
     }
 
@@ -45,7 +46,7 @@ impl Reference {
 
     /// The threshold of the kernel's first measurement of group `g`.
     fn first_of(&self, g: u64) -> f64 {
-        let [_, first, ..] = self.group.penalty.rule().constants(self.t);
+        let [_, (_, first), ..] = self.group.penalty.rule().constants(self.t);
         f32_of(first.min(f64::from(f32::MAX))) * f64::from(self.group.weight(g))
     }
 

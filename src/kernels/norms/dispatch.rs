@@ -1,7 +1,7 @@
 //! The dispatches of the norms of many grouped tensors.
 
 use super::{Norm, Stage, Variant};
-use crate::error::{Error, Result, shape};
+use crate::error::{Error, Result, fits_u32, same};
 use crate::gpu::View;
 use crate::kernels::packer::{Packer, Slot};
 use crate::kernels::step::{LANES, WORKGROUP, Width};
@@ -92,24 +92,12 @@ pub fn bind(kernels: &Kernels, norm: Norm, jobs: &[Job]) -> Result<Dispatches> {
 
 impl Job {
     fn check(&self, number: usize) -> Result<()> {
-        let place = || format!("norms of tensor {number}, groups {}", self.groups.layout());
-        for (name, got, expected) in [
-            ("length of the tensor", self.input.length(), self.groups.length()),
-            ("length of the output", self.output.length(), self.groups.count()),
-        ] {
-            if got != expected {
-                return Err(shape(place(), name, got, expected));
-            }
-        }
-        let count = self.groups.count();
-        let largest = self.groups.largest();
-        for (name, needed) in [("number of groups", count), ("elements of one group", largest)] {
-            let limit = u64::from(u32::MAX);
-            if needed > limit {
-                return Err(Error::Limit { place: place(), name, needed, limit });
-            }
-        }
-        Ok(())
+        let groups = &self.groups;
+        let place = format!("norms of tensor {number}, groups {}", groups.layout());
+        same(&place, "length of the tensor", self.input.length(), groups.length())?;
+        same(&place, "length of the output", self.output.length(), groups.count())?;
+        fits_u32(&place, "number of groups", groups.count())?;
+        fits_u32(&place, "elements of one group", groups.largest())
     }
 }
 

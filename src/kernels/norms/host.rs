@@ -1,7 +1,7 @@
 //! The easy layer: tensors in host memory in, norms out.
 
 use super::{Job, Norm, bind};
-use crate::error::{Result, shape};
+use crate::error::{Result, same};
 use crate::gpu::{self, Context, Readback, View};
 use crate::kernels::Kernels;
 use crate::penalty::Groups;
@@ -25,14 +25,8 @@ use crate::penalty::Groups;
 /// [`crate::Error::Shape`] where a tensor's length is not that of its groups; those of [`bind`] and of the device.
 pub fn norms(context: &Context, norm: Norm, tensors: &[(&[f32], &Groups)]) -> Result<Vec<Vec<u32>>> {
     for (k, (values, groups)) in tensors.iter().enumerate() {
-        if values.len() as u64 != groups.length() {
-            return Err(shape(
-                format!("norms of tensor {k}"),
-                "length of the tensor",
-                values.len(),
-                groups.length(),
-            ));
-        }
+        let place = format!("norms of tensor {k}");
+        same(place, "length of the tensor", values.len() as u64, groups.length())?;
     }
     let device = &context.device;
     let limit = device.limits().max_buffer_size;

@@ -104,15 +104,6 @@ impl Norm {
             _ => (value as f32).to_bits(),
         }
     }
-
-    fn file(self) -> &'static str {
-        match self {
-            Norm::L1 => "norms/l1",
-            Norm::L2 => "norms/l2",
-            Norm::Linf => "norms/linf",
-            Norm::L0 => "norms/l0",
-        }
-    }
 }
 
 impl fmt::Display for Norm {
@@ -183,7 +174,8 @@ impl Program for Variant {
     }
 
     fn source(&self) -> String {
-        let (words, norm) = (&format!("words/{}", self.width.reach()), self.norm.file());
+        let words = &format!("words/{}", self.width.reach());
+        let norm = &format!("norms/{}", self.norm);
         match self.stage {
             Stage::Each => compose(&[words, norm, "norms/each"]),
             Stage::Whole => compose(&[words, norm, "norms/members", "norms/deliver", "norms"]),
@@ -203,10 +195,7 @@ impl Kernel for Variant {
     type Tile = Tile;
 
     fn key(&self) -> Self::Key {
-        match self.stage {
-            Stage::Each | Stage::Combine => Variant { width: Width::Scalar, ..*self },
-            Stage::Whole | Stage::Part => *self,
-        }
+        *self
     }
 
     fn uses(&self, binding: u32) -> bool {
@@ -221,18 +210,16 @@ impl Kernel for Variant {
 
 /// Every kernel.
 fn variants() -> Vec<Variant> {
-    let mut all = Vec::new();
-    for norm in Norm::ALL {
-        for stage in [Stage::Each, Stage::Whole, Stage::Part, Stage::Combine] {
-            for width in [Width::Vec4, Width::Scalar] {
-                let variant = Variant::new(stage, norm, width);
-                if !all.contains(&variant) {
-                    all.push(variant);
-                }
-            }
-        }
-    }
-    all
+    let stages = [
+        (Stage::Each, Width::Scalar),
+        (Stage::Whole, Width::Vec4),
+        (Stage::Whole, Width::Scalar),
+        (Stage::Part, Width::Vec4),
+        (Stage::Part, Width::Scalar),
+        (Stage::Combine, Width::Scalar),
+    ];
+    let of = |norm| stages.map(|(stage, width)| Variant { stage, norm, width });
+    Norm::ALL.into_iter().flat_map(of).collect()
 }
 
 #[cfg(test)]

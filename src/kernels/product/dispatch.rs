@@ -1,13 +1,12 @@
 //! The dispatch of a product: checks, how the work is shared out, and what is bound.
 
 use super::{Finish, Operand, Path, Variant, WORKGROUP};
-use crate::error::{Error, Result, require};
+use crate::error::{Result, fits_u32, require, same, unsupported};
 use crate::gpu::View;
 use crate::kernels::matrix::{Format, Matrix, Side};
 use crate::kernels::program::{Host, Struct, host_struct};
 use crate::kernels::window::{Strided, Window, refuse_overlap};
-use crate::kernels::{Batch, Kernels, Learned, Order};
-use crate::kernels::{Dispatch, Dispatches};
+use crate::kernels::{Batch, Dispatch, Dispatches, Kernels, Learned, Order};
 use crate::regulariser::HEAD;
 
 /// One product.
@@ -87,10 +86,10 @@ const BUSY: u64 = 1 << 16;
 /// Checks, compiles what is missing, and binds: one dispatch, or none for a batch without vectors.
 ///
 /// # Errors
-/// [`Error::Shape`] where batches, matrix and learned numbers do not fit together; [`Error::Domain`] for a layer that
-/// does not exist; [`Error::Unsupported`] where an operand lacks its second batch, or learned numbers are needed and
-/// missing; [`Error::Overlap`] where the output shares memory with another view; [`Error::Limit`],
-/// [`Error::OutOfMemory`] and [`Error::Gpu`] for what the device cannot give.
+/// [`crate::Error::Shape`] where batches, matrix and learned numbers do not fit together; [`crate::Error::Domain`] for a layer that
+/// does not exist; [`crate::Error::Unsupported`] where an operand lacks its second batch, or learned numbers are needed and
+/// missing; [`crate::Error::Overlap`] where the output shares memory with another view; [`crate::Error::Limit`],
+/// [`crate::Error::OutOfMemory`] and [`crate::Error::Gpu`] for what the device cannot give.
 pub fn bind(kernels: &Kernels, job: &Job) -> Result<Dispatches> {
     job.check()?;
     if job.output.vectors == 0 {
@@ -172,46 +171,28 @@ impl Job {
         for (name, batch, components) in
             [("the batch", &self.first, inner), ("the output", &self.output, outer)].into_iter().chain(second)
         {
-            shape(PLACE, &format!("components of {name}"), batch.components, components)?;
-            shape(PLACE, &format!("vectors of {name}"), batch.vectors, vectors)?;
+            same(PLACE, format!("components of {name}"), batch.components, components)?;
+            same(PLACE, format!("vectors of {name}"), batch.vectors, vectors)?;
         }
-        let unsupported = |what: &str, allowed: &str| {
-            Err(Error::Unsupported { place: PLACE.into(), what: what.into(), allowed: allowed.into() })
-        };
-        if (self.operand == Operand::Plain) == self.second.is_some() {
-            return unsupported(
-                &format!(
-                    "the operand {} {} a second batch",
-                    self.operand.name(),
-                    if self.second.is_some() { "with" } else { "without" }
-                ),
-                "none for plain, one for near, given and pulled",
-            );
+        let plain = self.operand == Operand::Plain;
+        if plain == self.second.is_some() {
+            let with = if plain { "with" } else { "without" };
+            let what = format!("the operand {} {with} a second batch", self.operand.name());
+            return Err(unsupported(PLACE, what, "none for plain, one for near, given and pulled"));
         }
-        if self.operand != Operand::Plain && self.scale_by.is_some() {
-            return unsupported("a scale", "with the operand plain");
+        if !plain && self.scale_by.is_some() {
+            return Err(unsupported(PLACE, "a scale", "with the operand plain"));
         }
-        let needed =
-            self.operand != Operand::Plain || self.finish != Finish::Plain || self.scale_by.is_some();
-        match &self.learned {
-            None if needed => {
-                return unsupported("no learned numbers", "plain operand and finish, without a scale");
+        if let Some(learned) = &self.learned {
+            layer("layer of the learned numbers", self.learned_layer, learned.layers)?;
+            self.scale_by.map_or(Ok(()), |by| layer("layer of the scale", by, learned.layers))?;
+            let (pulled, activated) = (self.operand == Operand::Pulled, self.finish == Finish::Activated);
+            for (_, expected) in [(pulled, inner), (activated, outer)].into_iter().filter(|(uses, _)| *uses) {
+                same(PLACE, "components of the learned numbers", learned.places.components, expected)?;
             }
-            None => {}
-            Some(learned) => {
-                layer("layer of the learned numbers", self.learned_layer, learned.layers)?;
-                if let Some(by) = self.scale_by {
-                    layer("layer of the scale", by, learned.layers)?;
-                }
-                let components = learned.places.components;
-                for (uses, expected) in
-                    [(self.operand == Operand::Pulled, inner), (self.finish == Finish::Activated, outer)]
-                {
-                    if uses {
-                        shape(PLACE, "components of the learned numbers", components, expected)?;
-                    }
-                }
-            }
+        } else if !plain || self.finish != Finish::Plain || self.scale_by.is_some() {
+            let allowed = "plain operand and finish, without a scale";
+            return Err(unsupported(PLACE, "no learned numbers", allowed));
         }
         let mut read = vec![("the batch", &self.first.view)];
         read.extend(self.second.iter().map(|batch| ("the second batch", &batch.view)));
@@ -285,24 +266,11 @@ impl Share {
         let lanes = wanted.next_power_of_two().min(most).min(useful);
         let rows_at_once = WORKGROUP / (beside * lanes);
         let groups = u64::from(blocks) * u64::from(side.rows.div_ceil(rows_at_once));
-        let groups = u32::try_from(groups).map_err(|_| too_many(groups))?;
+        fits_u32(PLACE, "workgroups", groups)?;
         let (lane_step, row_step) =
             if rows_first { (beside * rows_at_once, beside) } else { (beside, beside * lanes) };
-        Ok(Share { beside, lanes, rows_at_once, lane_step, row_step, blocks, groups })
+        Ok(Share { beside, lanes, rows_at_once, lane_step, row_step, blocks, groups: groups as u32 })
     }
-}
-
-fn too_many(groups: u64) -> Error {
-    Error::Limit { place: PLACE.into(), name: "workgroups", needed: groups, limit: u64::from(u32::MAX) }
-}
-
-/// [`Error::Shape`] unless both are the same.
-pub(super) fn shape<T: PartialEq + ToString>(place: &str, name: &str, got: T, expected: T) -> Result<()> {
-    if got == expected {
-        return Ok(());
-    }
-    let (got, expected) = (got.to_string(), expected.to_string());
-    Err(Error::Shape { place: place.into(), name: name.into(), got, expected })
 }
 
 #[cfg(test)]

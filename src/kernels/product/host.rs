@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use super::dispatch::shape;
 use super::{Job, bind, refresh_packed};
-use crate::error::Result;
+use crate::error::{Result, same};
 use crate::gpu::{self, Context, Readback, View};
 use crate::kernels::{Batch, Format, Kernels, Matrix, Order};
 use crate::matrix::Pattern;
@@ -42,8 +41,8 @@ pub fn product(
         true => (pattern.rows(), pattern.columns()),
     };
     let place = "product";
-    shape(place, "number of values", values.len() as u64, u64::from(pattern.nonzeros()))?;
-    shape(place, "length of x", x.len() as u64, u64::from(inner) * u64::from(vectors))?;
+    same(place, "number of values", values.len() as u64, u64::from(pattern.nonzeros()))?;
+    same(place, "length of x", x.len() as u64, u64::from(inner) * u64::from(vectors))?;
     let device = &context.device;
     let kernels = Kernels::new(device);
     let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;

@@ -87,15 +87,6 @@ impl Operand {
             Operand::Pulled => "pulled",
         }
     }
-
-    fn file(self) -> &'static str {
-        match self {
-            Operand::Plain => "product/operand/plain",
-            Operand::Near => "product/operand/near",
-            Operand::Given => "product/operand/given",
-            Operand::Pulled => "product/operand/pulled",
-        }
-    }
 }
 
 /// What becomes of each sum.
@@ -116,13 +107,6 @@ impl Finish {
         match self {
             Finish::Plain => "plain",
             Finish::Activated => "activated",
-        }
-    }
-
-    fn file(self) -> &'static str {
-        match self {
-            Finish::Plain => "product/finish/plain",
-            Finish::Activated => "product/finish/activated",
         }
     }
 }
@@ -163,12 +147,13 @@ impl Program for Variant {
 
     fn source(&self) -> String {
         let Variant::Product { path, operand, finish } = *self else { return compose(&["product/refresh"]) };
-        let (operand, finish) = (operand.file(), finish.file());
+        let operand = format!("product/operand/{}", operand.name());
+        let finish = format!("product/finish/{}", finish.name());
         match path {
-            Path::Tiles => compose(&["product/word/vec4", operand, finish, "product/tiles"]),
+            Path::Tiles => compose(&["product/word/vec4", &operand, &finish, "product/tiles"]),
             Path::Rows { format, single } => {
                 let word = if single { "product/word/scalar" } else { "product/word/vec4" };
-                compose(&[word, operand, finish, format.file(), "product"])
+                compose(&[word, &operand, &finish, format.file(), "product"])
             }
         }
     }

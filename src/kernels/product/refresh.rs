@@ -1,13 +1,11 @@
 //! The values of a matrix in the order of its format.
 
-use super::dispatch::shape;
 use super::{Variant, WORKGROUP};
-use crate::error::Result;
+use crate::error::{Result, same};
 use crate::gpu::View;
 use crate::kernels::program::host_struct;
 use crate::kernels::window::Window;
-use crate::kernels::{Dispatch, Dispatches};
-use crate::kernels::{Kernels, Learned, Matrix};
+use crate::kernels::{Dispatch, Dispatches, Kernels, Learned, Matrix};
 
 host_struct! {
     /// `struct Refresh` of `shaders/product/refresh.wgsl`.
@@ -26,8 +24,8 @@ host_struct! {
 /// [`crate::Error::OutOfMemory`] and [`crate::Error::Gpu`] for what the device cannot give.
 pub fn refresh(kernels: &Kernels, matrix: &Matrix, learned: &Learned) -> Result<Dispatches> {
     let places = learned.places;
-    shape("refresh", "entries of the learned numbers", places.nonzeros, matrix.pattern().nonzeros())?;
-    shape("refresh", "layers of the learned numbers", learned.layers, matrix.layers())?;
+    same("refresh", "entries of the learned numbers", places.nonzeros, matrix.pattern().nonzeros())?;
+    same("refresh", "layers of the learned numbers", learned.layers, matrix.layers())?;
     refresh_from(kernels, matrix, &learned.view, places.values().start as u32, places.length())
 }
 
@@ -38,7 +36,7 @@ pub fn refresh(kernels: &Kernels, matrix: &Matrix, learned: &Learned) -> Result<
 pub fn refresh_packed(kernels: &Kernels, matrix: &Matrix, values: &View) -> Result<Dispatches> {
     let stride = matrix.pattern().nonzeros();
     let expected = u64::from(stride) * u64::from(matrix.layers());
-    shape("refresh", "number of values", values.length(), expected)?;
+    same("refresh", "number of values", values.length(), expected)?;
     refresh_from(kernels, matrix, values, 0, stride)
 }
 

@@ -283,7 +283,7 @@ impl Base {
 
 impl fmt::Display for Base {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        text::write(f, self.name(), &self.parameters())
+        text::write(f, self.name(), &self.parameters(), &[])
     }
 }
 
@@ -302,7 +302,7 @@ impl FromStr for Base {
             Some((default, default.parameters()))
         };
         let known = || Base::all().iter().map(Base::name).collect();
-        let (default, values) = text::read("base step", text, find, known)?;
+        let (default, values) = text::read("base step", text, find, known, |_| &[])?;
         let base = default.with(&values);
         base.check()?;
         Ok(base)

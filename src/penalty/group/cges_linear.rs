@@ -1,20 +1,20 @@
 //! Combined group and exclusive sparsity as published: the group threshold first, then
 //! [`ExclusiveLinear`](super::ExclusiveLinear) of its result. No prox of the sum (that is [`Cges`](super::Cges)).
 
-use super::cges::MU;
-use super::{CONSTANTS, Cges, GroupPenalty, Groupwise, Lasso, Parameter, Shrink, ends};
+use super::{Cges, Constants, GroupPenalty, Groupwise, Lasso, Shrink, ends, named};
+use crate::penalty::domain::SHARE;
+use crate::penalty::register::penalty;
 
-/// The published steps for P(y) = (1 - mu) |y|_2 + (mu / 2) |y|_1^2.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct CgesLinear {
-    /// The share of the exclusive term.
-    pub mu: f64,
-}
-
-impl Default for CgesLinear {
-    fn default() -> Self {
-        CgesLinear { mu: 0.5 }
+penalty! {
+    /// The published steps for P(y) = (1 - mu) |y|_2 + (mu / 2) |y|_1^2.
+    pub struct CgesLinear: GroupPenalty {
+        /// The share of the exclusive term.
+        pub mu: f64 = 0.5 in SHARE,
     }
+    name: "cges-linear",
+    formula: "(1-mu) |y|_2 + (mu/2) |y|_1^2, the published steps",
+    source: "the programs of Yoon and Hwang 2017, with mu as in Bui et al., eq. (4)",
+    examples: [[0.5], [0.0], [0.1], [0.9]],
 }
 
 impl CgesLinear {
@@ -26,21 +26,6 @@ impl CgesLinear {
 }
 
 impl Groupwise for CgesLinear {
-    fn name(&self) -> &'static str {
-        "cges-linear"
-    }
-    fn formula(&self) -> &'static str {
-        "(1-mu) |y|_2 + (mu/2) |y|_1^2, the published steps"
-    }
-    fn source(&self) -> &'static str {
-        "the programs of Yoon and Hwang 2017, with mu as in Bui et al., eq. (4)"
-    }
-    fn parameters(&self) -> Vec<Parameter> {
-        vec![Parameter { name: "mu", value: self.mu, domain: MU }]
-    }
-    fn with(&self, values: &[f64]) -> GroupPenalty {
-        CgesLinear { mu: values[0] }.into()
-    }
     fn value(&self, y: &[f64]) -> f64 {
         Cges { mu: self.mu }.value(y)
     }
@@ -62,16 +47,11 @@ impl Groupwise for CgesLinear {
         let (low, high) = ends(x, error);
         let ((small, least), (large, most)) = (self.group(t, &low), self.group(t, &high));
         let (least, most) = (t * self.mu * least, t * self.mu * most);
-        let range = |(low, high): (&f64, &f64)| ((low * small - most).max(0.0), (high * large - least).max(0.0));
+        let range =
+            |(low, high): (&f64, &f64)| ((low * small - most).max(0.0), (high * large - least).max(0.0));
         low.iter().zip(&high).map(range).collect()
     }
-    fn constant_names(&self) -> [&'static str; CONSTANTS] {
-        ["t", "first", "group", "exclusive", "unused4", "unused5", "unused6", "unused7"]
-    }
-    fn constants(&self, t: f64) -> [f64; CONSTANTS] {
-        [t, 0.0, t * (1.0 - self.mu), t * self.mu, 0.0, 0.0, 0.0, 0.0]
-    }
-    fn examples(&self) -> Vec<GroupPenalty> {
-        [0.5, 0.0, 0.1, 0.9].map(|mu| CgesLinear { mu }.into()).to_vec()
+    fn constants(&self, t: f64) -> Constants {
+        named([("t", t), ("first", 0.0), ("group", t * (1.0 - self.mu)), ("exclusive", t * self.mu)])
     }
 }

@@ -4,11 +4,16 @@
 //! sorting by Newton's method on that increasing concave function, which climbs from tau = 0 and ends, when the members
 //! above tau stay the same, with the exact tau.
 
-use super::{CONSTANTS, GroupPenalty, Groupwise, Shrink, ends};
+use super::{GroupPenalty, Groupwise, Shrink, ends};
+use crate::penalty::register::penalty;
 
-/// P(y) = |y|_1^2 / 2.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Exclusive;
+penalty! {
+    /// P(y) = |y|_1^2 / 2.
+    pub struct Exclusive: GroupPenalty;
+    name: "exclusive",
+    formula: "|y|_1^2 / 2",
+    source: "Bui et al., eq. (3); Yoon and Hwang 2017",
+}
 
 /// The root of tau = t sum (|x| - tau)+.
 fn threshold(t: f64, x: &[f64]) -> f64 {
@@ -25,18 +30,6 @@ fn threshold(t: f64, x: &[f64]) -> f64 {
 }
 
 impl Groupwise for Exclusive {
-    fn name(&self) -> &'static str {
-        "exclusive"
-    }
-    fn formula(&self) -> &'static str {
-        "|y|_1^2 / 2"
-    }
-    fn source(&self) -> &'static str {
-        "Bui et al., eq. (3); Yoon and Hwang 2017"
-    }
-    fn with(&self, _: &[f64]) -> GroupPenalty {
-        (*self).into()
-    }
     fn value(&self, y: &[f64]) -> f64 {
         let sum: f64 = y.iter().map(|y| y.abs()).sum();
         sum * sum / 2.0
@@ -57,11 +50,5 @@ impl Groupwise for Exclusive {
         // Newton's steps on a concave piecewise linear F quarter F F' each; from F F' <= (1 + t n) t |x|_1 down to
         // 2^-24 tau that is 40 for n = 10^8 and t = 1, and a tenth of that in practice.
         40
-    }
-    fn constant_names(&self) -> [&'static str; CONSTANTS] {
-        ["t", "first", "unused2", "unused3", "unused4", "unused5", "unused6", "unused7"]
-    }
-    fn constants(&self, t: f64) -> [f64; CONSTANTS] {
-        [t, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]
     }
 }

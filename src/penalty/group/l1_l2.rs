@@ -3,21 +3,20 @@
 //! With M = max |x| and z = soft(x, t): for M > t the prox is z (|z| + alpha t) / |z|; for (1 - alpha) t < M <= t only
 //! the largest member is left (the first of them at ties), less (1 - alpha) t; below, nothing is.
 
-use super::{CONSTANTS, GroupPenalty, Groupwise, Parameter, Shrink, ends, norm};
-use crate::penalty::Domain;
-use std::ops::Bound::Included;
+use super::{Constants, GroupPenalty, Groupwise, Shrink, ends, named, norm};
+use crate::penalty::domain::SHARE;
+use crate::penalty::register::penalty;
 
-/// P(y) = |y|_1 - alpha |y|_2.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct L1L2 {
-    /// The weight of the norm that is taken off.
-    pub alpha: f64,
-}
-
-impl Default for L1L2 {
-    fn default() -> Self {
-        L1L2 { alpha: 1.0 }
+penalty! {
+    /// P(y) = |y|_1 - alpha |y|_2.
+    pub struct L1L2: GroupPenalty {
+        /// The weight of the norm that is taken off.
+        pub alpha: f64 = 1.0 in SHARE,
     }
+    name: "l1-l2",
+    formula: "|y|_1 - alpha |y|_2",
+    source: "Bui et al., eq. (9); Lou and Yan 2018",
+    examples: [[1.0], [0.0], [0.3], [0.6]],
 }
 
 /// Half the relative width of the band round a threshold in which a kernel may take either branch.
@@ -29,21 +28,6 @@ fn peak(x: &[f64]) -> (f64, usize) {
 }
 
 impl Groupwise for L1L2 {
-    fn name(&self) -> &'static str {
-        "l1-l2"
-    }
-    fn formula(&self) -> &'static str {
-        "|y|_1 - alpha |y|_2"
-    }
-    fn source(&self) -> &'static str {
-        "Bui et al., eq. (9); Lou and Yan 2018"
-    }
-    fn parameters(&self) -> Vec<Parameter> {
-        vec![Parameter { name: "alpha", value: self.alpha, domain: Domain(Included(0.0), Included(1.0)) }]
-    }
-    fn with(&self, values: &[f64]) -> GroupPenalty {
-        L1L2 { alpha: values[0] }.into()
-    }
     fn value(&self, y: &[f64]) -> f64 {
         y.iter().map(|y| y.abs()).sum::<f64>() - self.alpha * norm(y.iter().copied())
     }
@@ -75,7 +59,8 @@ impl Groupwise for L1L2 {
         let sum = |x: &[f64], t: f64| x.iter().map(|x| above(x, t) * above(x, t)).sum::<f64>();
         let (sum_low, sum_high) = (sum(&low, t_high), sum(&high, t));
         // a member's part of the norm, the others being at their other ends
-        let part = |own: f64, others: f64| if own == 0.0 { 0.0 } else { own / (own * own + others.max(0.0)).sqrt() };
+        let part =
+            |own: f64, others: f64| if own == 0.0 { 0.0 } else { own / (own * own + others.max(0.0)).sqrt() };
         let largest = peak(x).1;
         let alone = (0..x.len()).all(|j| {
             j == largest || if j < largest { high[j] < low[largest] } else { high[j] <= low[largest] }
@@ -85,7 +70,8 @@ impl Groupwise for L1L2 {
             let mut join = |a: f64, b: f64| (from, to) = (from.min(a), to.max(b));
             if m_high > t {
                 let (least, most) = (above(&low[i], t_high), above(&high[i], t));
-                let (small, large) = (part(least, sum_high - most * most), part(most, sum_low - least * least));
+                let (small, large) =
+                    (part(least, sum_high - most * most), part(most, sum_low - least * least));
                 join(least * unit + push * small, most * unit + push_high * large);
             }
             if m <= t_high && m_high > keep {
@@ -100,13 +86,7 @@ impl Groupwise for L1L2 {
         };
         (0..x.len()).map(range).collect()
     }
-    fn constant_names(&self) -> [&'static str; CONSTANTS] {
-        ["t", "first", "keep", "push", "unused4", "unused5", "unused6", "unused7"]
-    }
-    fn constants(&self, t: f64) -> [f64; CONSTANTS] {
-        [t, t, (1.0 - self.alpha) * t, self.alpha * t, 0.0, 0.0, 0.0, 0.0]
-    }
-    fn examples(&self) -> Vec<GroupPenalty> {
-        [1.0, 0.0, 0.3, 0.6].map(|alpha| L1L2 { alpha }.into()).to_vec()
+    fn constants(&self, t: f64) -> Constants {
+        named([("t", t), ("first", t), ("keep", (1.0 - self.alpha) * t), ("push", self.alpha * t)])
     }
 }

@@ -4,12 +4,9 @@
 //! soft threshold of l1 it is the exact prox of the sparse group lasso; after other elementwise operators the
 //! composition is an algorithm of its own (integrated TL1, SGL0, SGSCAD, ...), see [`exact`](super::exact()).
 
-use super::{CONSTANTS, GroupPenalty, Groupwise, Parameter, Shrink, ends, norm};
-use crate::penalty::Domain;
-use std::ops::Bound::Included;
-
-/// The words of the text form's `weight`, in the order of [`Weight`].
-pub(super) const WEIGHTS: [&str; 2] = ["one", "sqrt-size"];
+use super::{Described, GroupPenalty, Groupwise, Shrink, ends, norm};
+use crate::penalty::Parameter;
+use crate::penalty::domain::SHARE;
 
 /// What a group's size does to its penalty.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,7 +30,7 @@ impl Lasso {
     pub const SQRT_SIZE: Lasso = Lasso { weight: Weight::SqrtSize };
 }
 
-impl Groupwise for Lasso {
+impl Described<GroupPenalty> for Lasso {
     fn name(&self) -> &'static str {
         "lasso"
     }
@@ -44,15 +41,20 @@ impl Groupwise for Lasso {
         "Ma et al., eq. (18) for w = 1; Bui et al., eq. (2) for w = sqrt(size)"
     }
     fn parameters(&self) -> Vec<Parameter> {
-        vec![Parameter {
-            name: "weight",
-            value: f64::from(self.weight as u8),
-            domain: Domain(Included(0.0), Included(1.0)),
-        }]
+        vec![Parameter { name: "weight", value: f64::from(self.weight as u8), domain: SHARE }]
+    }
+    fn words(&self) -> &'static [&'static str] {
+        &["one", "sqrt-size"] // in the order of `Weight`
     }
     fn with(&self, values: &[f64]) -> GroupPenalty {
         Lasso { weight: if values[0] == 0.0 { Weight::One } else { Weight::SqrtSize } }.into()
     }
+    fn examples(&self) -> Vec<GroupPenalty> {
+        vec![Lasso::default().into(), Lasso::SQRT_SIZE.into()]
+    }
+}
+
+impl Groupwise for Lasso {
     fn value(&self, y: &[f64]) -> f64 {
         self.size_weight(y.len() as u64) * norm(y.iter().copied())
     }
@@ -74,14 +76,5 @@ impl Groupwise for Lasso {
             Weight::One => 1.0,
             Weight::SqrtSize => (size as f64).sqrt(),
         }
-    }
-    fn constant_names(&self) -> [&'static str; CONSTANTS] {
-        ["t", "first", "unused2", "unused3", "unused4", "unused5", "unused6", "unused7"]
-    }
-    fn constants(&self, t: f64) -> [f64; CONSTANTS] {
-        [t, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]
-    }
-    fn examples(&self) -> Vec<GroupPenalty> {
-        vec![Lasso::default().into(), Lasso::SQRT_SIZE.into()]
     }
 }

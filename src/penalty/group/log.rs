@@ -4,24 +4,25 @@
 //! v - R + 2 T v / (1 + v^2) = 0. One root for T <= 4; beyond, two of them are minima, and at one R (`switch_at` among the
 //! constants) the better one changes from the small to the large one (ties: the small one).
 
-use super::{CONSTANTS, GroupPenalty, Groupwise, Parameter, Shrink, ends, norm};
+use super::{Constants, GroupPenalty, Groupwise, Shrink, ends, named, norm};
 use crate::penalty::domain::SHAPE;
+use crate::penalty::register::penalty;
+use crate::penalty::roots::bisect;
 
-/// P(y) = log(1 + |y|_2^2 / scale).
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct GroupLog {
-    /// The square of the norm at which shrinking fades.
-    pub scale: f64,
+penalty! {
+    /// P(y) = log(1 + |y|_2^2 / scale).
+    pub struct GroupLog: GroupPenalty {
+        /// The square of the norm at which shrinking fades.
+        pub scale: f64 = 1.0 in SHAPE,
+    }
+    name: "log",
+    formula: "log(1 + |y|_2^2 / scale)",
+    source: "MAF-SRL, section 3.2.1",
+    examples: [[1.0], [0.01], [100.0]],
 }
 
 /// How far, relatively, a kernel's norm and constants may put the jump elsewhere.
 const BAND: f64 = 16.0 * f32::EPSILON as f64;
-
-impl Default for GroupLog {
-    fn default() -> Self {
-        GroupLog { scale: 1.0 }
-    }
-}
 
 /// The root of v - R + 2 T v / (1 + v^2) that Newton's method reaches from `from`: monotonely, from 0 while the root is
 /// below the inflection at sqrt(3), from R while it is beyond.
@@ -54,15 +55,8 @@ fn switch(ratio: f64) -> f64 {
     let small = (2.0 * ratio + 1.0) / large; // their product, without the difference of large numbers
     let turn = |square: f64| square.sqrt() * (1.0 + 2.0 * ratio / (1.0 + square));
     let objective = |v: f64, r: f64| ratio * (v * v).ln_1p() + v * (0.5 * v - r);
-    let (mut low, mut high) = (turn(large), turn(small));
-    loop {
-        let r = 0.5 * (low + high);
-        if !(r > low && r < high) {
-            return low;
-        }
-        let (small, large) = (objective(root(ratio, r, 0.0), r), objective(root(ratio, r, r), r));
-        if small <= large { low = r } else { high = r }
-    }
+    let small_is_better = |r| objective(root(ratio, r, 0.0), r) <= objective(root(ratio, r, r), r);
+    bisect(turn(large), turn(small), small_is_better).0
 }
 
 impl GroupLog {
@@ -80,21 +74,6 @@ impl GroupLog {
 }
 
 impl Groupwise for GroupLog {
-    fn name(&self) -> &'static str {
-        "log"
-    }
-    fn formula(&self) -> &'static str {
-        "log(1 + |y|_2^2 / scale)"
-    }
-    fn source(&self) -> &'static str {
-        "MAF-SRL, section 3.2.1"
-    }
-    fn parameters(&self) -> Vec<Parameter> {
-        vec![Parameter { name: "scale", value: self.scale, domain: SHAPE }]
-    }
-    fn with(&self, values: &[f64]) -> GroupPenalty {
-        GroupLog { scale: values[0] }.into()
-    }
     fn value(&self, y: &[f64]) -> f64 {
         let r = norm(y.iter().copied()) / self.scale.sqrt();
         if r > 1e100 { 2.0 * r.ln() } else { (r * r).ln_1p() }
@@ -118,17 +97,17 @@ impl Groupwise for GroupLog {
     fn weighable(&self) -> bool {
         false // the norm at which the minimiser jumps is the host's work, for one t
     }
-    fn constant_names(&self) -> [&'static str; CONSTANTS] {
-        ["t", "first", "inverse_root", "ratio", "switch_at", "unused5", "unused6", "unused7"]
-    }
-    fn constants(&self, t: f64) -> [f64; CONSTANTS] {
-        let ratio = t / self.scale;
-        [t, 0.0, 1.0 / self.scale.sqrt(), ratio, switch(ratio), 0.0, 0.0, 0.0]
-    }
     fn regime_switches(&self) -> Vec<f64> {
         vec![4.0 * self.scale]
     }
-    fn examples(&self) -> Vec<GroupPenalty> {
-        [1.0, 0.01, 100.0].map(|scale| GroupLog { scale }.into()).to_vec()
+    fn constants(&self, t: f64) -> Constants {
+        let ratio = t / self.scale;
+        named([
+            ("t", t),
+            ("first", 0.0),
+            ("inverse_root", 1.0 / self.scale.sqrt()),
+            ("ratio", ratio),
+            ("switch_at", switch(ratio)),
+        ])
     }
 }

@@ -35,10 +35,9 @@
 mod exact;
 #[cfg(test)]
 mod tests;
-mod text;
 
-use super::{CONSTANTS, Parameter};
-use crate::error::{Result, require};
+use super::register::register;
+use super::{CONSTANTS, Constants, Described, named};
 
 pub use super::groups::{Groups, Layout};
 pub use exact::exact;
@@ -70,25 +69,9 @@ impl Shrink {
     }
 }
 
-/// What a group penalty's file says about it. `x` and `y` are one group, `t` = step size * lambda * the group's weight.
-pub trait Groupwise: std::fmt::Debug + Send + Sync {
-    /// The name in text form, for example `l1-l2`. Its module and WGSL file are named alike, with `_`.
-    fn name(&self) -> &'static str;
-
-    /// The formula of P(y), in one line of plain text.
-    fn formula(&self) -> &'static str;
-
-    /// Where the formula comes from: paper and equation.
-    fn source(&self) -> &'static str;
-
-    /// The shape parameters with their values and domains, in the order of the text form.
-    fn parameters(&self) -> Vec<Parameter> {
-        Vec::new()
-    }
-
-    /// The same penalty with other shape parameters, in the order of [`Groupwise::parameters`].
-    fn with(&self, values: &[f64]) -> GroupPenalty;
-
+/// What a group penalty's file says about it, beside its declaration. `x` and `y` are one group, `t` = step size * lambda *
+/// the group's weight.
+pub trait Groupwise: Described<GroupPenalty> + std::fmt::Debug + Send + Sync {
     /// P(y).
     fn value(&self, y: &[f64]) -> f64;
 
@@ -138,65 +121,34 @@ pub trait Groupwise: std::fmt::Debug + Send + Sync {
         format!("penalty/group/{}", self.name().replace('-', "_"))
     }
 
-    /// The names of the fields of WGSL's `struct GroupConstants`, in order. The first is `t`, the second `first`, the
-    /// threshold of the first measurement.
-    fn constant_names(&self) -> [&'static str; CONSTANTS];
+    /// WGSL's `struct GroupConstants`: names in its order, and values for a weight of 1. The first is `t`, the second
+    /// `first`, the threshold of the first measurement.
+    fn constants(&self, t: f64) -> Constants {
+        named([("t", t), ("first", 0.0)])
+    }
 
-    /// Their values, for a weight of 1.
-    fn constants(&self, t: f64) -> [f64; CONSTANTS];
+    /// The names of [`Groupwise::constants`].
+    fn constant_names(&self) -> [&'static str; CONSTANTS] {
+        self.constants(0.0).map(|(name, _)| name)
+    }
 
     /// Values of t at which the operator changes its form, for the cases to stand on both sides of them.
     fn regime_switches(&self) -> Vec<f64> {
         Vec::new()
     }
-
-    /// Shape parameters for the cases.
-    fn examples(&self) -> Vec<GroupPenalty> {
-        vec![self.with(&self.parameters().iter().map(|p| p.value).collect::<Vec<_>>())]
-    }
-}
-
-/// The register: one line per penalty, `module::Type`.
-macro_rules! register {
-    ($($module:ident::$name:ident),* $(,)?) => {
-        $(mod $module; pub use $module::$name;)*
-
-        /// A penalty of groups with its shape parameters.
-        ///
-        /// ```
-        /// use maf_srl::penalty::GroupPenalty;
-        /// let lasso: GroupPenalty = "lasso(weight=sqrt-size)".parse()?;
-        /// assert_eq!(lasso.to_string(), "lasso(weight=sqrt-size)");
-        /// assert_eq!(lasso.apply(1.0, &[1.0, -1.0]), [0.0, 0.0]);   // a norm of 1.4, a threshold of 1.4
-        /// # Ok::<(), maf_srl::Error>(())
-        /// ```
-        #[derive(Clone, Copy, Debug, PartialEq)]
-        #[non_exhaustive]
-        pub enum GroupPenalty {
-            $(#[doc = concat!("See [`", stringify!($name), "`].")] $name($name),)*
-        }
-
-        $(impl From<$name> for GroupPenalty {
-            fn from(penalty: $name) -> Self { GroupPenalty::$name(penalty) }
-        })*
-
-        impl GroupPenalty {
-            /// Every group penalty, with its default parameters, in the register's order.
-            #[must_use]
-            pub fn all() -> Vec<GroupPenalty> {
-                vec![$(GroupPenalty::$name(<$name>::default())),*]
-            }
-
-            /// What the penalty's file says about it.
-            #[must_use]
-            pub fn rule(&self) -> &dyn Groupwise {
-                match self { $(GroupPenalty::$name(penalty) => penalty,)* }
-            }
-        }
-    };
 }
 
 register! {
+    /// A penalty of groups with its shape parameters.
+    ///
+    /// ```
+    /// use maf_srl::penalty::GroupPenalty;
+    /// let lasso: GroupPenalty = "lasso(weight=sqrt-size)".parse()?;
+    /// assert_eq!(lasso.to_string(), "lasso(weight=sqrt-size)");
+    /// assert_eq!(lasso.apply(1.0, &[1.0, -1.0]), [0.0, 0.0]);   // a norm of 1.4, a threshold of 1.4
+    /// # Ok::<(), maf_srl::Error>(())
+    /// ```
+    pub enum GroupPenalty: dyn Groupwise, called "group penalty";
     lasso::Lasso,
     exclusive::Exclusive,
     exclusive_linear::ExclusiveLinear,
@@ -209,23 +161,6 @@ register! {
 pub use lasso::Weight;
 
 impl GroupPenalty {
-    /// The name in text form, without parameters.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        self.rule().name()
-    }
-
-    /// Checks every shape parameter against its domain.
-    ///
-    /// # Errors
-    /// [`crate::Error::Domain`] naming parameter, value and allowed range.
-    pub fn check(&self) -> Result<()> {
-        for p in self.rule().parameters() {
-            require(p.domain.contains(p.value), self.name(), p.name, p.value, p.domain)?;
-        }
-        Ok(())
-    }
-
     /// The operator on one group, in float64; t = step size * lambda, multiplied by the weight that the group's size
     /// gives it. A group with a member that is not finite becomes NaN; t = 0 is the identity.
     #[must_use]

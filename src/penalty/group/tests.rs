@@ -292,7 +292,7 @@ proptest! {
 #[derive(Debug)]
 struct Plain(GroupPenalty);
 
-impl Groupwise for Plain {
+impl Described<GroupPenalty> for Plain {
     fn name(&self) -> &'static str {
         self.0.name()
     }
@@ -305,6 +305,9 @@ impl Groupwise for Plain {
     fn with(&self, _: &[f64]) -> GroupPenalty {
         self.0
     }
+}
+
+impl Groupwise for Plain {
     fn value(&self, y: &[f64]) -> f64 {
         self.0.rule().value(y)
     }
@@ -313,12 +316,6 @@ impl Groupwise for Plain {
     }
     fn convex(&self) -> bool {
         true
-    }
-    fn constant_names(&self) -> [&'static str; CONSTANTS] {
-        self.0.rule().constant_names()
-    }
-    fn constants(&self, t: f64) -> [f64; CONSTANTS] {
-        self.0.rule().constants(t)
     }
 }
 
@@ -396,7 +393,7 @@ fn special_values() {
                 "{penalty}, {t}, {scale}: {y:?}"
             );
         }
-        for k in penalty.rule().constants(t) {
+        for (_, k) in penalty.rule().constants(t) {
             assert!(k.is_finite(), "{penalty}, {t}");
         }
     }

@@ -42,7 +42,7 @@ fn penalties(name: &str) -> Result<(Penalties, Option<f64>)> {
     let stem = name.split('(').next().unwrap_or_default().trim();
     if let Some(named) = NAMED.iter().find(|n| n.name == stem) {
         let find = |_: &str| Some(((), named.parameters.to_vec()));
-        let ((), values) = text::read("method", name, find, Vec::new)?;
+        let ((), values) = text::read("method", name, find, Vec::new, |()| &[])?;
         let penalties = (named.make)(&values);
         penalties.penalty.check()?;
         penalties.group.map_or(Ok(()), |group| group.check())?;
