@@ -161,6 +161,21 @@ pub fn shape(
     Error::Shape { place: place.into(), name: name.into(), got, expected }
 }
 
+/// `Ok` if the sizes are equal, else the [`Error::Shape`] of these.
+pub(crate) fn equal<T: PartialEq + std::fmt::Display>(
+    place: &str,
+    name: &str,
+    got: T,
+    expected: T,
+) -> Result<()> {
+    if got == expected { Ok(()) } else { Err(shape(place, name, got, expected)) }
+}
+
+/// `Ok` if what is needed is within the limit, else the [`Error::Limit`] of these.
+pub(crate) fn within(place: impl Into<String>, name: &'static str, needed: u64, limit: u64) -> Result<()> {
+    if needed <= limit { Ok(()) } else { Err(Error::Limit { place: place.into(), name, needed, limit }) }
+}
+
 /// The [`Error::Unsupported`] of these.
 #[must_use]
 pub fn unsupported(place: impl Into<String>, what: impl Into<String>, allowed: impl Into<String>) -> Error {

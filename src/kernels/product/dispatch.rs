@@ -97,8 +97,7 @@ pub fn bind(kernels: &Kernels, job: &Job) -> Result<Dispatches> {
         return Ok(Dispatches::default());
     }
     let limits = kernels.device().limits();
-    let mut side = job.matrix.side(job.transposed);
-    side.values += job.layer * job.matrix.apart();
+    let side = job.matrix.side(job.layer, job.transposed);
     let path = job.path(&side);
     let share = match path {
         Path::Tiles => {
@@ -221,7 +220,7 @@ impl Job {
 
     /// Components that go in, and that come out.
     fn lengths(&self) -> (u32, u32) {
-        let side = self.matrix.side(self.transposed);
+        let side = self.matrix.side(0, self.transposed);
         (side.columns, side.rows)
     }
 
