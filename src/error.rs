@@ -174,12 +174,11 @@ pub fn same<T: PartialEq + std::fmt::Display>(
     if got == expected { Ok(()) } else { Err(shape(place, name, got, expected)) }
 }
 
-/// `Ok` for fewer than 2^32, else the [`Error::Limit`] of these.
+/// `Ok` if what is needed is within the limit, else the [`Error::Limit`] of these.
 ///
 /// # Errors
 /// That one.
-pub fn fits_u32(place: impl Into<String>, name: &'static str, needed: u64) -> Result<()> {
-    let limit = u64::from(u32::MAX);
+pub fn within(place: impl Into<String>, name: &'static str, needed: u64, limit: u64) -> Result<()> {
     if needed <= limit { Ok(()) } else { Err(Error::Limit { place: place.into(), name, needed, limit }) }
 }
 

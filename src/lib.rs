@@ -14,7 +14,7 @@
 //! - Weights and gradients in host memory: [`schedule::HostSchedule`], on a GPU or on the CPU.
 //! - One penalty, in float64: [`Penalty::prox`].
 //! - A regulariser that is learned: [`network::Trainer`]; on a device, queue and buffers of your own
-//!   [`network::Unfolded`] and [`network::Backward`].
+//!   [`network::forward()`] and [`network::backward()`].
 //! - Checking a GPU or driver: [`validate::run`], or the command `maf-srl validate`.
 //!
 //! # The house

@@ -6,7 +6,7 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::error::{Result, fits_u32, require};
+use crate::error::{Result, require, within};
 
 /// Which entries of a matrix may be nonzero, row by row in ascending order of columns (compressed sparse rows).
 ///
@@ -37,7 +37,7 @@ impl Pattern {
         }
         all.sort_unstable();
         all.dedup();
-        fits_u32("pattern", "entries", all.len() as u64)?;
+        within("pattern", "entries", all.len() as u64, u64::from(u32::MAX))?;
         let starts = starts(rows, all.iter().map(|&(i, _)| i));
         Ok(Pattern { columns, starts, indices: all.into_iter().map(|(_, j)| j).collect() })
     }
@@ -48,7 +48,7 @@ impl Pattern {
     /// [`crate::Error::Domain`] as [`Pattern::new`]; [`crate::Error::Limit`] where there are 2^32 entries or more.
     pub fn full(rows: u32, columns: u32) -> Result<Self> {
         check_size(rows, columns)?;
-        fits_u32("pattern", "entries", u64::from(rows) * u64::from(columns))?;
+        within("pattern", "entries", u64::from(rows) * u64::from(columns), u64::from(u32::MAX))?;
         let starts = (0..=rows).map(|i| i * columns).collect();
         Ok(Pattern { columns, starts, indices: (0..rows).flat_map(|_| 0..columns).collect() })
     }
@@ -72,7 +72,7 @@ impl Pattern {
         let wanted = (density * f64::from(n) * f64::from(n)).round() as u64;
         let others = u64::from(n) * u64::from(n - 1);
         let drawn = wanted.saturating_sub(u64::from(n)).min(others);
-        fits_u32("pattern", "entries", drawn + u64::from(n))?;
+        within("pattern", "entries", drawn + u64::from(n), u64::from(u32::MAX))?;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         // row by row, as many in each as are left on average: exact in total, uniform within a row
         let mut left = drawn;

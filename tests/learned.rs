@@ -13,7 +13,7 @@ use maf_srl::kernels::{
     Batch, Data, Format, Kernels, Learned, Matrix, Order, backward, chain, dsrl, layer, loss, sampled, sums,
 };
 use maf_srl::matrix::Pattern;
-use maf_srl::network::{self, Options, Space, Start, Term, Trainer, Unfolded};
+use maf_srl::network::{self, Options, Space, Start, Term, Trainer};
 use maf_srl::penalty::Activation;
 use maf_srl::regulariser::Floors;
 use maf_srl::regulariser::Parameters;
@@ -282,8 +282,7 @@ fn layers() {
     let wrong = layer::Forward { output: page.batch(1047, 3, 5), ..forward.clone() };
     refused!(bind(&wrong), Overlap, "the learned numbers and output overlap");
 
-    let backward = layer::Backward {
-        matrix: matrix.clone(),
+    let backward = backward::Passed {
         learned: page.learned(1000, THREE, 2),
         layer: 0,
         x: page.batch(0, 3, 5),
@@ -294,32 +293,32 @@ fn layers() {
         w: page.batch(80, 3, 5),
         r_bar: page.batch(100, 3, 5),
     };
-    let bind = |job: &layer::Backward| layer::backward(&page.kernels, job);
+    let bind = |passed: &backward::Passed| layer::backward(&page.kernels, &matrix, passed);
     bind(&backward).expect("it fits");
-    let wrong = layer::Backward { layer: 2, ..backward.clone() };
+    let wrong = backward::Passed { layer: 2, ..backward.clone() };
     refused!(bind(&wrong), Shape, "a layer backward: layer is 2, expected less than the 2 layers");
-    let wrong = layer::Backward { scale_by: Some(2), ..backward.clone() };
+    let wrong = backward::Passed { scale_by: Some(2), ..backward.clone() };
     refused!(bind(&wrong), Shape, "a layer backward: scale_by is 2, expected less than the 2 layers");
-    let wrong = layer::Backward { bar: page.batch(40, 3, 4), ..backward.clone() };
+    let wrong = backward::Passed { bar: page.batch(40, 3, 4), ..backward.clone() };
     refused!(bind(&wrong), Shape, "shape of bar is 3 x 4, expected 3 x 5");
     let apart = blank(&page.device, 60);
     let apart = Batch { view: View::new("apart", &apart, 0, 15).expect("a view"), ..page.batch(0, 3, 5) };
     for (name, wrong) in [
-        ("w", layer::Backward { w: apart.clone(), ..backward.clone() }),
-        ("r_bar", layer::Backward { r_bar: apart.clone(), ..backward.clone() }),
+        ("w", backward::Passed { w: apart.clone(), ..backward.clone() }),
+        ("r_bar", backward::Passed { r_bar: apart.clone(), ..backward.clone() }),
         (
             "u",
-            layer::Backward { u: Batch { order: Order::Samples, ..backward.u.clone() }, ..backward.clone() },
+            backward::Passed { u: Batch { order: Order::Samples, ..backward.u.clone() }, ..backward.clone() },
         ),
     ] {
         let what = format!("a layer backward: {name} in another order, or another buffer than u");
         refused!(bind(&wrong), Unsupported, &what, "in one buffer, in Order::Components");
     }
-    let wrong = layer::Backward { r_bar: page.batch(94, 3, 5), ..backward.clone() };
+    let wrong = backward::Passed { r_bar: page.batch(94, 3, 5), ..backward.clone() };
     refused!(bind(&wrong), Overlap, "w and r_bar overlap");
-    let wrong = layer::Backward { w: page.batch(54, 3, 5), ..backward.clone() };
+    let wrong = backward::Passed { w: page.batch(54, 3, 5), ..backward.clone() };
     refused!(bind(&wrong), Overlap, "bar and w overlap");
-    let wrong = layer::Backward {
+    let wrong = backward::Passed {
         u: page.batch(34, 3, 5),
         data: Data::Near(page.batch(20, 3, 5)),
         ..backward.clone()
@@ -345,8 +344,7 @@ fn layers() {
     refused!(made, Limit, "layers forward: x", "max_storage_buffer_binding_size of 72000", "allows 65536");
     // each batch fits, the three that are bound as one do not
     let batch = |k: u64| page.batch(6000 * k, 3, 2000);
-    let large = layer::Backward {
-        matrix,
+    let large = backward::Passed {
         learned,
         layer: 0,
         x: batch(0),
@@ -357,7 +355,7 @@ fn layers() {
         w: batch(4),
         r_bar: batch(5),
     };
-    let made = layer::backward(&page.kernels, &large);
+    let made = layer::backward(&page.kernels, &matrix, &large);
     refused!(
         made,
         Limit,
@@ -451,7 +449,7 @@ fn derivatives_by_learned_numbers() {
 
     let batch = |at| page.batch(at, 3, 4);
     let loss = |target: &Batch, bar: &Batch, loss: &View| {
-        loss::bind(&page.kernels, &batch(0), target, 0.5, bar, loss)
+        loss::bind(&page.kernels, &batch(0), target, (0.5, 0.0), bar, loss)
     };
     loss(&batch(20), &batch(40), &page.view(60, 1)).expect("it fits");
     refused!(loss(&batch(20), &batch(40), &page.view(60, 2)), Shape, "loss: length is 2, expected 1");
@@ -485,7 +483,7 @@ fn derivatives_by_learned_numbers() {
         Overlap,
         "the derivative by the input and the learned numbers"
     );
-    let scaled = chain::bind_scaled(&page.kernels, &learned, 1, &batch(0), &batch(11));
+    let scaled = chain::bind(&page.kernels, &learned, 1, &batch(0), &batch(0), &batch(11));
     refused!(scaled, Overlap, "the derivative by the input and r̄ overlap", "bytes 44..48");
     page.untouched();
 
@@ -824,10 +822,10 @@ fn networks_of_views() {
     let space = Space::new(&page.device, 2, 3, 5).expect("space");
     refused!(space.input(0), Domain, "network: layer = 0 is outside [1, 2)");
     refused!(space.input(2), Domain, "network: layer = 2 is outside [1, 2)");
-    let forward = |job: &network::Job, space: &Space| Unfolded::bind(&page.kernels, job, space);
+    let forward = |job: &network::Job, space: &Space| network::forward(&page.kernels, job, space);
     let (bar, gradient) = (page.batch(40, 3, 5), page.learned(2000, THREE, 2));
     let backward = |job: &network::Job, space: &Space| {
-        network::Backward::bind(&page.kernels, job, space, &bar, &gradient, None)
+        network::backward(&page.kernels, job, space, &bar, &gradient, None)
     };
     assert!(forward(&job, &space).is_ok() && backward(&job, &space).is_ok());
     macro_rules! both {
@@ -874,7 +872,7 @@ fn networks_of_views() {
     let wrong = network::Job { output: page.batch(14, 3, 5), ..job.clone() };
     refused!(forward(&wrong, &space), Overlap, "x and output overlap");
     let bind = |bar: &Batch, gradient: &Learned, x_bar: Option<&Batch>| {
-        network::Backward::bind(&page.kernels, &job, &space, bar, gradient, x_bar)
+        network::backward(&page.kernels, &job, &space, bar, gradient, x_bar)
     };
     refused!(bind(&other, &gradient, None), Shape, "shape of bar is 3 x 4, expected 3 x 5");
     let one = page.learned(2000, THREE, 1);
@@ -923,8 +921,7 @@ fn binding_on_a_lost_device_is_refused() {
                 inputs: None,
                 output: batch(20),
             };
-            let backward = layer::Backward {
-                matrix: matrix.clone(),
+            let backward = backward::Passed {
                 learned: learned.clone(),
                 layer: 0,
                 x: batch(0),
@@ -948,11 +945,11 @@ fn binding_on_a_lost_device_is_refused() {
             gone(label, product::bind(kernels, &product).err());
             gone(label, product::refresh(kernels, &matrix, &learned).err());
             gone(label, layer::forward(kernels, &forward).err());
-            gone(label, layer::backward(kernels, &backward).err());
+            gone(label, layer::backward(kernels, &matrix, &backward).err());
             gone(label, sums::bind(kernels, &passed, &into).err());
             gone(label, sampled::bind(kernels, &Arc::new(full(3, 3)), &passed, &into).err());
             let loss = page.view(60, 1);
-            gone(label, loss::bind(kernels, &batch(0), &batch(20), 1.0, &batch(40), &loss).err());
+            gone(label, loss::bind(kernels, &batch(0), &batch(20), (1.0, 0.0), &batch(40), &loss).err());
             gone(label, learn::Update::bind(kernels, &step(&page)).err());
             gone(label, dsrl::forward(kernels, &there).err());
             gone(label, dsrl::backward(kernels, &back).err());

@@ -13,7 +13,7 @@ use maf_srl::gpu::View;
 use maf_srl::kernels::{Batch, Dispatches, Format, Kernels, Learned, Matrix, Order, product};
 use maf_srl::matrix::Pattern;
 use maf_srl::network::reference::{Phi, loss_gradient, times, transposed_times, unfolded};
-use maf_srl::network::{Backward, Gradient, Job, Space, Term, Unfolded};
+use maf_srl::network::{self, Gradient, Job, Space, Term};
 use maf_srl::penalty::Activation;
 use maf_srl::regulariser::Parameters;
 use ndarray::Array2;
@@ -294,14 +294,15 @@ fn run(adapter: &TestAdapter, problem: &Problem, format: Format, order: Order, o
         }
     };
     let job = Job { matrix, learned, layers: problem.layers, x, term, output: output.clone() };
-    let forward = Unfolded::bind(&kernels, &job, &space).expect("forward");
+    let forward = network::forward(&kernels, &job, &space).expect("forward");
     let target = batch(&device, &problem.target, order);
     let bar = batch(&device, &Array2::zeros((n as usize, m as usize)), Order::Components);
     let loss = View::new("loss", &blank(&device, 16), 0, 1).expect("a view");
     let difference =
-        maf_srl::kernels::loss::bind(&kernels, &output, &target, 1.0, &bar, &loss).expect("loss");
+        maf_srl::kernels::loss::bind(&kernels, &output, &target, (1.0, 0.0), &bar, &loss).expect("loss");
     let x_bar = empty(n);
-    let backward = Backward::bind(&kernels, &job, &space, &bar, &gradient, Some(&x_bar)).expect("backward");
+    let backward =
+        network::backward(&kernels, &job, &space, &bar, &gradient, Some(&x_bar)).expect("backward");
     let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
     {
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());

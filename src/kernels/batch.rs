@@ -32,14 +32,10 @@ impl Batch {
     /// # Errors
     /// [`crate::Error::Shape`] where the view's length is not components * vectors.
     pub fn new(name: &str, view: View, components: u32, vectors: u32, order: Order) -> Result<Self> {
-        let expected = u64::from(components) * u64::from(vectors);
-        if view.length() != expected {
-            return Err(shape(
-                name,
-                "length",
-                view.length(),
-                format!("{components} components times {vectors} vectors = {expected}"),
-            ));
+        let length = u64::from(components) * u64::from(vectors);
+        if view.length() != length {
+            let expected = format!("{components} components times {vectors} vectors = {length}");
+            return Err(shape(name, "length", view.length(), expected));
         }
         Ok(Batch { view, components, vectors, order })
     }
@@ -70,5 +66,10 @@ impl Data {
         match self {
             Data::Near(batch) | Data::Given(batch) => batch,
         }
+    }
+
+    /// Whether it is g.
+    pub(crate) fn is_given(&self) -> bool {
+        matches!(self, Data::Given(_))
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::Kernels;
 use super::program::host_struct;
-use crate::error::{Error, Result, shape};
+use crate::error::{Error, Result, same, within};
 use crate::gpu;
 use crate::matrix::Pattern;
 
@@ -126,14 +126,14 @@ impl Laid {
                     index.extend(numbers);
                 }
                 Format::Dense if index.is_empty() => {
-                    structure.extend(occupied(pattern));
+                    structure.extend(blocks(pattern));
                     index.resize(rows as usize * columns as usize, NONE);
                     for ((i, j), number) in pattern.entries().zip(numbers) {
                         index[i as usize * columns as usize + j as usize] = number;
                     }
                 }
                 Format::Dense => {
-                    structure.extend(occupied(pattern));
+                    structure.extend(blocks(pattern));
                     *side = Side { values: 0, down: 1, across: rows, ..*side };
                 }
             }
@@ -164,24 +164,30 @@ fn bits(pattern: &Pattern, i: u32) -> Vec<u32> {
     words
 }
 
-/// Rows of a block of a dense matrix, and its columns.
-const BLOCK: (u32, u32) = (64, 16);
-
-/// The blocks that have entries: where each row of blocks starts in the list, then the list, the blocks' numbers within
-/// their rows.
-fn occupied(pattern: &Pattern) -> Vec<u32> {
-    let (mut starts, mut list) = (vec![0], Vec::new());
-    let mut seen = vec![false; pattern.columns().div_ceil(BLOCK.1) as usize];
-    for first in (0..pattern.rows()).step_by(BLOCK.0 as usize) {
-        seen.fill(false);
-        let last = (first + BLOCK.0).min(pattern.rows());
+/// The blocks of `rows` x `columns` places that have entries: of each row of blocks their numbers within it, ascending.
+pub(super) fn occupied(pattern: &Pattern, rows: u32, columns: u32) -> Vec<Vec<u32>> {
+    let row = |first: u32| {
+        let last = (first + rows).min(pattern.rows());
         let entries = pattern.starts()[first as usize] as usize..pattern.starts()[last as usize] as usize;
-        pattern.indices()[entries].iter().for_each(|j| seen[(j / BLOCK.1) as usize] = true);
-        list.extend((0..).zip(&seen).filter(|(_, seen)| **seen).map(|(block, _): (u32, _)| block));
-        starts.push(list.len() as u32);
-    }
-    starts.append(&mut list);
-    starts
+        let mut blocks: Vec<u32> = pattern.indices()[entries].iter().map(|j| j / columns).collect();
+        // few are left to be sorted: columns ascend within a row
+        blocks.dedup();
+        blocks.sort_unstable();
+        blocks.dedup();
+        blocks
+    };
+    (0..pattern.rows()).step_by(rows as usize).map(row).collect()
+}
+
+/// The blocks of 64 x 16 places that have entries, for a dense matrix: where each row of blocks starts in the list, then the
+/// list, the blocks' numbers within their rows.
+fn blocks(pattern: &Pattern) -> Vec<u32> {
+    let rows = occupied(pattern, 64, 16);
+    let ends = rows.iter().scan(0, |end, row| {
+        *end += row.len() as u32;
+        Some(*end)
+    });
+    std::iter::once(0).chain(ends).chain(rows.iter().flatten().copied()).collect()
 }
 
 /// A matrix on the device: `layers` matrices of one pattern.
@@ -212,15 +218,8 @@ impl Matrix {
     /// # Errors
     /// As [`Matrix::new`]; [`Error::Shape`] for another number of values.
     pub fn of(kernels: &Kernels, pattern: Arc<Pattern>, format: Format, values: &[f32]) -> Result<Self> {
-        let (got, expected) = (values.len(), pattern.nonzeros() as usize);
-        if got != expected {
-            return Err(shape(
-                format!("{format} matrix of {} x {}", pattern.rows(), pattern.columns()),
-                "number of values",
-                got,
-                expected,
-            ));
-        }
+        let place = format!("{format} matrix of {} x {}", pattern.rows(), pattern.columns());
+        same(&place, "number of values", values.len(), pattern.nonzeros() as usize)?;
         Self::make(kernels, pattern, format, 1, Some(values))
     }
 
@@ -232,39 +231,25 @@ impl Matrix {
         contents: Option<&[f32]>,
     ) -> Result<Self> {
         let device = kernels.device();
-        let limit = device.limits().max_storage_buffer_binding_size;
+        let bindable = |place: String, needed: u64| {
+            let limit = device.limits().max_storage_buffer_binding_size;
+            within(place, "max_storage_buffer_binding_size", needed, limit)
+        };
         // before anything large is laid out
         let places = match format {
             Format::Dense => u64::from(pattern.rows()) * u64::from(pattern.columns()),
             Format::Csr | Format::Bitmap => 2 * u64::from(pattern.nonzeros()),
         };
         let needed = 4 * places * u64::from(layers.max(1));
-        if needed > limit {
-            let place = format!("{format} matrix of {} x {}", pattern.rows(), pattern.columns());
-            return Err(Error::Limit { place, name: "max_storage_buffer_binding_size", needed, limit });
-        }
+        bindable(format!("{format} matrix of {} x {}", pattern.rows(), pattern.columns()), needed)?;
         let laid = Laid::new(&pattern, format);
-        let words_needed = 4 * laid.structure.len() as u64;
-        if words_needed > limit {
-            let place = format!("structure of a {format} matrix");
-            return Err(Error::Limit {
-                place,
-                name: "max_storage_buffer_binding_size",
-                needed: words_needed,
-                limit,
-            });
-        }
-        let apart = laid.index.len() as u32;
+        bindable(format!("structure of a {format} matrix"), 4 * laid.structure.len() as u64)?;
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
         let words = |name, words: &[u32]| gpu::buffer_with(device, name, bytemuck::cast_slice(words), usage);
-        let bytes = needed.next_multiple_of(16).max(16);
-        let writable = usage | wgpu::BufferUsages::COPY_DST;
+        let (name, writable) = ("matrix values", usage | wgpu::BufferUsages::COPY_DST);
         let values = match contents {
-            Some(of) => {
-                let values = laid.values(of);
-                gpu::buffer_with(device, "matrix values", bytemuck::cast_slice(&values), writable)?
-            }
-            None => gpu::buffer(device, "matrix values", bytes, writable, false)?,
+            Some(of) => gpu::buffer_with(device, name, bytemuck::cast_slice(&laid.values(of)), writable)?,
+            None => gpu::buffer(device, name, needed.next_multiple_of(16).max(16), writable, false)?,
         };
         Ok(Matrix {
             structure: words("matrix structure", &laid.structure)?,
@@ -274,7 +259,7 @@ impl Matrix {
             format,
             layers,
             sides: laid.sides,
-            apart,
+            apart: laid.index.len() as u32,
         })
     }
 
@@ -296,9 +281,10 @@ impl Matrix {
         self.layers
     }
 
-    /// The matrix of layer 0, or its transpose.
-    pub(super) fn side(&self, transposed: bool) -> Side {
-        self.sides[usize::from(transposed)]
+    /// The matrix of a layer, or its transpose.
+    pub(super) fn side(&self, layer: u32, transposed: bool) -> Side {
+        let first = self.sides[usize::from(transposed)];
+        Side { values: first.values + layer * self.apart, ..first }
     }
 
     /// From one layer's values to the next one's.

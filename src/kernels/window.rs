@@ -2,7 +2,7 @@
 
 use super::Batch;
 use super::program::host_struct;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, within};
 use crate::gpu::View;
 
 /// Shaders address a binding by 32 bits, some backends byte by byte.
@@ -11,10 +11,7 @@ pub(super) const ADDRESSABLE: u64 = u32::MAX as u64;
 /// Refuses what one binding cannot hold.
 pub(super) fn within_binding(place: &str, needed: u64, limits: &wgpu::Limits) -> Result<()> {
     let limit = limits.max_storage_buffer_binding_size.min(ADDRESSABLE);
-    if needed <= limit {
-        return Ok(());
-    }
-    Err(Error::Limit { place: place.into(), name: "max_storage_buffer_binding_size", needed, limit })
+    within(place, "max_storage_buffer_binding_size", needed, limit)
 }
 
 /// Refuses that what is written shares memory with anything else.

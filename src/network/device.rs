@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::error::{Error, Result, shape};
+#[cfg(doc)]
+use crate::error::Error;
+use crate::error::{Result, require, same, shape, within};
 use crate::gpu::{self, View};
 use crate::kernels::{
     Batch, Data, Dispatches, Kernels, Learned, Matrix, Order, backward, chain, layer, loss, product,
@@ -35,6 +37,13 @@ pub trait Gradient: Send + Sync {
     fn record_hessian_times(&self, layer: u32, pass: &mut wgpu::ComputePass<'_>);
 }
 
+/// A view of a buffer of its own.
+pub(super) fn owned(device: &wgpu::Device, name: &str, length: u64) -> Result<View> {
+    let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+    let buffer = gpu::buffer(device, name, (4 * length).next_multiple_of(16).max(16), usage, false)?;
+    View::new(name, &buffer, 0, length)
+}
+
 /// Batches of scratch memory.
 const BATCHES: usize = 9;
 
@@ -55,31 +64,22 @@ impl Space {
     /// # Errors
     /// Those of buffers.
     pub fn new(device: &wgpu::Device, layers: u32, components: u32, vectors: u32) -> Result<Self> {
-        let batch = u64::from(components) * u64::from(vectors);
+        let length = u64::from(components) * u64::from(vectors);
+        let further = u64::from(layers.max(1) - 1);
         // beyond this nothing overflows
-        let limit = device.limits().max_buffer_size;
-        let needed = batch.saturating_mul(4 * BATCHES as u64);
-        let inputs = batch.saturating_mul(4 * u64::from(layers.max(1) - 1));
-        for needed in [needed, inputs] {
-            if needed > limit {
-                let place = format!("scratch for {vectors} vectors of {components} components");
-                return Err(Error::Limit { place, name: "max_buffer_size", needed, limit });
-            }
+        for batches in [BATCHES as u64, further] {
+            let place = format!("scratch for {vectors} vectors of {components} components");
+            let needed = length.saturating_mul(4 * batches);
+            within(place, "max_buffer_size", needed, device.limits().max_buffer_size)?;
         }
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
         // kernels bind several of these batches at once, as one range
-        let apart = (4 * batch).next_multiple_of(16).max(16);
-        let scratch = gpu::buffer(device, "scratch", BATCHES as u64 * apart, usage, false)?;
-        let mut batches = Vec::new();
-        for k in 0..BATCHES as u64 {
-            let view = View::new("scratch", &scratch, k * apart, batch)?;
-            batches.push(Batch::new("scratch", view, components, vectors, Order::Components)?);
-        }
-        let Ok(batches) = batches.try_into() else { unreachable!("as many were made") };
-        let length = batch * u64::from(layers.max(1) - 1);
-        let inputs =
-            gpu::buffer(device, "inputs of layers", (4 * length).next_multiple_of(16).max(16), usage, false)?;
-        let inputs = View::new("inputs of layers", &inputs, 0, length)?;
+        let apart = (4 * length).next_multiple_of(16).max(16);
+        let scratch = owned(device, "scratch", BATCHES as u64 * apart / 4)?;
+        let batches = std::array::from_fn(|k| {
+            let view = View { offset: k as u64 * apart, length, ..scratch.clone() };
+            Batch { view, components, vectors, order: Order::Components }
+        });
+        let inputs = owned(device, "inputs of layers", length * further)?;
         Ok(Space { layers, inputs, batches, device: device.clone() })
     }
 
@@ -89,18 +89,10 @@ impl Space {
     /// [`Error::Domain`] for another layer.
     pub fn input(&self, layer: u32) -> Result<Batch> {
         let range = format!("[1, {})", self.layers);
-        crate::error::require(
-            (1..self.layers).contains(&layer),
-            "network",
-            "layer",
-            f64::from(layer),
-            range,
-        )?;
-        let Batch { components, vectors, order, .. } = self.batches[0];
-        let length = u64::from(components) * u64::from(vectors);
-        let offset = self.inputs.offset() + 4 * length * u64::from(layer - 1);
-        let view = View::new("input of a layer", self.inputs.buffer(), offset, length)?;
-        Batch::new("input of a layer", view, components, vectors, order)
+        require((1..self.layers).contains(&layer), "network", "layer", f64::from(layer), range)?;
+        let length = self.batches[0].view.length();
+        let view = View { offset: 4 * length * u64::from(layer - 1), length, ..self.inputs.clone() };
+        Ok(Batch { view, ..self.batches[0].clone() })
     }
 
     /// Where the gradient of the data term goes.
@@ -144,21 +136,14 @@ pub struct Job {
     pub output: Batch,
 }
 
-/// What is recorded in order.
-enum Act {
-    Ours(Dispatches),
-    Gradient(Arc<dyn Gradient>, u32),
-    HessianTimes(Arc<dyn Gradient>, u32),
-}
+/// What is recorded: dispatches of ours, or what the caller records for its data term.
+type Act = Box<dyn Fn(&mut wgpu::ComputePass<'_>) + Send + Sync>;
 
-impl Act {
-    fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
-        match self {
-            Act::Ours(dispatches) => dispatches.record(pass),
-            Act::Gradient(term, layer) => term.record(*layer, pass),
-            Act::HessianTimes(term, layer) => term.record_hessian_times(*layer, pass),
-        }
-    }
+/// The data term as the layers need it.
+enum Phi {
+    Near(Batch),
+    Linear(Box<Linear>),
+    Given(Arc<dyn Gradient>),
 }
 
 /// D x - y and D r, for the term 1/2 ||D x - y||^2.
@@ -174,43 +159,41 @@ struct Binder<'a> {
     kernels: &'a Kernels,
     job: &'a Job,
     space: &'a Space,
-    linear: Option<Linear>,
+    phi: Phi,
     acts: Vec<Act>,
 }
 
 impl<'a> Binder<'a> {
     fn new(kernels: &'a Kernels, job: &'a Job, space: &'a Space) -> Result<Self> {
-        let size = |batch: &Batch| (batch.components, batch.vectors);
-        let n = job.matrix.pattern().rows();
-        let expected = (n, space.batches[0].vectors);
+        let place = "network";
+        let size = |batch: &Batch| format!("{:?}", (batch.components, batch.vectors));
+        let vectors = space.batches[0].vectors;
+        let expected = format!("{:?}", (job.matrix.pattern().rows(), vectors));
         let mut batches = vec![("x", &job.x), ("output", &job.output), ("scratch", &space.batches[0])];
         if let Term::Near(c) = &job.term {
             batches.push(("c", c));
         }
         for (name, batch) in batches {
-            if size(batch) != expected {
-                let name = format!("components and vectors of {name}");
-                let (got, expected) = (format!("{:?}", size(batch)), format!("{expected:?}"));
-                return Err(shape("network", name, got, expected));
-            }
+            same(place, &format!("components and vectors of {name}"), size(batch), expected.clone())?;
         }
         let sets = [("learned layers", job.learned.layers), ("layers of the matrix", job.matrix.layers())];
         for (name, got) in sets {
             if (got != 1 && got != job.layers) || got != job.learned.layers || job.layers == 0 {
                 let expected = format!("1 or {}, and as many of both", job.layers.max(1));
-                return Err(shape("network", name, got, expected));
+                return Err(shape(place, name, got, expected));
             }
         }
         if space.layers < job.layers {
             let expected = format!("{} or more", job.layers);
-            return Err(shape("network", "layers that the space is for", space.layers, expected));
+            return Err(shape(place, "layers that the space is for", space.layers, expected));
         }
         refuse_shared(job, space)?;
-        let linear = match &job.term {
-            Term::Linear { d, y } => Some(Linear::new(space, d, y, expected.1)?),
-            Term::Near(_) | Term::Given(_) => None,
+        let phi = match &job.term {
+            Term::Near(c) => Phi::Near(c.clone()),
+            Term::Linear { d, y } => Phi::Linear(Box::new(Linear::new(space, d, y, vectors)?)),
+            Term::Given(term) => Phi::Given(term.clone()),
         };
-        Ok(Binder { kernels, job, space, linear, acts: Vec::new() })
+        Ok(Binder { kernels, job, space, phi, acts: Vec::new() })
     }
 
     /// The learned set of a layer.
@@ -222,75 +205,72 @@ impl<'a> Binder<'a> {
         if layer == 0 { Ok(self.job.x.clone()) } else { self.space.input(layer) }
     }
 
-    fn multiply(&mut self, job: &product::Job) -> Result<()> {
-        self.acts.push(Act::Ours(product::bind(self.kernels, job)?));
-        Ok(())
+    fn push(&mut self, dispatches: Dispatches) {
+        self.acts.push(Box::new(move |pass| dispatches.record(pass)));
     }
 
     /// What the kernels of a layer need of phi, computed first where it is not fused.
     fn data(&mut self, layer: u32) -> Result<Data> {
-        let gradient = self.space.gradient().clone();
-        match &self.job.term {
-            Term::Near(c) => return Ok(Data::Near(c.clone())),
-            Term::Given(term) => self.acts.push(Act::Gradient(term.clone(), layer)),
-            Term::Linear { .. } => {
-                let x = self.input(layer)?;
-                let Some(Linear { d, y, products: [of_x, less_y], loss }) = &self.linear else {
-                    unreachable!("bound with the term");
-                };
-                let (d, of_x, less_y) = (d.clone(), of_x.clone(), less_y.clone());
-                let difference = loss::bind(self.kernels, &of_x, y, 1.0, &less_y, loss)?;
-                self.multiply(&product::Job::plain(d.clone(), false, x, of_x))?;
-                self.acts.push(Act::Ours(difference));
-                self.multiply(&product::Job::plain(d, true, less_y, gradient.clone()))?;
+        let gradient = self.space.gradient();
+        match &self.phi {
+            Phi::Near(c) => return Ok(Data::Near(c.clone())),
+            Phi::Given(term) => {
+                let term = term.clone();
+                self.acts.push(Box::new(move |pass| term.record(layer, pass)));
             }
+            Phi::Linear(linear) => self.push(linear.gradient(self.kernels, &self.input(layer)?, gradient)?),
         }
-        Ok(Data::Given(gradient))
+        Ok(Data::Given(gradient.clone()))
     }
 
     /// The Hessian of phi times r_bar, where it is not the identity.
     fn hessian_times_r_bar(&mut self, layer: u32) -> Result<()> {
-        match &self.job.term {
-            Term::Near(_) => {}
-            Term::Given(term) => self.acts.push(Act::HessianTimes(term.clone(), layer)),
-            Term::Linear { .. } => {
-                let Some(Linear { d, products: [of_r, _], .. }) = &self.linear else {
-                    unreachable!("bound with the term");
-                };
-                let (d, of_r) = (d.clone(), of_r.clone());
-                let r_bar = self.space.r_bar().clone();
-                self.multiply(&product::Job::plain(d.clone(), false, r_bar, of_r.clone()))?;
-                let out = self.space.hessian_times().clone();
-                self.multiply(&product::Job::plain(d, true, of_r, out))?;
+        match &self.phi {
+            Phi::Near(_) => {}
+            Phi::Given(term) => {
+                let term = term.clone();
+                self.acts.push(Box::new(move |pass| term.record_hessian_times(layer, pass)));
+            }
+            Phi::Linear(linear) => {
+                let (r_bar, out) = (self.space.r_bar(), self.space.hessian_times());
+                self.push(linear.hessian_times(self.kernels, r_bar, out)?);
             }
         }
         Ok(())
     }
 
-    /// A product with Â or its transpose.
-    fn multiply_layer(
-        &mut self,
-        layer: u32,
-        transposed: bool,
-        (operand, finish): (product::Operand, product::Finish),
-        (first, second): (Batch, Option<Batch>),
-        scale_by: Option<u32>,
-        output: Batch,
-    ) -> Result<()> {
-        let set = self.set(layer);
-        self.multiply(&product::Job {
-            matrix: self.job.matrix.clone(),
-            layer: set,
-            transposed,
-            operand,
-            finish,
-            learned: Some(self.job.learned.clone()),
-            learned_layer: set,
-            scale_by,
-            first,
-            second,
-            output,
-        })
+    /// A layer's Â or its transpose times a batch, with the layer's numbers at hand.
+    fn product(&self, layer: u32, transposed: bool, first: &Batch, output: &Batch) -> product::Job {
+        let plain = product::Job::plain(self.job.matrix.clone(), transposed, first.clone(), output.clone());
+        let (layer, learned) = (self.set(layer), Some(self.job.learned.clone()));
+        product::Job { layer, learned, learned_layer: layer, ..plain }
+    }
+
+    /// Â r, with r the step on the data term from x.
+    fn stepped(&self, layer: u32, data: &Data, x: &Batch, output: &Batch) -> product::Job {
+        let operand = if data.is_given() { product::Operand::Given } else { product::Operand::Near };
+        let second = Some(data.batch().clone());
+        product::Job { operand, second, ..self.product(layer, false, x, output) }
+    }
+
+    fn multiply(&mut self, job: &product::Job) -> Result<()> {
+        self.push(product::bind(self.kernels, job)?);
+        Ok(())
+    }
+
+    /// u, w_bar and r_bar of a layer.
+    fn layer_back(&mut self, layer: u32, passed: &backward::Passed) -> Result<()> {
+        let backward::Passed { x, data, bar, scale_by, u, w, r_bar, .. } = passed;
+        if x.components <= layer::LARGEST {
+            self.push(layer::backward(self.kernels, &self.job.matrix, passed)?);
+            return Ok(());
+        }
+        self.multiply(&self.stepped(layer, data, x, u))?;
+        let scaled = product::Job { scale_by: *scale_by, ..self.product(layer, false, bar, w) };
+        self.multiply(&scaled)?;
+        let (operand, second) = (product::Operand::Pulled, Some(w.clone()));
+        let pulled = product::Job { operand, second, ..self.product(layer, true, u, r_bar) };
+        self.multiply(&pulled)
     }
 }
 
@@ -327,185 +307,140 @@ impl Linear {
             ("components of y", y.components, rows),
             ("vectors of y", y.vectors, vectors),
         ] {
-            if got != expected {
-                return Err(shape("network", name, got, expected));
-            }
+            same("network", name, got, expected)?;
         }
-        let usage = wgpu::BufferUsages::STORAGE;
-        let length = u64::from(rows) * u64::from(vectors);
         let batch = || {
-            let buffer = gpu::buffer(&space.device, "D x", (4 * length).max(16), usage, false)?;
-            Batch::new("D x", View::new("D x", &buffer, 0, length)?, rows, vectors, Order::Components)
+            let view = owned(&space.device, "D x", u64::from(rows) * u64::from(vectors))?;
+            Batch::new("D x", view, rows, vectors, Order::Components)
         };
-        let (of_x, less_y) = (batch()?, batch()?);
-        let loss = View::new("data term", &gpu::buffer(&space.device, "data term", 16, usage, false)?, 0, 1)?;
-        Ok(Linear { d: d.clone(), y: y.clone(), products: [of_x, less_y], loss })
+        let (products, loss) = ([batch()?, batch()?], owned(&space.device, "data term", 1)?);
+        Ok(Linear { d: d.clone(), y: y.clone(), products, loss })
+    }
+
+    /// D or its transpose times a batch.
+    fn times(&self, kernels: &Kernels, transposed: bool, from: &Batch, to: &Batch) -> Result<Dispatches> {
+        product::bind(kernels, &product::Job::plain(self.d.clone(), transposed, from.clone(), to.clone()))
+    }
+
+    /// Dᵀ (D x - y).
+    fn gradient(&self, kernels: &Kernels, x: &Batch, out: &Batch) -> Result<Dispatches> {
+        let [of_x, less_y] = &self.products;
+        let mut all = self.times(kernels, false, x, of_x)?;
+        all.extend(loss::bind(kernels, of_x, &self.y, (1.0, 0.0), less_y, &self.loss)?);
+        all.extend(self.times(kernels, true, less_y, out)?);
+        Ok(all)
+    }
+
+    /// Dᵀ D r.
+    fn hessian_times(&self, kernels: &Kernels, r: &Batch, out: &Batch) -> Result<Dispatches> {
+        let [of_r, _] = &self.products;
+        let mut all = self.times(kernels, false, r, of_r)?;
+        all.extend(self.times(kernels, true, of_r, out)?);
+        Ok(all)
     }
 }
 
-/// The second operand of a step on the data term.
-fn stepped(data: &Data) -> (product::Operand, Batch) {
-    match data {
-        Data::Near(c) => (product::Operand::Near, c.clone()),
-        Data::Given(g) => (product::Operand::Given, g.clone()),
-    }
-}
-
-/// Whether a layer of n components stays on chip.
-fn on_chip(n: u32) -> bool {
-    n <= layer::LARGEST
-}
-
-/// The forward pass, bound: x_0 to x_N, with the layers' inputs kept in the [`Space`].
+/// A pass through the network, bound: [`forward`] or [`backward()`].
 pub struct Unfolded {
     acts: Vec<Act>,
 }
 
 impl Unfolded {
-    /// Binds the network; nothing is recorded yet.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] where shapes do not fit; [`Error::Overlap`] where the output shares memory with what is read, or either
-    /// with the [`Space`]; those of the rooms `layer` and `product`.
-    pub fn bind(kernels: &Kernels, job: &Job, space: &Space) -> Result<Self> {
-        let mut binder = Binder::new(kernels, job, space)?;
-        let n = job.matrix.pattern().rows();
-        if let (Term::Near(c), true) = (&job.term, on_chip(n)) {
-            let inputs = (job.layers > 1).then(|| space.inputs.clone());
-            let forward = layer::Forward {
-                matrix: job.matrix.clone(),
-                learned: job.learned.clone(),
-                layers: job.layers,
-                x: job.x.clone(),
-                data: Data::Near(c.clone()),
-                inputs: trimmed(inputs, job, space)?,
-                output: job.output.clone(),
-            };
-            binder.acts.push(Act::Ours(layer::forward(kernels, &forward)?));
-            return Ok(Unfolded { acts: binder.acts });
-        }
-        let e = space.batches[8].clone();
-        for layer in 0..job.layers {
-            let x = binder.input(layer)?;
-            let (operand, second) = stepped(&binder.data(layer)?);
-            let activated = (operand, product::Finish::Activated);
-            binder.multiply_layer(layer, false, activated, (x, Some(second)), None, e.clone())?;
-            let output = if layer + 1 == job.layers { job.output.clone() } else { space.input(layer + 1)? };
-            let plain = (product::Operand::Plain, product::Finish::Plain);
-            binder.multiply_layer(layer, true, plain, (e.clone(), None), None, output)?;
-        }
-        Ok(Unfolded { acts: binder.acts })
-    }
-
     /// Records the dispatches.
     pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
-        self.acts.iter().for_each(|act| act.record(pass));
+        self.acts.iter().for_each(|act| act(pass));
     }
 }
 
-/// The part of the space that the inputs of a job's layers take.
-fn trimmed(inputs: Option<View>, job: &Job, space: &Space) -> Result<Option<View>> {
-    let batch = space.batches[0].view.length();
-    let part = |view: View| {
-        View::new("inputs of layers", view.buffer(), view.offset(), batch * u64::from(job.layers - 1))
-    };
-    inputs.map(part).transpose()
+impl From<Dispatches> for Unfolded {
+    fn from(dispatches: Dispatches) -> Self {
+        Unfolded { acts: vec![Box::new(move |pass| dispatches.record(pass))] }
+    }
 }
 
-/// The backward pass, bound: from the derivative of a loss by x_N to that by every learned number, and by x_0.
+/// Binds the forward pass: x_0 to x_N, with the layers' inputs kept in the [`Space`]. Nothing is recorded yet.
 ///
-/// It reads the layers' inputs that [`Unfolded`] has left in the same [`Space`], and computes everything else again.
-pub struct Backward {
-    acts: Vec<Act>,
+/// # Errors
+/// [`Error::Shape`] where shapes do not fit; [`Error::Overlap`] where the output shares memory with what is read, or either
+/// with the [`Space`]; those of the rooms `layer` and `product`.
+pub fn forward(kernels: &Kernels, job: &Job, space: &Space) -> Result<Unfolded> {
+    let mut binder = Binder::new(kernels, job, space)?;
+    let Job { matrix, learned, layers, x, term, output } = job;
+    if let (Term::Near(c), true) = (term, x.components <= layer::LARGEST) {
+        let length = space.batches[0].view.length() * u64::from(layers - 1);
+        let forward = layer::Forward {
+            matrix: matrix.clone(),
+            learned: learned.clone(),
+            layers: *layers,
+            x: x.clone(),
+            data: Data::Near(c.clone()),
+            inputs: (*layers > 1).then(|| View { length, ..space.inputs.clone() }),
+            output: output.clone(),
+        };
+        return Ok(layer::forward(kernels, &forward)?.into());
+    }
+    let e = &space.batches[8];
+    for layer in 0..*layers {
+        let (x, data) = (binder.input(layer)?, binder.data(layer)?);
+        let finish = product::Finish::Activated;
+        let activated = product::Job { finish, ..binder.stepped(layer, &data, &x, e) };
+        binder.multiply(&activated)?;
+        let output = if layer + 1 == *layers { output.clone() } else { space.input(layer + 1)? };
+        binder.multiply(&binder.product(layer, true, e, &output))?;
+    }
+    Ok(Unfolded { acts: binder.acts })
 }
 
-impl Backward {
-    /// Binds the backward pass of `job`: `bar` is the derivative by x_N, `gradient` gets that by the learned numbers, at
-    /// the same places, and `x_bar`, if given, that by x_0, as an input and not as c.
-    ///
-    /// # Errors
-    /// As [`Unfolded::bind`].
-    pub fn bind(
-        kernels: &Kernels,
-        job: &Job,
-        space: &Space,
-        bar: &Batch,
-        gradient: &Learned,
-        x_bar: Option<&Batch>,
-    ) -> Result<Self> {
-        let mut binder = Binder::new(kernels, job, space)?;
-        refuse_overwritten(bar, space)?;
-        let fused = matches!(job.term, Term::Near(_));
-        let [.., first, second, u, w, _] = &space.batches;
-        let shared = job.learned.layers == 1;
-        let (mut bar, mut scale_by) = (bar.clone(), None);
-        for layer in (0..job.layers).rev() {
-            let set = binder.set(layer);
-            let x = binder.input(layer)?;
-            let data = binder.data(layer)?;
-            // where the result is not the next bar itself it lies where the caller's Hessian looks for it
-            let free = if bar == *first { second } else { first };
-            let r_bar = if fused { free.clone() } else { space.r_bar().clone() };
-            let passed = backward::Passed {
-                learned: job.learned.clone(),
-                layer: set,
-                x,
-                data,
-                bar: bar.clone(),
-                scale_by,
-                u: u.clone(),
-                w: w.clone(),
-                r_bar: r_bar.clone(),
-            };
-            binder.layer_back(layer, &passed)?;
-            let into = backward::Into {
-                gradient: gradient.clone(),
-                layer: set,
-                add: shared && layer + 1 < job.layers,
-            };
-            binder.acts.push(Act::Ours(sums::bind(kernels, &passed, &into)?));
-            let pattern = job.matrix.pattern();
-            binder.acts.push(Act::Ours(sampled::bind(kernels, pattern, &passed, &into)?));
-            let wanted = if layer == 0 { x_bar } else { None };
-            if fused {
-                if let Some(out) = wanted {
-                    let chain = chain::bind(kernels, &job.learned, set, &r_bar, &r_bar, out)?;
-                    binder.acts.push(Act::Ours(chain));
-                }
-                (bar, scale_by) = (r_bar, Some(set));
-            } else if layer > 0 || wanted.is_some() {
-                binder.hessian_times_r_bar(layer)?;
-                let out = wanted.unwrap_or(free);
-                let chain = chain::bind(kernels, &job.learned, set, &r_bar, space.hessian_times(), out)?;
-                binder.acts.push(Act::Ours(chain));
-                (bar, scale_by) = (out.clone(), None);
-            }
+/// Binds the backward pass: from `bar`, the derivative of a loss by x_N, to that by every learned number, which `gradient`
+/// gets at the same places, and to that by x_0, which `x_bar` gets where it is given: by x_0 as an input and not as c.
+///
+/// It reads the layers' inputs that [`forward`] has left in the same [`Space`], and computes everything else again.
+///
+/// # Errors
+/// As [`forward`].
+pub fn backward(
+    kernels: &Kernels,
+    job: &Job,
+    space: &Space,
+    bar: &Batch,
+    gradient: &Learned,
+    x_bar: Option<&Batch>,
+) -> Result<Unfolded> {
+    let mut binder = Binder::new(kernels, job, space)?;
+    refuse_overwritten(bar, space)?;
+    let fused = matches!(job.term, Term::Near(_));
+    let [.., first, second, u, w, _] = &space.batches;
+    let (mut bar, mut scale_by) = (bar.clone(), None);
+    for layer in (0..job.layers).rev() {
+        let set = binder.set(layer);
+        // where the result is not the next bar itself it lies where the caller's Hessian looks for it
+        let free = if bar == *first { second } else { first };
+        let r_bar = if fused { free } else { space.r_bar() };
+        let passed = backward::Passed {
+            learned: job.learned.clone(),
+            layer: set,
+            x: binder.input(layer)?,
+            data: binder.data(layer)?,
+            bar,
+            scale_by,
+            u: u.clone(),
+            w: w.clone(),
+            r_bar: r_bar.clone(),
+        };
+        binder.layer_back(layer, &passed)?;
+        let add = job.learned.layers == 1 && layer + 1 < job.layers;
+        let into = backward::Into { gradient: gradient.clone(), layer: set, add };
+        binder.push(sums::bind(kernels, &passed, &into)?);
+        binder.push(sampled::bind(kernels, job.matrix.pattern(), &passed, &into)?);
+        let wanted = if layer == 0 { x_bar } else { None };
+        // of 1/2 ||x - c||^2 the next layer scales r_bar itself
+        let out = wanted.or((!fused && layer > 0).then_some(free));
+        if let Some(out) = out {
+            binder.hessian_times_r_bar(layer)?;
+            let h = if fused { r_bar } else { space.hessian_times() };
+            binder.push(chain::bind(kernels, &job.learned, set, r_bar, h, out)?);
         }
-        Ok(Backward { acts: binder.acts })
+        (bar, scale_by) = if fused { (r_bar.clone(), Some(set)) } else { (free.clone(), None) };
     }
-
-    /// Records the dispatches.
-    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
-        self.acts.iter().for_each(|act| act.record(pass));
-    }
-}
-
-impl Binder<'_> {
-    /// u, w_bar and r_bar of a layer.
-    fn layer_back(&mut self, layer: u32, passed: &backward::Passed) -> Result<()> {
-        let backward::Passed { learned, x, data, bar, scale_by, u, w, r_bar, .. } = passed.clone();
-        if on_chip(x.components) {
-            let matrix = self.job.matrix.clone();
-            let layer = self.set(layer);
-            let backward = layer::Backward { matrix, learned, layer, x, data, bar, scale_by, u, w, r_bar };
-            self.acts.push(Act::Ours(layer::backward(self.kernels, &backward)?));
-            return Ok(());
-        }
-        use product::{Finish, Operand};
-        let (operand, second) = stepped(&data);
-        self.multiply_layer(layer, false, (operand, Finish::Plain), (x, Some(second)), None, u.clone())?;
-        let plain = (Operand::Plain, Finish::Plain);
-        self.multiply_layer(layer, false, plain, (bar, None), scale_by, w.clone())?;
-        self.multiply_layer(layer, true, (Operand::Pulled, Finish::Plain), (u, Some(w)), None, r_bar)
-    }
+    Ok(Unfolded { acts: binder.acts })
 }

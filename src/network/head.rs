@@ -17,8 +17,7 @@ pub(super) struct Head {
 impl Head {
     /// From a set's numbers, with fresh moments.
     pub fn new(p: &Parameters) -> Self {
-        let Activation { eta1, eta2, delta1, delta2 } = p.activation;
-        Head { raw: [p.l, eta1, eta2, delta1, delta2], moments: [[0.0; 2]; 5] }
+        Head { raw: p.head(), moments: [[0.0; 2]; 5] }
     }
 
     /// The unprojected head of each set where projections are inside the forward pass, else none; the sets get the
@@ -30,25 +29,17 @@ impl Head {
         let floors = start.options.floors;
         let one = |p: &mut Parameters| {
             let head = Head::new(p);
-            head.write(p, floors);
+            p.set_head(head.projected(floors));
             head
         };
         start.parameters.iter_mut().map(one).collect()
     }
 
-    fn activation(&self) -> Activation {
-        let [_, eta1, eta2, delta1, delta2] = self.raw;
-        Activation { eta1, eta2, delta1, delta2 }
-    }
-
     /// What the network computes with: [`Activation::projected`], and L at its floor or above. A NaN stays NaN.
-    pub fn projected(&self, floors: Floors) -> (Activation, f64) {
-        (self.activation().projected(floors.epsilon), raised(self.raw[0], floors.l))
-    }
-
-    /// Puts the projected numbers into a set.
-    pub fn write(&self, p: &mut Parameters, floors: Floors) {
-        (p.activation, p.l) = self.projected(floors);
+    pub fn projected(&self, floors: Floors) -> [f64; 5] {
+        let [l, eta1, eta2, delta1, delta2] = self.raw;
+        let of = Activation { eta1, eta2, delta1, delta2 }.projected(floors.epsilon);
+        [raised(l, floors.l), of.eta1, of.eta2, of.delta1, of.delta2]
     }
 
     /// The derivatives by the unprojected numbers, from those by the projected ones. With kappa = (eta1 - 1) / eta1, knees
@@ -111,8 +102,7 @@ mod tests {
     }
 
     fn flat(of: &Head) -> [f64; 5] {
-        let (a, l) = of.projected(FLOORS);
-        [l, a.eta1, a.eta2, a.delta1, a.delta2]
+        of.projected(FLOORS)
     }
 
     /// Where a point lies: all on which the derivative depends.

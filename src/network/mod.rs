@@ -21,7 +21,7 @@ pub mod reference;
 mod tests;
 mod training;
 
-pub use device::{Backward, Gradient, Job, Space, Term, Unfolded};
+pub use device::{Gradient, Job, Space, Term, Unfolded, backward, forward};
 pub use family::Family;
 pub use options::{Options, Projection, Start};
 pub use plateau::Plateau;

@@ -12,7 +12,8 @@ use crate::regulariser::Parameters;
 
 /// The float64 trainer.
 pub(super) struct OnCpu {
-    start: Start,
+    /// What it started from, with the parameters as they are.
+    pub start: Start,
     /// Whether every component is by itself.
     separable: bool,
     /// The unprojected heads, where projections are inside the forward pass.
@@ -22,7 +23,8 @@ pub(super) struct OnCpu {
     /// The vectors of the power iterations.
     directions: Vec<Vec<f64>>,
     steps: u64,
-    loss: f64,
+    /// Of the latest step; NaN before the first.
+    pub loss: f64,
 }
 
 impl OnCpu {
@@ -42,16 +44,6 @@ impl OnCpu {
             steps: 0,
             loss: f64::NAN,
         }
-    }
-
-    /// What it started from, with the parameters as they are.
-    pub fn start(&self) -> &Start {
-        &self.start
-    }
-
-    /// The loss of the latest step; NaN before the first.
-    pub fn loss(&self) -> f64 {
-        self.loss
     }
 
     /// The network's outputs.
@@ -98,11 +90,10 @@ impl OnCpu {
                 p.q = q;
             }
             if let Some(head) = self.heads.get_mut(k) {
-                let by = [gradient.l].into_iter().chain(gradient.activation);
-                let mut all = [0.0; 5];
-                all.iter_mut().zip(by).for_each(|(to, by)| *to = scale * by);
-                head.step(all, &options, hyper);
-                head.write(p, options.floors);
+                let [eta1, eta2, delta1, delta2] = gradient.activation;
+                let by = [gradient.l, eta1, eta2, delta1, delta2].map(|by| scale * by);
+                head.step(by, &options, hyper);
+                p.set_head(head.projected(options.floors));
             }
             if let Some(rounds) = options.bound {
                 let norm = p.norm(&mut self.directions[k], rounds as usize)?;

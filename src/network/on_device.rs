@@ -1,13 +1,12 @@
 //! The trainer on a GPU: parameters, gradients and moments stay there.
 
-use super::device::{Backward, Job, Space, Term, Unfolded};
+use super::device::{Job, Space, Term, Unfolded, backward, forward, owned};
 use super::head::Head;
 use super::options::Start;
 use crate::error::Result;
 use crate::gpu::{self, Context, Readback, View};
 use crate::kernels::learn::{self, Hyper, Method};
 use crate::kernels::{Batch, Dispatches, Format, Kernels, Learned, Matrix, Order, dsrl, loss, product};
-use crate::penalty::Activation;
 use crate::regulariser::{HEAD, Parameters, Places};
 
 /// A network bound for one number of vectors.
@@ -15,31 +14,9 @@ struct Bound {
     noisy: View,
     target: View,
     output: View,
+    forward: Unfolded,
     difference: Dispatches,
-    passes: Passes,
-}
-
-/// Both passes of a network.
-enum Passes {
-    Any(Unfolded, Backward),
-    /// With Â = I, q = 1 and b = 0 every component is by itself.
-    Separable(Dispatches, Dispatches),
-}
-
-impl Passes {
-    fn record_forward(&self, pass: &mut wgpu::ComputePass<'_>) {
-        match self {
-            Passes::Any(forward, _) => forward.record(pass),
-            Passes::Separable(forward, _) => forward.record(pass),
-        }
-    }
-
-    fn record_backward(&self, pass: &mut wgpu::ComputePass<'_>) {
-        match self {
-            Passes::Any(_, backward) => backward.record(pass),
-            Passes::Separable(_, backward) => backward.record(pass),
-        }
-    }
+    backward: Unfolded,
 }
 
 /// Steps after which the host waits for the device.
@@ -49,7 +26,8 @@ const AHEAD: u64 = 16;
 pub(super) struct OnDevice {
     context: Context,
     kernels: Kernels,
-    start: Start,
+    /// What it started from.
+    pub start: Start,
     batch: u32,
     /// Â in the kernels' order, and what brings it up to date; none where Â = I stays.
     matrix: Option<(Matrix, Dispatches)>,
@@ -84,7 +62,6 @@ impl OnDevice {
             let buffer = gpu::buffer_with(device, name, bytemuck::cast_slice(values), usage)?;
             Learned::new(name, View::new(name, &buffer, 0, values.len() as u64)?, places, sets)
         };
-        let loss = View::new("loss", &gpu::buffer_with(device, "loss", &[0; 16], usage)?, 0, 1)?;
         let learned = numbers("learned numbers", &packed)?;
         let gradient = numbers("gradient", &zeros)?;
         let moments = match start.options.method {
@@ -132,7 +109,7 @@ impl OnDevice {
             learn,
             heads,
             bound: Vec::new(),
-            loss,
+            loss: owned(&context.device, "loss", 1)?,
             steps: 0,
         })
     }
@@ -140,10 +117,6 @@ impl OnDevice {
     /// The same from another start: with fresh moments, at step 0.
     pub fn restarted(&self, start: Start) -> Result<Self> {
         OnDevice::new(&self.context, start, self.batch)
-    }
-
-    pub fn start(&self) -> &Start {
-        &self.start
     }
 
     /// Binds the network for `vectors` vectors where that is not done, and returns its place.
@@ -164,42 +137,39 @@ impl OnDevice {
     fn bind(&self, vectors: u32) -> Result<Bound> {
         let device = &self.context.device;
         let n = self.start.parameters[0].components();
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
-        let view = |name: &str, length: u64| -> Result<View> {
-            let buffer = gpu::buffer(device, name, (4 * length).next_multiple_of(16), usage, false)?;
-            View::new(name, &buffer, 0, length)
-        };
         let length = u64::from(n) * u64::from(vectors);
-        let samples = |name: &str| Batch::new(name, view(name, length)?, n, vectors, Order::Samples);
-        let (noisy, target, output) = (samples("input")?, samples("targets")?, samples("output")?);
-        let scale = 1.0 / vectors as f32;
-        let lambda = self.start.options.sparsity as f32;
-        let (kernels, layers) = (&self.kernels, self.start.layers);
-        let (difference, passes) = match &self.matrix {
+        // without a matrix everything goes element by element, and the order of the batches does not matter
+        let order = if self.matrix.is_some() { Order::Samples } else { Order::Components };
+        let batch = |name: &str| Batch::new(name, owned(device, name, length)?, n, vectors, order);
+        let (noisy, target, output) = (batch("input")?, batch("targets")?, batch("output")?);
+        let strengths = (1.0 / vectors as f32, self.start.options.sparsity as f32);
+        let (kernels, learned, layers) = (&self.kernels, &self.learned, self.start.layers);
+        let difference = |bar: &Batch| loss::bind(kernels, &output, &target, strengths, bar, &self.loss);
+        let (forward, difference, backward) = match &self.matrix {
             Some((matrix, _)) => {
                 let space = Space::new(device, layers, n, vectors)?;
                 let job = Job {
                     matrix: matrix.clone(),
-                    learned: self.learned.clone(),
+                    learned: learned.clone(),
                     layers,
                     x: noisy.clone(),
                     term: Term::Near(noisy.clone()),
                     output: output.clone(),
                 };
-                let forward = Unfolded::bind(kernels, &job, &space)?;
-                let difference =
-                    loss::bind_sparse(kernels, &output, &target, (scale, lambda), space.bar(), &self.loss)?;
-                let backward = Backward::bind(kernels, &job, &space, space.bar(), &self.gradient, None)?;
-                (difference, Passes::Any(forward, backward))
+                let back = backward(kernels, &job, &space, space.bar(), &self.gradient, None)?;
+                (forward(kernels, &job, &space)?, difference(space.bar())?, back)
             }
             None => {
-                // element by element, so that the order of the batches does not matter
-                let plain = |batch: &Batch| Batch { order: Order::Components, ..batch.clone() };
-                let bar = plain(&samples("derivative by the output")?);
-                let (learned, x, c) = (self.learned.clone(), noisy.view.clone(), noisy.view.clone());
-                let forward = dsrl::Forward { learned, layers, x, c, output: output.view.clone() };
-                let backward = dsrl::Backward {
-                    learned: self.learned.clone(),
+                let bar = batch("derivative by the output")?;
+                let there = dsrl::Forward {
+                    learned: learned.clone(),
+                    layers,
+                    x: noisy.view.clone(),
+                    c: noisy.view.clone(),
+                    output: output.view.clone(),
+                };
+                let back = dsrl::Backward {
+                    learned: learned.clone(),
                     layers,
                     x: noisy.view.clone(),
                     c: noisy.view.clone(),
@@ -208,23 +178,12 @@ impl OnDevice {
                     gradient: self.gradient.clone(),
                     add: false,
                 };
-                let passes =
-                    Passes::Separable(dsrl::forward(kernels, &forward)?, dsrl::backward(kernels, &backward)?);
-                (
-                    loss::bind_sparse(
-                        kernels,
-                        &plain(&output),
-                        &plain(&target),
-                        (scale, lambda),
-                        &bar,
-                        &self.loss,
-                    )?,
-                    passes,
-                )
+                let (there, back) = (dsrl::forward(kernels, &there)?, dsrl::backward(kernels, &back)?);
+                (there.into(), difference(&bar)?, back.into())
             }
         };
         let (noisy, target, output) = (noisy.view, target.view, output.view);
-        Ok(Bound { noisy, target, output, difference, passes })
+        Ok(Bound { noisy, target, output, forward, difference, backward })
     }
 
     pub fn step(&mut self, noisy: &[f32], target: &[f32], rate: f64) -> Result<()> {
@@ -233,10 +192,9 @@ impl OnDevice {
         let place = self.place(vectors)?;
         let OnDevice { context, bound, learn, matrix, heads, learned, gradient, start, .. } = self;
         let bound = &bound[place].1;
-        gpu::guarded(&context.device, "upload of a batch", 0, || {
-            upload(context, &bound.noisy, noisy);
-            upload(context, &bound.target, target);
-        })?;
+        for (view, numbers) in [(&bound.noisy, noisy), (&bound.target, target)] {
+            upload(context, "upload of a batch", view, 0, numbers)?;
+        }
         let hyper = Hyper { rate, step: self.steps + 1 };
         let length = gradient.places.length();
         let by_heads = context.submit("training step", |encoder| {
@@ -244,9 +202,9 @@ impl OnDevice {
                 learn.set(encoder, hyper)?;
             }
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            bound.passes.record_forward(&mut pass);
+            bound.forward.record(&mut pass);
             bound.difference.record(&mut pass);
-            bound.passes.record_backward(&mut pass);
+            bound.backward.record(&mut pass);
             if let Some(learn) = learn {
                 learn.record(&mut pass);
             }
@@ -266,12 +224,8 @@ impl OnDevice {
             context.check()?;
             let by_head = by_head?;
             head.step(std::array::from_fn(|at| f64::from(by_head[at])), &start.options, hyper);
-            let (Activation { eta1, eta2, delta1, delta2 }, l) = head.projected(start.options.floors);
-            let numbers = [l, eta1, eta2, delta1, delta2].map(|x| x as f32);
-            let at = learned.view.offset() + 4 * u64::from(length) * k;
-            gpu::guarded(&context.device, "upload of projected numbers", 0, || {
-                context.queue.write_buffer(learned.view.buffer(), at, bytemuck::cast_slice(&numbers));
-            })?;
+            let numbers = head.projected(start.options.floors).map(|x| x as f32);
+            upload(context, "upload of projected numbers", &learned.view, u64::from(length) * k, &numbers)?;
         }
         self.steps += 1;
         // the host must not run ahead for ever: what is submitted is held in memory
@@ -320,13 +274,10 @@ impl OnDevice {
             padded.resize(whole, 0.0);
             let place = self.place(self.batch)?;
             let bound = &self.bound[place].1;
-            gpu::guarded(&self.context.device, "upload of a batch", 0, || {
-                upload(&self.context, &bound.noisy, &padded);
-            })?;
+            upload(&self.context, "upload of a batch", &bound.noisy, 0, &padded)?;
             self.context.submit("network", |encoder| {
-                bound
-                    .passes
-                    .record_forward(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
+                let pass = &mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+                bound.forward.record(pass);
                 Ok(())
             })?;
             all.extend_from_slice(&self.read(&bound.output)?[..part.len()]);
@@ -335,7 +286,10 @@ impl OnDevice {
     }
 }
 
-/// Uploads into a view of ours.
-fn upload(context: &Context, view: &View, values: &[f32]) {
-    context.queue.write_buffer(view.buffer(), view.offset(), bytemuck::cast_slice(values));
+/// Uploads into a view of ours, from its element `first` on.
+fn upload(context: &Context, place: &str, view: &View, first: u64, numbers: &[f32]) -> Result<()> {
+    gpu::guarded(&context.device, place, 0, || {
+        let at = view.offset() + 4 * first;
+        context.queue.write_buffer(view.buffer(), at, bytemuck::cast_slice(numbers));
+    })
 }

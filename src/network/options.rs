@@ -1,8 +1,8 @@
 //! How a network is trained, and what it starts from.
 
-use crate::error::{Result, require, shape, unsupported};
+use crate::error::{Result, require, shape};
 use crate::kernels::adam;
-use crate::kernels::learn::{Hyper, Method, Rates};
+use crate::kernels::learn::{Hyper, Method, Rates, check_rounds};
 use crate::regulariser::file::LAYERS;
 use crate::regulariser::{Floors, Parameters};
 
@@ -45,7 +45,7 @@ impl Default for Options {
     /// b but 0 no output is exactly zero.
     fn default() -> Self {
         Options {
-            method: Method::Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
+            method: Method::default(),
             rates: Rates { values: 0.3, q: 0.0, b: 0.0, activation: 1.0, l: 1.0 },
             decay: 0.0,
             floors: Floors::default(),
@@ -64,37 +64,20 @@ impl Options {
     pub fn check(&self) -> Result<()> {
         let place = "training";
         let Rates { values, q, b, activation, l } = self.rates;
-        for (name, rate) in [
+        for (name, strength) in [
             ("rate of Â", values),
             ("rate of q", q),
             ("rate of b", b),
             ("rate of xi", activation),
             ("rate of L", l),
+            ("decay", self.decay),
+            ("sparsity", self.sparsity),
         ] {
-            require((0.0..=1e6).contains(&rate), place, name, rate, "[0, 1e6]")?;
-        }
-        for (name, strength) in [("decay", self.decay), ("sparsity", self.sparsity)] {
             require((0.0..=1e6).contains(&strength), place, name, strength, "[0, 1e6]")?;
         }
-        require(
-            (1e-6..=1.0).contains(&self.floors.epsilon),
-            place,
-            "epsilon",
-            self.floors.epsilon,
-            "[1e-6, 1]",
-        )?;
-        require((1e-6..=1e6).contains(&self.floors.l), place, "floor of L", self.floors.l, "[1e-6, 1e6]")?;
-        if let Method::Adam { beta1, beta2, epsilon } = self.method {
-            for (name, beta) in [("beta1", beta1), ("beta2", beta2)] {
-                require((0.0..1.0).contains(&beta), place, name, beta, "[0, 1)")?;
-            }
-            require((1e-12..=1.0).contains(&epsilon), place, "Adam's epsilon", epsilon, "[1e-12, 1]")?;
-        }
-        if let Some(rounds) = self.bound {
-            let allowed = (1..=1000).contains(&rounds);
-            require(allowed, place, "rounds of the norm bound", f64::from(rounds), "[1, 1000]")?;
-        }
-        Ok(())
+        self.floors.check(place)?;
+        self.method.check(place)?;
+        check_rounds(place, self.bound)
     }
 
     /// The rates of the numbers that are stepped where the network is: without those of the host.
@@ -148,23 +131,10 @@ impl Start {
         require((1..=LAYERS).contains(&self.layers), "network", "layers", f64::from(self.layers), range)?;
         let count = self.parameters.len();
         if count != 1 && count != self.layers as usize {
-            return Err(shape(
-                "network",
-                "number of parameter sets",
-                count,
-                format!("1, shared, or {}, one per layer", self.layers),
-            ));
+            let expected = format!("1, shared, or {}, one per layer", self.layers);
+            return Err(shape("network", "number of parameter sets", count, expected));
         }
-        for (k, p) in self.parameters.iter().enumerate() {
-            p.check(&format!("layer {k}"))?;
-            if p.pattern != self.parameters[0].pattern {
-                return Err(unsupported(
-                    format!("layer {k}"),
-                    "a pattern of Â that differs from layer 0's",
-                    "one pattern for all layers",
-                ));
-            }
-        }
+        Parameters::check_all(&self.parameters, "")?;
         self.options.check()
     }
 

@@ -66,8 +66,8 @@ impl Trainer {
 
     fn start(&self) -> &Start {
         match &self.0 {
-            Place::Cpu(cpu) => cpu.start(),
-            Place::Device(device) => device.start(),
+            Place::Cpu(cpu) => &cpu.start,
+            Place::Device(device) => &device.start,
         }
     }
 
@@ -77,7 +77,7 @@ impl Trainer {
     /// Those of the device.
     pub fn loss(&mut self) -> Result<f64> {
         match &mut self.0 {
-            Place::Cpu(cpu) => Ok(cpu.loss()),
+            Place::Cpu(cpu) => Ok(cpu.loss),
             Place::Device(device) => device.loss(),
         }
     }
@@ -88,12 +88,10 @@ impl Trainer {
     /// [`crate::Error::Domain`] where training has left the domain of [`Parameters::check`], as with a NaN; those of the device.
     pub fn parameters(&mut self) -> Result<Vec<Parameters>> {
         let parameters = match &mut self.0 {
-            Place::Cpu(cpu) => cpu.start().parameters.clone(),
+            Place::Cpu(cpu) => cpu.start.parameters.clone(),
             Place::Device(device) => device.parameters()?,
         };
-        for (k, p) in parameters.iter().enumerate() {
-            p.check(&format!("learned layer {k}"))?;
-        }
+        Parameters::check_all(&parameters, "learned ")?;
         Ok(parameters)
     }
 
@@ -121,12 +119,8 @@ impl Trainer {
     pub fn apply(&mut self, noisy: &[f32]) -> Result<Vec<f32>> {
         let n = self.components();
         if !noisy.len().is_multiple_of(n) {
-            return Err(shape(
-                "network",
-                "length of the batch",
-                noisy.len(),
-                format!("a multiple of {n} components"),
-            ));
+            let expected = format!("a multiple of {n} components");
+            return Err(shape("network", "length of the batch", noisy.len(), expected));
         }
         if noisy.is_empty() {
             return Ok(Vec::new());

@@ -67,10 +67,9 @@ pub fn to_bytes(parameters: &[Parameters], layers: u32) -> Result<Vec<u8>> {
         if p.pattern != *pattern {
             return Err(shape(place, format!("pattern of layer{k}"), "another", "that of layer0"));
         }
-        let Activation { eta1, eta2, delta1, delta2 } = p.activation;
-        let activation = [eta1, eta2, delta1, delta2];
+        let [l, activation @ ..] = p.head();
         let all: [(&str, &[f64]); 5] =
-            [("values", &p.values), ("q", &p.q), ("b", &p.b), ("activation", &activation), ("l", &[p.l])];
+            [("values", &p.values), ("q", &p.q), ("b", &p.b), ("activation", &activation), ("l", &[l])];
         for (name, numbers) in all {
             let bytes = numbers.iter().flat_map(|x| x.to_le_bytes()).collect();
             tensors.push((format!("layer{k}.{name}"), Dtype::F64, bytes));
@@ -122,13 +121,9 @@ pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<(Vec<Parameters>, u32)> {
     for k in 0..sets {
         let numbers = |name: &str, length| reader.numbers(&file, &format!("layer{k}.{name}"), length);
         let [values, q, b] = [numbers("values", indices.len())?, numbers("q", n)?, numbers("b", n)?];
-        let (activation, l) = (numbers("activation", 4)?, numbers("l", 1)?[0]);
-        let activation = Activation {
-            eta1: activation[0],
-            eta2: activation[1],
-            delta1: activation[2],
-            delta2: activation[3],
-        };
+        let head = [numbers("activation", 4)?, numbers("l", 1)?].concat();
+        let [eta1, eta2, delta1, delta2, l] = std::array::from_fn(|k| head[k]);
+        let activation = Activation { eta1, eta2, delta1, delta2 };
         let p = Parameters { pattern: pattern.clone(), values, q, b, activation, l };
         let place = format!("layer{k}");
         p.check(&place).map_err(|e| wrong(&place, within(&place, &e)))?;
@@ -159,10 +154,8 @@ fn reason(bytes: &[u8], error: &safetensors::SafeTensorError) -> String {
     use safetensors::SafeTensorError::{HeaderTooSmall, InvalidHeaderLength, MetadataIncompleteBuffer};
     match error {
         HeaderTooSmall | InvalidHeaderLength | MetadataIncompleteBuffer => {
-            format!(
-                "the file has {} bytes, and its header says otherwise: cut off, or not safetensors",
-                bytes.len()
-            )
+            let bytes = bytes.len();
+            format!("the file has {bytes} bytes, and its header says otherwise: cut off, or not safetensors")
         }
         other => format!("{other}; expected safetensors"),
     }
@@ -233,12 +226,10 @@ impl Reader<'_> {
     fn numbers(&self, file: &SafeTensors<'_>, name: &str, length: usize) -> Result<Vec<f64>> {
         let (words, _) = self.tensor(file, name, Dtype::F64, Some(length))?.as_chunks();
         let all: Vec<f64> = words.iter().map(|&word| f64::from_le_bytes(word)).collect();
-        match all.iter().position(|x| !x.is_finite()) {
-            Some(k) => {
-                Err(self.wrong(format!("tensor {name:?}"), format!("number {k} is {}, not finite", all[k])))
-            }
-            None => Ok(all),
+        if let Some((k, x)) = all.iter().enumerate().find(|(_, x)| !x.is_finite()) {
+            return Err(self.wrong(format!("tensor {name:?}"), format!("number {k} is {x}, not finite")));
         }
+        Ok(all)
     }
 
     fn pattern(&self, starts: &[u32], indices: &[u32]) -> Result<Pattern> {

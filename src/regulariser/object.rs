@@ -22,7 +22,7 @@ use std::sync::{Arc, OnceLock};
 use nalgebra::{DMatrix, DVector};
 
 use super::Parameters;
-use crate::error::{Error, Result, require, shape};
+use crate::error::{Error, Result, require, same};
 
 /// How far above 1 a norm may be and count as 1: numbers learned in f32, and projected there, are off by less.
 const SLACK: f64 = 1e-6;
@@ -109,16 +109,8 @@ impl Regulariser {
     /// [`Error::Shape`] where x has not n components.
     pub fn prox(&self, x: &[f64]) -> Result<Vec<f64>> {
         self.check_length("x", x)?;
-        let Parameters { pattern, values, q, b, activation, .. } = &self.parameters;
-        let mut y = vec![0.0; x.len()];
-        for (i, (&q, &b)) in q.iter().zip(b).enumerate() {
-            let row = pattern.row(i as u32);
-            let entries = || pattern.indices()[row.clone()].iter().zip(&values[row.clone()]);
-            let u: f64 = entries().map(|(&j, a)| a * x[j as usize]).sum();
-            let e = activation.value(q * u) - b;
-            entries().for_each(|(&j, a)| y[j as usize] += a * e);
-        }
-        Ok(y)
+        let Parameters { q, b, activation, .. } = &self.parameters;
+        Ok(self.parameters.through(x, |i, u| activation.value(q[i] * u) - b[i]))
     }
 
     /// G(y). NaN where y is not finite or its square overflows.
@@ -195,10 +187,7 @@ impl Regulariser {
     }
 
     fn check_length(&self, name: &str, x: &[f64]) -> Result<()> {
-        if x.len() == self.parameters.q.len() {
-            return Ok(());
-        }
-        Err(shape("regulariser", format!("length of {name}"), x.len(), self.parameters.q.len()))
+        same("regulariser", &format!("length of {name}"), x.len(), self.parameters.q.len())
     }
 }
 
@@ -249,15 +238,11 @@ fn dense(p: &Parameters, scale: impl Fn(usize) -> f64) -> DMatrix<f64> {
 pub(super) fn invert(p: &Parameters, place: &str) -> Result<Inverse> {
     match inverted(p, place)? {
         (Some(matrix), condition) if condition <= Regulariser::CONDITION => Ok(Inverse { matrix, condition }),
-        (_, value) => Err(Error::Domain {
-            place: place.into(),
-            name: "condition number of Â".into(),
-            value,
-            allowed: format!(
-                "[1, {:e}]: Â is singular, or so nearly that float64 cannot tell",
-                Regulariser::CONDITION
-            ),
-        }),
+        (_, value) => {
+            let (place, name, most) = (place.into(), "condition number of Â".into(), Regulariser::CONDITION);
+            let allowed = format!("[1, {most:e}]: Â is singular, or so nearly that float64 cannot tell");
+            Err(Error::Domain { place, name, value, allowed })
+        }
     }
 }
 
@@ -290,17 +275,13 @@ fn norm(p: &Parameters) -> f64 {
         let largest = matrix.tr_mul(&matrix).symmetric_eigenvalues().max();
         return scale * largest.max(0.0).sqrt();
     }
-    let (mut columns, mut widest, mut squares) = (vec![0.0f64; p.q.len()], 0.0f64, 0.0);
-    for i in 0..p.q.len() {
-        let mut sum = 0.0;
-        for k in p.pattern.row(i as u32) {
-            let a = root(i) * p.values[k].abs();
-            columns[p.pattern.indices()[k] as usize] += a;
-            sum += a;
-            squares += a * a;
-        }
-        widest = widest.max(sum);
+    let (mut rows, mut columns, mut squares) = (vec![0.0; p.q.len()], vec![0.0; p.q.len()], 0.0);
+    for ((i, j), a) in p.pattern.entries().zip(&p.values) {
+        let a = root(i as usize) * a.abs();
+        rows[i as usize] += a;
+        columns[j as usize] += a;
+        squares += a * a;
     }
-    let highest = columns.into_iter().fold(0.0, f64::max);
-    (widest * highest).sqrt().min(f64::sqrt(squares))
+    let largest = |sums: Vec<f64>| sums.into_iter().fold(0.0, f64::max);
+    (largest(rows) * largest(columns)).sqrt().min(f64::sqrt(squares))
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Places;
-use crate::error::{Result, require, shape, unsupported};
+use crate::error::{Result, require, same, unsupported};
 use crate::matrix::Pattern;
 use crate::penalty::{Activation, in_f32, raised};
 
@@ -19,6 +19,15 @@ pub struct Floors {
 impl Default for Floors {
     fn default() -> Self {
         Floors { epsilon: 1e-3, l: 0.6 }
+    }
+}
+
+impl Floors {
+    /// Refuses floors outside their domains.
+    pub(crate) fn check(self, place: &str) -> Result<()> {
+        let Floors { epsilon, l } = self;
+        require((1e-6..=1.0).contains(&epsilon), place, "floor of slopes and scales", epsilon, "[1e-6, 1]")?;
+        require((1e-6..=1e6).contains(&l), place, "floor of L", l, "[1e-6, 1e6]")
     }
 }
 
@@ -78,11 +87,7 @@ impl Parameters {
             ("length of q", self.q.len(), n),
             ("length of b", self.b.len(), n),
         ];
-        for (name, got, expected) in lengths {
-            if got != expected {
-                return Err(shape(place, name, got, expected));
-            }
-        }
+        lengths.into_iter().try_for_each(|(name, got, expected)| same(place, name, got, expected))?;
         if !self.pattern.has_diagonal() {
             return Err(unsupported(
                 place,
@@ -104,18 +109,42 @@ impl Parameters {
         self.activation.check(place)
     }
 
+    /// Checks several sets, which are to be on one pattern; `before` comes before `layer K` in messages.
+    pub(crate) fn check_all(sets: &[Parameters], before: &str) -> Result<()> {
+        for (k, p) in sets.iter().enumerate() {
+            let place = format!("{before}layer {k}");
+            p.check(&place)?;
+            if p.pattern != sets[0].pattern {
+                let what = "a pattern of Â that differs from layer 0's";
+                return Err(unsupported(place, what, "one pattern for all layers"));
+            }
+        }
+        Ok(())
+    }
+
+    /// L, eta1, eta2, delta1, delta2: the numbers at the head of the [`Places`], in their order.
+    pub(crate) fn head(&self) -> [f64; 5] {
+        let Activation { eta1, eta2, delta1, delta2 } = self.activation;
+        [self.l, eta1, eta2, delta1, delta2]
+    }
+
+    /// Replaces them.
+    pub(crate) fn set_head(&mut self, [l, eta1, eta2, delta1, delta2]: [f64; 5]) {
+        (self.l, self.activation) = (l, Activation { eta1, eta2, delta1, delta2 });
+    }
+
     /// The numbers as f32, at their [`Places`].
     #[must_use]
     pub fn packed(&self) -> Vec<f32> {
         let places = self.places();
         let mut all = vec![0.0; places.length() as usize];
-        let Activation { eta1, eta2, delta1, delta2 } = self.activation;
-        for (at, x) in [self.l, eta1, eta2, delta1, delta2].into_iter().enumerate() {
-            all[at] = x as f32;
-        }
-        for (range, numbers) in
-            [(places.q(), &self.q), (places.b(), &self.b), (places.values(), &self.values)]
-        {
+        let kinds: [(_, &[f64]); 4] = [
+            (0..5, &self.head()),
+            (places.q(), &self.q),
+            (places.b(), &self.b),
+            (places.values(), &self.values),
+        ];
+        for (range, numbers) in kinds {
             all[range].iter_mut().zip(numbers).for_each(|(to, &x)| *to = x as f32);
         }
         all
@@ -127,22 +156,15 @@ impl Parameters {
     /// [`crate::Error::Shape`] for another length.
     pub fn unpacked(pattern: Arc<Pattern>, packed: &[f32]) -> Result<Self> {
         let places = Places { components: pattern.rows(), nonzeros: pattern.nonzeros() };
-        if packed.len() != places.length() as usize {
-            return Err(shape("parameters", "length", packed.len(), places.length()));
-        }
+        same("parameters", "length", packed.len(), places.length() as usize)?;
         let numbers = |range: std::ops::Range<usize>| packed[range].iter().map(|&x| f64::from(x)).collect();
-        let number = |at: usize| f64::from(packed[at]);
+        let [l, eta1, eta2, delta1, delta2] = std::array::from_fn(|at| f64::from(packed[at]));
         Ok(Parameters {
             values: numbers(places.values()),
             q: numbers(places.q()),
             b: numbers(places.b()),
-            activation: Activation {
-                eta1: number(Places::ETA1),
-                eta2: number(Places::ETA2),
-                delta1: number(Places::DELTA1),
-                delta2: number(Places::DELTA2),
-            },
-            l: number(Places::L),
+            activation: Activation { eta1, eta2, delta1, delta2 },
+            l,
             pattern,
         })
     }
@@ -151,21 +173,12 @@ impl Parameters {
     #[must_use]
     pub fn rounded(&self) -> Self {
         let round = |x: f64| f64::from(x as f32);
-        let all = |numbers: &[f64]| numbers.iter().map(|&x| round(x)).collect();
-        let a = self.activation;
-        Parameters {
-            pattern: self.pattern.clone(),
-            values: all(&self.values),
-            q: all(&self.q),
-            b: all(&self.b),
-            activation: Activation {
-                eta1: round(a.eta1),
-                eta2: round(a.eta2),
-                delta1: round(a.delta1),
-                delta2: round(a.delta2),
-            },
-            l: round(self.l),
+        let mut made = self.clone();
+        made.set_head(self.head().map(round));
+        for numbers in [&mut made.values, &mut made.q, &mut made.b] {
+            numbers.iter_mut().for_each(|x| *x = round(*x));
         }
+        made
     }
 
     /// Projects slopes, knees, scales and L: MAF-SRL, eq. (28) to (31), corrected, and L, which the paper leaves out.
@@ -175,35 +188,39 @@ impl Parameters {
         self.l = raised(self.l, floors.l);
     }
 
+    /// Âᵀ e of e_i = `of(i, u_i)`, with u = Â x.
+    pub(super) fn through(&self, x: &[f64], mut of: impl FnMut(usize, f64) -> f64) -> Vec<f64> {
+        let mut y = vec![0.0; x.len()];
+        for i in 0..x.len() {
+            let row = self.pattern.row(i as u32);
+            let entries = || self.pattern.indices()[row.clone()].iter().zip(&self.values[row.clone()]);
+            let e = of(i, entries().map(|(&j, a)| a * x[j as usize]).sum());
+            entries().for_each(|(&j, a)| y[j as usize] += a * e);
+        }
+        y
+    }
+
     /// ||diag(sqrt q) Â||_2 by `rounds` power iterations from `start`, which is left as the latest vector: a lower
     /// bound that grows with each round.
     ///
     /// # Errors
     /// [`crate::Error::Shape`] where `start` has not n components.
     pub fn norm(&self, start: &mut [f64], rounds: usize) -> Result<f64> {
-        if start.len() != self.q.len() {
-            return Err(shape("norm of Â", "length of the first vector", start.len(), self.q.len()));
-        }
+        same("norm of Â", "length of the first vector", start.len(), self.q.len())?;
+        let size = |of: &[f64]| of.iter().map(|x| x * x).sum::<f64>().sqrt();
         let mut sigma = 0.0;
         for _ in 0..rounds {
-            let mut next = vec![0.0; start.len()];
             let mut before = 0.0;
-            for (i, &q) in self.q.iter().enumerate() {
-                let row = self.pattern.row(i as u32);
-                let columns = &self.pattern.indices()[row.clone()];
-                let values = &self.values[row];
-                let u: f64 = columns.iter().zip(values).map(|(&j, &a)| a * start[j as usize]).sum();
-                before += q * u * u;
-                for (&j, &a) in columns.iter().zip(values) {
-                    next[j as usize] += a * q * u;
-                }
-            }
-            let length = start.iter().map(|x| x * x).sum::<f64>().sqrt();
+            let next = self.through(start, |i, u| {
+                before += self.q[i] * u * u;
+                self.q[i] * u
+            });
+            let length = size(start);
             if length == 0.0 {
                 return Ok(0.0);
             }
             sigma = before.sqrt() / length;
-            let grown = next.iter().map(|x| x * x).sum::<f64>().sqrt();
+            let grown = size(&next);
             if grown == 0.0 || !grown.is_finite() {
                 return Ok(sigma);
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::object::invert;
 use super::{Parameters, Regulariser};
-use crate::error::{Result, require, shape, unsupported};
+use crate::error::{Result, require, shape};
 use crate::matrix::Pattern;
 
 /// The sets with fewer entries of Â, all on one pattern: the diagonal, and of the others those with the largest
@@ -21,16 +21,7 @@ pub fn pruned(sets: &[Parameters], density: f64) -> Result<Vec<Parameters>> {
     let Some(first) = sets.first() else {
         return Err(shape(place, "number of parameter sets", "0", "at least 1"));
     };
-    for (k, p) in sets.iter().enumerate() {
-        p.check(&format!("{place}: layer {k}"))?;
-        if p.pattern != first.pattern {
-            return Err(unsupported(
-                format!("{place}: layer {k}"),
-                "a pattern of Â that differs from layer 0's",
-                "one pattern for all layers",
-            ));
-        }
-    }
+    Parameters::check_all(sets, "pruning: ")?;
     let n = first.components();
     let wanted = (density * f64::from(n) * f64::from(n)).round() as usize;
     let weight = |&(k, (i, j)): &(usize, (u32, u32))| {
@@ -53,14 +44,4 @@ pub fn pruned(sets: &[Parameters], density: f64) -> Result<Vec<Parameters>> {
         made.push(p);
     }
     Ok(made)
-}
-
-impl Parameters {
-    /// The same with fewer entries of Â, as [`pruned`] does it for several.
-    ///
-    /// # Errors
-    /// As [`pruned`].
-    pub fn pruned(&self, density: f64) -> Result<Parameters> {
-        Ok(pruned(std::slice::from_ref(self), density)?.swap_remove(0))
-    }
 }

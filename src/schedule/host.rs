@@ -3,7 +3,7 @@
 use super::operator::Checked;
 use super::plan::{Plan, Schedule, Views};
 use super::{Spec, Verification, Verify, twin};
-use crate::error::{Error, Result, shape};
+use crate::error::{Error, Result, same};
 use crate::gpu::{self, Context, Readback, View};
 use crate::kernels::step::{Base, Element, Hyper};
 
@@ -193,13 +193,6 @@ impl HostSchedule {
             Engine::Cpu { checked, .. } => Ok(Verification::new(checked.iter().map(Checked::allowed_ulps))),
         }
     }
-}
-
-fn same(place: &str, name: &str, got: usize, expected: usize) -> Result<()> {
-    if got == expected {
-        return Ok(());
-    }
-    Err(shape(place, name, got, expected))
 }
 
 /// Lays the tensors out in pages, uploads the weights, and binds.

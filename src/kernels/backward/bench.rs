@@ -1,7 +1,7 @@
 //! How the rooms of derivatives load what they time.
 
 use super::cases::{Numbers, Subject};
-use super::{Into, Passed, layer_of};
+use super::{Into, Passed};
 use crate::error::Result;
 use crate::gpu::View;
 use crate::kernels::timed::{Set, numbers};
@@ -41,7 +41,7 @@ pub fn load(
         let views = arrays.iter().map(|array| on.filled(array)).collect::<Result<Vec<_>>>()?;
         let (passed, into) = of.passed(on.name, &views, places)?;
         let dispatches = bind(&passed, &into)?;
-        let written = layer_of(on.name, &into.gradient, into.layer)?;
+        let written = into.gradient.of_layer(on.name, into.layer)?;
         Ok(Set::new(move |pass| dispatches.record(pass), [written, passed.x.view]))
     };
     on.load(set, |seen| {

@@ -1,7 +1,7 @@
 //! The cases of the derivative by a layer's input: with a Hessian, and by r̄ alone.
 
+use super::bind;
 use super::reference::judge;
-use super::{bind, bind_scaled};
 use crate::error::Result;
 use crate::kernels::backward::cases::{Pair, UNWRITTEN, pair, pairs, unchanged};
 use crate::kernels::{Case, Kernels, Outcome};
@@ -30,7 +30,7 @@ impl Case for Chained {
     fn run(&self, device: &wgpu::Device, queue: &wgpu::Queue, kernels: &Kernels) -> Result<Outcome> {
         let Chained(pair, scaled) = self;
         let (made, mut outcome) = pair.run((device, queue), &self.name(), |to| match scaled {
-            true => bind_scaled(kernels, &to.learned, 1, &to.a, &to.out),
+            true => bind(kernels, &to.learned, 1, &to.a, &to.a, &to.out),
             false => bind(kernels, &to.learned, 1, &to.a, &to.b, &to.out),
         })?;
         let [r_bar, h] = &made.pair;
@@ -42,7 +42,7 @@ impl Case for Chained {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{bind, bind_scaled};
+    use super::super::bind;
     use crate::gpu::{self, View};
     use crate::kernels::{Batch, Kernels, Learned, Order};
     use crate::regulariser::Places;
@@ -57,7 +57,7 @@ mod tests {
         let batch = |at: u64| Batch::new("batch", view(at, 12), 3, 4, Order::Components).unwrap();
         let places = Places { components: 3, nonzeros: 9 };
         let learned = Learned::new("learned", view(100, 48), places, 2).unwrap();
-        let said = bind_scaled(&kernels, &learned, 1, &batch(1), &batch(12)).unwrap_err().to_string();
+        let said = bind(&kernels, &learned, 1, &batch(1), &batch(1), &batch(12)).unwrap_err().to_string();
         assert!(said.contains("the derivative by the input and r̄ overlap"), "{said}");
         assert_eq!(bind(&kernels, &learned, 1, &batch(1), &batch(13), &batch(25)).unwrap().len(), 1);
     }

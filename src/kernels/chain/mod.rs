@@ -16,7 +16,7 @@ mod bench;
 mod cases;
 mod reference;
 
-use super::backward::{layer_of, window};
+use super::backward::window;
 use super::program::{Host, Program, Struct, host_struct, listed};
 use super::window::{Strided, Window, refuse_overlap};
 use super::word::WORKGROUP;
@@ -63,7 +63,8 @@ host_struct! {
     }
 }
 
-/// The derivative by a layer's input, for any phi: `out` becomes r̄ - h / L, with h phi's Hessian times r̄.
+/// The derivative by a layer's input, for any phi: `out` becomes r̄ - h / L, with h phi's Hessian times r̄: r̄ itself for
+/// 1/2 ||x - c||².
 ///
 /// # Errors
 /// [`Error::Shape`], [`Error::Overlap`] where `out` shares memory with another view, and those of the device.
@@ -76,7 +77,7 @@ pub fn bind(
     out: &Batch,
 ) -> Result<Dispatches> {
     let limits = kernels.device().limits();
-    layer_of(ROOM.name, learned, layer)?;
+    learned.has(ROOM.name, "layer", layer)?;
     let read = [("r̄", &r_bar.view), ("h", &h.view), ("the learned numbers", &learned.view)];
     refuse_overlap(&read, &[("the derivative by the input", &out.view)])?;
     let shape = (learned.places.components, out.vectors);
@@ -92,23 +93,9 @@ pub fn bind(
         samples: u32::from(out_at.down == 1),
         rows: shape.0,
         columns: shape.1,
-        theta: theta.first + layer * learned.places.length(),
+        theta: learned.first(&theta, layer),
     };
     let buffers: Vec<_> = (1..).zip([&back, &curved, &to, &theta].map(Window::binding)).collect();
     let groups = out.view.length().div_ceil(u64::from(WORKGROUP));
     Ok(Dispatch::of_groups(kernels, &Chain, bytemuck::bytes_of(&job), &buffers, groups)?.into())
-}
-
-/// The derivative by a layer's input for phi = 1/2 ||x - c||²: `out` becomes r̄ - r̄ / L.
-///
-/// # Errors
-/// As [`bind`].
-pub fn bind_scaled(
-    kernels: &Kernels,
-    learned: &Learned,
-    layer: u32,
-    r_bar: &Batch,
-    out: &Batch,
-) -> Result<Dispatches> {
-    bind(kernels, learned, layer, r_bar, r_bar, out)
 }

@@ -1,7 +1,9 @@
 //! The dispatches, forward and backward.
 
 use super::{ROOM, Stage};
-use crate::error::{Error, Result, shape};
+#[cfg(doc)]
+use crate::error::Error;
+use crate::error::{Result, same, shape, within};
 use crate::gpu::{self, View};
 use crate::kernels::program::host_struct;
 use crate::kernels::step::WORKGROUP;
@@ -105,7 +107,7 @@ pub fn forward(kernels: &Kernels, job: &Forward) -> Result<Dispatches> {
         output: output.first,
         elements: job.x.length() as u32,
         layers: job.layers,
-        apart: apart(&job.learned),
+        apart: job.learned.apart(),
         ..Work::default()
     };
     let bindings = [(1, theta.binding()), (2, x.binding()), (3, c.binding()), (5, output.binding())];
@@ -122,10 +124,7 @@ pub fn backward(kernels: &Kernels, job: &Backward) -> Result<Dispatches> {
     views.extend(job.x_bar.iter().map(|view| ("derivative by x", view)));
     check(&job.learned, job.layers, &job.x, &views)?;
     let (learned, gradient) = (&job.learned, &job.gradient);
-    if (gradient.places, gradient.layers) != (learned.places, learned.layers) {
-        let text = |l: &Learned| format!("{} layers of {:?}", l.layers, l.places);
-        return Err(shape(ROOM.name, "gradient", text(gradient), text(learned)));
-    }
+    learned.like(ROOM.name, "gradient", gradient)?;
     let read = [("learned numbers", &learned.view), ("x", &job.x), views[0], views[1]];
     refuse_overlap(&read, &[&views[2..], &[("gradient", &gradient.view)]].concat())?;
 
@@ -144,7 +143,7 @@ pub fn backward(kernels: &Kernels, job: &Backward) -> Result<Dispatches> {
         gradient: sums.first,
         elements: job.x.length() as u32,
         layers: job.layers,
-        apart: apart(learned),
+        apart: learned.apart(),
         groups,
         tiles,
         delivers: u32::from(job.x_bar.is_some()),
@@ -178,11 +177,6 @@ pub fn backward(kernels: &Kernels, job: &Backward) -> Result<Dispatches> {
     Ok(order)
 }
 
-/// From a layer's numbers to the next one's.
-fn apart(learned: &Learned) -> u32 {
-    if learned.layers == 1 { 0 } else { PLACES.length() }
-}
-
 fn check(learned: &Learned, layers: u32, x: &View, others: &[(&str, &View)]) -> Result<()> {
     if learned.places != PLACES {
         let got = format_args!("{:?}", learned.places);
@@ -193,13 +187,7 @@ fn check(learned: &Learned, layers: u32, x: &View, others: &[(&str, &View)]) -> 
         return Err(shape(ROOM.name, "number of layers of the numbers", learned.layers, expected));
     }
     for (name, view) in others {
-        if view.length() != x.length() {
-            return Err(shape(ROOM.name, format!("length of {name}"), view.length(), x.length()));
-        }
+        same(ROOM.name, &format!("length of {name}"), view.length(), x.length())?;
     }
-    let (needed, limit) = (x.length(), u64::from(u32::MAX) / 4);
-    if needed > limit {
-        return Err(Error::Limit { place: ROOM.name.into(), name: "elements", needed, limit });
-    }
-    Ok(())
+    within(ROOM.name, "elements", x.length(), u64::from(u32::MAX) / 4)
 }

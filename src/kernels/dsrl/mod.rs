@@ -66,11 +66,7 @@ impl Program for Stage {
     }
 
     fn source(&self) -> String {
-        compose(&[match self {
-            Stage::Forward => "dsrl/forward",
-            Stage::Backward => "dsrl/backward",
-            Stage::Fold => "dsrl/fold",
-        }])
+        compose(&[&format!("{}/{}", ROOM.name, self.name())])
     }
 
     fn structs(&self) -> Vec<Struct> {

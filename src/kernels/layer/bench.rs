@@ -7,9 +7,10 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::reference::{Layer, Numbers, exact, judge};
-use super::{Backward, Forward, Variant, Way, backward, cases, forward};
+use super::{Forward, Variant, Way, backward, cases, forward};
 use crate::error::Result;
 use crate::gpu::View;
+use crate::kernels::backward::Passed;
 use crate::kernels::program::{Program, Struct};
 use crate::kernels::step::WORKGROUP;
 use crate::kernels::timed::{Set, numbers};
@@ -175,8 +176,8 @@ impl Bench for Subject {
                     } else {
                         let (u, w, r_bar) = (batch(part(0))?, batch(part(1))?, batch(part(2))?);
                         let (layer, scale_by, bar) = (0, None, batch(bar)?);
-                        let job = Backward { matrix, learned, layer, x, data, bar, scale_by, u, w, r_bar };
-                        backward(on.kernels, &job)?
+                        let passed = Passed { learned, layer, x, data, bar, scale_by, u, w, r_bar };
+                        backward(on.kernels, &matrix, &passed)?
                     }
                 }
             };

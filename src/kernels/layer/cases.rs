@@ -6,9 +6,10 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::reference::{Layer, Numbers, exact, judge};
-use super::{Backward, Forward, Way, backward, forward};
+use super::{Forward, Way, backward, forward};
 use crate::error::Result;
 use crate::gpu::{self, View};
+use crate::kernels::backward::Passed;
 use crate::kernels::fixture::Fixture;
 use crate::kernels::matrix::Laid;
 use crate::kernels::{Batch, Case, Data, Format, Kernels, Learned, Matrix, Order, Outcome, compare};
@@ -368,8 +369,7 @@ impl Subject {
             1 => (0, (self.layers > 1).then_some(0)),
             all => (all as u32 - 2, Some(all as u32 - 1)),
         };
-        let job = Backward {
-            matrix: run.matrix.clone(),
+        let passed = Passed {
             learned,
             layer,
             x: self.batch(&views[0], self.orders[0])?,
@@ -380,7 +380,7 @@ impl Subject {
             w: part(0)?,
             r_bar: part(2)?,
         };
-        let dispatches = backward(run.kernels, &job)?;
+        let dispatches = backward(run.kernels, &run.matrix, &passed)?;
         fixture.run(run.device, run.queue, &run.status, |pass| dispatches.record(pass))?;
 
         let twin = Layer::new(&self.pattern, &p[layer as usize], self.format);

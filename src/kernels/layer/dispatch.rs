@@ -1,15 +1,17 @@
 //! The dispatches: checks, cutting, binding.
 
 use super::{LARGEST, ROOM, Variant, Way};
-use crate::error::{Error, Result, shape, unsupported};
+#[cfg(doc)]
+use crate::error::Error;
+use crate::error::{Result, same, shape, unsupported, within};
 use crate::gpu::View;
+use crate::kernels::backward::Passed;
 use crate::kernels::matrix::Side;
 use crate::kernels::program::{Program, host_struct};
 use crate::kernels::step::WORKGROUP;
 use crate::kernels::window::{Strided, Window, refuse_overlap, within_binding};
 use crate::kernels::{Batch, Data, Format, Kernels, Learned, Matrix, Order};
 use crate::kernels::{Dispatch, Dispatches};
-use crate::regulariser::Places;
 
 /// Layers forward: output = layer N (... layer 1 (x)).
 #[derive(Clone, Debug)]
@@ -28,31 +30,6 @@ pub struct Forward {
     pub inputs: Option<View>,
     /// The last layer's output.
     pub output: Batch,
-}
-
-/// A layer backward.
-#[derive(Clone, Debug)]
-pub struct Backward {
-    /// Â, its values up to date.
-    pub matrix: Matrix,
-    /// The learned numbers.
-    pub learned: Learned,
-    /// Whose numbers these are: 0 where they are shared.
-    pub layer: u32,
-    /// The layer's input.
-    pub x: Batch,
-    /// The data term.
-    pub data: Data,
-    /// ȳ: the derivative of a loss by the layer's output.
-    pub bar: Batch,
-    /// The layer whose 1 - 1/L multiplies ȳ.
-    pub scale_by: Option<u32>,
-    /// Â r. In [`Order::Components`] and in one buffer with the next two.
-    pub u: Batch,
-    /// w̄ = Â ȳ, scaled.
-    pub w: Batch,
-    /// r̄ = Âᵀ (q∘xi'(q∘u)∘w̄).
-    pub r_bar: Batch,
 }
 
 host_struct! {
@@ -146,19 +123,13 @@ pub fn forward(kernels: &Kernels, job: &Forward) -> Result<Dispatches> {
         let expected = format!("the {} of the learned numbers, at least 1", learned.layers);
         return Err(shape(place, "layers", layers, expected));
     }
-    if matches!(data, Data::Given(_)) && *layers != 1 {
-        return Err(unsupported(
-            place,
-            format!("a given gradient for {layers} layers, each of which needs its own"),
-            "one layer",
-        ));
+    if data.is_given() && *layers != 1 {
+        let what = format!("a given gradient for {layers} layers, each of which needs its own");
+        return Err(unsupported(place, what, "one layer"));
     }
-    let numbers = u64::from(x.components) * u64::from(x.vectors);
     if let Some(view) = inputs {
-        let expected = u64::from(layers - 1) * numbers;
-        if view.length() != expected {
-            return Err(shape(place, "length of inputs", view.length(), expected));
-        }
+        let numbers = u64::from(x.components) * u64::from(x.vectors);
+        same(place, "length of inputs", view.length(), u64::from(layers - 1) * numbers)?;
     }
     let inputs = inputs.as_ref().filter(|view| view.length() > 0);
     let read = [("x", &x.view), ("data", &data.batch().view), ("the learned numbers", &learned.view)];
@@ -166,46 +137,37 @@ pub fn forward(kernels: &Kernels, job: &Forward) -> Result<Dispatches> {
     written.extend(inputs.map(|view| ("inputs", view)));
     refuse_overlap(&read, &written)?;
 
-    let limits = kernels.device().limits();
-    let window = |name: &str, view: &View| Window::new(&format!("{place}: {name}"), view, &limits);
-    let shared = learned.layers == 1;
-    let cut = Cut::new(matrix, x.vectors, wanted(kernels.device()));
+    let window = windows(place, kernels);
     let theta = window("learned numbers", &learned.view)?;
     let [from, term, made] =
         [window("x", &x.view)?, window("data", &data.batch().view)?, window("output", &output.view)?];
     // something has to be bound
     let beside = window("inputs", inputs.unwrap_or(&output.view))?;
-    let components = Order::Components;
     let job = Job {
         layers: *layers,
         learned: theta.first,
-        learned_apart: if shared { 0 } else { learned.places.length() },
-        values_apart: if shared { 0 } else { matrix.apart() },
+        learned_apart: learned.apart(),
+        values_apart: if learned.layers == 1 { 0 } else { matrix.apart() },
+        scale_at: NONE,
         keep: u32::from(inputs.is_some()),
         x: from.strided(x),
         data: term.strided(data.batch()),
         beside: inputs.map_or(Strided::default(), |view| {
-            beside.strided(&Batch { view: view.clone(), order: components, ..x.clone() })
+            beside.strided(&Batch { view: view.clone(), order: Order::Components, ..x.clone() })
         }),
         made: made.strided(output),
-        ..common(matrix, x, cut)
+        ..Job::default()
     };
-    let variant = Variant {
-        way: Way::Forward,
-        format: matrix.format(),
-        wide: cut.wide,
-        given: matches!(data, Data::Given(_)),
-    };
-    bind(kernels, variant, cut, &job, matrix, [theta, from, term, beside, made])
+    bind(kernels, Way::Forward, (matrix, 0), (x, data), job, [theta, from, term, beside, made])
 }
 
-/// The same for one layer backward.
+/// The same for one layer backward: u, w̄ and r̄ of what is passed are computed, from all else in it.
 ///
 /// # Errors
 /// As [`forward`]; [`Error::Unsupported`] also where u, w̄ and r̄ do not lie in one buffer or have another order than
 /// [`Order::Components`]; [`Error::Shape`] for a layer that there is not.
-pub fn backward(kernels: &Kernels, job: &Backward) -> Result<Dispatches> {
-    let Backward { matrix, learned, layer, x, data, bar, scale_by, u, w, r_bar } = job;
+pub fn backward(kernels: &Kernels, matrix: &Matrix, passed: &Passed) -> Result<Dispatches> {
+    let Passed { learned, layer, x, data, bar, scale_by, u, w, r_bar } = passed;
     let place = "a layer backward";
     let made = [("u", u), ("w", w), ("r_bar", r_bar)];
     let read = [("x", x), ("data", data.batch()), ("bar", bar)];
@@ -218,120 +180,96 @@ pub fn backward(kernels: &Kernels, job: &Backward) -> Result<Dispatches> {
     }
     for (name, batch) in made {
         if batch.order != Order::Components || batch.view.buffer() != u.view.buffer() {
-            return Err(unsupported(
-                place,
-                format!("{name} in another order, or another buffer than u"),
-                "u, w and r_bar in one buffer, in Order::Components",
-            ));
+            let what = format!("{name} in another order, or another buffer than u");
+            return Err(unsupported(place, what, "u, w and r_bar in one buffer, in Order::Components"));
         }
     }
     let mut views = read.map(|(name, batch)| (name, &batch.view)).to_vec();
     views.push(("the learned numbers", &learned.view));
     refuse_overlap(&views, &made.map(|(name, batch)| (name, &batch.view)))?;
 
-    let limits = kernels.device().limits();
-    let window = |name: &str, view: &View| Window::new(&format!("{place}: {name}"), view, &limits);
-    let cut = Cut::new(matrix, x.vectors, wanted(kernels.device()));
+    let window = windows(place, kernels);
     let theta = window("learned numbers", &learned.view)?;
     let [from, term, beside] =
         [window("x", &x.view)?, window("data", &data.batch().view)?, window("bar", &bar.view)?];
-    let offset = made.iter().map(|(_, batch)| batch.view.offset()).min().unwrap_or(0);
-    let end = made.iter().map(|(_, batch)| batch.view.end()).max().unwrap_or(0);
-    let all = View { offset, length: (end - offset) / 4, ..u.view.clone() };
-    let all = window("u, w and r_bar", &all)?;
-    let first = theta.first;
-    let common = common(matrix, x, cut);
+    let [u_at, w_at, r_bar_at] = [&u.view, &w.view, &r_bar.view];
+    let offset = u_at.offset().min(w_at.offset()).min(r_bar_at.offset());
+    let end = u_at.end().max(w_at.end()).max(r_bar_at.end());
+    let all = window("u, w and r_bar", &View { offset, length: (end - offset) / 4, ..u_at.clone() })?;
     let job = Job {
-        plain: Side { values: common.plain.values + layer * matrix.apart(), ..common.plain },
-        transposed: Side { values: common.transposed.values + layer * matrix.apart(), ..common.transposed },
         layers: 1,
-        learned: first + layer * learned.places.length(),
-        scale_at: scale_by.map_or(NONE, |k| first + k * learned.places.length() + Places::L as u32),
+        learned: passed.theta(&theta),
+        scale_at: passed.scale_at(&theta),
         x: from.strided(x),
         data: term.strided(data.batch()),
         beside: beside.strided(bar),
         made: all.strided(u),
         w: all.strided(w),
         r_bar: all.strided(r_bar),
-        ..common
+        ..Job::default()
     };
-    let variant = Variant {
-        way: Way::Backward,
-        format: matrix.format(),
-        wide: cut.wide,
-        given: matches!(data, Data::Given(_)),
-    };
-    bind(kernels, variant, cut, &job, matrix, [theta, from, term, beside, all])
+    bind(kernels, Way::Backward, (matrix, *layer), (x, data), job, [theta, from, term, beside, all])
+}
+
+/// Windows of views by their names, for messages.
+fn windows<'a>(place: &'a str, kernels: &Kernels) -> impl Fn(&str, &View) -> Result<Window> + use<'a> {
+    let limits = kernels.device().limits();
+    move |name, view| Window::new(&format!("{place}: {name}"), view, &limits)
 }
 
 /// Sizes fit together, and on the chip.
 fn check(place: &str, matrix: &Matrix, learned: &Learned, batches: &[(&str, &Batch)]) -> Result<()> {
     let pattern = matrix.pattern();
     let (n, m) = (pattern.rows(), batches[0].1.vectors);
-    if n > LARGEST {
-        return Err(Error::Limit {
-            place: format!("{place}: {n} components"),
-            name: "max_compute_workgroup_storage_size",
-            needed: 32 * u64::from(n),
-            limit: 32 * u64::from(LARGEST),
-        });
-    }
-    let places = Places { components: n, nonzeros: pattern.nonzeros() };
+    let storage = [n, LARGEST].map(|components| 32 * u64::from(components));
+    let name = "max_compute_workgroup_storage_size";
+    within(format!("{place}: {n} components"), name, storage[0], storage[1])?;
     let sizes = [
         ("columns of the matrix", pattern.columns(), n),
         ("components of the learned numbers", learned.places.components, n),
-        ("entries of the learned numbers", learned.places.nonzeros, places.nonzeros),
+        ("entries of the learned numbers", learned.places.nonzeros, pattern.nonzeros()),
         ("layers of the learned numbers", learned.layers, matrix.layers()),
     ];
-    let wrong = sizes.into_iter().find(|(_, got, expected)| got != expected);
-    if let Some((name, got, expected)) = wrong {
-        return Err(shape(place, name, got, expected));
-    }
-    for (name, batch) in batches {
-        if (batch.components, batch.vectors) != (n, m) {
-            let got = format!("{} x {}", batch.components, batch.vectors);
-            return Err(shape(place, format!("shape of {name}"), got, format_args!("{n} x {m}")));
-        }
-    }
-    Ok(())
+    sizes.into_iter().try_for_each(|(name, got, expected)| same(place, name, got, expected))?;
+    let said = |components, vectors| format!("{components} x {vectors}");
+    batches.iter().try_for_each(|(name, batch)| {
+        same(place, &format!("shape of {name}"), said(batch.components, batch.vectors), said(n, m))
+    })
 }
 
-/// What every job says.
-fn common(matrix: &Matrix, x: &Batch, cut: Cut) -> Job {
-    Job {
-        plain: matrix.side(false),
-        transposed: matrix.side(true),
+/// Cuts, and completes the job with what both ways say alike: of `matrix` one layer, or the first of several.
+fn bind(
+    kernels: &Kernels,
+    way: Way,
+    (matrix, layer): (&Matrix, u32),
+    (x, data): (&Batch, &Data),
+    job: Job,
+    windows: [Window; 5],
+) -> Result<Dispatches> {
+    if x.vectors == 0 {
+        return Ok(Dispatches::default());
+    }
+    let cut = Cut::new(matrix, x.vectors, wanted(kernels.device()));
+    let variant = Variant { way, format: matrix.format(), wide: cut.wide, given: data.is_given() };
+    let job = Job {
+        plain: matrix.side(layer, false),
+        transposed: matrix.side(layer, true),
         components: x.components,
         columns: x.vectors,
         across: cut.across,
         words: cut.across * x.components,
         lanes: cut.lanes,
         rounds: cut.rounds,
-        scale_at: NONE,
         samples: u32::from(x.order == Order::Samples),
-        ..Job::default()
-    }
-}
-
-fn bind(
-    kernels: &Kernels,
-    variant: Variant,
-    cut: Cut,
-    job: &Job,
-    matrix: &Matrix,
-    windows: [Window; 5],
-) -> Result<Dispatches> {
-    if job.columns == 0 {
-        return Ok(Dispatches::default());
-    }
-    let limits = kernels.device().limits();
-    let place = format!("{}/{}", ROOM.name, variant.name());
-    let [structure, values] = [&matrix.structure, &matrix.values].map(wgpu::Buffer::as_entire_buffer_binding);
-    for buffer in [&matrix.structure, &matrix.values] {
-        within_binding(&format!("{place}: the matrix"), buffer.size(), &limits)?;
-    }
+        ..job
+    };
+    let [structure, values] = [&matrix.structure, &matrix.values].map(|buffer| {
+        let place = format!("{}/{}: the matrix", ROOM.name, variant.name());
+        within_binding(&place, buffer.size(), &kernels.device().limits())?;
+        Ok(buffer.as_entire_buffer_binding())
+    });
     let [theta, x, data, beside, made] = windows.each_ref().map(Window::binding);
-    let buffers: Vec<_> = (1..).zip([theta, structure, values, x, data, beside, made]).collect();
+    let buffers: Vec<_> = (1..).zip([theta, structure?, values?, x, data, beside, made]).collect();
     let groups = cut.workgroups(job.columns);
-    Ok(Dispatch::of_groups(kernels, &variant, bytemuck::bytes_of(job), &buffers, groups)?.into())
+    Ok(Dispatch::of_groups(kernels, &variant, bytemuck::bytes_of(&job), &buffers, groups)?.into())
 }

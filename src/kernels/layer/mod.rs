@@ -39,7 +39,7 @@ mod cases;
 mod dispatch;
 pub(crate) mod reference;
 
-pub use dispatch::{Backward, Forward, backward, forward};
+pub use dispatch::{Forward, backward, forward};
 
 use super::matrix::Side;
 use super::program::{Host, Program, Struct, listed};
@@ -72,27 +72,25 @@ struct Variant {
     given: bool,
 }
 
+impl Variant {
+    /// Which way, how wide a word is and where phi's gradient comes from, as names and files have it.
+    fn parts(&self) -> [&'static str; 3] {
+        let way = if self.way == Way::Forward { "forward" } else { "backward" };
+        [way, if self.wide { "vec4" } else { "scalar" }, if self.given { "given" } else { "near" }]
+    }
+}
+
 impl Program for Variant {
     const ROOM: &'static str = ROOM.name;
 
     fn name(&self) -> String {
-        let way = match self.way {
-            Way::Forward => "forward",
-            Way::Backward => "backward",
-        };
-        let word = if self.wide { "vec4" } else { "scalar" };
-        let data = if self.given { "given" } else { "near" };
+        let [way, word, data] = self.parts();
         format!("{way}/{}/{word}/{data}", self.format)
     }
 
     fn source(&self) -> String {
-        let word = if self.wide { "layer/vec4" } else { "layer/scalar" };
-        let data = if self.given { "layer/given" } else { "layer/near" };
-        let way = match self.way {
-            Way::Forward => "layer/forward",
-            Way::Backward => "layer/backward",
-        };
-        compose(&[word, data, self.format.file(), way])
+        let [way, word, data] = self.parts().map(|part| format!("{}/{part}", ROOM.name));
+        compose(&[&word, &data, self.format.file(), &way])
     }
 
     fn structs(&self) -> Vec<Struct> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Hyper, Method, Numbers, Rates, Variant, start};
+use super::{Hyper, Method, Numbers, Rates, Variant, check_rounds, start};
 use crate::error::{Result, require, shape, unsupported};
 use crate::gpu::{self, Ring};
 use crate::kernels::program::host_struct;
@@ -41,6 +41,7 @@ pub struct Job {
 
 host_struct! {
     /// WGSL's `Job`, of `shaders/learn.wgsl`.
+    #[derive(Default)]
     pub(super) struct Work {
         theta: u32,
         gradient: u32,
@@ -111,23 +112,15 @@ impl Update {
         let places = job.learned.places;
         let theta = Window::new("learned numbers", &job.learned.view, &limits)?;
         let gradient = Window::new("gradient", &job.gradient.view, &limits)?;
-        let moments = match &job.moments {
-            Some([first, second]) => Some((
-                Window::new("first moments", &first.view, &limits)?,
-                Window::new("second moments", &second.view, &limits)?,
-            )),
-            None => None,
-        };
-        let (beta1, beta2, epsilon) = match job.method {
-            Method::Adam { beta1, beta2, epsilon } => (beta1, beta2, epsilon),
-            Method::Gradient => (0.0, 0.0, 0.0),
-        };
-        let first = |window: Option<&Window>| window.map_or(0, |window| window.first);
+        let moments = job.moments().map(|(name, of)| Window::new(name, &of.view, &limits));
+        let moments = moments.collect::<Result<Vec<_>>>()?;
+        let moment = |k: usize| moments.get(k).map_or(0, |window| window.first);
+        let [beta1, beta2, epsilon] = job.method.constants();
         let work = Work {
             theta: theta.first,
             gradient: gradient.first,
-            first: first(moments.as_ref().map(|m| &m.0)),
-            second: first(moments.as_ref().map(|m| &m.1)),
+            first: moment(0),
+            second: moment(1),
             layers,
             length: places.length(),
             b: places.b().start as u32,
@@ -141,9 +134,7 @@ impl Update {
             epsilon: epsilon as f32,
             floor: job.floors.epsilon as f32,
             floor_l: job.floors.l as f32,
-            unused0: 0,
-            unused1: 0,
-            unused2: 0,
+            ..Work::default()
         };
         let mut bindings = vec![
             (1, ring.target().as_entire_buffer_binding()),
@@ -151,36 +142,29 @@ impl Update {
             (3, gradient.binding()),
             (6, status.as_entire_buffer_binding()),
         ];
-        let variant = match (job.method, &moments) {
-            (Method::Adam { .. }, Some((first, second))) => {
-                bindings.extend([(4, first.binding()), (5, second.binding())]);
-                Variant::Adam
-            }
-            _ => Variant::Gradient,
+        let variant = match job.method {
+            Method::Adam { .. } => Variant::Adam,
+            Method::Gradient => Variant::Gradient,
         };
+        if variant == Variant::Adam {
+            bindings.extend((4..).zip(moments.iter().map(Window::binding)));
+        }
         let most = limits.max_compute_workgroups_per_dimension;
         let across = (work.end - HEAD).div_ceil(WORKGROUP).clamp(1, most);
-        let update = Dispatch::of_job(
-            kernels,
-            &variant,
-            bytemuck::bytes_of(&work),
-            &bindings,
-            (across, layers.clamp(1, most)),
-        )?;
+        let down = layers.clamp(1, most);
+        let bytes = bytemuck::bytes_of(&work);
+        let update = Dispatch::of_job(kernels, &variant, bytes, &bindings, (across, down))?;
         let mut dispatches = Dispatches::from(update);
 
         if let Some(rounds) = job.bound {
             let n = places.components;
-            let structure = bytemuck::cast_slice::<u32, u8>(&structure(&job.pattern)).to_vec();
-            let vectors = vectors(n, layers);
-            let vectors: &[u8] = bytemuck::cast_slice(&vectors);
-            for (place, bytes) in [("structure of the pattern", structure.len()), ("vectors", vectors.len())]
-            {
-                within_binding(place, bytes as u64, &limits)?;
-            }
-            let usage = wgpu::BufferUsages::STORAGE;
-            let structure = gpu::buffer_with(device, "structure of the pattern", &structure, usage)?;
-            let vectors = gpu::buffer_with(device, "vectors", vectors, usage)?;
+            let buffer = |place: &str, contents: &[u8]| {
+                within_binding(place, contents.len() as u64, &limits)?;
+                gpu::buffer_with(device, place, contents, wgpu::BufferUsages::STORAGE)
+            };
+            let structure =
+                buffer("structure of the pattern", bytemuck::cast_slice(&structure(&job.pattern)))?;
+            let vectors = buffer("vectors", bytemuck::cast_slice(&vectors(n, layers)))?;
             let work = BoundWork {
                 theta: theta.first,
                 length: places.length(),
@@ -198,8 +182,8 @@ impl Update {
                 (4, norms.as_entire_buffer_binding()),
                 (6, status.as_entire_buffer_binding()),
             ];
-            let (work, groups) = (bytemuck::bytes_of(&work), (layers.clamp(1, most), 1));
-            dispatches.extend([Dispatch::of_job(kernels, &Variant::Bound, work, &bindings, groups)?]);
+            let work = bytemuck::bytes_of(&work);
+            dispatches.extend([Dispatch::of_job(kernels, &Variant::Bound, work, &bindings, (down, 1))?]);
         }
         Ok(Update { method: job.method, rates: job.rates, ring, status, norms, dispatches })
     }
@@ -239,14 +223,8 @@ impl Job {
     fn check(&self) -> Result<()> {
         let place = "learn";
         let places = self.learned.places;
-        let [first, second] = self.moments.as_ref().map_or([None, None], |[a, b]| [Some(a), Some(b)]);
-        let all = [("gradient", Some(&self.gradient)), ("first moments", first), ("second moments", second)];
-        for (name, other) in all {
-            let Some(other) = other else { continue };
-            if (other.places, other.layers) != (places, self.learned.layers) {
-                let text = |l: &Learned| format!("{} layers of {:?}", l.layers, l.places);
-                return Err(shape(place, name, text(other), text(&self.learned)));
-            }
+        for (name, other) in self.moments().chain([("gradient", &self.gradient)]) {
+            self.learned.like(place, name, other)?;
         }
         let alone = places == Places { components: 0, nonzeros: 0 };
         let pattern = &self.pattern;
@@ -256,41 +234,29 @@ impl Job {
             return Err(shape(place, "places", of(&places), of(&of_pattern) + " of the square pattern"));
         }
         if alone && self.bound.is_some() {
-            return Err(unsupported(
-                place,
-                "a norm bound without a matrix",
-                "none where the places have no components",
-            ));
+            let allowed = "none where the places have no components";
+            return Err(unsupported(place, "a norm bound without a matrix", allowed));
         }
-        if let Method::Adam { beta1, beta2, epsilon } = self.method {
-            for (name, beta) in [("beta1", beta1), ("beta2", beta2)] {
-                require((0.0..1.0).contains(&beta), place, name, beta, "[0, 1)")?;
-            }
-            require((1e-12..=1.0).contains(&epsilon), place, "epsilon", epsilon, "[1e-12, 1]")?;
-            if self.moments.is_none() {
-                return Err(unsupported(
-                    place,
-                    "Adam without moments",
-                    "two vectors of moments at the places of the numbers",
-                ));
-            }
+        self.method.check(place)?;
+        if matches!(self.method, Method::Adam { .. }) && self.moments.is_none() {
+            let allowed = "two vectors of moments at the places of the numbers";
+            return Err(unsupported(place, "Adam without moments", allowed));
         }
         let Rates { values, q, b, activation, l } = self.rates;
         for (name, rate) in [("values", values), ("q", q), ("b", b), ("activation", activation), ("l", l)] {
             require(WEIGHT.contains(rate), place, &format!("rate of {name}"), rate, WEIGHT)?;
         }
         require(WEIGHT.contains(self.decay), place, "decay", self.decay, WEIGHT)?;
-        let Floors { epsilon, l } = self.floors;
-        require((1e-6..=1.0).contains(&epsilon), place, "floor of slopes and scales", epsilon, "[1e-6, 1]")?;
-        require((1e-6..=1e6).contains(&l), place, "floor of L", l, "[1e-6, 1e6]")?;
-        if let Some(rounds) = self.bound {
-            let allowed = (1..=1000).contains(&rounds);
-            require(allowed, place, "rounds of the norm bound", f64::from(rounds), "[1, 1000]")?;
-        }
-        let mut written = vec![("learned numbers", &self.learned.view)];
-        written.extend(first.map(|m| ("first moments", &m.view)));
-        written.extend(second.map(|m| ("second moments", &m.view)));
+        self.floors.check(place)?;
+        check_rounds(place, self.bound)?;
+        let written = [("learned numbers", &self.learned)].into_iter().chain(self.moments());
+        let written: Vec<_> = written.map(|(name, of)| (name, &of.view)).collect();
         refuse_overlap(&[("gradient", &self.gradient.view)], &written)
+    }
+
+    /// The moments, if there are any, by their names.
+    fn moments(&self) -> impl Iterator<Item = (&'static str, &Learned)> {
+        ["first moments", "second moments"].into_iter().zip(self.moments.iter().flatten())
     }
 }
 
@@ -303,10 +269,6 @@ fn structure(pattern: &Pattern) -> Vec<u32> {
 /// The first vector, and twice as many numbers for each layer: the first vector and room for q Â p.
 fn vectors(n: u32, layers: u32) -> Vec<f32> {
     let first: Vec<f32> = start(n).iter().map(|&x| x as f32).collect();
-    let mut all = first.clone();
-    for _ in 0..layers {
-        all.extend_from_slice(&first);
-        all.resize(all.len() + n as usize, 0.0);
-    }
-    all
+    let own = [&first[..], &vec![0.0; n as usize]].concat();
+    [first, own.repeat(layers as usize)].concat()
 }

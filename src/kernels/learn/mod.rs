@@ -86,6 +86,33 @@ impl Default for Method {
     }
 }
 
+impl Method {
+    /// beta1, beta2 and epsilon: zeros for gradient descent, of which nothing is corrected then.
+    fn constants(self) -> [f64; 3] {
+        match self {
+            Method::Adam { beta1, beta2, epsilon } => [beta1, beta2, epsilon],
+            Method::Gradient => [0.0; 3],
+        }
+    }
+
+    /// Refuses constants outside their domains.
+    pub(crate) fn check(self, place: &str) -> Result<()> {
+        let Method::Adam { beta1, beta2, epsilon } = self else { return Ok(()) };
+        for (name, beta) in [("beta1", beta1), ("beta2", beta2)] {
+            require((0.0..1.0).contains(&beta), place, name, beta, "[0, 1)")?;
+        }
+        require((1e-12..=1.0).contains(&epsilon), place, "Adam's epsilon", epsilon, "[1e-12, 1]")
+    }
+}
+
+/// Refuses a number of rounds of the norm bound outside [1, 1000].
+pub(crate) fn check_rounds(place: &str, bound: Option<u32>) -> Result<()> {
+    bound.map_or(Ok(()), |rounds| {
+        let allowed = (1..=1000).contains(&rounds);
+        require(allowed, place, "rounds of the norm bound", f64::from(rounds), "[1, 1000]")
+    })
+}
+
 /// What multiplies the learning rate of each kind of numbers, in [0, 1e6]; 0 keeps them as they are.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rates {
@@ -119,6 +146,7 @@ pub struct Hyper {
 
 host_struct! {
     /// WGSL's `Rates`, of `shaders/learn.wgsl`.
+    #[derive(Default)]
     pub(crate) struct Numbers {
         values: f32,
         q: f32,
@@ -137,13 +165,8 @@ impl Numbers {
         let place = "hyper-parameters";
         require(WEIGHT.contains(hyper.rate), place, "learning rate", hyper.rate, WEIGHT)?;
         require(hyper.step >= 1, place, "step", hyper.step as f64, "[1, inf)")?;
-        let correction = |beta| adam::correction(beta, hyper.step);
-        let (rate, root_scale) = match method {
-            Method::Adam { beta1, beta2, .. } => {
-                (hyper.rate / correction(beta1), 1.0 / correction(beta2).sqrt())
-            }
-            Method::Gradient => (hyper.rate, 1.0),
-        };
+        let [beta1, beta2, _] = method.constants();
+        let (rate, root_scale) = adam::corrected(hyper.rate, beta1, beta2, hyper.step);
         let of = |factor: f64| (rate * factor) as f32;
         Ok(Numbers {
             values: of(rates.values),
@@ -152,8 +175,7 @@ impl Numbers {
             activation: of(rates.activation),
             l: of(rates.l),
             root_scale: root_scale as f32,
-            unused0: 0,
-            unused1: 0,
+            ..Numbers::default()
         })
     }
 }

@@ -38,7 +38,7 @@ impl Bench for Loss {
             let batch = |view| batch(on, view);
             let (output, target) = (batch(on.filled(&output)?)?, batch(on.filled(&target)?)?);
             let (bar, loss) = (on.empty(0, output.view.length())?, on.empty(0, 1)?);
-            let dispatches = bind(on.kernels, &output, &target, SCALE, &batch(bar.clone())?, &loss)?;
+            let dispatches = bind(on.kernels, &output, &target, (SCALE, 0.0), &batch(bar.clone())?, &loss)?;
             Ok(Set::new(move |pass| dispatches.record(pass), [bar, loss]))
         };
         on.load(set, |seen| {

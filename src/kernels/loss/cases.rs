@@ -1,6 +1,6 @@
 //! The cases of the loss: with the l1 norm and without.
 
-use super::bind_sparse;
+use super::bind;
 use super::reference::judge;
 use crate::error::Result;
 use crate::kernels::backward::cases::{Pair, pairs};
@@ -32,7 +32,7 @@ impl Case for Scaled {
     fn run(&self, device: &wgpu::Device, queue: &wgpu::Queue, kernels: &Kernels) -> Result<Outcome> {
         let Scaled(pair, scale, lambda) = self;
         let (made, mut outcome) = pair.run((device, queue), &self.name(), |to| {
-            bind_sparse(kernels, &to.a, &to.b, (*scale, *lambda), &to.out, &to.number)
+            bind(kernels, &to.a, &to.b, (*scale, *lambda), &to.out, &to.number)
         })?;
         let [output, target] = &made.pair;
         judge((*scale, *lambda), [output, target], &made.out, made.number, &mut outcome);
@@ -55,7 +55,7 @@ mod tests {
         let batch = |at: u64| Batch::new("batch", view(at, 12), 3, 4, Order::Components).unwrap();
         let (x, aim, bar) = (batch(1), batch(13), batch(25));
         let loss = |bar: &Batch, at: u64, length: u64| {
-            super::super::bind(&kernels, &x, &aim, 1.0, bar, &view(at, length))
+            super::super::bind(&kernels, &x, &aim, (1.0, 0.0), bar, &view(at, length))
         };
         assert_eq!(loss(&bar, 90, 1).unwrap().len(), 2);
         assert!(loss(&bar, 90, 2).unwrap_err().to_string().contains("length is 2, expected 1"));

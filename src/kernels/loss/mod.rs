@@ -34,7 +34,7 @@ use super::word::WORKGROUP;
 use super::{Batch, Dispatch, Dispatches, Kernels, Room};
 #[cfg(doc)]
 use crate::error::Error;
-use crate::error::{Result, shape};
+use crate::error::{Result, same};
 use crate::gpu::View;
 use crate::wgsl::compose;
 
@@ -77,7 +77,8 @@ host_struct! {
     }
 }
 
-/// The loss and its derivative: `bar` becomes (output - target) * scale, and `loss`, one element, scale/2 ||output - target||².
+/// The loss and its derivative: `bar` becomes (output - target + lambda sign(output)) * scale, with sign(0) = 0, and `loss`,
+/// one element, scale/2 ||output - target||² + scale lambda ||output||_1.
 ///
 /// # Errors
 /// [`Error::Shape`], [`Error::Overlap`] where `bar` or `loss` shares memory with another view, and those of the
@@ -86,29 +87,11 @@ pub fn bind(
     kernels: &Kernels,
     output: &Batch,
     target: &Batch,
-    scale: f32,
-    bar: &Batch,
-    loss: &View,
-) -> Result<Dispatches> {
-    bind_sparse(kernels, output, target, (scale, 0.0), bar, loss)
-}
-
-/// `bar` becomes (output - target + lambda sign(output)) * scale, with sign(0) = 0, and `loss`, one element,
-/// scale/2 ||output - target||² + scale lambda ||output||_1.
-///
-/// # Errors
-/// As [`bind`].
-pub fn bind_sparse(
-    kernels: &Kernels,
-    output: &Batch,
-    target: &Batch,
     (scale, lambda): (f32, f32),
     bar: &Batch,
     loss: &View,
 ) -> Result<Dispatches> {
-    if loss.length() != 1 {
-        return Err(shape(ROOM.name, "length", loss.length(), 1));
-    }
+    same(ROOM.name, "length", loss.length(), 1)?;
     let limits = kernels.device().limits();
     let (rows, columns) = (output.components, output.vectors);
     let read = [("the output", &output.view), ("the target", &target.view)];

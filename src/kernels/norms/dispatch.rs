@@ -1,7 +1,7 @@
 //! The dispatches of the norms of many grouped tensors.
 
 use super::{Norm, Stage, Variant};
-use crate::error::{Error, Result, fits_u32, same};
+use crate::error::{Error, Result, same, within};
 use crate::gpu::View;
 use crate::kernels::packer::{Packer, Slot};
 use crate::kernels::step::{LANES, WORKGROUP, Width};
@@ -96,8 +96,8 @@ impl Job {
         let place = format!("norms of tensor {number}, groups {}", groups.layout());
         same(&place, "length of the tensor", self.input.length(), groups.length())?;
         same(&place, "length of the output", self.output.length(), groups.count())?;
-        fits_u32(&place, "number of groups", groups.count())?;
-        fits_u32(&place, "elements of one group", groups.largest())
+        within(&place, "number of groups", groups.count(), u64::from(u32::MAX))?;
+        within(&place, "elements of one group", groups.largest(), u64::from(u32::MAX))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The dispatch of a product: checks, how the work is shared out, and what is bound.
 
 use super::{Finish, Operand, Path, Variant, WORKGROUP};
-use crate::error::{Result, fits_u32, require, same, unsupported};
+use crate::error::{Result, require, same, unsupported, within};
 use crate::gpu::View;
 use crate::kernels::matrix::{Format, Matrix, Side};
 use crate::kernels::program::{Host, Struct, host_struct};
@@ -96,8 +96,7 @@ pub fn bind(kernels: &Kernels, job: &Job) -> Result<Dispatches> {
         return Ok(Dispatches::default());
     }
     let limits = kernels.device().limits();
-    let mut side = job.matrix.side(job.transposed);
-    side.values += job.layer * job.matrix.apart();
+    let side = job.matrix.side(job.layer, job.transposed);
     let path = job.path(&side);
     let share = match path {
         Path::Tiles => {
@@ -202,7 +201,7 @@ impl Job {
 
     /// Components that go in, and that come out.
     fn lengths(&self) -> (u32, u32) {
-        let side = self.matrix.side(self.transposed);
+        let side = self.matrix.side(0, self.transposed);
         (side.columns, side.rows)
     }
 
@@ -266,7 +265,7 @@ impl Share {
         let lanes = wanted.next_power_of_two().min(most).min(useful);
         let rows_at_once = WORKGROUP / (beside * lanes);
         let groups = u64::from(blocks) * u64::from(side.rows.div_ceil(rows_at_once));
-        fits_u32(PLACE, "workgroups", groups)?;
+        within(PLACE, "workgroups", groups, u64::from(u32::MAX))?;
         let (lane_step, row_step) =
             if rows_first { (beside * rows_at_once, beside) } else { (beside, beside * lanes) };
         Ok(Share { beside, lanes, rows_at_once, lane_step, row_step, blocks, groups: groups as u32 })

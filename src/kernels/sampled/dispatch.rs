@@ -5,9 +5,10 @@ use std::sync::Arc;
 use super::{Path, ROOM};
 #[cfg(doc)]
 use crate::error::Error;
-use crate::error::{Result, shape};
+use crate::error::{Result, same};
 use crate::gpu::View;
 use crate::kernels::backward::{Into, Passed, window};
+use crate::kernels::matrix::occupied;
 use crate::kernels::program::host_struct;
 use crate::kernels::sums::{Fold, SPLITS, fold};
 use crate::kernels::tiles::scratch;
@@ -77,15 +78,11 @@ impl Cut {
         let path = path.unwrap_or_else(|| best(pattern, columns));
         let average = pattern.nonzeros().div_ceil(pattern.rows());
         let lanes = (256 / average.next_power_of_two().min(256)).clamp(8, 64);
-        let (structure, pieces) = match path {
-            Path::Entries => runs(pattern, 256 / lanes),
-            Path::Tiles32 => tiles(pattern, 32),
-            Path::Tiles64 => tiles(pattern, 64),
-        };
-        // so that a split has some work
-        let (least, whole) = match path {
-            Path::Entries => (256, 256),
-            Path::Tiles32 | Path::Tiles64 => (32, 16),
+        // a split has at least so many columns, and whole multiples, so that it has some work
+        let ((structure, pieces), least, whole) = match path {
+            Path::Entries => (runs(pattern, 256 / lanes), 256, 256),
+            Path::Tiles32 => (tiles(pattern, 32), 32, 16),
+            Path::Tiles64 => (tiles(pattern, 64), 32, 16),
         };
         let most = (SCRATCH / (4 * u64::from(pattern.nonzeros().max(1)))).clamp(1, SPLITS);
         let m = u64::from(columns);
@@ -108,11 +105,11 @@ impl Cut {
 /// The path for a pattern and a batch.
 fn best(pattern: &Pattern, columns: u32) -> Path {
     let work = u64::from(pattern.nonzeros()) * u64::from(columns);
-    let squares = occupied(pattern, 32).len();
-    let fill = f64::from(pattern.nonzeros()) / (1024.0 * squares.max(1) as f64);
+    let small = squares(pattern, 32).count();
+    let fill = f64::from(pattern.nonzeros()) / (1024.0 * small.max(1) as f64);
     match () {
         () if work <= SMALL || fill < DENSE => Path::Entries,
-        () if squares >= 4 * MANY && occupied(pattern, 64).len() >= MANY => Path::Tiles64,
+        () if small >= 4 * MANY && squares(pattern, 64).count() >= MANY => Path::Tiles64,
         () => Path::Tiles32,
     }
 }
@@ -131,33 +128,17 @@ fn runs(pattern: &Pattern, most: u32) -> (Vec<u32>, u32) {
     (words, count)
 }
 
-/// The squares with an entry, as (row of squares, column of squares), in order.
-fn occupied(pattern: &Pattern, side: u32) -> Vec<(u32, u32)> {
-    let mut all = Vec::new();
-    let mut seen = vec![u32::MAX; pattern.columns().div_ceil(side) as usize];
-    for down in 0..pattern.rows().div_ceil(side) {
-        let mut row = Vec::new();
-        for i in down * side..((down + 1) * side).min(pattern.rows()) {
-            for &j in &pattern.indices()[pattern.row(i)] {
-                let last = &mut seen[(j / side) as usize];
-                if *last != down {
-                    *last = down;
-                    row.push((down, j / side));
-                }
-            }
-        }
-        row.sort_unstable();
-        all.extend(row);
-    }
-    all
+/// The squares with an entry, by their first rows and columns, in order.
+fn squares(pattern: &Pattern, side: u32) -> impl Iterator<Item = (u32, u32)> {
+    let rows = (0..).zip(occupied(pattern, side, side));
+    rows.flat_map(move |(down, row)| row.into_iter().map(move |across| (down * side, across * side)))
 }
 
 /// Of each square with an entry: its first row and column; per row the number of the first entry in the square, and bits.
 fn tiles(pattern: &Pattern, side: u32) -> (Vec<u32>, u32) {
-    let squares = occupied(pattern, side);
-    let mut words = Vec::new();
-    for &(down, across) in &squares {
-        let (top, left) = (down * side, across * side);
+    let (mut words, mut count) = (Vec::new(), 0);
+    for (top, left) in squares(pattern, side) {
+        count += 1;
         words.extend([top, left]);
         for i in top..top + side {
             let mut bits = [0u32; 2];
@@ -175,7 +156,7 @@ fn tiles(pattern: &Pattern, side: u32) -> (Vec<u32>, u32) {
             words.extend(&bits[..side as usize / 32]);
         }
     }
-    (words, squares.len() as u32)
+    (words, count)
 }
 
 /// Cuts, compiles what is missing, and binds the derivatives by the entries of Â of one layer. Writes the values' places of the gradient's layer, and nothing else.
@@ -200,11 +181,9 @@ pub(super) fn bind_cut(
     let limits = kernels.device().limits();
     let (rows, columns) = passed.shape();
     let places = passed.learned.places;
-    let got = (pattern.rows(), pattern.columns(), pattern.nonzeros());
-    if got != (rows, rows, places.nonzeros) {
-        let said = |(n, m, k): (u32, u32, u32)| format!("{n} x {m} with {k} entries");
-        return Err(shape(ROOM.name, "pattern", said(got), said((rows, rows, places.nonzeros))));
-    }
+    let said = |n: u32, m: u32, entries: u32| format!("{n} x {m} with {entries} entries");
+    let got = said(pattern.rows(), pattern.columns(), pattern.nonzeros());
+    same(ROOM.name, "pattern", got, said(rows, rows, places.nonzeros))?;
     let batch = |name: &str, batch| window(name, batch, (rows, columns), &limits);
     let (x, x_at) = batch("sampled: x", &passed.x)?;
     let (data, data_at) = batch("sampled: the data", passed.data.batch())?;
@@ -225,7 +204,6 @@ pub(super) fn bind_cut(
     let split = cut.splits > 1;
     let bytes = if split { 4 * u64::from(places.nonzeros) * u64::from(cut.splits) } else { 0 };
     let parts = scratch(kernels.device(), "partial sums of entries", bytes.next_multiple_of(16).max(16))?;
-    let add = u32::from(into.add);
     let job = SampledJob {
         x: x_at,
         data: data_at,
@@ -233,8 +211,8 @@ pub(super) fn bind_cut(
         u: u_at,
         w: w_at,
         theta: passed.theta(&learned),
-        scale_at: passed.scale_at(&learned).unwrap_or(u32::MAX),
-        given: passed.given(),
+        scale_at: passed.scale_at(&learned),
+        given: u32::from(passed.data.is_given()),
         rows,
         columns,
         pieces: cut.pieces,
@@ -243,7 +221,7 @@ pub(super) fn bind_cut(
         lanes: cut.lanes,
         out: if split { 0 } else { result.first },
         apart: places.nonzeros,
-        add: if split { 0 } else { add },
+        add: u32::from(into.add && !split),
     };
     let job = [bytemuck::bytes_of(&job), bytemuck::cast_slice(&cut.structure)].concat();
     let to = if split { parts.as_entire_buffer_binding() } else { result.binding() };
@@ -252,7 +230,7 @@ pub(super) fn bind_cut(
     let groups = u64::from(cut.pieces) * u64::from(cut.splits);
     let mut order: Dispatches = Dispatch::of_groups(kernels, &cut.path, &job, &buffers, groups)?.into();
     if split {
-        let (numbers, splits) = (places.nonzeros, cut.splits);
+        let (add, numbers, splits) = (u32::from(into.add), places.nonzeros, cut.splits);
         let job = Fold { add, numbers, splits, apart: numbers, ..Fold::default() };
         order.extend([fold(kernels, job, &parts, &result)?]);
     }

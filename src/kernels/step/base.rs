@@ -237,8 +237,7 @@ impl Base {
             Base::Nesterov { momentum } => [rate, momentum, 1.0, momentum, 0.0, 0.0, 0.0, 0.0],
             Base::Adam(Adam { beta1, beta2, epsilon, decay })
             | Base::AdamMetric(Adam { beta1, beta2, epsilon, decay }) => {
-                let root_scale = 1.0 / adam::correction(beta2, step).sqrt();
-                let rate1 = rate / adam::correction(beta1, step);
+                let (rate1, root_scale) = adam::corrected(rate, beta1, beta2, step);
                 [rate1, 1.0 - rate * decay, beta1, 1.0 - beta1, beta2, 1.0 - beta2, root_scale, epsilon]
             }
         };

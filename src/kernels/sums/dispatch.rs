@@ -91,13 +91,8 @@ impl Cut {
         let blocks = n.div_ceil(most / lanes);
         let wanted = (PLENTY / blocks).clamp(1, SPLITS).min(m.div_ceil(4 * lanes));
         let span = m.div_ceil(wanted);
-        let narrow = |x: u64| x as u32;
-        Cut {
-            lanes: narrow(lanes),
-            blocks: narrow(blocks),
-            span: narrow(span),
-            splits: narrow(m.div_ceil(span)),
-        }
+        let [lanes, blocks, span, splits] = [lanes, blocks, span, m.div_ceil(span)].map(|x| x as u32);
+        Cut { lanes, blocks, span, splits }
     }
 
     /// The longest chain of additions of a row's sum, and of a scalar.
@@ -141,7 +136,7 @@ pub fn bind(kernels: &Kernels, passed: &Passed, into: &Into) -> Result<Dispatche
         w: w_at,
         r_bar: r_bar_at,
         theta: passed.theta(&learned),
-        given: passed.given(),
+        given: u32::from(passed.data.is_given()),
         rows,
         columns,
         lanes: cut.lanes,
