@@ -2,7 +2,7 @@
 
 use super::measure::{Effort, Measured, Stopwatch, measure_host};
 use crate::error::{Error, Result};
-use crate::gpu::{self, Context, Readback};
+use crate::gpu::{self, Context, View};
 use crate::wgsl::compose;
 
 use rand::{Rng, SeedableRng};
@@ -58,18 +58,13 @@ pub fn copy_bandwidth(
     let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
     let mut block = vec![0u8; half.min(4 << 20) as usize];
     ChaCha8Rng::seed_from_u64(0xc0b1).fill_bytes(&mut block);
-    let block_buffer = gpu::buffer_with(device, "random block", &block, usage)?;
+    let block = gpu::buffer_with(device, "random block", &block, usage)?;
     let mut sets = Vec::new();
     for _ in 0..effort.sets(moved) {
         let source = gpu::buffer(device, "copy source", half, usage, false)?;
         let destination = gpu::buffer(device, "copy destination", half, usage, false)?;
         context.submit("copy source", |encoder| {
-            let mut at = 0;
-            while at < half {
-                let piece = (block.len() as u64).min(half - at);
-                encoder.copy_buffer_to_buffer(&block_buffer, 0, &source, at, piece);
-                at += piece;
-            }
+            gpu::lay(encoder, &block, &source, 0..half);
             Ok(())
         })?;
         sets.push((source, destination));
@@ -124,22 +119,17 @@ pub fn copy_bandwidth(
 
     // checked at both ends on a destination wiped before
     let sample = half.min(4096);
-    let ends = context.submit("bench/copy", |encoder| {
-        encoder.clear_buffer(&sets[0].1, 0, None);
+    let ends = |buffer: &wgpu::Buffer| {
+        [0, half - sample].map(|offset| View { buffer: buffer.clone(), offset, length: sample / 4 })
+    };
+    let (source, destination) = &sets[0];
+    let seen = [ends(source), ends(destination)].concat();
+    let read = gpu::read_after::<u32>((device, &context.queue), "bench/copy", &seen, |encoder| {
+        encoder.clear_buffer(destination, 0, None);
         dispatch(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()), 1);
-        let mut ends = Vec::new();
-        for buffer in [&sets[0].0, &sets[0].1] {
-            for at in [0, half - sample] {
-                ends.push(Readback::record(device, encoder, buffer, at, sample)?);
-            }
-        }
-        Ok(ends)
     })?;
-    let mut values: Vec<Vec<u32>> = Vec::new();
-    for end in ends {
-        values.push(end.wait(device)?);
-    }
-    if values[..2] != values[2..] {
+    context.check()?;
+    if read[..2] != read[2..] {
         return Err(Error::Mismatch(format!("bench/copy: the copy of {half} bytes differs from its source")));
     }
     let kernel = stopwatch

@@ -96,11 +96,6 @@ pub trait Bench: Send + Sync {
         self.variant()
     }
 
-    /// The type of an element.
-    fn dtype(&self) -> &'static str {
-        "f32"
-    }
-
     /// Bytes that must be read and written, the floor that a perfect kernel reaches.
     fn bytes(&self, elements: u64) -> u64;
 

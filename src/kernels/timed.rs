@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use super::element::Element;
 use super::{Kernels, Outcome};
 use crate::error::Result;
-use crate::gpu::{self, Readback, View};
+use crate::gpu::{self, Timer, View};
 
 /// Random numbers are drawn once per block and laid end to end.
 const BLOCK: u64 = 1 << 20;
@@ -76,36 +76,36 @@ impl Loaded {
         &self.outcome
     }
 
-    /// Records copies that give every set the contents it had after loading, where a run would change them.
-    pub fn reset(&self, encoder: &mut wgpu::CommandEncoder) {
+    /// The most turns to be timed at once: each set takes few of them between two resets, so that its contents stay what
+    /// training sees.
+    #[must_use]
+    pub fn most(&self) -> usize {
+        4 * self.sets.len()
+    }
+
+    /// The nanoseconds of so many turns, for which the sets take turns. Before, every set gets the contents it had after
+    /// loading, where a run would change them.
+    ///
+    /// # Errors
+    /// Those of [`Timer::time`].
+    pub fn time(&self, timer: &Timer, turns: usize) -> Result<f64> {
+        let record = |pass: &mut wgpu::ComputePass<'_>| {
+            self.sets.iter().cycle().take(turns).for_each(|set| (set.record)(pass));
+        };
+        timer.time(|encoder| self.reset(encoder), record)
+    }
+
+    fn reset(&self, encoder: &mut wgpu::CommandEncoder) {
         for (block, view) in self.sets.iter().flat_map(|set| &set.refill) {
-            lay(encoder, block, view);
+            gpu::lay(encoder, block, view.buffer(), view.offset()..view.end());
         }
     }
-
-    /// Records one run on a set of buffers, taken modulo the number of sets.
-    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>, set: usize) {
-        (self.sets[set % self.sets.len()].record)(pass);
-    }
 }
-
-/// Records copies of `block`, laid end to end over `view`.
-fn lay(encoder: &mut wgpu::CommandEncoder, block: &wgpu::Buffer, view: &View) {
-    let mut at = view.offset();
-    while at < view.end() {
-        let bytes = block.size().min(view.end() - at);
-        encoder.copy_buffer_to_buffer(block, 0, view.buffer(), at, bytes);
-        at += bytes;
-    }
-}
-
-const USAGE: wgpu::BufferUsages =
-    wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
 
 impl Setup<'_> {
     /// A buffer of bytes.
     pub(super) fn bytes(&self, bytes: &[u8]) -> Result<wgpu::Buffer> {
-        gpu::buffer_with(self.device, self.name, bytes, USAGE)
+        gpu::buffer_with(self.device, self.name, bytes, gpu::USAGE)
     }
 
     /// A buffer that holds `values`.
@@ -117,7 +117,7 @@ impl Setup<'_> {
     /// A buffer for `length` values, `lead` elements past its begin.
     pub(super) fn empty(&self, lead: u64, length: u64) -> Result<View> {
         let bytes = (4 * (lead + length)).next_multiple_of(16).max(16);
-        let buffer = gpu::buffer(self.device, self.name, bytes, USAGE, false)?;
+        let buffer = gpu::buffer(self.device, self.name, bytes, gpu::USAGE, false)?;
         View::new(self.name, &buffer, 4 * lead, length)
     }
 
@@ -134,17 +134,12 @@ impl Setup<'_> {
     ) -> Result<Loaded> {
         let sets = std::iter::repeat_with(set).take(self.sets.max(1)).collect::<Result<Vec<_>>>()?;
         let mut loaded = Loaded { sets, outcome: Outcome::default() };
-        let read = self.submit(|encoder| {
+        let first = &loaded.sets[0];
+        let read = gpu::read_after((self.device, self.queue), self.name, &first.seen, |encoder| {
             loaded.reset(encoder);
-            loaded.record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()), 0);
-            let seen = loaded.sets[0].seen.iter();
-            seen.map(|view| {
-                Readback::record(self.device, encoder, view.buffer(), view.offset(), 4 * view.length())
-            })
-            .collect::<Result<Vec<_>>>()
+            (first.record)(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
         })?;
-        let read: Result<Vec<Vec<f32>>> = read.into_iter().map(|read| read.wait(self.device)).collect();
-        loaded.outcome = judge(&read?)?;
+        loaded.outcome = judge(&read)?;
         let named = |what| format!("{}: {what}", self.name);
         loaded.outcome.first_mismatch = loaded.outcome.first_mismatch.map(named);
         Ok(loaded)
@@ -230,7 +225,9 @@ impl Tensors {
         let views = (0..self.arrays.len()).map(view).collect::<Result<Vec<_>>>()?;
         let filled = self.blocks.iter().cloned().zip(views.iter().cloned());
         on.submit(|encoder| {
-            filled.clone().for_each(|(block, view)| lay(encoder, &block, &view));
+            for (block, view) in filled.clone() {
+                gpu::lay(encoder, &block, view.buffer(), view.offset()..view.end());
+            }
             Ok(())
         })?;
         let window = |view: &View, at: &Range<u64>| View {

@@ -8,7 +8,6 @@ use crate::kernels::program::Program;
 use crate::kernels::timed::{Set, numbers};
 use crate::kernels::{Batch, Bench, Format, Loaded, Matrix, Order, Setup};
 use crate::matrix::Pattern;
-use crate::regulariser::Places;
 
 /// The most pixels of an image: larger batches have more vectors.
 const PIXELS: u64 = 1 << 18;
@@ -76,29 +75,6 @@ impl Subject {
     }
 }
 
-/// The plain product of numbers in host memory.
-fn reference<'a>(
-    pattern: &'a Pattern,
-    format: Format,
-    values: &'a [f32],
-    x: &'a [f32],
-    m: u32,
-) -> Reference<'a> {
-    Reference {
-        pattern,
-        values,
-        transposed: false,
-        format,
-        operand: Operand::Plain,
-        finish: Finish::Plain,
-        learned: (&[], Places { components: 0, nonzeros: 0 }),
-        scale: None,
-        first: (x, Order::Components),
-        second: (&[], Order::Components),
-        vectors: m,
-    }
-}
-
 impl Bench for Subject {
     fn variant(&self) -> String {
         let path = match (self.format, self.shape) {
@@ -159,7 +135,7 @@ impl Bench for Subject {
             // of many vectors the first and the last
             let seen: Vec<usize> = (0..m).filter(|c| c.min(&(m - 1 - c)) < &SEEN).collect();
             let x: Vec<f32> = x.chunks(m).flat_map(|row| seen.iter().map(|&c| row[c])).collect();
-            let reference = reference(&pattern, self.format, &values, &x, seen.len() as u32);
+            let reference = Reference::plain(&pattern, self.format, &values, &x, seen.len() as u32);
             Ok(reference.compare(|i, c| read[0][i as usize * m + seen[c as usize]]))
         })
     }
@@ -173,7 +149,7 @@ impl Bench for Subject {
         let pattern = self.pattern(elements).ok()?;
         let ((values, x), format) = (Self::numbers(&pattern, n * m), self.format);
         Some(Box::new(move || {
-            std::hint::black_box(reference(&pattern, format, &values, &x, m as u32).products());
+            std::hint::black_box(Reference::plain(&pattern, format, &values, &x, m as u32).products());
         }))
     }
 
