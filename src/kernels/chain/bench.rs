@@ -3,9 +3,8 @@
 use super::reference::judge;
 use super::{Chain, bind};
 use crate::error::Result;
-use crate::kernels::backward::bench::{COMPONENTS, batch, batches, vectors};
 use crate::kernels::program::Program;
-use crate::kernels::timed::Set;
+use crate::kernels::timed::{self, COMPONENTS, Set};
 use crate::kernels::{Bench, Learned, Loaded, Outcome, Setup};
 use crate::regulariser::Places;
 
@@ -13,7 +12,12 @@ const L: f32 = 1.7;
 
 /// Every subject.
 pub(super) fn all() -> Vec<Box<dyn Bench>> {
-    vec![Box::new(Chain)]
+    timed::boxed([Chain])
+}
+
+/// r̄ and h.
+fn batches(elements: u64) -> [Vec<f32>; 2] {
+    timed::arrays(timed::whole(elements), [2.0; 2])
 }
 
 impl Bench for Chain {
@@ -26,11 +30,7 @@ impl Bench for Chain {
     }
 
     fn bytes(&self, elements: u64) -> u64 {
-        12 * u64::from(COMPONENTS) * u64::from(vectors(elements))
-    }
-
-    fn footprint(&self, elements: u64) -> u64 {
-        self.bytes(elements)
+        12 * timed::whole(elements)
     }
 
     fn load(&self, on: &Setup<'_>) -> Result<Loaded> {
@@ -39,11 +39,10 @@ impl Bench for Chain {
         let mut theta = vec![1.0; places.length() as usize];
         theta[Places::L] = L;
         let set = || {
-            let batch = |view| batch(on, view);
-            let (r_bar, h) = (batch(on.filled(&r_bar)?)?, batch(on.filled(&h)?)?);
+            let (r_bar, h) = (on.batch(on.filled(&r_bar)?)?, on.batch(on.filled(&h)?)?);
             let out = on.empty(0, r_bar.view.length())?;
             let learned = Learned::new(on.name, on.filled(&theta)?, places, 1)?;
-            let dispatches = bind(on.kernels, &learned, 0, &r_bar, &h, &batch(out.clone())?)?;
+            let dispatches = bind(on.kernels, &learned, 0, &r_bar, &h, &on.batch(out.clone())?)?;
             Ok(Set::new(move |pass| dispatches.record(pass), [out]))
         };
         on.load(set, |seen| {
@@ -55,9 +54,9 @@ impl Bench for Chain {
 
     fn twin(&self, elements: u64) -> Option<Box<dyn FnMut()>> {
         let [r_bar, h] = batches(elements);
-        Some(Box::new(move || {
+        timed::twin(move || {
             let one = |(r, h): (&f32, &f32)| f64::from(*r) - f64::from(*h) / f64::from(L);
-            std::hint::black_box(r_bar.iter().zip(&h).map(one).collect::<Vec<f64>>());
-        }))
+            r_bar.iter().zip(&h).map(one).collect::<Vec<f64>>()
+        })
     }
 }

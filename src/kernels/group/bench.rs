@@ -1,10 +1,9 @@
 //! What is timed of the step with groups: every group penalty, every tier and every kind of layout; and the same work in
 //! two passes, the step and then the operator of the groups, which is what a user would run without a fused kernel.
 
-use rayon::prelude::*;
-
 use super::{Job, Reference, bind};
 use crate::error::Result;
+use crate::gpu::View;
 use crate::kernels::step::{self, Adam, Base, Element, Hyper};
 use crate::kernels::tiles::HELD;
 use crate::kernels::timed::{self, RATE, Tensors, WINDOW};
@@ -94,7 +93,7 @@ pub(super) fn all() -> Vec<Box<dyn Bench>> {
     all.push((Base::Adam(Adam::default()), l1, lasso, Shape::Rows(512)));
     all.push((Base::Gradient, l1, Exclusive.into(), Shape::Whole));
     let subject = |(base, penalty, group, shape)| Subject { base, penalty, group, shape, two_passes: false };
-    all.into_iter().map(|parts| Box::new(subject(parts)) as Box<dyn Bench>).collect()
+    timed::boxed(all.into_iter().map(subject))
 }
 
 fn hyper() -> Result<Hyper> {
@@ -114,10 +113,6 @@ impl Subject {
     /// Elements that are really there: whole groups.
     fn length(&self, elements: u64) -> u64 {
         self.shape.groups(elements).map_or(elements, |groups| groups.length())
-    }
-
-    fn arrays(&self) -> usize {
-        1 + usize::from(self.base.has_gradient()) + self.base.states()
     }
 }
 
@@ -149,7 +144,7 @@ impl Bench for Subject {
     }
 
     fn footprint(&self, elements: u64) -> u64 {
-        4 * self.arrays() as u64 * self.length(elements)
+        timed::footprint(self.base, false, self.length(elements))
     }
 
     fn load(&self, on: &Setup<'_>) -> Result<Loaded> {
@@ -161,7 +156,7 @@ impl Bench for Subject {
             Shape::Rows(n) => timed::windows(length, n),
             _ => std::iter::once(0..length).collect(),
         };
-        let tensors = Tensors::new(on, length, (base.has_gradient(), base.states(), false), windows)?;
+        let tensors = Tensors::new(on, length, (base, false), windows)?;
         // the operator by itself after the step without groups, where there are two passes
         let (then_base, then_penalty, then_lambda) =
             if self.two_passes { (Base::Prox, NoPenalty.into(), 0.0) } else { (base, penalty, LAMBDA) };
@@ -169,21 +164,16 @@ impl Bench for Subject {
         let first = on.bytes(bytemuck::bytes_of(&first))?;
         let then = Reference::new(then_base, then_penalty, then_lambda, &group, 1.0, &hyper()?).row();
         let then = on.bytes(bytemuck::bytes_of(&then))?;
-        let set = || {
-            tensors.set(on, 0, |views| {
-                let job = step::Job { penalty, views: views.to_vec(), row: 0, tensor: 0 };
-                let jobs = if self.two_passes { vec![job] } else { Vec::new() };
-                let rows = first.as_entire_buffer_binding();
-                let step = step::bind(on.kernels, base, &jobs, rows, &tensors.status)?;
-                let views = if self.two_passes { &views[..1] } else { views }.to_vec();
-                let job = Job { penalty: then_penalty, group: group.clone(), views, row: 0, tensor: 0 };
-                let rows = then.as_entire_buffer_binding();
-                let groups = bind(on.kernels, then_base, &[job], rows, &tensors.status)?;
-                Ok(Box::new(move |pass| {
-                    step.record(pass);
-                    groups.record(pass);
-                }))
-            })
+        let bind = |views: &[View]| {
+            let job = step::Job { penalty, views: views.to_vec(), row: 0, tensor: 0 };
+            let jobs = if self.two_passes { vec![job] } else { Vec::new() };
+            let rows = first.as_entire_buffer_binding();
+            let mut all = step::bind(on.kernels, base, &jobs, rows, &tensors.status)?;
+            let views = if self.two_passes { &views[..1] } else { views }.to_vec();
+            let job = Job { penalty: then_penalty, group: group.clone(), views, row: 0, tensor: 0 };
+            let rows = then.as_entire_buffer_binding();
+            all.extend(bind(on.kernels, then_base, &[job], rows, &tensors.status)?);
+            Ok(all)
         };
         let some = (WINDOW / group.groups.size(0).max(1)).max(1);
         let judge = |start: u64, before: &[Element], after: &[Element]| {
@@ -202,7 +192,7 @@ impl Bench for Subject {
             }
             outcome
         };
-        on.load(set, tensors.judge(judge))
+        tensors.load(on, 0, bind, judge)
     }
 
     fn twin(&self, elements: u64) -> Option<Box<dyn FnMut()>> {
@@ -210,16 +200,10 @@ impl Bench for Subject {
         if self.shape != Shape::Rows(512) {
             return None;
         }
-        let (twin, length) = (self.reference(elements).ok()?, self.length(elements));
-        let before = timed::contents(length);
-        let mut after = before.clone();
-        Some(Box::new(move || {
-            after.copy_from_slice(&before);
-            after.par_chunks_mut(512).enumerate().for_each(|(g, members)| {
-                twin.step(g as u64, members);
-            });
-            std::hint::black_box(&after);
-        }))
+        let twin = self.reference(elements).ok()?;
+        timed::twin_of_runs(self.length(elements), 512, move |g, members| {
+            twin.step(g, members);
+        })
     }
 
     fn instead(&self) -> Option<Box<dyn Bench>> {

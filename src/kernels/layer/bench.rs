@@ -12,16 +12,11 @@ use crate::error::Result;
 use crate::gpu::View;
 use crate::kernels::program::{Program, Struct};
 use crate::kernels::step::WORKGROUP;
-use crate::kernels::timed::{Set, numbers};
-use crate::kernels::{
-    Batch, Bench, Data, Dispatch, Dispatches, Format, Learned, Loaded, Order, Outcome, Setup, compare,
-};
+use crate::kernels::timed::{self, COMPONENTS, Set};
+use crate::kernels::{Bench, Data, Dispatch, Dispatches, Format, Learned, Loaded, Outcome, Setup, compare};
 use crate::matrix::Pattern;
 use crate::regulariser::Places;
 use crate::wgsl::compose;
-
-/// Components of every vector.
-const COMPONENTS: u32 = 64;
 
 /// Columns in each of the windows that are compared.
 const WINDOW: usize = 64;
@@ -40,7 +35,7 @@ struct Subject {
 pub(super) fn all() -> Vec<Box<dyn Bench>> {
     let forward = |format, layers| Subject { way: Way::Forward, format, layers, separate: false };
     let backward = |format| Subject { way: Way::Backward, ..forward(format, 1) };
-    [
+    timed::boxed([
         forward(Format::Csr, 1),
         forward(Format::Bitmap, 1),
         forward(Format::Dense, 1),
@@ -48,9 +43,7 @@ pub(super) fn all() -> Vec<Box<dyn Bench>> {
         forward(Format::Dense, 4),
         backward(Format::Csr),
         backward(Format::Dense),
-    ]
-    .map(|subject| Box::new(subject) as Box<dyn Bench>)
-    .into()
+    ])
 }
 
 /// Â with 40 % of its entries, numbers as training leaves them.
@@ -74,14 +67,9 @@ fn places(pattern: &Pattern) -> Places {
     Places { components: COMPONENTS, nonzeros: pattern.nonzeros() }
 }
 
-/// How many vectors there are among `elements` numbers.
-fn columns(elements: u64) -> u32 {
-    u32::try_from(elements / u64::from(COMPONENTS)).unwrap_or(u32::MAX).max(1)
-}
-
 /// x, c and ȳ.
-fn random(count: u64) -> [Vec<f32>; 3] {
-    [1, 2, 3].map(|seed| numbers(count, seed, 2.0))
+fn random(elements: u64) -> [Vec<f32>; 3] {
+    timed::arrays(timed::whole(elements), [2.0; 3])
 }
 
 impl Subject {
@@ -139,18 +127,17 @@ impl Bench for Subject {
             // x, c, r; r, u; ȳ, w̄; u, w̄, ū; ū, r̄
             (Way::Backward, true) => 12,
         };
-        4 * arrays * u64::from(COMPONENTS) * u64::from(columns(elements))
+        4 * arrays * timed::whole(elements)
     }
 
     fn footprint(&self, elements: u64) -> u64 {
-        4 * 6 * u64::from(COMPONENTS) * u64::from(columns(elements))
+        4 * 6 * timed::whole(elements)
     }
 
     fn load(&self, on: &Setup<'_>) -> Result<Loaded> {
         let (pattern, p) = parameters()?;
-        let m = columns(on.elements);
-        let count = u64::from(COMPONENTS) * u64::from(m);
-        let numbers = random(count);
+        let (m, count) = (timed::vectors(on.elements), timed::whole(on.elements));
+        let numbers = random(on.elements);
         let places = places(&pattern);
         let theta = on.filled(&p)?;
         let dense = on.filled(&dense(&pattern, &p[places.values()]))?;
@@ -165,7 +152,7 @@ impl Bench for Subject {
                 (Way::Forward, true) => passes.forward([x, c, part(0)], self.layers)?,
                 (Way::Backward, true) => passes.backward([x, c, bar], [part(0), part(1), part(2)])?,
                 (way, false) => {
-                    let batch = |view| Batch::new(on.name, view, COMPONENTS, m, Order::Components);
+                    let batch = |view| on.batch(view);
                     let (matrix, learned) = (matrix.clone(), learned.clone());
                     let (x, data) = (batch(x)?, Data::Near(batch(c)?));
                     if way == Way::Forward {
@@ -192,18 +179,17 @@ impl Bench for Subject {
         }
         let (pattern, p) = parameters().ok()?;
         let (layer, way, layers) = (Layer::new(&pattern, &p, self.format), self.way, self.layers);
-        let count = u64::from(COMPONENTS) * u64::from(columns(elements));
-        let [x, c, bar] = random(count).map(exact);
-        Some(Box::new(move || match way {
+        let [x, c, bar] = random(elements).map(exact);
+        timed::twin(move || match way {
             Way::Forward => {
                 let first = layer.forward(&x, &c, false);
-                drop(std::hint::black_box((1..layers).fold(first, |x, _| layer.forward(&x, &c, false))));
+                (1..layers).fold(first, |x, _| layer.forward(&x, &c, false))
             }
             Way::Backward => {
                 let (u, w) = (layer.u(&x, &c, false), layer.w(&bar, None));
-                drop(std::hint::black_box(layer.r_bar(&u, &w)));
+                layer.r_bar(&u, &w).0
             }
-        }))
+        })
     }
 
     fn instead(&self) -> Option<Box<dyn Bench>> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Finish, Job, Operand, Path, Reference, Variant, bind, refresh_packed};
 use crate::error::Result;
 use crate::kernels::program::Program;
-use crate::kernels::timed::{Set, numbers};
+use crate::kernels::timed::{self, Set, numbers};
 use crate::kernels::{Batch, Bench, Format, Loaded, Matrix, Order, Setup};
 use crate::matrix::Pattern;
 
@@ -43,7 +43,7 @@ pub(super) fn all() -> Vec<Box<dyn Bench>> {
         (Format::Dense, Shape::Random(256, 0.4)),
         (Format::Dense, Shape::Random(1024, 0.4)),
     ];
-    subjects.map(|(format, shape)| Box::new(Subject { format, shape }) as Box<dyn Bench>).into()
+    timed::boxed(subjects.map(|(format, shape)| Subject { format, shape }))
 }
 
 impl Subject {
@@ -148,16 +148,12 @@ impl Bench for Subject {
         }
         let pattern = self.pattern(elements).ok()?;
         let ((values, x), format) = (Self::numbers(&pattern, n * m), self.format);
-        Some(Box::new(move || {
-            std::hint::black_box(Reference::plain(&pattern, format, &values, &x, m as u32).products());
-        }))
+        timed::twin(move || Reference::plain(&pattern, format, &values, &x, m as u32).products())
     }
 
     fn instead(&self) -> Option<Box<dyn Bench>> {
-        match (self.format, self.shape) {
-            // the dense product
-            (Format::Csr, Shape::Random(..)) => Some(Box::new(Subject { format: Format::Dense, ..*self })),
-            _ => None,
-        }
+        // the dense product
+        let timed = self.format == Format::Csr && matches!(self.shape, Shape::Random(..));
+        timed.then(|| Box::new(Subject { format: Format::Dense, ..*self }) as Box<dyn Bench>)
     }
 }

@@ -6,11 +6,10 @@ use crate::error::Result;
 use crate::kernels::product::{Operand, Path, Variant};
 use crate::kernels::program::Program;
 use crate::kernels::step::{Base, Element, Hyper};
-use crate::kernels::timed::{RATE, Set, numbers};
+use crate::kernels::timed::{COMPONENTS, RATE, Set, numbers};
 use crate::kernels::{Bench, Loaded, Outcome, Setup, compare};
 use crate::penalty::{Groups, Layout};
 
-const COMPONENTS: u32 = 64;
 const DENSITY: f64 = 0.4;
 const LAMBDA: f64 = 0.5;
 
@@ -72,9 +71,5 @@ impl Bench for Metric {
             }
             Ok(outcome)
         })
-    }
-
-    fn twin(&self, _: u64) -> Option<Box<dyn FnMut()>> {
-        None
     }
 }
