@@ -2,14 +2,11 @@
 
 use std::sync::Arc;
 
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
-
 use super::measure::{Effort, Measured, Stopwatch};
 use crate::error::{Error, Result};
-use crate::gpu::{self, Context, View};
+use crate::gpu::Context;
 use crate::kernels::product::{Job, Reference, bind, refresh_packed};
-use crate::kernels::{Batch, Format, Kernels, Matrix, Order};
+use crate::kernels::{Batch, Format, Kernels, Matrix, Order, Set, Setup, numbers};
 use crate::matrix::Pattern;
 
 /// Densities from one entry in a hundred to all of them.
@@ -78,47 +75,35 @@ fn one(
     vectors: u32,
 ) -> Result<Option<Measured>> {
     let n = pattern.rows();
-    let mut rng = ChaCha8Rng::seed_from_u64(0xf1);
-    let mut random = |count: usize| -> Vec<f32> { (0..count).map(|_| rng.random_range(-1.0..1.0)).collect() };
-    let values = random(pattern.nonzeros() as usize);
-    let x = random(n as usize * vectors as usize);
-    let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
-    let view = |numbers: &[f32]| {
-        let buffer =
-            gpu::buffer_with(&context.device, "timed numbers", bytemuck::cast_slice(numbers), usage)?;
-        View::new("timed numbers", &buffer, 0, numbers.len() as u64)
-    };
-    let batch = |numbers: &[f32]| Batch::new("timed batch", view(numbers)?, n, vectors, Order::Components);
-    let matrix = Matrix::new(kernels, pattern.clone(), format, 1)?;
-    let refresh = refresh_packed(kernels, &matrix, &view(&values)?)?;
-    let (first, zeros) = (batch(&x)?, vec![0.0; x.len()]);
-    let mut products = Vec::new();
-    for transposed in [false, true] {
-        let job = Job::plain(matrix.clone(), transposed, first.clone(), batch(&zeros)?);
-        products.push((bind(kernels, &job)?, job.output));
-    }
-    let outputs: Vec<View> = products.iter().map(|(_, output)| output.view.clone()).collect();
-    let read =
-        gpu::read_after::<f32>((&context.device, &context.queue), "timed product", &outputs, |encoder| {
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            refresh.record(&mut pass);
-            products.iter().for_each(|(product, _)| product.record(&mut pass));
+    let elements = u64::from(n) * u64::from(vectors);
+    let (values, x) = (numbers(u64::from(pattern.nonzeros()), 1, 1.0), numbers(elements, 2, 1.0));
+    let (device, queue) = (&context.device, &context.queue);
+    let on = Setup { device, queue, kernels, name: "timed product", elements, sets: 1 };
+    let batch = |view| Batch::new(on.name, view, n, vectors, Order::Components);
+    let set = || {
+        let matrix = Matrix::new(kernels, pattern.clone(), format, 1)?;
+        let refresh = refresh_packed(kernels, &matrix, &on.filled(&values)?)?;
+        on.submit(|encoder| {
+            refresh.record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
+            Ok(())
         })?;
-    context.check()?;
-    for (transposed, got) in [false, true].into_iter().zip(read) {
-        let reference = Reference::plain(pattern, format, &values, &x, vectors);
-        let outcome = Reference { transposed, ..reference }.compare(|i, c| got[(i * vectors + c) as usize]);
-        if let Some(what) = outcome.first_mismatch {
-            return Err(Error::Mismatch(format!("product: {what}")));
+        let x = batch(on.filled(&x)?)?;
+        let job = |transposed| {
+            Ok(Job::plain(matrix.clone(), transposed, x.clone(), batch(on.empty(0, elements)?)?))
+        };
+        let jobs: [Job; 2] = [job(false)?, job(true)?];
+        let products = [bind(kernels, &jobs[0])?, bind(kernels, &jobs[1])?];
+        let record = move |pass: &mut wgpu::ComputePass<'_>| products.iter().for_each(|p| p.record(pass));
+        Ok(Set::new(record, jobs.map(|job| job.output.view)))
+    };
+    let loaded = on.load(set, |seen, outcome| {
+        for (transposed, got) in [false, true].into_iter().zip(seen) {
+            let reference = Reference::plain(pattern, format, &values, &x, vectors);
+            let got = |i, c| got[(i * vectors + c) as usize];
+            outcome.merge(Reference { transposed, ..reference }.compare(got));
         }
-    }
-    let bytes = 8 * x.len() as u64;
-    stopwatch.measure(effort, bytes, 64, |timer, turns| {
-        timer.time(
-            |_| {},
-            |pass| {
-                (0..turns).for_each(|_| products.iter().for_each(|(product, _)| product.record(pass)));
-            },
-        )
-    })
+    })?;
+    context.check()?;
+    let loaded = loaded.checked()?;
+    stopwatch.measure(effort, 8 * elements, 64, |timer, turns| loaded.time(timer, turns))
 }

@@ -8,6 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use super::measure::{Effort, Measured, Stopwatch};
 use crate::error::{Error, Result};
 use crate::gpu::{self, Clock, Context, Timer, View};
+use crate::kernels::numbers;
 use crate::kernels::step::{Base, Hyper};
 use crate::penalty::L1;
 use crate::schedule::{Plan, Schedule, Spec, Tensor, Verify};
@@ -62,25 +63,15 @@ pub fn many_tensors(
         (0..tensors).map(|_| rng.random_range(10f64.ln()..4097f64.ln()).exp() as u64).collect();
     let (sizes, places) =
         gpu::pack(device.limits().max_storage_buffer_binding_size, lengths.iter().map(|&l| (0, 4 * l)));
-    let mut page = |place: &str, bytes: u64| {
-        let values: Vec<f32> = (0..bytes / 4)
-            .map(|_| rng.random_range(0.01f32..2.0) * if rng.random::<bool>() { 1.0 } else { -1.0 })
-            .collect();
-        gpu::buffer_with(device, place, bytemuck::cast_slice(&values), gpu::USAGE)
+    let pages = |seed| -> Result<Vec<wgpu::Buffer>> {
+        let page = |&bytes: &u64| {
+            let values = numbers(bytes / 4, seed, 2.0);
+            gpu::buffer_with(device, "many tensors", bytemuck::cast_slice(&values), gpu::USAGE)
+        };
+        sizes.iter().map(page).collect()
     };
-    let (mut weights, mut other, mut gradients) = (Vec::new(), Vec::new(), Vec::new());
-    for &bytes in &sizes {
-        weights.push(page("weights", bytes)?);
-        gradients.push(page("gradients", bytes)?);
-        // two copies of the weights: one for each way
-        other.push(gpu::buffer(device, "weights", bytes, gpu::USAGE, false)?);
-    }
-    context.submit("weights", |encoder| {
-        for (page, copy) in weights.iter().zip(&other) {
-            encoder.copy_buffer_to_buffer(page, 0, copy, 0, page.size());
-        }
-        Ok(())
-    })?;
+    // the weights twice: once for each way
+    let (weights, other, gradients) = (pages(1)?, pages(1)?, pages(2)?);
 
     let list = |pages: &[wgpu::Buffer]| -> Result<Vec<Tensor>> {
         let one = |(k, (&length, &(page, offset))): (usize, (&u64, &(usize, u64)))| {

@@ -180,10 +180,7 @@ pub fn load_checked(
     let (device, queue) = (&context.device, &context.queue);
     let loaded = bench.load(&Setup { device, queue, kernels, name, elements, sets })?;
     context.check()?;
-    match &loaded.outcome().first_mismatch {
-        None => Ok(loaded),
-        Some(mismatch) => Err(Error::Mismatch(mismatch.clone())),
-    }
+    loaded.checked()
 }
 
 /// Measures every room's subjects at every size, each against the copy of as many bytes, and against what a user would

@@ -176,8 +176,6 @@ pub(crate) fn pack(limit: u64, pieces: impl Iterator<Item = (u64, u64)>) -> (Vec
         places.push((page, sizes[page] + lead));
         sizes[page] += span;
     }
-    for size in &mut sizes {
-        *size = (*size).max(ALIGN);
-    }
+    sizes.iter_mut().for_each(|size| *size = (*size).max(ALIGN));
     (sizes, places)
 }

@@ -38,6 +38,7 @@ pub use matrix::{Format, Matrix};
 pub use pipelines::Kernels;
 pub use program::{Source, Struct};
 pub use timed::{Loaded, Setup};
+pub(crate) use timed::{Set, numbers};
 pub(crate) use window::refuse_overlap;
 
 use crate::error::Result;

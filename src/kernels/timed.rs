@@ -7,22 +7,20 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::element::Element;
-use super::step::Base;
-use super::{Batch, Bench, Dispatches, Kernels, Order, Outcome};
-use crate::error::Result;
+use super::step::{Base, Hyper};
+use super::{Batch, Bench, Dispatches, Judgement, Kernels, Order, Outcome, compare};
+use crate::error::{Error, Result};
 use crate::gpu::{self, Timer, View};
+use crate::penalty::Groups;
 
 /// Random numbers are drawn once per block and laid end to end.
 const BLOCK: u64 = 1 << 20;
 
 /// Elements per window in which large tensors are compared.
-pub(super) const WINDOW: u64 = 4096;
+const WINDOW: u64 = 4096;
 
 /// Components of the vectors in a timed batch.
 pub(super) const COMPONENTS: u32 = 64;
-
-/// The learning rate of everything that is timed.
-pub(super) const RATE: f64 = 0.1;
 
 /// Where, under which name and how large a subject is loaded.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +40,7 @@ pub struct Setup<'a> {
 }
 
 /// One set of buffers.
-pub(super) struct Set {
+pub(crate) struct Set {
     pub record: Box<dyn Fn(&mut wgpu::ComputePass<'_>)>,
     /// What a check reads.
     pub seen: Vec<View>,
@@ -75,6 +73,17 @@ impl Loaded {
         &self.outcome
     }
 
+    /// Itself where the comparison found nothing wrong.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] with the first mismatch.
+    pub fn checked(self) -> Result<Self> {
+        match self.outcome.first_mismatch {
+            None => Ok(self),
+            Some(mismatch) => Err(Error::Mismatch(mismatch)),
+        }
+    }
+
     /// The most turns to be timed at once: each set takes few of them between two resets, so that its contents stay what
     /// training sees.
     #[must_use]
@@ -103,12 +112,12 @@ impl Loaded {
 
 impl Setup<'_> {
     /// A buffer of bytes.
-    pub(super) fn bytes(&self, bytes: &[u8]) -> Result<wgpu::Buffer> {
+    pub(crate) fn bytes(&self, bytes: &[u8]) -> Result<wgpu::Buffer> {
         gpu::buffer_with(self.device, self.name, bytes, gpu::USAGE)
     }
 
     /// A buffer that holds `values`.
-    pub(super) fn filled(&self, values: &[f32]) -> Result<View> {
+    pub(crate) fn filled(&self, values: &[f32]) -> Result<View> {
         let buffer = self.bytes(bytemuck::cast_slice(values))?;
         View::new(self.name, &buffer, 0, values.len() as u64)
     }
@@ -119,22 +128,22 @@ impl Setup<'_> {
     }
 
     /// A buffer for `length` values, `lead` elements past its begin.
-    pub(super) fn empty(&self, lead: u64, length: u64) -> Result<View> {
+    pub(crate) fn empty(&self, lead: u64, length: u64) -> Result<View> {
         let bytes = (4 * (lead + length)).next_multiple_of(16).max(16);
         let buffer = gpu::buffer(self.device, self.name, bytes, gpu::USAGE, false)?;
         View::new(self.name, &buffer, 4 * lead, length)
     }
 
     /// Submits what is recorded.
-    pub(super) fn submit<T>(&self, record: impl FnOnce(&mut wgpu::CommandEncoder) -> Result<T>) -> Result<T> {
+    pub(crate) fn submit<T>(&self, record: impl FnOnce(&mut wgpu::CommandEncoder) -> Result<T>) -> Result<T> {
         gpu::submit(self.device, self.queue, self.name, record)
     }
 
     /// Makes the sets, runs the first and judges what it left.
-    pub(super) fn load(
+    pub(crate) fn load(
         &self,
         set: impl FnMut() -> Result<Set>,
-        judge: impl Fn(&[Vec<f32>]) -> Result<Outcome>,
+        judge: impl Fn(&[Vec<f32>], &mut Outcome),
     ) -> Result<Loaded> {
         let sets = std::iter::repeat_with(set).take(self.sets.max(1)).collect::<Result<Vec<_>>>()?;
         let mut loaded = Loaded { sets, outcome: Outcome::default() };
@@ -143,7 +152,7 @@ impl Setup<'_> {
             loaded.reset(encoder);
             (first.record)(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
         })?;
-        loaded.outcome = judge(&read)?;
+        judge(&read, &mut loaded.outcome);
         let named = |what| format!("{}: {what}", self.name);
         loaded.outcome.first_mismatch = loaded.outcome.first_mismatch.map(named);
         Ok(loaded)
@@ -151,7 +160,7 @@ impl Setup<'_> {
 }
 
 /// Numbers from -`largest` to `largest`, no zeros.
-pub(super) fn numbers(length: u64, seed: u64, largest: f32) -> Vec<f32> {
+pub(crate) fn numbers(length: u64, seed: u64, largest: f32) -> Vec<f32> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let one = |_| {
         let magnitude = rng.random_range(1e-3 * largest..largest);
@@ -213,6 +222,11 @@ pub(super) struct Tensors {
     pub status: wgpu::Buffer,
 }
 
+/// The values of every step that is timed.
+pub(super) fn hyper() -> Result<Hyper> {
+    Hyper::new(0.1, 10)
+}
+
 /// Weights and gradients of ordinary size and either sign, states as training leaves them; no zeros.
 pub(super) fn contents(length: u64) -> Vec<Element> {
     let [w, g, m, v, copy] = arrays(length, [3.0, 1.0, 0.5, 1.0, 3.0]);
@@ -252,7 +266,39 @@ pub(super) fn twin_of_runs(
     })
 }
 
+/// Judges the groups of a window one by one; where a group's members lie apart, so that the window is the whole tensor,
+/// the first and the last.
+pub(super) fn by_groups(
+    groups: &Groups,
+    judge: impl Fn(u64, &[Element], &[Element]) -> Vec<Judgement>,
+) -> impl Fn(u64, &[Element], &[Element]) -> Outcome {
+    move |start, before, after| {
+        let (size, count) = (groups.size(0), groups.count());
+        let some = (WINDOW / size).max(1);
+        let (within, apart) = (start / size..(start + before.len() as u64).div_ceil(size), groups.run() > 0);
+        let mut outcome = Outcome::default();
+        for g in within.filter(|&g| !apart || g < some || g >= count.saturating_sub(some)) {
+            let places: Vec<usize> = groups.members(g).map(|i| i - start as usize).collect();
+            let [before, after] =
+                [before, after].map(|all| places.iter().map(|&i| all[i]).collect::<Vec<_>>());
+            let verdicts = judge(g, &before, &after);
+            let mut judged = compare(after.len(), |i| verdicts[i], |i| after[i].w);
+            if let (Some(what), Some(i)) = (&mut judged.first_mismatch, verdicts.iter().position(|j| !j.ok)) {
+                *what = format!("group {g}, {what}: {:?} became {:?}", before[i], after[i]);
+            }
+            outcome.merge(judged);
+        }
+        outcome
+    }
+}
+
 impl Tensors {
+    /// Tensors of these groups, of which whole ones are compared: all of the tensor where a group's members lie apart.
+    pub fn of_groups(on: &Setup<'_>, groups: &Groups, shape: (Base, bool)) -> Result<Self> {
+        let unit = if groups.run() > 0 { groups.length() } else { groups.size(0) };
+        Tensors::new(on, groups.length(), shape, windows(groups.length(), unit))
+    }
+
     /// Tensors of `length` elements for a base step, with a copy or not, which are compared in `windows`.
     pub fn new(
         on: &Setup<'_>,
@@ -282,7 +328,7 @@ impl Tensors {
         bind: impl Fn(&[View]) -> Result<Dispatches>,
         window: impl Fn(u64, &[Element], &[Element]) -> Outcome,
     ) -> Result<Loaded> {
-        on.load(|| self.set(on, lead, &bind), |seen| Ok(self.judge(seen, &window)))
+        on.load(|| self.set(on, lead, &bind), |seen, outcome| self.judge(seen, outcome, &window))
     }
 
     fn set(&self, on: &Setup<'_>, lead: u64, bind: impl Fn(&[View]) -> Result<Dispatches>) -> Result<Set> {
@@ -309,8 +355,12 @@ impl Tensors {
         Ok(Set { refill: refill.collect(), ..Set::new(move |pass| dispatches.record(pass), seen) })
     }
 
-    fn judge(&self, seen: &[Vec<f32>], window: impl Fn(u64, &[Element], &[Element]) -> Outcome) -> Outcome {
-        let mut outcome = Outcome::default();
+    fn judge(
+        &self,
+        seen: &[Vec<f32>],
+        outcome: &mut Outcome,
+        window: impl Fn(u64, &[Element], &[Element]) -> Outcome,
+    ) {
         for (k, places) in self.windows.iter().enumerate() {
             let before = |i: u64| self.host[(i % self.host.len() as u64) as usize];
             let before: Vec<Element> = places.clone().map(before).collect();
@@ -328,6 +378,5 @@ impl Tensors {
         }
         let broken = seen[seen.len() - 1][0].to_bits();
         outcome.demand(broken == 0, || format!("{broken} elements not finite"));
-        outcome
     }
 }

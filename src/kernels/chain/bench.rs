@@ -5,7 +5,7 @@ use super::{Chain, bind};
 use crate::error::Result;
 use crate::kernels::program::Program;
 use crate::kernels::timed::{self, COMPONENTS, Set};
-use crate::kernels::{Bench, Learned, Loaded, Outcome, Setup};
+use crate::kernels::{Bench, Learned, Loaded, Setup};
 use crate::regulariser::Places;
 
 const L: f32 = 1.7;
@@ -45,11 +45,7 @@ impl Bench for Chain {
             let dispatches = bind(on.kernels, &learned, 0, &r_bar, &h, &on.batch(out.clone())?)?;
             Ok(Set::new(move |pass| dispatches.record(pass), [out]))
         };
-        on.load(set, |seen| {
-            let mut outcome = Outcome::default();
-            judge(L, &r_bar, &h, &seen[0], &mut outcome);
-            Ok(outcome)
-        })
+        on.load(set, |seen, outcome| judge(L, &r_bar, &h, &seen[0], outcome))
     }
 
     fn twin(&self, elements: u64) -> Option<Box<dyn FnMut()>> {

@@ -95,11 +95,11 @@ impl Bench for Subject {
         };
         let reference = Reference::new(&NUMBERS, LAYERS);
         let [x, c, bar] = &host;
-        on.load(set, |seen| {
-            Ok(match self {
+        on.load(set, |seen, outcome| {
+            outcome.merge(match self {
                 Subject::Backward => reference.judge_backward([x, c, bar], None, Some(&seen[0]), &seen[1]),
                 Subject::Forward | Subject::Separate => reference.judge_forward(x, c, &seen[0]),
-            })
+            });
         })
     }
 

@@ -170,7 +170,7 @@ impl Bench for Subject {
             Ok(Set::new(move |pass| dispatches.record(pass), [made]))
         };
         let layer = Layer::new(&pattern, &p, if self.separate { Format::Dense } else { self.format });
-        on.load(set, |seen| Ok(self.judge(&layer, &numbers, m as usize, &seen[0])))
+        on.load(set, |seen, outcome| outcome.merge(self.judge(&layer, &numbers, m as usize, &seen[0])))
     }
 
     fn twin(&self, elements: u64) -> Option<Box<dyn FnMut()>> {

@@ -100,8 +100,7 @@ impl Bench for Subject {
         let total = one[0].len() * layers as usize;
         let arrays = one.map(|array| -> Vec<f32> { array.into_iter().cycle().take(total).collect() });
         let (adam, bound) = (self.0 == Variant::Adam, (self.0 == Variant::Bound).then_some(ROUNDS));
-        let resting = Rates { values: 0.0, q: 0.0, b: 0.0, activation: 0.0, l: 0.0 };
-        let moving = Rates { values: 1.0, q: 1.0, b: 1.0, activation: 1.0, l: 1.0 };
+        let rate = if bound.is_some() { 0.0 } else { 1.0 };
         let job = |views: &[View]| -> Result<Job> {
             let learned = |k: usize| Learned::new(on.name, views[k].clone(), places, layers);
             Ok(Job {
@@ -110,7 +109,7 @@ impl Bench for Subject {
                 gradient: learned(1)?,
                 moments: if adam { Some([learned(2)?, learned(3)?]) } else { None },
                 method: if adam { Method::default() } else { Method::Gradient },
-                rates: if bound.is_some() { resting } else { moving },
+                rates: Rates { values: rate, q: rate, b: rate, activation: rate, l: rate },
                 decay: 0.0,
                 floors: Floors::default(),
                 bound,
@@ -126,12 +125,15 @@ impl Bench for Subject {
             let status = View { buffer: update.status().clone(), offset: 0, length: u64::from(layers) };
             Ok(Set::new(move |pass| update.record(pass), views.into_iter().chain([status])))
         };
-        on.load(set, |seen| {
+        on.load(set, |seen, outcome| {
             let (theta, status) = (&seen[0], bytemuck::cast_slice(&seen[seen.len() - 1]));
             if bound.is_some() {
-                return Ok(shrunk(places, &arrays[0], theta));
+                return shrunk(places, &arrays[0], theta, outcome);
             }
-            reference.judge(HYPER, state(adam, &arrays), &arrays[1], state(adam, seen), status)
+            match reference.judge(HYPER, state(adam, &arrays), &arrays[1], state(adam, seen), status) {
+                Ok(judged) => outcome.merge(judged),
+                Err(error) => outcome.demand(false, || error.to_string()),
+            }
         })
     }
 
@@ -163,13 +165,11 @@ fn state(adam: bool, arrays: &[Vec<f32>]) -> State<'_> {
 }
 
 /// What a bound leaves: all layers alike, as they were before, and their values smaller; cases judge by how much.
-fn shrunk(places: Places, before: &[f32], after: &[f32]) -> Outcome {
-    let mut outcome = Outcome::default();
+fn shrunk(places: Places, before: &[f32], after: &[f32], outcome: &mut Outcome) {
     for (k, x) in after.iter().enumerate() {
         let alike = *x == after[k % places.length() as usize] && x.is_finite();
         outcome.demand(alike, || format!("place {k}: {x:e}"));
     }
     let shrunk = places.values().all(|at| after[at].abs() < before[at].abs());
     outcome.demand(shrunk, || "the values did not shrink".into());
-    outcome
 }

@@ -5,7 +5,7 @@ use super::{Loss, bind};
 use crate::error::Result;
 use crate::kernels::program::Program;
 use crate::kernels::timed::{self, COMPONENTS, Set};
-use crate::kernels::{Bench, Loaded, Outcome, Setup};
+use crate::kernels::{Bench, Loaded, Setup};
 
 const SCALE: f32 = 0.5;
 
@@ -40,10 +40,8 @@ impl Bench for Loss {
             let dispatches = bind(on.kernels, &output, &target, SCALE, &on.batch(bar.clone())?, &loss)?;
             Ok(Set::new(move |pass| dispatches.record(pass), [bar, loss]))
         };
-        on.load(set, |seen| {
-            let mut outcome = Outcome::default();
-            judge((SCALE, 0.0), [&output, &target], &seen[0], seen[1][0], &mut outcome);
-            Ok(outcome)
+        on.load(set, |seen, outcome| {
+            judge((SCALE, 0.0), [&output, &target], &seen[0], seen[1][0], outcome);
         })
     }
 

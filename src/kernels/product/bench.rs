@@ -130,13 +130,13 @@ impl Bench for Subject {
             let dispatches = bind(on.kernels, &job)?;
             Ok(Set::new(move |pass| dispatches.record(pass), [job.output.view]))
         };
-        on.load(set, |read| {
+        on.load(set, |read, outcome| {
             let m = m as usize;
             // of many vectors the first and the last
             let seen: Vec<usize> = (0..m).filter(|c| c.min(&(m - 1 - c)) < &SEEN).collect();
             let x: Vec<f32> = x.chunks(m).flat_map(|row| seen.iter().map(|&c| row[c])).collect();
             let reference = Reference::plain(&pattern, self.format, &values, &x, seen.len() as u32);
-            Ok(reference.compare(|i, c| read[0][i as usize * m + seen[c as usize]]))
+            outcome.merge(reference.compare(|i, c| read[0][i as usize * m + seen[c as usize]]));
         })
     }
 

@@ -6,9 +6,9 @@ use super::{Job, Reference, Solver, Stage, Variant, bind};
 use crate::error::Result;
 use crate::gpu::View;
 use crate::kernels::program::Program;
-use crate::kernels::step::{Adam, Base, Element, Hyper, Width};
-use crate::kernels::timed::{self, RATE, Tensors};
-use crate::kernels::{Bench, Loaded, Outcome, Setup};
+use crate::kernels::step::{Adam, Base, Element, Width};
+use crate::kernels::timed::{self, Tensors};
+use crate::kernels::{Bench, Loaded, Setup};
 use crate::penalty::group::Lasso;
 use crate::penalty::{Group, Groups, L1, Layout, Penalty};
 
@@ -44,8 +44,8 @@ impl Subject {
     }
 
     fn reference(&self, group: &Group) -> Result<Reference> {
-        let hyper = Hyper::new(RATE, 10)?;
-        Ok(Reference::new(self.solver, self.base, Self::penalty(), LAMBDA, Some(group), 1.0, &hyper))
+        let (penalty, hyper) = (Self::penalty(), timed::hyper()?);
+        Ok(Reference::new(self.solver, self.base, penalty, LAMBDA, Some(group), 1.0, &hyper))
     }
 }
 
@@ -67,8 +67,7 @@ impl Bench for Subject {
     fn load(&self, on: &Setup<'_>) -> Result<Loaded> {
         let group = Self::group(on.elements)?;
         let reference = self.reference(&group)?;
-        let shape = (self.base, self.solver.has_copy());
-        let tensors = Tensors::new(on, on.elements, shape, timed::windows(on.elements, MEMBERS))?;
+        let tensors = Tensors::of_groups(on, &group.groups, (self.base, self.solver.has_copy()))?;
         let rows = on.bytes(bytemuck::bytes_of(&reference.row()))?;
         let bind = |views: &[View]| {
             let (penalty, group) = (Self::penalty(), Some(group.clone()));
@@ -76,17 +75,8 @@ impl Bench for Subject {
             let rows = rows.as_entire_buffer_binding();
             bind(on.kernels, self.base, self.solver, &[job], rows, &tensors.status)
         };
-        let judge = |start: u64, before: &[Element], after: &[Element]| {
-            let size = MEMBERS as usize;
-            let mut outcome = Outcome::default();
-            for (g, (before, after)) in (start / MEMBERS..).zip(before.chunks(size).zip(after.chunks(size))) {
-                for (i, j) in reference.judge(g, before, after).iter().enumerate() {
-                    outcome.demand(j.ok, || format!("group {g}: {:?} became {:?}", before[i], after[i]));
-                }
-            }
-            outcome
-        };
-        tensors.load(on, 0, bind, judge)
+        let judge = |g, before: &[Element], after: &[Element]| reference.judge(g, before, after);
+        tensors.load(on, 0, bind, timed::by_groups(&group.groups, judge))
     }
 
     fn twin(&self, elements: u64) -> Option<Box<dyn FnMut()>> {

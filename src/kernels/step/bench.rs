@@ -4,7 +4,7 @@
 use super::{Base, Hyper, Job, Reference, Row, Variant, Width, bind};
 use crate::error::Result;
 use crate::gpu::View;
-use crate::kernels::timed::{self, RATE, Tensors};
+use crate::kernels::timed::{self, Tensors};
 use crate::kernels::{Bench, Dispatches, Loaded, Setup, compare};
 use crate::penalty::{L1, NoPenalty, Penalty, Tl1};
 
@@ -58,10 +58,6 @@ impl Subject {
     }
 }
 
-fn hyper() -> Result<Hyper> {
-    Hyper::new(RATE, 10)
-}
-
 impl Bench for Subject {
     fn variant(&self) -> String {
         let width = self.width;
@@ -78,7 +74,7 @@ impl Bench for Subject {
     }
 
     fn load(&self, on: &Setup<'_>) -> Result<Loaded> {
-        let hyper = hyper()?;
+        let hyper = timed::hyper()?;
         let tensors = Tensors::new(on, on.elements, (self.base, false), timed::windows(on.elements, 1))?;
         let steps = self.steps();
         let rows: Vec<Row> =
@@ -104,7 +100,7 @@ impl Bench for Subject {
         if self.width == Width::Scalar {
             return None;
         }
-        let twin = self.reference(&hyper().ok()?);
+        let twin = self.reference(&timed::hyper().ok()?);
         timed::twin_of_runs(elements, 1024, move |_, run| {
             run.iter_mut().for_each(|element| *element = twin.step(*element).0);
         })
