@@ -20,11 +20,8 @@ fn main() {
         options.sizes = vec![5000];
         options.effort.rotate = 1;
     }
-    eprintln!(
-        "on {}{}",
-        context.name(),
-        if software { ": software, which says nothing about GPUs" } else { "" }
-    );
+    let means = if software { ": software, which says nothing about GPUs" } else { "" };
+    eprintln!("on {}{means}", context.name());
     let bench = Rooms {
         stopwatch: done("timer", Stopwatch::new(&context)),
         kernels: Kernels::new(&context.device),

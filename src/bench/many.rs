@@ -86,10 +86,8 @@ pub fn many_tensors(
     let hyper = Hyper::new(0.1, 1)?;
     let batched_tensors = list(&weights)?;
     let mut batched = vec![schedule.bind(Base::Gradient, &batched_tensors, Verify::Off)?];
-    let mut looped = Vec::with_capacity(tensors);
-    for tensor in list(&other)? {
-        looped.push(schedule.bind(Base::Gradient, &[tensor], Verify::Off)?);
-    }
+    let alone = |tensor| schedule.bind(Base::Gradient, &[tensor], Verify::Off);
+    let mut looped = list(&other)?.into_iter().map(alone).collect::<Result<Vec<_>>>()?;
 
     let elements = lengths.iter().sum();
     let mut checked = schedule.bind(Base::Gradient, &batched_tensors, Verify::Full)?;

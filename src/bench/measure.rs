@@ -133,8 +133,7 @@ impl Stopwatch {
     /// # Errors
     /// Those of [`Timer::new`].
     pub fn new(context: &Context) -> Result<Self> {
-        let best = Timer::new(&context.device, &context.queue)?;
-        let mut timers = vec![best];
+        let mut timers = vec![Timer::new(&context.device, &context.queue)?];
         if timers[0].clock() == Clock::Device {
             timers.push(Timer::wall(&context.device, &context.queue));
         }

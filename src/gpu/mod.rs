@@ -39,10 +39,7 @@ pub fn guarded<T>(device: &wgpu::Device, place: &str, bytes: u64, calls: impl Fn
     for scope in scopes.into_iter().rev() {
         caught = pollster::block_on(scope.pop()).or(caught);
     }
-    match caught {
-        None => Ok(made),
-        Some(error) => Err(typed(place, bytes, error)),
-    }
+    caught.map_or(Ok(made), |error| Err(typed(place, bytes, error)))
 }
 
 /// Records commands with `record`, submits them, and turns what wgpu says of either into an error.
@@ -115,10 +112,9 @@ pub fn buffer_with(
     usage: wgpu::BufferUsages,
 ) -> Result<wgpu::Buffer> {
     let made = buffer(device, place, (contents.len() as u64).max(16).next_multiple_of(4), usage, true)?;
-    {
-        let mut view = made.get_mapped_range_mut(..).map_err(|e| lost(place, e))?;
-        view.slice(..contents.len()).copy_from_slice(contents);
-    }
+    let mut view = made.get_mapped_range_mut(..).map_err(|e| lost(place, e))?;
+    view.slice(..contents.len()).copy_from_slice(contents);
+    drop(view);
     made.unmap();
     Ok(made)
 }

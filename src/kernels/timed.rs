@@ -185,6 +185,11 @@ pub(super) fn whole(elements: u64) -> u64 {
     u64::from(COMPONENTS) * u64::from(vectors(elements))
 }
 
+/// So many random batches of such vectors.
+pub(super) fn batches<const N: usize>(elements: u64) -> [Vec<f32>; N] {
+    arrays(whole(elements), [2.0; N])
+}
+
 /// A room's subjects.
 pub(super) fn boxed<B: Bench + 'static>(subjects: impl IntoIterator<Item = B>) -> Vec<Box<dyn Bench>> {
     subjects.into_iter().map(|subject| Box::new(subject) as Box<dyn Bench>).collect()
@@ -249,10 +254,10 @@ fn of_step(base: Base, copy: bool) -> Vec<Array> {
 }
 
 /// The twin of a step on such tensors: `step` takes each run of `size` elements with its number.
-pub(super) fn twin_of_runs(
+pub(super) fn twin_of_runs<T>(
     length: u64,
     size: usize,
-    step: impl Fn(u64, &mut [Element]) + Sync + 'static,
+    step: impl Fn(u64, &mut [Element]) -> T + Sync + 'static,
 ) -> Option<Box<dyn FnMut()>> {
     let before = contents(length);
     let mut after = before.clone();

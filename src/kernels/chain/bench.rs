@@ -15,11 +15,6 @@ pub(super) fn all() -> Vec<Box<dyn Bench>> {
     timed::boxed([Chain])
 }
 
-/// r̄ and h.
-fn batches(elements: u64) -> [Vec<f32>; 2] {
-    timed::arrays(timed::whole(elements), [2.0; 2])
-}
-
 impl Bench for Chain {
     fn variant(&self) -> String {
         self.name()
@@ -34,7 +29,7 @@ impl Bench for Chain {
     }
 
     fn load(&self, on: &Setup<'_>) -> Result<Loaded> {
-        let [r_bar, h] = batches(on.elements);
+        let [r_bar, h] = timed::batches(on.elements);
         let places = Places { components: COMPONENTS, nonzeros: 0 };
         let mut theta = vec![1.0; places.length() as usize];
         theta[Places::L] = L;
@@ -49,7 +44,7 @@ impl Bench for Chain {
     }
 
     fn twin(&self, elements: u64) -> Option<Box<dyn FnMut()>> {
-        let [r_bar, h] = batches(elements);
+        let [r_bar, h] = timed::batches(elements);
         timed::twin(move || {
             let one = |(r, h): (&f32, &f32)| f64::from(*r) - f64::from(*h) / f64::from(L);
             r_bar.iter().zip(&h).map(one).collect::<Vec<f64>>()

@@ -49,18 +49,16 @@ impl Bench for Subject {
     }
 
     fn bytes(&self, elements: u64) -> u64 {
-        match self {
-            Subject::Forward => 12 * elements,
-            Subject::Separate => 12 * u64::from(LAYERS) * elements,
-            Subject::Backward => 16 * elements,
-        }
+        let each = match self {
+            Subject::Forward => 12,
+            Subject::Separate => 12 * u64::from(LAYERS),
+            Subject::Backward => 16,
+        };
+        each * elements
     }
 
     fn footprint(&self, elements: u64) -> u64 {
-        match self {
-            Subject::Forward => 12 * elements,
-            Subject::Separate | Subject::Backward => 16 * elements,
-        }
+        (if *self == Subject::Forward { 12 } else { 16 }) * elements
     }
 
     fn load(&self, on: &Setup<'_>) -> Result<Loaded> {

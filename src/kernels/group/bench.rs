@@ -139,9 +139,7 @@ impl Bench for Subject {
             return None;
         }
         let twin = self.reference(&self.group(elements).ok()?).ok()?;
-        timed::twin_of_runs(self.size(elements).0, 512, move |g, members| {
-            twin.step(g, members);
-        })
+        timed::twin_of_runs(self.size(elements).0, 512, move |g, members| twin.step(g, members))
     }
 
     fn instead(&self) -> Option<Box<dyn Bench>> {

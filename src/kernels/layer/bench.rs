@@ -15,7 +15,8 @@ use crate::kernels::step::WORKGROUP;
 use crate::kernels::timed::{self, COMPONENTS, Set};
 use crate::kernels::{Bench, Data, Dispatch, Dispatches, Format, Learned, Loaded, Outcome, Setup, compare};
 use crate::matrix::Pattern;
-use crate::regulariser::Places;
+use crate::penalty::Activation;
+use crate::regulariser::Parameters;
 use crate::wgsl::compose;
 
 /// Columns in each of the windows that are compared.
@@ -47,29 +48,15 @@ pub(super) fn all() -> Vec<Box<dyn Bench>> {
 }
 
 /// Â with 40 % of its entries, numbers as training leaves them.
-fn parameters() -> Result<(Arc<Pattern>, Vec<f32>)> {
+fn parameters() -> Result<Parameters> {
     let pattern = Arc::new(Pattern::random(COMPONENTS, 0.4, 1)?);
-    let places = places(&pattern);
-    let mut p = vec![0.0; places.length() as usize];
-    p[Places::L] = 1.3;
-    (p[Places::ETA1], p[Places::ETA2]) = (0.85, 0.7);
-    (p[Places::DELTA1], p[Places::DELTA2]) = (0.15, 0.9);
+    let activation = Activation { eta1: 0.85, eta2: 0.7, delta1: 0.15, delta2: 0.9 };
+    let mut p = Parameters::identity(pattern, activation, 1.3)?;
     let mut rng = ChaCha8Rng::seed_from_u64(0xbe9c);
-    for ((i, j), value) in pattern.entries().zip(&mut p[places.values()]) {
-        *value = 0.5 * f64::from(u8::from(i == j)) + rng.random_range(-0.2..0.2);
-    }
-    p[places.q()].iter_mut().for_each(|q| *q = rng.random_range(0.5..1.5));
-    p[places.b()].iter_mut().for_each(|b| *b = rng.random_range(-0.1..0.1));
-    Ok((pattern, p.into_iter().map(|x| x as f32).collect()))
-}
-
-fn places(pattern: &Pattern) -> Places {
-    Places { components: COMPONENTS, nonzeros: pattern.nonzeros() }
-}
-
-/// x, c and ȳ.
-fn random(elements: u64) -> [Vec<f32>; 3] {
-    timed::arrays(timed::whole(elements), [2.0; 3])
+    p.values.iter_mut().for_each(|a| *a = 0.5 * *a + rng.random_range(-0.2..0.2));
+    p.q.fill_with(|| rng.random_range(0.5..1.5));
+    p.b.fill_with(|| rng.random_range(-0.1..0.1));
+    Ok(p)
 }
 
 impl Subject {
@@ -135,14 +122,14 @@ impl Bench for Subject {
     }
 
     fn load(&self, on: &Setup<'_>) -> Result<Loaded> {
-        let (pattern, p) = parameters()?;
+        let parameters = parameters()?;
+        let (pattern, places, p) = (&parameters.pattern, parameters.places(), parameters.packed());
         let (m, count) = (timed::vectors(on.elements), timed::whole(on.elements));
-        let numbers = random(on.elements);
-        let places = places(&pattern);
+        let numbers = timed::batches(on.elements);
         let theta = on.filled(&p)?;
-        let dense = on.filled(&dense(&pattern, &p[places.values()]))?;
+        let dense = on.filled(&dense(pattern, &p[places.values()]))?;
         let learned = Learned::new(on.name, theta.clone(), places, 1)?;
-        let matrix = cases::matrix(on.queue, on.kernels, self.format, &pattern, std::slice::from_ref(&p))?;
+        let matrix = cases::matrix(on.queue, on.kernels, self.format, pattern, std::slice::from_ref(&p))?;
         let passes = Passes { on, sizes: [COMPONENTS, m], theta, dense };
         let set = || {
             let [x, c, bar] = [on.filled(&numbers[0])?, on.filled(&numbers[1])?, on.filled(&numbers[2])?];
@@ -169,7 +156,7 @@ impl Bench for Subject {
             };
             Ok(Set::new(move |pass| dispatches.record(pass), [made]))
         };
-        let layer = Layer::new(&pattern, &p, if self.separate { Format::Dense } else { self.format });
+        let layer = Layer::new(pattern, &p, if self.separate { Format::Dense } else { self.format });
         on.load(set, |seen, outcome| outcome.merge(self.judge(&layer, &numbers, m as usize, &seen[0])))
     }
 
@@ -177,9 +164,9 @@ impl Bench for Subject {
         if self.format != Format::Csr || self.separate {
             return None;
         }
-        let (pattern, p) = parameters().ok()?;
-        let (layer, way, layers) = (Layer::new(&pattern, &p, self.format), self.way, self.layers);
-        let [x, c, bar] = random(elements).map(exact);
+        let p = parameters().ok()?;
+        let (layer, way, layers) = (Layer::new(&p.pattern, &p.packed(), self.format), self.way, self.layers);
+        let [x, c, bar] = timed::batches(elements).map(exact);
         timed::twin(move || match way {
             Way::Forward => {
                 let first = layer.forward(&x, &c, false);

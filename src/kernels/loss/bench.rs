@@ -14,11 +14,6 @@ pub(super) fn all() -> Vec<Box<dyn Bench>> {
     timed::boxed([Loss])
 }
 
-/// The output and its target.
-fn batches(elements: u64) -> [Vec<f32>; 2] {
-    timed::arrays(timed::whole(elements), [2.0; 2])
-}
-
 impl Bench for Loss {
     fn variant(&self) -> String {
         self.name()
@@ -33,7 +28,7 @@ impl Bench for Loss {
     }
 
     fn load(&self, on: &Setup<'_>) -> Result<Loaded> {
-        let [output, target] = batches(on.elements);
+        let [output, target] = timed::batches(on.elements);
         let set = || {
             let (output, target) = (on.batch(on.filled(&output)?)?, on.batch(on.filled(&target)?)?);
             let (bar, loss) = (on.empty(0, output.view.length())?, on.empty(0, 1)?);
@@ -46,7 +41,7 @@ impl Bench for Loss {
     }
 
     fn twin(&self, elements: u64) -> Option<Box<dyn FnMut()>> {
-        let [output, target] = batches(elements);
+        let [output, target] = timed::batches(elements);
         timed::twin(move || {
             let d = |(a, b): (&f32, &f32)| f64::from(*a) - f64::from(*b);
             let bar: Vec<f64> = output.iter().zip(&target).map(d).collect();

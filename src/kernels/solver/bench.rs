@@ -81,8 +81,6 @@ impl Bench for Subject {
 
     fn twin(&self, elements: u64) -> Option<Box<dyn FnMut()>> {
         let twin = self.reference(&Self::group(elements).ok()?).ok()?;
-        timed::twin_of_runs(elements, MEMBERS as usize, move |g, members| {
-            twin.step(g, members);
-        })
+        timed::twin_of_runs(elements, MEMBERS as usize, move |g, members| twin.step(g, members))
     }
 }
