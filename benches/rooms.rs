@@ -7,25 +7,21 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput};
 use maf_srl::bench::{Options, Stopwatch, copy_bandwidth, load_checked};
-use maf_srl::gpu::{Clock, Context};
-use maf_srl::kernels::Kernels;
-use maf_srl::kernels::{Bench, ROOMS};
+use maf_srl::gpu::{Clock, Context, Timer};
+use maf_srl::kernels::{Bench, Kernels, ROOMS};
 
 fn main() {
     let wanted = std::env::var("MAF_SRL_DEVICE").ok();
     let context = done("adapter", Context::new(wanted.as_deref()));
-    let software = context.adapter.get_info().device_type == wgpu::DeviceType::Cpu;
+    let software = context.is_software();
     let mut options = Options::new(software, false);
     let once = std::env::args().any(|argument| argument == "--test");
     if once {
         options.sizes = vec![5000];
         options.effort.rotate = 1;
     }
-    eprintln!(
-        "on {}{}",
-        context.name(),
-        if software { ": software, which says nothing about GPUs" } else { "" }
-    );
+    let means = if software { ": software, which says nothing about GPUs" } else { "" };
+    eprintln!("on {}{means}", context.name());
     let bench = Rooms {
         stopwatch: done("timer", Stopwatch::new(&context)),
         kernels: Kernels::new(&context.device),
@@ -70,17 +66,13 @@ impl Rooms {
         let times = RefCell::new(Vec::new());
         group.bench_function(&name, |bencher| {
             let mut loaded = loaded.borrow_mut();
-            let (loaded, sets) = loaded.get_or_insert_with(|| {
+            let loaded = loaded.get_or_insert_with(|| {
                 let effort = &self.options.effort;
                 done(&name, load_checked(&self.context, &self.kernels, (room, subject, elements), effort))
             });
             bencher.iter_custom(|runs| {
-                let total = self.stopwatch.total(bytes, 4 * *sets, runs, |timer, turns| {
-                    timer.time(
-                        |encoder| loaded.reset(encoder),
-                        |pass| (0..turns).for_each(|set| loaded.record(pass, set)),
-                    )
-                });
+                let run = |timer: &Timer, turns| loaded.time(timer, turns);
+                let total = self.stopwatch.total(bytes, loaded.most(), runs, run);
                 let Some((ns, clock)) = done(&name, total) else {
                     fail(&name, &"no clock gave a time that can be true")
                 };

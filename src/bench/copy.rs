@@ -2,11 +2,10 @@
 
 use super::measure::{Effort, Measured, Stopwatch, measure_host};
 use crate::error::{Error, Result};
-use crate::gpu::{self, Context, Readback};
+use crate::gpu::{self, Context, View};
+use crate::kernels::numbers;
 use crate::wgsl::compose;
 
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 /// Invocations per workgroup of the copy kernel, and the number of words from which each of them copies four.
@@ -55,25 +54,15 @@ pub fn copy_bandwidth(
     let device = &context.device;
     let half = (bytes / 2).next_multiple_of(16).max(16);
     let moved = 2 * half;
-    let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
-    let mut block = vec![0u8; half.min(4 << 20) as usize];
-    ChaCha8Rng::seed_from_u64(0xc0b1).fill_bytes(&mut block);
-    let block_buffer = gpu::buffer_with(device, "random block", &block, usage)?;
-    let mut sets = Vec::new();
-    for _ in 0..effort.sets(moved) {
-        let source = gpu::buffer(device, "copy source", half, usage, false)?;
-        let destination = gpu::buffer(device, "copy destination", half, usage, false)?;
-        context.submit("copy source", |encoder| {
-            let mut at = 0;
-            while at < half {
-                let piece = (block.len() as u64).min(half - at);
-                encoder.copy_buffer_to_buffer(&block_buffer, 0, &source, at, piece);
-                at += piece;
-            }
-            Ok(())
-        })?;
-        sets.push((source, destination));
-    }
+    let block = numbers(half.min(4 << 20) / 4, 1, 1.0);
+    let block = gpu::buffer_with(device, "random block", bytemuck::cast_slice(&block), gpu::USAGE)?;
+    let new = |place| gpu::buffer(device, place, half, gpu::USAGE, false);
+    let both = |_| Ok((new("copy source")?, new("copy destination")?));
+    let sets = (0..effort.sets(moved)).map(both).collect::<Result<Vec<_>>>()?;
+    context.submit("copy source", |encoder| {
+        sets.iter().for_each(|(source, _)| gpu::lay(encoder, &block, source, 0..half));
+        Ok(())
+    })?;
     let most = 4 * sets.len();
 
     let command = stopwatch.measure(effort, moved, most, |timer, turns| {
@@ -90,7 +79,7 @@ pub fn copy_bandwidth(
     }
 
     // Like the step's status words, a buffer bound by all dispatches makes wgpu put them in order.
-    let order = gpu::buffer_with(device, "copy order", &[0; 16], usage)?;
+    let order = gpu::buffer_with(device, "copy order", &[0; 16], gpu::USAGE)?;
     let source = compose(&["bench/copy"]);
     let bindings = [(0, true), (1, false), (2, false)];
     let pipeline = gpu::compute_pipeline(device, "bench/copy", &source, "copy", WORKGROUP, &bindings)?;
@@ -124,22 +113,17 @@ pub fn copy_bandwidth(
 
     // checked at both ends on a destination wiped before
     let sample = half.min(4096);
-    let ends = context.submit("bench/copy", |encoder| {
-        encoder.clear_buffer(&sets[0].1, 0, None);
+    let ends = |buffer: &wgpu::Buffer| {
+        [0, half - sample].map(|offset| View { buffer: buffer.clone(), offset, length: sample / 4 })
+    };
+    let (source, destination) = &sets[0];
+    let seen = [ends(source), ends(destination)].concat();
+    let read = gpu::read_after::<u32>((device, &context.queue), "bench/copy", &seen, |encoder| {
+        encoder.clear_buffer(destination, 0, None);
         dispatch(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()), 1);
-        let mut ends = Vec::new();
-        for buffer in [&sets[0].0, &sets[0].1] {
-            for at in [0, half - sample] {
-                ends.push(Readback::record(device, encoder, buffer, at, sample)?);
-            }
-        }
-        Ok(ends)
     })?;
-    let mut values: Vec<Vec<u32>> = Vec::new();
-    for end in ends {
-        values.push(end.wait(device)?);
-    }
-    if values[..2] != values[2..] {
+    context.check()?;
+    if read[..2] != read[2..] {
         return Err(Error::Mismatch(format!("bench/copy: the copy of {half} bytes differs from its source")));
     }
     let kernel = stopwatch

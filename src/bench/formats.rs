@@ -2,17 +2,12 @@
 
 use std::sync::Arc;
 
-use ndarray::Array2;
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
-
 use super::measure::{Effort, Measured, Stopwatch};
 use crate::error::{Error, Result};
-use crate::gpu::{self, Context, Readback, View};
-use crate::kernels::product::{Job, bind, refresh_packed};
-use crate::kernels::{Batch, Dispatches, Format, Kernels, Matrix, Order};
+use crate::gpu::Context;
+use crate::kernels::product::{Job, Reference, bind, refresh_packed};
+use crate::kernels::{Batch, Format, Kernels, Matrix, Order, Set, Setup, numbers};
 use crate::matrix::Pattern;
-use crate::network::reference::{times, transposed_times};
 
 /// Densities from one entry in a hundred to all of them.
 pub const DENSITIES: [f64; 8] = [0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0];
@@ -79,81 +74,36 @@ fn one(
     format: Format,
     vectors: u32,
 ) -> Result<Option<Measured>> {
-    let (device, n) = (&context.device, pattern.rows());
-    let mut rng = ChaCha8Rng::seed_from_u64(0xf1);
-    let mut random = |count: usize| -> Vec<f32> { (0..count).map(|_| rng.random_range(-1.0..1.0)).collect() };
-    let values = random(pattern.nonzeros() as usize);
-    let x = random(n as usize * vectors as usize);
-    let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
-    let view = |numbers: &[f32]| {
-        let buffer = gpu::buffer_with(device, "timed numbers", bytemuck::cast_slice(numbers), usage)?;
-        View::new("timed numbers", &buffer, 0, numbers.len() as u64)
-    };
-    let batch = |numbers: &[f32]| Batch::new("timed batch", view(numbers)?, n, vectors, Order::Components);
-    let matrix = Matrix::new(kernels, pattern.clone(), format, 1)?;
-    let refresh = refresh_packed(kernels, &matrix, &view(&values)?)?;
-    let (first, zeros) = (batch(&x)?, vec![0.0; x.len()]);
-    let mut products = Vec::new();
-    for transposed in [false, true] {
-        let job = Job::plain(matrix.clone(), transposed, first.clone(), batch(&zeros)?);
-        products.push((bind(kernels, &job)?, job.output));
-    }
-    let read = context.submit("timed product", |encoder| {
-        {
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            refresh.record(&mut pass);
-            products.iter().for_each(|(product, _)| product.record(&mut pass));
-        }
-        let read = |(_, output): &(Dispatches, Batch)| {
-            Readback::record(device, encoder, output.view.buffer(), 0, 4 * output.view.length())
+    let n = pattern.rows();
+    let elements = u64::from(n) * u64::from(vectors);
+    let (values, x) = (numbers(u64::from(pattern.nonzeros()), 1, 1.0), numbers(elements, 2, 1.0));
+    let (device, queue) = (&context.device, &context.queue);
+    let on = Setup { device, queue, kernels, name: "timed product", elements, sets: 1 };
+    let batch = |view| Batch::new(on.name, view, n, vectors, Order::Components);
+    let set = || {
+        let matrix = Matrix::new(kernels, pattern.clone(), format, 1)?;
+        let refresh = refresh_packed(kernels, &matrix, &on.filled(&values)?)?;
+        on.submit(|encoder| {
+            refresh.record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
+            Ok(())
+        })?;
+        let x = batch(on.filled(&x)?)?;
+        let job = |transposed| {
+            Ok(Job::plain(matrix.clone(), transposed, x.clone(), batch(on.empty(0, elements)?)?))
         };
-        products.iter().map(read).collect::<Result<Vec<_>>>()
-    })?;
-    for (transposed, read) in read.into_iter().enumerate() {
-        check((pattern, format), &values, &x, transposed == 1, &read.wait(device)?)?;
-    }
-    let bytes = 8 * x.len() as u64;
-    stopwatch.measure(effort, bytes, 64, |timer, turns| {
-        timer.time(
-            |_| {},
-            |pass| {
-                (0..turns).for_each(|_| products.iter().for_each(|(product, _)| product.record(pass)));
-            },
-        )
-    })
-}
-
-/// Holds a product against float64: each sum within one rounding per term, and as much again, of the terms' magnitudes; a
-/// dense row has a term per column.
-fn check(
-    (pattern, format): (&Pattern, Format),
-    values: &[f32],
-    x: &[f32],
-    transposed: bool,
-    got: &[f32],
-) -> Result<()> {
-    let n = pattern.rows() as usize;
-    let multiply = if transposed { transposed_times } else { times };
-    let of = |read: fn(f32) -> f64| {
-        let x = Array2::from_shape_fn((n, x.len() / n), |(i, c)| read(x[i * (x.len() / n) + c]));
-        multiply(pattern, &values.iter().map(|&a| read(a)).collect::<Vec<_>>(), &x)
+        let jobs: [Job; 2] = [job(false)?, job(true)?];
+        let products = [bind(kernels, &jobs[0])?, bind(kernels, &jobs[1])?];
+        let record = move |pass: &mut wgpu::ComputePass<'_>| products.iter().for_each(|p| p.record(pass));
+        Ok(Set::new(record, jobs.map(|job| job.output.view)))
     };
-    let (exact, magnitude) = (of(f64::from), of(|x| f64::from(x.abs())));
-    let terms = if format == Format::Dense {
-        pattern.columns()
-    } else {
-        pattern.longest_row().max(pattern.transposed().0.longest_row())
-    };
-    let roundings = 2.0 * f64::from(terms + 8) * crate::accuracy::RELATIVE;
-    for (k, ((&got, &exact), &magnitude)) in got.iter().zip(&exact).zip(&magnitude).enumerate() {
-        let bound = roundings * magnitude;
-        // false for NaN, which is no result either
-        let within = (f64::from(got) - exact).abs() <= bound;
-        if !within {
-            return Err(Error::Mismatch(format!(
-                "product, number {k}: GPU {got}, float64 {exact}, bound {bound:e}"
-            )));
+    let loaded = on.load(set, |seen, outcome| {
+        for (transposed, got) in [false, true].into_iter().zip(seen) {
+            let reference = Reference::plain(pattern, format, &values, &x, vectors);
+            let got = |i, c| got[(i * vectors + c) as usize];
+            outcome.merge(Reference { transposed, ..reference }.compare(got));
         }
-    }
-    Ok(())
+    })?;
+    context.check()?;
+    let loaded = loaded.checked()?;
+    stopwatch.measure(effort, 8 * elements, 64, |timer, turns| loaded.time(timer, turns))
 }

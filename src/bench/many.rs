@@ -7,7 +7,8 @@ use rand_chacha::ChaCha8Rng;
 
 use super::measure::{Effort, Measured, Stopwatch};
 use crate::error::{Error, Result};
-use crate::gpu::{self, Clock, Context, Readback, Timer, View};
+use crate::gpu::{self, Clock, Context, Timer, View};
+use crate::kernels::numbers;
 use crate::kernels::step::{Base, Hyper};
 use crate::penalty::L1;
 use crate::schedule::{Plan, Schedule, Spec, Tensor, Verify};
@@ -44,9 +45,6 @@ pub struct Many {
     pub speedup: f64,
 }
 
-const USAGE: wgpu::BufferUsages =
-    wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
-
 /// Steps `tensors` tensors of 10 to 4096 elements both ways: SGD with l1. Every element of the batched step is compared
 /// with the float64 reference first, and the looped step bit for bit with the batched one.
 ///
@@ -65,27 +63,15 @@ pub fn many_tensors(
         (0..tensors).map(|_| rng.random_range(10f64.ln()..4097f64.ln()).exp() as u64).collect();
     let (sizes, places) =
         gpu::pack(device.limits().max_storage_buffer_binding_size, lengths.iter().map(|&l| (0, 4 * l)));
-    let mut page = |place: &str, bytes: u64| {
-        let values: Vec<f32> = (0..bytes / 4)
-            .map(|_| rng.random_range(0.01f32..2.0) * if rng.random::<bool>() { 1.0 } else { -1.0 })
-            .collect();
-        gpu::buffer_with(device, place, bytemuck::cast_slice(&values), USAGE)
+    let pages = |seed| -> Result<Vec<wgpu::Buffer>> {
+        let page = |&bytes: &u64| {
+            let values = numbers(bytes / 4, seed, 2.0);
+            gpu::buffer_with(device, "many tensors", bytemuck::cast_slice(&values), gpu::USAGE)
+        };
+        sizes.iter().map(page).collect()
     };
-    let (mut weights, mut gradients) = (Vec::new(), Vec::new());
-    for &bytes in &sizes {
-        weights.push(page("weights", bytes)?);
-        gradients.push(page("gradients", bytes)?);
-    }
-    // two copies of the weights: one for each way
-    let mut other = Vec::new();
-    for page in &weights {
-        let copy = gpu::buffer(device, "weights", page.size(), USAGE, false)?;
-        context.submit("weights", |encoder| {
-            encoder.copy_buffer_to_buffer(page, 0, &copy, 0, page.size());
-            Ok(())
-        })?;
-        other.push(copy);
-    }
+    // the weights twice: once for each way
+    let (weights, other, gradients) = (pages(1)?, pages(1)?, pages(2)?);
 
     let list = |pages: &[wgpu::Buffer]| -> Result<Vec<Tensor>> {
         let one = |(k, (&length, &(page, offset))): (usize, (&u64, &(usize, u64)))| {
@@ -100,26 +86,21 @@ pub fn many_tensors(
     let hyper = Hyper::new(0.1, 1)?;
     let batched_tensors = list(&weights)?;
     let mut batched = vec![schedule.bind(Base::Gradient, &batched_tensors, Verify::Off)?];
-    let mut looped = Vec::with_capacity(tensors);
-    for tensor in list(&other)? {
-        looped.push(schedule.bind(Base::Gradient, &[tensor], Verify::Off)?);
-    }
+    let alone = |tensor| schedule.bind(Base::Gradient, &[tensor], Verify::Off);
+    let mut looped = list(&other)?.into_iter().map(alone).collect::<Result<Vec<_>>>()?;
 
     let elements = lengths.iter().sum();
     let mut checked = schedule.bind(Base::Gradient, &batched_tensors, Verify::Full)?;
-    let read = context.submit("many tensors", |encoder| {
+    let view = |page: &wgpu::Buffer| View { buffer: page.clone(), offset: 0, length: page.size() / 4 };
+    let pages: Vec<View> = weights.iter().chain(&other).map(view).collect();
+    let read = gpu::read_after::<u32>((device, &context.queue), "many tensors", &pages, |encoder| {
         checked.record(encoder, &hyper);
         looped.iter_mut().for_each(|plan| plan.record(encoder, &hyper));
-        let pages = weights.iter().zip(&other).flat_map(|(a, b)| [a, b]);
-        pages.map(|p| Readback::record(device, encoder, p, 0, p.size())).collect::<Result<Vec<_>>>()
     })?;
+    context.check()?;
     let found = checked.finish()?;
     drop(checked);
-    let mut pages: Vec<Vec<u32>> = Vec::new();
-    for readback in read {
-        pages.push(readback.wait(device)?);
-    }
-    if found.mismatches > 0 || found.checked != elements || pages.chunks(2).any(|pair| pair[0] != pair[1]) {
+    if found.mismatches > 0 || found.checked != elements || read[..sizes.len()] != read[sizes.len()..] {
         return Err(Error::Mismatch(format!(
             "many tensors: {} of {elements} elements compared, {} mismatches; or batched and looped differ",
             found.checked, found.mismatches
@@ -180,10 +161,6 @@ fn way(
     })?;
     // by the wall clock it would say no more than the total does
     let pass = pass.filter(|measured| measured.clock == Clock::Device);
+    let median = |samples| Measured::of(samples, 1, Clock::Wall).map_or(f64::NAN, |measured| measured.ns);
     Ok(Way { dispatches, record_ns: median(record), total_ns: median(total), pass })
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

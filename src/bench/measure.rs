@@ -60,6 +60,24 @@ impl Effort {
     pub fn sets(&self, footprint: u64) -> usize {
         (self.rotate / footprint.max(1)).clamp(2, 32) as usize
     }
+
+    /// Repeats `once(turns)`, the nanoseconds of so many runs, `most` at once; `None` as soon as it gives none.
+    fn repeated(
+        &self,
+        most: usize,
+        clock: Clock,
+        mut once: impl FnMut(usize) -> Result<Option<f64>>,
+    ) -> Result<Option<Measured>> {
+        let Some(single) = once(1)? else { return Ok(None) };
+        let turns = (self.repeat.as_nanos() as f64 / single.max(1.0)).clamp(1.0, most.max(1) as f64) as usize;
+        let start = Instant::now();
+        let mut samples = Vec::with_capacity(self.repeats);
+        while samples.len() < self.repeats && (samples.len() < 3 || start.elapsed() < self.budget) {
+            let Some(ns) = once(turns)? else { return Ok(None) };
+            samples.push(ns);
+        }
+        Ok(Measured::of(samples, turns, clock))
+    }
 }
 
 /// The time of one run.
@@ -81,7 +99,7 @@ pub struct Measured {
 
 impl Measured {
     /// From the times of `turns` runs each; `None` where there are none.
-    fn of(mut samples: Vec<f64>, turns: usize, clock: Clock) -> Option<Self> {
+    pub(super) fn of(mut samples: Vec<f64>, turns: usize, clock: Clock) -> Option<Self> {
         samples.iter_mut().for_each(|ns| *ns /= turns as f64);
         samples.sort_by(f64::total_cmp);
         let at = |share: f64| samples.get((share * (samples.len() as f64 - 1.0)).round() as usize).copied();
@@ -115,8 +133,7 @@ impl Stopwatch {
     /// # Errors
     /// Those of [`Timer::new`].
     pub fn new(context: &Context) -> Result<Self> {
-        let best = Timer::new(&context.device, &context.queue)?;
-        let mut timers = vec![best];
+        let mut timers = vec![Timer::new(&context.device, &context.queue)?];
         if timers[0].clock() == Clock::Device {
             timers.push(Timer::wall(&context.device, &context.queue));
         }
@@ -135,26 +152,15 @@ impl Stopwatch {
         most: usize,
         run: impl Fn(&Timer, usize) -> Result<f64>,
     ) -> Result<Option<Measured>> {
-        'clocks: for timer in &self.timers {
-            let once = |turns: usize| believable(bytes, turns, || run(timer, turns));
+        let by = |timer: &Timer| {
             let start = Instant::now();
             run(timer, 1)?;
             while start.elapsed() < effort.warm_up {
                 run(timer, most.clamp(1, 8))?;
             }
-            let Some(single) = once(1)? else { continue };
-            let turns = (effort.repeat.as_nanos() as f64 / single).clamp(1.0, most.max(1) as f64) as usize;
-            let start = Instant::now();
-            let mut samples = Vec::with_capacity(effort.repeats);
-            while samples.len() < effort.repeats && (samples.len() < 3 || start.elapsed() < effort.budget) {
-                let Some(ns) = once(turns)? else { continue 'clocks };
-                samples.push(ns);
-            }
-            if let Some(measured) = Measured::of(samples, turns, timer.clock()) {
-                return Ok(Some(measured));
-            }
-        }
-        Ok(None)
+            effort.repeated(most, timer.clock(), |turns| believable(bytes, turns, || run(timer, turns)))
+        };
+        self.first(by)
     }
 
     /// The nanoseconds of `runs` runs, for a caller with statistics of its own; otherwise as [`Stopwatch::measure`].
@@ -168,19 +174,21 @@ impl Stopwatch {
         runs: u64,
         run: impl Fn(&Timer, usize) -> Result<f64>,
     ) -> Result<Option<(f64, Clock)>> {
-        'clocks: for timer in &self.timers {
+        self.first(|timer| {
             let (mut left, mut total) = (runs, 0.0);
             while left > 0 {
                 let turns = left.min(most.max(1) as u64) as usize;
-                match believable(bytes, turns, || run(timer, turns))? {
-                    Some(ns) => total += ns,
-                    None => continue 'clocks,
-                }
+                let Some(ns) = believable(bytes, turns, || run(timer, turns))? else { return Ok(None) };
+                total += ns;
                 left -= turns as u64;
             }
-            return Ok(Some((total, timer.clock())));
-        }
-        Ok(None)
+            Ok(Some((total, timer.clock())))
+        })
+    }
+
+    /// What the first of the clocks that can be believed gives.
+    fn first<T>(&self, by: impl Fn(&Timer) -> Result<Option<T>>) -> Result<Option<T>> {
+        self.timers.iter().find_map(|timer| by(timer).transpose()).transpose()
     }
 }
 
@@ -202,13 +210,7 @@ pub fn measure_host(effort: &Effort, mut run: impl FnMut()) -> Option<Measured> 
         start.elapsed().as_nanos() as f64
     };
     once(1);
-    let turns = (effort.repeat.as_nanos() as f64 / once(1).max(1.0)).clamp(1.0, 1e4) as usize;
-    let start = Instant::now();
-    let mut samples = Vec::new();
-    while samples.len() < effort.repeats && (samples.len() < 3 || start.elapsed() < effort.budget) {
-        samples.push(once(turns));
-    }
-    Measured::of(samples, turns, Clock::Wall)
+    effort.repeated(10_000, Clock::Wall, |turns| Ok(Some(once(turns)))).ok().flatten()
 }
 
 #[cfg(test)]

@@ -14,12 +14,13 @@ pub use many::{Many, Way, many_tensors};
 pub use measure::{Effort, Measured, Stopwatch, measure_host};
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::gpu::{AdapterFacts, Context};
-use crate::kernels::{Bench, Kernels, Loaded, ROOMS, Setup};
+use crate::gpu::{AdapterFacts, Clock, Context, Timer};
+use crate::kernels::{Bench, Kernels, Loaded, ROOMS, Room, Setup};
 
 /// Sizes on hardware: from one workgroup to beyond every cache.
 pub const SIZES: [u64; 4] = [1 << 10, 1 << 16, 1 << 20, 1 << 24];
@@ -107,7 +108,7 @@ pub struct Instead {
 }
 
 /// All figures of one adapter.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Report {
     /// The adapter's name and backend.
     pub adapter: String,
@@ -134,25 +135,8 @@ pub struct Report {
 }
 
 impl Report {
-    fn new(adapter: String, driver: String, software: bool) -> Self {
-        Report {
-            adapter,
-            driver,
-            software,
-            twins: false,
-            clock: "device",
-            copy_gb_s: 0.0,
-            copies: Vec::new(),
-            rows: Vec::new(),
-            instead: Vec::new(),
-            many: None,
-            left_out: Vec::new(),
-        }
-    }
-
     /// Adds what is computed from all rows.
     fn close(mut self, copies: BTreeMap<u64, CopySpeed>) -> Self {
-        use crate::gpu::Clock;
         let on = |clock| self.rows.iter().any(|row| row.time.clock == clock);
         self.clock = match (on(Clock::Device), on(Clock::Wall)) {
             (true, true) => "mixed",
@@ -165,14 +149,23 @@ impl Report {
     }
 }
 
+/// Every room's subjects at every size: the room, the subject, the number of elements.
+fn subjects(options: &Options) -> impl Iterator<Item = (&'static str, Rc<dyn Bench>, u64)> {
+    let of_room =
+        |room: &'static Room| (room.benches)().into_iter().map(|bench| (room.name, Rc::from(bench)));
+    let at_sizes = |(room, bench): (_, Rc<dyn Bench>)| {
+        options.sizes.iter().map(move |&elements| (room, bench.clone(), elements))
+    };
+    ROOMS.iter().flat_map(of_room).flat_map(at_sizes)
+}
+
 /// How many steps [`run`] and [`run_twins`] report to their `progress`.
 #[must_use]
 pub fn steps(options: &Options) -> u64 {
-    let benches: usize = ROOMS.iter().map(|room| (room.benches)().len()).sum();
-    (benches * options.sizes.len()) as u64 + 1
+    subjects(options).count() as u64 + 1
 }
 
-/// A subject on the device, compared with its reference: nothing is timed unchecked. Also how many sets it has.
+/// A subject on the device, compared with its reference: nothing is timed unchecked.
 ///
 /// # Errors
 /// [`Error::Mismatch`] where the comparison fails; those of [`Bench::load`].
@@ -181,16 +174,13 @@ pub fn load_checked(
     kernels: &Kernels,
     (room, bench, elements): (&str, &dyn Bench, u64),
     effort: &Effort,
-) -> Result<(Loaded, usize)> {
+) -> Result<Loaded> {
     let name = &format!("{room}/{} at {elements} elements", bench.label());
     let sets = effort.sets(bench.footprint(elements));
     let (device, queue) = (&context.device, &context.queue);
     let loaded = bench.load(&Setup { device, queue, kernels, name, elements, sets })?;
     context.check()?;
-    match &loaded.outcome().first_mismatch {
-        None => Ok((loaded, sets)),
-        Some(mismatch) => Err(Error::Mismatch(mismatch.clone())),
-    }
+    loaded.checked()
 }
 
 /// Measures every room's subjects at every size, each against the copy of as many bytes, and against what a user would
@@ -200,157 +190,125 @@ pub fn load_checked(
 /// [`Error::Mismatch`] where a result is wrong; the errors of the device. Sizes that exceed its memory or limits are
 /// left out, and named in the report.
 pub fn run(context: &Context, options: &Options, mut progress: impl FnMut(&str)) -> Result<Report> {
-    let software = context.is_software();
-    let driver = AdapterFacts::of(0, &context.adapter).driver;
-    let mut report = Report::new(context.name(), driver, software);
-    let stopwatch = Stopwatch::new(context)?;
-    let kernels = Kernels::new(&context.device);
-    let mut copies = BTreeMap::new();
-    for room in ROOMS {
-        for bench in (room.benches)() {
-            for &elements in &options.sizes {
-                let name = format!("{}/{}/{elements}", room.name, bench.label());
-                progress(&name);
-                let subject = (room.name, &*bench, elements);
-                match one(context, &stopwatch, &kernels, options, subject, &mut copies) {
-                    Ok(Some((row, instead))) => {
-                        report.rows.push(row);
-                        report.instead.extend(instead);
-                    }
-                    Ok(None) => {
-                        report.left_out.push(format!("{name}: no clock gave a time that can be true"))
-                    }
-                    Err(error @ (Error::OutOfMemory { .. } | Error::Limit { .. })) => {
-                        report.left_out.push(format!("{name}: {error}"));
-                    }
-                    Err(error) => return Err(error),
-                }
+    let mut report = Report {
+        adapter: context.name(),
+        driver: AdapterFacts::of(0, &context.adapter).driver,
+        software: context.is_software(),
+        ..Report::default()
+    };
+    let mut on = OnAdapter {
+        context,
+        effort: &options.effort,
+        stopwatch: Stopwatch::new(context)?,
+        kernels: Kernels::new(&context.device),
+        copies: BTreeMap::new(),
+    };
+    for (room, bench, elements) in subjects(options) {
+        let name = format!("{room}/{}/{elements}", bench.label());
+        progress(&name);
+        match on.row((room, &*bench, elements)) {
+            Ok(Some((row, instead))) => {
+                report.rows.push(row);
+                report.instead.extend(instead);
             }
+            Ok(None) => report.left_out.push(format!("{name}: no clock gave a time that can be true")),
+            Err(error @ (Error::OutOfMemory { .. } | Error::Limit { .. })) => {
+                report.left_out.push(format!("{name}: {error}"));
+            }
+            Err(error) => return Err(error),
         }
     }
     progress("many small tensors");
-    report.many = Some(many_tensors(context, &stopwatch, &options.effort, TENSORS)?);
-    Ok(report.close(copies))
+    report.many = Some(many_tensors(context, &on.stopwatch, on.effort, TENSORS)?);
+    Ok(report.close(on.copies))
 }
 
-/// One subject at one size; `None` where it could not be timed.
-fn one(
-    context: &Context,
-    stopwatch: &Stopwatch,
-    kernels: &Kernels,
-    options: &Options,
-    (room, bench, elements): (&'static str, &dyn Bench, u64),
-    copies: &mut BTreeMap<u64, CopySpeed>,
-) -> Result<Option<(Row, Option<Instead>)>> {
-    let effort = &options.effort;
-    let subject = (room, bench, elements);
-    let Some((time, checked)) = time(context, stopwatch, kernels, effort, subject)? else {
-        return Ok(None);
-    };
-    let bytes = bench.bytes(elements);
-    let copy = match copies.get(&bytes) {
-        Some(copy) => *copy,
-        None => match copy_bandwidth(context, stopwatch, effort, bytes)? {
-            Some(copy) => *copies.entry(bytes).or_insert(copy),
-            None => return Ok(None),
-        },
-    };
-    let row = Row::of(room, bench, elements, time, copy.gb_s, checked);
-    let instead = match bench.instead() {
-        None => None,
-        Some(other) => time_instead(&row, &*other, || {
-            let other = (room, &*other, elements);
-            Ok(self::time(context, stopwatch, kernels, effort, other)?.map(|(time, _)| time))
-        })?,
-    };
-    Ok(Some((row, instead)))
+/// What measures on an adapter, and the copies by their bytes as far as they are measured.
+struct OnAdapter<'a> {
+    context: &'a Context,
+    effort: &'a Effort,
+    stopwatch: Stopwatch,
+    kernels: Kernels,
+    copies: BTreeMap<u64, CopySpeed>,
 }
 
-/// Times one subject at one size. Also returns how many elements and words were compared before.
-fn time(
-    context: &Context,
-    stopwatch: &Stopwatch,
-    kernels: &Kernels,
-    effort: &Effort,
-    subject: (&str, &dyn Bench, u64),
-) -> Result<Option<(Measured, u64)>> {
-    let (loaded, sets) = load_checked(context, kernels, subject, effort)?;
-    let (_, bench, elements) = subject;
-    // each set takes few steps between two resets, so that its contents stay what training sees
-    let measured = stopwatch.measure(effort, bench.bytes(elements), 4 * sets, |timer, turns| {
-        timer
-            .time(|encoder| loaded.reset(encoder), |pass| (0..turns).for_each(|set| loaded.record(pass, set)))
-    })?;
-    context.check()?;
-    Ok(measured.map(|measured| (measured, loaded.outcome().checked)))
+impl OnAdapter<'_> {
+    /// One subject at one size; `None` where it could not be timed.
+    fn row(
+        &mut self,
+        (room, bench, elements): (&'static str, &dyn Bench, u64),
+    ) -> Result<Option<(Row, Option<Instead>)>> {
+        let Some((time, checked)) = self.time((room, bench, elements))? else { return Ok(None) };
+        let bytes = bench.bytes(elements);
+        if !self.copies.contains_key(&bytes) {
+            let copy = copy_bandwidth(self.context, &self.stopwatch, self.effort, bytes)?;
+            self.copies.extend(copy.map(|copy| (bytes, copy)));
+        }
+        let Some(copy) = self.copies.get(&bytes) else { return Ok(None) };
+        let row = Row { checked, ..Row::new(room, bench, elements, time, copy) };
+        let Some(other) = bench.instead() else { return Ok(Some((row, None))) };
+        let instead = self.time((room, &*other, elements))?.map(|(time, _)| Instead {
+            room,
+            variant: row.variant.clone(),
+            instead: other.label(),
+            elements,
+            bytes,
+            instead_bytes: other.bytes(elements),
+            ns: row.time.ns,
+            instead_ns: time.ns,
+            speedup: time.ns / row.time.ns,
+        });
+        Ok(Some((row, instead)))
+    }
+
+    /// Times one subject at one size. Also returns how many elements and words were compared before.
+    fn time(&self, subject: (&str, &dyn Bench, u64)) -> Result<Option<(Measured, u64)>> {
+        let loaded = load_checked(self.context, &self.kernels, subject, self.effort)?;
+        let (_, bench, elements) = subject;
+        let run = |timer: &Timer, turns| loaded.time(timer, turns);
+        let measured = self.stopwatch.measure(self.effort, bench.bytes(elements), loaded.most(), run)?;
+        self.context.check()?;
+        Ok(measured.map(|measured| (measured, loaded.outcome().checked)))
+    }
 }
 
 impl Row {
-    fn of(
-        room: &'static str,
-        bench: &dyn Bench,
-        elements: u64,
-        time: Measured,
-        copy_gb_s: f64,
-        checked: u64,
-    ) -> Self {
+    /// Of f32, with nothing compared.
+    fn new(room: &'static str, bench: &dyn Bench, elements: u64, time: Measured, copy: &CopySpeed) -> Self {
         let bytes = bench.bytes(elements);
-        let gb_s = time.gb_s(bytes);
+        let (gb_s, copy_gb_s) = (time.gb_s(bytes), copy.gb_s);
         Row {
             room,
             variant: bench.label(),
-            dtype: bench.dtype(),
+            dtype: "f32",
             elements,
             bytes,
             time,
             gb_s,
             copy_gb_s,
             share_of_copy: gb_s / copy_gb_s,
-            checked,
+            checked: 0,
         }
     }
-}
-
-fn time_instead(
-    row: &Row,
-    other: &dyn Bench,
-    time: impl FnOnce() -> Result<Option<Measured>>,
-) -> Result<Option<Instead>> {
-    Ok(time()?.map(|time| Instead {
-        room: row.room,
-        variant: row.variant.clone(),
-        instead: other.label(),
-        elements: row.elements,
-        bytes: row.bytes,
-        instead_bytes: other.bytes(row.elements),
-        ns: row.time.ns,
-        instead_ns: time.ns,
-        speedup: time.ns / row.time.ns,
-    }))
 }
 
 /// Measures the float64 twins on all cores of this machine, by the wall clock. They are the reference, so there is
 /// nothing to compare them with.
 #[must_use]
 pub fn run_twins(options: &Options, mut progress: impl FnMut(&str)) -> Report {
-    let mut report = Report::new("cpu (float64 twins)".into(), String::new(), true);
-    report.twins = true;
+    let adapter = "cpu (float64 twins)".into();
+    let mut report = Report { adapter, software: true, twins: true, ..Report::default() };
     let mut copies = BTreeMap::new();
-    for room in ROOMS {
-        for bench in (room.benches)() {
-            for &elements in &options.sizes {
-                progress(&format!("{}/{}/{elements}", room.name, bench.label()));
-                let Some(twin) = bench.twin(elements) else { continue };
-                let bytes = bench.bytes(elements);
-                if !copies.contains_key(&bytes) {
-                    copies.extend(copy_bandwidth_host(&options.effort, bytes).map(|copy| (bytes, copy)));
-                }
-                let time = measure_host(&options.effort, twin);
-                if let (Some(time), Some(copy)) = (time, copies.get(&bytes)) {
-                    let row = Row::of(room.name, &*bench, elements, time, copy.gb_s, 0);
-                    report.rows.push(Row { dtype: "f64", ..row });
-                }
-            }
+    for (room, bench, elements) in subjects(options) {
+        progress(&format!("{room}/{}/{elements}", bench.label()));
+        let Some(twin) = bench.twin(elements) else { continue };
+        let bytes = bench.bytes(elements);
+        if !copies.contains_key(&bytes) {
+            copies.extend(copy_bandwidth_host(&options.effort, bytes).map(|copy| (bytes, copy)));
+        }
+        let time = measure_host(&options.effort, twin);
+        if let (Some(time), Some(copy)) = (time, copies.get(&bytes)) {
+            report.rows.push(Row { dtype: "f64", ..Row::new(room, &*bench, elements, time, copy) });
         }
     }
     progress("done");

@@ -1,5 +1,7 @@
 //! The adapters of every backend, by index or name.
 
+use wgpu::DeviceType::{Cpu, DiscreteGpu, IntegratedGpu, Other, VirtualGpu};
+
 use crate::error::{Error, Result};
 
 /// How to get an adapter where there is none.
@@ -70,13 +72,8 @@ pub fn adapters() -> Vec<wgpu::Adapter> {
     all.retain(|a| a.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS));
     all.sort_by_key(|adapter| {
         let info = adapter.get_info();
-        let kind = match info.device_type {
-            wgpu::DeviceType::DiscreteGpu => 0,
-            wgpu::DeviceType::IntegratedGpu => 1,
-            wgpu::DeviceType::VirtualGpu => 2,
-            wgpu::DeviceType::Other => 3,
-            wgpu::DeviceType::Cpu => 4,
-        };
+        let kind =
+            [DiscreteGpu, IntegratedGpu, VirtualGpu, Other, Cpu].iter().position(|k| *k == info.device_type);
         // of the software adapters lavapipe is several times faster than SwiftShader
         (kind, info.backend == wgpu::Backend::Gl, info.name.contains("SwiftShader"))
     });
@@ -100,13 +97,11 @@ pub fn choose(wanted: Option<&str>) -> Result<wgpu::Adapter> {
             format!("{k}: {} ({:?}, {driver})", info.name, info.backend)
         })
         .collect();
-    let found = match wanted {
-        None => Some(0),
-        Some(text) => match text.trim().parse::<usize>() {
-            Ok(index) => Some(index),
-            Err(_) => names.iter().position(|n| n.to_lowercase().contains(&text.trim().to_lowercase())),
-        },
-    };
+    let named = |text: &str| names.iter().position(|name| name.to_lowercase().contains(text));
+    let found = wanted.map_or(Some(0), |text| {
+        let text = text.trim().to_lowercase();
+        text.parse().ok().or_else(|| named(&text))
+    });
     found.and_then(|index| all.into_iter().nth(index)).ok_or_else(|| Error::NoAdapter {
         wanted: wanted.map_or("the request for any".into(), |text| format!("{text:?}")),
         found: if names.is_empty() { "none".into() } else { names.join("; ") },

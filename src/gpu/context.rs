@@ -72,10 +72,7 @@ impl Context {
     /// # Errors
     /// That error.
     pub fn check(&self) -> Result<()> {
-        match self.trouble.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            None => Ok(()),
-            Some(error) => Err(error),
-        }
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(()), Err)
     }
 
     /// Submits what `record` writes into a fresh encoder.

@@ -15,6 +15,7 @@ pub use adapters::{AdapterFacts, HELP, adapters, choose};
 pub use context::Context;
 pub use pipeline::{Pipeline, compute_pipeline};
 pub use readback::Readback;
+pub(crate) use readback::read_after;
 pub(crate) use staging::Ring;
 pub use timing::{Clock, Timer};
 pub use view::View;
@@ -38,10 +39,7 @@ pub fn guarded<T>(device: &wgpu::Device, place: &str, bytes: u64, calls: impl Fn
     for scope in scopes.into_iter().rev() {
         caught = pollster::block_on(scope.pop()).or(caught);
     }
-    match caught {
-        None => Ok(made),
-        Some(error) => Err(typed(place, bytes, error)),
-    }
+    caught.map_or(Ok(made), |error| Err(typed(place, bytes, error)))
 }
 
 /// Records commands with `record`, submits them, and turns what wgpu says of either into an error.
@@ -96,24 +94,11 @@ pub fn buffer(
     if mapped_at_creation {
         made.get_mapped_range(..).map(drop).map_err(|e| lost(place, e))?;
     } else {
-        present(device, place)?;
+        // A creation on a lost device is not refused, it makes an invalid object, and recorded by us that would be an
+        // error of the caller's submission. Only a mapping says so: that of a small buffer.
+        buffer(device, place, 16, wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC, true)?;
     }
     Ok(made)
-}
-
-/// Whether the device is still there, asked after something was created on it: a creation on a lost device is not
-/// refused, it makes an invalid object, and recorded by us that would be an error of the caller's submission. Only a
-/// mapping says so: that of a small buffer.
-fn present(device: &wgpu::Device, place: &str) -> Result<()> {
-    let probe = guarded(device, place, 16, || {
-        device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("probe"),
-            size: 16,
-            usage: wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC,
-            mapped_at_creation: true,
-        })
-    })?;
-    probe.get_mapped_range(..).map(drop).map_err(|e| lost(place, e))
 }
 
 /// Creates a buffer that holds `contents`, padded to 16 bytes so that it can be bound even when empty.
@@ -127,12 +112,27 @@ pub fn buffer_with(
     usage: wgpu::BufferUsages,
 ) -> Result<wgpu::Buffer> {
     let made = buffer(device, place, (contents.len() as u64).max(16).next_multiple_of(4), usage, true)?;
-    {
-        let mut view = made.get_mapped_range_mut(..).map_err(|e| lost(place, e))?;
-        view.slice(..contents.len()).copy_from_slice(contents);
-    }
+    let mut view = made.get_mapped_range_mut(..).map_err(|e| lost(place, e))?;
+    view.slice(..contents.len()).copy_from_slice(contents);
+    drop(view);
     made.unmap();
     Ok(made)
+}
+
+/// Usages of a buffer that kernels bind and that is filled and read by copies.
+pub(crate) const USAGE: wgpu::BufferUsages =
+    wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
+
+/// Records copies of `block`, laid end to end over the bytes `range` of `buffer`.
+pub(crate) fn lay(
+    encoder: &mut wgpu::CommandEncoder,
+    block: &wgpu::Buffer,
+    buffer: &wgpu::Buffer,
+    range: std::ops::Range<u64>,
+) {
+    for at in range.clone().step_by(block.size() as usize) {
+        encoder.copy_buffer_to_buffer(block, 0, buffer, at, block.size().min(range.end - at));
+    }
 }
 
 /// What befell a buffer of ours that was valid and mapped: only the loss of its device can.
@@ -172,8 +172,6 @@ pub(crate) fn pack(limit: u64, pieces: impl Iterator<Item = (u64, u64)>) -> (Vec
         places.push((page, sizes[page] + lead));
         sizes[page] += span;
     }
-    for size in &mut sizes {
-        *size = (*size).max(ALIGN);
-    }
+    sizes.iter_mut().for_each(|size| *size = (*size).max(ALIGN));
     (sizes, places)
 }

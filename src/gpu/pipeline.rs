@@ -37,12 +37,8 @@ pub fn compute_pipeline(
         ),
     ] {
         if needed > limit {
-            return Err(Error::Limit {
-                place: place.into(),
-                name,
-                needed: u64::from(needed),
-                limit: u64::from(limit),
-            });
+            let (needed, limit) = (u64::from(needed), u64::from(limit));
+            return Err(Error::Limit { place: place.into(), name, needed, limit });
         }
     }
     let entries: Vec<_> = bindings

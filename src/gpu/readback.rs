@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 
-use super::{LATE, buffer, lost, wait};
+use super::{LATE, View, buffer, lost, submit, wait};
 use crate::error::Result;
 
 /// Bytes on their way from the device: resolves when the submission that holds the copy is done and the device is
@@ -82,4 +82,22 @@ impl Readback {
             }
         }
     }
+}
+
+/// Submits what `record` writes, and returns what each view holds after it.
+///
+/// # Errors
+/// Those of [`submit`] and of [`Readback`].
+pub(crate) fn read_after<T: bytemuck::Pod>(
+    (device, queue): (&wgpu::Device, &wgpu::Queue),
+    place: &str,
+    views: &[View],
+    record: impl FnOnce(&mut wgpu::CommandEncoder),
+) -> Result<Vec<Vec<T>>> {
+    let copies = submit(device, queue, place, |encoder| {
+        record(encoder);
+        let copy = |v: &View| Readback::record(device, encoder, v.buffer(), v.offset(), 4 * v.length());
+        views.iter().map(copy).collect::<Result<Vec<_>>>()
+    })?;
+    copies.into_iter().map(|copy| copy.wait(device)).collect()
 }

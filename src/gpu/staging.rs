@@ -74,20 +74,16 @@ impl Ring {
 
     /// Index of a mapped slot; a new one where none is free.
     fn free(&mut self) -> Result<usize> {
-        for k in 0..self.slots.len() {
-            let index = (self.next + k) % self.slots.len();
-            match self.slots[index].state.load(Ordering::Acquire) {
-                FREE => return Ok(index),
-                GONE => {
-                    self.slots[index] = self.slot()?;
-                    return Ok(index);
-                }
-                _ => {}
-            }
+        let state = |k: usize| self.slots[k].state.load(Ordering::Acquire);
+        let count = self.slots.len();
+        let ready = (0..count).map(|k| (self.next + k) % count).find(|&k| state(k) != BUSY);
+        let index = ready.unwrap_or(count);
+        if ready.is_none() {
+            self.slots.push(self.slot()?);
+        } else if state(index) == GONE {
+            self.slots[index] = self.slot()?;
         }
-        let slot = self.slot()?;
-        self.slots.push(slot);
-        Ok(self.slots.len() - 1)
+        Ok(index)
     }
 
     /// Has `write` put bytes into a slot, each at its offset, and records the slot's copy to the device buffer.

@@ -29,7 +29,8 @@ impl Timer {
     /// # Errors
     /// Those of creating a query set and a buffer of 16 bytes.
     pub fn new(device: &wgpu::Device, queue: &wgpu::Queue) -> Result<Self> {
-        let stamps = if device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
+        let mut timer = Timer::wall(device, queue);
+        if device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
             let set = guarded(device, "timer", 16, || {
                 device.create_query_set(&wgpu::QuerySetDescriptor {
                     label: Some("maf-srl timer"),
@@ -38,11 +39,9 @@ impl Timer {
                 })
             })?;
             let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
-            Some((set, buffer(device, "timer", 16, usage, false)?))
-        } else {
-            None
-        };
-        Ok(Timer { device: device.clone(), queue: queue.clone(), stamps })
+            timer.stamps = Some((set, buffer(device, "timer", 16, usage, false)?));
+        }
+        Ok(timer)
     }
 
     /// Uses the wall clock, whatever the device offers: for drivers whose timestamps cannot be believed.
@@ -68,10 +67,7 @@ impl Timer {
         record: impl FnOnce(&mut wgpu::ComputePass<'_>),
     ) -> Result<f64> {
         let mut encoder = self.start(before)?;
-        {
-            let mut pass = self.pass(&mut encoder, Some(0), Some(1));
-            record(&mut pass);
-        }
+        record(&mut self.pass(&mut encoder, Some(0), Some(1)));
         self.finish(encoder)
     }
 
@@ -130,25 +126,16 @@ impl Timer {
 
     /// Submits, waits, and reads the time.
     fn finish(&self, mut encoder: wgpu::CommandEncoder) -> Result<f64> {
-        let stamps = match &self.stamps {
-            Some((set, resolved)) => {
-                encoder.resolve_query_set(set, 0..2, resolved, 0);
-                Some(Readback::record(&self.device, &mut encoder, resolved, 0, 16)?)
-            }
-            None => None,
+        let Some((set, resolved)) = &self.stamps else {
+            let start = Instant::now();
+            self.queue.submit([encoder.finish()]);
+            wait(&self.device, "timer")?;
+            return Ok(start.elapsed().as_nanos() as f64);
         };
-        let start = Instant::now();
+        encoder.resolve_query_set(set, 0..2, resolved, 0);
+        let stamps = Readback::record(&self.device, &mut encoder, resolved, 0, 16)?;
         self.queue.submit([encoder.finish()]);
-        match stamps {
-            Some(readback) => {
-                let stamps: Vec<u64> = readback.wait(&self.device)?;
-                let ticks = stamps[1].saturating_sub(stamps[0]);
-                Ok(ticks as f64 * f64::from(self.queue.get_timestamp_period()))
-            }
-            None => {
-                wait(&self.device, "timer")?;
-                Ok(start.elapsed().as_nanos() as f64)
-            }
-        }
+        let stamps: Vec<u64> = stamps.wait(&self.device)?;
+        Ok(stamps[1].saturating_sub(stamps[0]) as f64 * f64::from(self.queue.get_timestamp_period()))
     }
 }

@@ -1,6 +1,8 @@
 //! Views: a caller's tensor inside a caller's buffer.
 
-use crate::error::{Error, Result, shape, unsupported};
+#[cfg(doc)]
+use crate::error::Error;
+use crate::error::{Result, require, shape, unsupported};
 
 /// f32 elements in a buffer, from any 4-byte aligned offset: `{buffer, offset, length}`.
 ///
@@ -20,14 +22,7 @@ impl View {
     /// [`Error::Domain`] where `offset` is not a multiple of 4; [`Error::Shape`] where the view ends outside the
     /// buffer; [`Error::Unsupported`] where the buffer lacks the usage `STORAGE`.
     pub fn new(name: &str, buffer: &wgpu::Buffer, offset: u64, length: u64) -> Result<Self> {
-        if !offset.is_multiple_of(4) {
-            return Err(Error::Domain {
-                place: name.into(),
-                name: "offset".into(),
-                value: offset as f64,
-                allowed: "multiples of 4 bytes".into(),
-            });
-        }
+        require(offset.is_multiple_of(4), name, "offset", offset as f64, "multiples of 4 bytes")?;
         let end = length.checked_mul(4).and_then(|bytes| bytes.checked_add(offset));
         if end.is_none_or(|end| end > buffer.size()) {
             return Err(shape(

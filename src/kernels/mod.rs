@@ -40,6 +40,7 @@ pub use operator::{Job, Twin};
 pub use pipelines::Kernels;
 pub use program::{Source, Struct};
 pub use timed::{Loaded, Setup};
+pub(crate) use timed::{Set, numbers};
 pub(crate) use window::refuse_overlap;
 
 use crate::error::Result;
@@ -98,16 +99,13 @@ pub trait Bench: Send + Sync {
         self.variant()
     }
 
-    /// The type of an element.
-    fn dtype(&self) -> &'static str {
-        "f32"
-    }
-
     /// Bytes that must be read and written, the floor that a perfect kernel reaches.
     fn bytes(&self, elements: u64) -> u64;
 
     /// Bytes of device memory that one set of buffers takes.
-    fn footprint(&self, elements: u64) -> u64;
+    fn footprint(&self, elements: u64) -> u64 {
+        self.bytes(elements)
+    }
 
     /// Puts sets of buffers with random contents on the device, none of it zero, runs the first once and compares what
     /// it left with the float64 reference.
@@ -117,7 +115,9 @@ pub trait Bench: Send + Sync {
     fn load(&self, on: &Setup<'_>) -> Result<Loaded>;
 
     /// The float64 twin of the same work on all cores, one run per call; `None` where it is that of another subject.
-    fn twin(&self, elements: u64) -> Option<Box<dyn FnMut()>>;
+    fn twin(&self, _elements: u64) -> Option<Box<dyn FnMut()>> {
+        None
+    }
 
     /// What a user would run without this kernel, to be timed beside it; `None` where that is nothing of interest.
     fn instead(&self) -> Option<Box<dyn Bench>> {

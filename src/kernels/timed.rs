@@ -4,26 +4,23 @@ use std::ops::Range;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 
 use super::element::Element;
-use super::{Kernels, Outcome};
-use crate::error::Result;
-use crate::gpu::{self, Readback, View};
+use super::step::{Base, Hyper};
+use super::{Batch, Bench, Dispatches, Judgement, Kernels, Order, Outcome, compare};
+use crate::error::{Error, Result};
+use crate::gpu::{self, Timer, View};
+use crate::penalty::Groups;
 
 /// Random numbers are drawn once per block and laid end to end.
 const BLOCK: u64 = 1 << 20;
 
 /// Elements per window in which large tensors are compared.
-pub(super) const WINDOW: u64 = 4096;
+const WINDOW: u64 = 4096;
 
-/// The learning rate of everything that is timed.
-pub(super) const RATE: f64 = 0.1;
-
-/// Records one dispatch or more.
-pub(super) type Recorder = Box<dyn Fn(&mut wgpu::ComputePass<'_>)>;
-
-/// Judges what the views of a set hold after one run.
-pub(super) type Judge<'a> = Box<dyn Fn(&[Vec<f32>]) -> Result<Outcome> + 'a>;
+/// Components of the vectors in a timed batch.
+pub(super) const COMPONENTS: u32 = 64;
 
 /// Where, under which name and how large a subject is loaded.
 #[derive(Clone, Copy, Debug)]
@@ -43,8 +40,8 @@ pub struct Setup<'a> {
 }
 
 /// One set of buffers.
-pub(super) struct Set {
-    pub record: Recorder,
+pub(crate) struct Set {
+    pub record: Box<dyn Fn(&mut wgpu::ComputePass<'_>)>,
     /// What a check reads.
     pub seen: Vec<View>,
     /// What is laid, again and again, over which view before a measurement.
@@ -76,75 +73,86 @@ impl Loaded {
         &self.outcome
     }
 
-    /// Records copies that give every set the contents it had after loading, where a run would change them.
-    pub fn reset(&self, encoder: &mut wgpu::CommandEncoder) {
-        for (block, view) in self.sets.iter().flat_map(|set| &set.refill) {
-            lay(encoder, block, view);
+    /// Itself where the comparison found nothing wrong.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] with the first mismatch.
+    pub fn checked(self) -> Result<Self> {
+        match self.outcome.first_mismatch {
+            None => Ok(self),
+            Some(mismatch) => Err(Error::Mismatch(mismatch)),
         }
     }
 
-    /// Records one run on a set of buffers, taken modulo the number of sets.
-    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>, set: usize) {
-        (self.sets[set % self.sets.len()].record)(pass);
+    /// The most turns to be timed at once: each set takes few of them between two resets, so that its contents stay what
+    /// training sees.
+    #[must_use]
+    pub fn most(&self) -> usize {
+        4 * self.sets.len()
+    }
+
+    /// The nanoseconds of so many turns, for which the sets take turns. Before, every set gets the contents it had after
+    /// loading, where a run would change them.
+    ///
+    /// # Errors
+    /// Those of [`Timer::time`].
+    pub fn time(&self, timer: &Timer, turns: usize) -> Result<f64> {
+        let record = |pass: &mut wgpu::ComputePass<'_>| {
+            self.sets.iter().cycle().take(turns).for_each(|set| (set.record)(pass));
+        };
+        timer.time(|encoder| self.reset(encoder), record)
+    }
+
+    fn reset(&self, encoder: &mut wgpu::CommandEncoder) {
+        for (block, view) in self.sets.iter().flat_map(|set| &set.refill) {
+            gpu::lay(encoder, block, view.buffer(), view.offset()..view.end());
+        }
     }
 }
-
-/// Records copies of `block`, laid end to end over `view`.
-fn lay(encoder: &mut wgpu::CommandEncoder, block: &wgpu::Buffer, view: &View) {
-    let mut at = view.offset();
-    while at < view.end() {
-        let bytes = block.size().min(view.end() - at);
-        encoder.copy_buffer_to_buffer(block, 0, view.buffer(), at, bytes);
-        at += bytes;
-    }
-}
-
-const USAGE: wgpu::BufferUsages =
-    wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
 
 impl Setup<'_> {
     /// A buffer of bytes.
-    pub(super) fn bytes(&self, bytes: &[u8]) -> Result<wgpu::Buffer> {
-        gpu::buffer_with(self.device, self.name, bytes, USAGE)
+    pub(crate) fn bytes(&self, bytes: &[u8]) -> Result<wgpu::Buffer> {
+        gpu::buffer_with(self.device, self.name, bytes, gpu::USAGE)
     }
 
     /// A buffer that holds `values`.
-    pub(super) fn filled(&self, values: &[f32]) -> Result<View> {
+    pub(crate) fn filled(&self, values: &[f32]) -> Result<View> {
         let buffer = self.bytes(bytemuck::cast_slice(values))?;
         View::new(self.name, &buffer, 0, values.len() as u64)
     }
 
+    /// The view of a batch of [`vectors`].
+    pub(super) fn batch(&self, view: View) -> Result<Batch> {
+        Batch::new(self.name, view, COMPONENTS, vectors(self.elements), Order::Components)
+    }
+
     /// A buffer for `length` values, `lead` elements past its begin.
-    pub(super) fn empty(&self, lead: u64, length: u64) -> Result<View> {
+    pub(crate) fn empty(&self, lead: u64, length: u64) -> Result<View> {
         let bytes = (4 * (lead + length)).next_multiple_of(16).max(16);
-        let buffer = gpu::buffer(self.device, self.name, bytes, USAGE, false)?;
+        let buffer = gpu::buffer(self.device, self.name, bytes, gpu::USAGE, false)?;
         View::new(self.name, &buffer, 4 * lead, length)
     }
 
     /// Submits what is recorded.
-    pub(super) fn submit<T>(&self, record: impl FnOnce(&mut wgpu::CommandEncoder) -> Result<T>) -> Result<T> {
+    pub(crate) fn submit<T>(&self, record: impl FnOnce(&mut wgpu::CommandEncoder) -> Result<T>) -> Result<T> {
         gpu::submit(self.device, self.queue, self.name, record)
     }
 
     /// Makes the sets, runs the first and judges what it left.
-    pub(super) fn load(
+    pub(crate) fn load(
         &self,
         set: impl FnMut() -> Result<Set>,
-        judge: impl Fn(&[Vec<f32>]) -> Result<Outcome>,
+        judge: impl Fn(&[Vec<f32>], &mut Outcome),
     ) -> Result<Loaded> {
         let sets = std::iter::repeat_with(set).take(self.sets.max(1)).collect::<Result<Vec<_>>>()?;
         let mut loaded = Loaded { sets, outcome: Outcome::default() };
-        let read = self.submit(|encoder| {
+        let first = &loaded.sets[0];
+        let read = gpu::read_after((self.device, self.queue), self.name, &first.seen, |encoder| {
             loaded.reset(encoder);
-            loaded.record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()), 0);
-            let seen = loaded.sets[0].seen.iter();
-            seen.map(|view| {
-                Readback::record(self.device, encoder, view.buffer(), view.offset(), 4 * view.length())
-            })
-            .collect::<Result<Vec<_>>>()
+            (first.record)(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
         })?;
-        let read: Result<Vec<Vec<f32>>> = read.into_iter().map(|read| read.wait(self.device)).collect();
-        loaded.outcome = judge(&read?)?;
+        judge(&read, &mut loaded.outcome);
         let named = |what| format!("{}: {what}", self.name);
         loaded.outcome.first_mismatch = loaded.outcome.first_mismatch.map(named);
         Ok(loaded)
@@ -152,7 +160,7 @@ impl Setup<'_> {
 }
 
 /// Numbers from -`largest` to `largest`, no zeros.
-pub(super) fn numbers(length: u64, seed: u64, largest: f32) -> Vec<f32> {
+pub(crate) fn numbers(length: u64, seed: u64, largest: f32) -> Vec<f32> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let one = |_| {
         let magnitude = rng.random_range(1e-3 * largest..largest);
@@ -160,6 +168,36 @@ pub(super) fn numbers(length: u64, seed: u64, largest: f32) -> Vec<f32> {
     };
     let block: Vec<f32> = (0..length.min(BLOCK)).map(one).collect();
     block.into_iter().cycle().take(length as usize).collect()
+}
+
+/// Such numbers for each of these largest magnitudes.
+pub(super) fn arrays<const N: usize>(length: u64, largest: [f32; N]) -> [Vec<f32>; N] {
+    std::array::from_fn(|k| numbers(length, k as u64 + 1, largest[k]))
+}
+
+/// How many vectors of [`COMPONENTS`] make about so many elements; at least one.
+pub(super) fn vectors(elements: u64) -> u32 {
+    (elements / u64::from(COMPONENTS)).clamp(1, u64::from(u32::MAX)) as u32
+}
+
+/// The elements that such vectors really have.
+pub(super) fn whole(elements: u64) -> u64 {
+    u64::from(COMPONENTS) * u64::from(vectors(elements))
+}
+
+/// So many random batches of such vectors.
+pub(super) fn batches<const N: usize>(elements: u64) -> [Vec<f32>; N] {
+    arrays(whole(elements), [2.0; N])
+}
+
+/// A room's subjects.
+pub(super) fn boxed<B: Bench + 'static>(subjects: impl IntoIterator<Item = B>) -> Vec<Box<dyn Bench>> {
+    subjects.into_iter().map(|subject| Box::new(subject) as Box<dyn Bench>).collect()
+}
+
+/// The twin that does `work` on the host.
+pub(super) fn twin<T>(mut work: impl FnMut() -> T + 'static) -> Option<Box<dyn FnMut()>> {
+    Some(Box::new(move || drop(std::hint::black_box(work()))))
 }
 
 /// The first, the middle and the last elements of a long tensor, all of a short one; every window begins and ends at a
@@ -189,48 +227,123 @@ pub(super) struct Tensors {
     pub status: wgpu::Buffer,
 }
 
+/// The values of every step that is timed.
+pub(super) fn hyper() -> Result<Hyper> {
+    Hyper::new(0.1, 10)
+}
+
 /// Weights and gradients of ordinary size and either sign, states as training leaves them; no zeros.
 pub(super) fn contents(length: u64) -> Vec<Element> {
-    let [w, g, m, v, copy] =
-        [(1, 3.0), (2, 1.0), (3, 0.5), (4, 1.0), (5, 3.0)].map(|(seed, most)| numbers(length, seed, most));
+    let [w, g, m, v, copy] = arrays(length, [3.0, 1.0, 0.5, 1.0, 3.0]);
     let one = |i: usize| Element { w: w[i], g: g[i], m: m[i], v: 0.1 + 0.9 * v[i].abs(), copy: copy[i] };
     (0..w.len()).map(one).collect()
 }
 
+/// The bytes of a set of tensors.
+pub(super) fn footprint(base: Base, copy: bool, length: u64) -> u64 {
+    4 * of_step(base, copy).len() as u64 * length
+}
+
+/// The arrays of a step's tensors: the weights, the gradient where it has one, the states, and a copy or not.
+fn of_step(base: Base, copy: bool) -> Vec<Array> {
+    let mut arrays: Vec<Array> = vec![|e| &mut e.w];
+    arrays.extend(base.has_gradient().then_some::<Array>(|e| &mut e.g));
+    arrays.extend([(|e| &mut e.m) as Array, |e| &mut e.v].into_iter().take(base.states()));
+    arrays.extend(copy.then_some::<Array>(|e| &mut e.copy));
+    arrays
+}
+
+/// The twin of a step on such tensors: `step` takes each run of `size` elements with its number.
+pub(super) fn twin_of_runs<T>(
+    length: u64,
+    size: usize,
+    step: impl Fn(u64, &mut [Element]) -> T + Sync + 'static,
+) -> Option<Box<dyn FnMut()>> {
+    let before = contents(length);
+    let mut after = before.clone();
+    twin(move || {
+        let runs = after.par_chunks_mut(size).zip(before.par_chunks(size)).enumerate();
+        runs.with_min_len((1024 / size).max(1)).for_each(|(g, (after, before))| {
+            after.copy_from_slice(before);
+            step(g as u64, after);
+        });
+        std::hint::black_box(&after);
+    })
+}
+
+/// Judges the groups of a window one by one; where a group's members lie apart, so that the window is the whole tensor,
+/// the first and the last.
+pub(super) fn by_groups(
+    groups: &Groups,
+    judge: impl Fn(u64, &[Element], &[Element]) -> Vec<Judgement>,
+) -> impl Fn(u64, &[Element], &[Element]) -> Outcome {
+    move |start, before, after| {
+        let (size, count) = (groups.size(0), groups.count());
+        let some = (WINDOW / size).max(1);
+        let (within, apart) = (start / size..(start + before.len() as u64).div_ceil(size), groups.run() > 0);
+        let mut outcome = Outcome::default();
+        for g in within.filter(|&g| !apart || g < some || g >= count.saturating_sub(some)) {
+            let places: Vec<usize> = groups.members(g).map(|i| i - start as usize).collect();
+            let [before, after] =
+                [before, after].map(|all| places.iter().map(|&i| all[i]).collect::<Vec<_>>());
+            let verdicts = judge(g, &before, &after);
+            let mut judged = compare(after.len(), |i| verdicts[i], |i| after[i].w);
+            if let (Some(what), Some(i)) = (&mut judged.first_mismatch, verdicts.iter().position(|j| !j.ok)) {
+                *what = format!("group {g}, {what}: {:?} became {:?}", before[i], after[i]);
+            }
+            outcome.merge(judged);
+        }
+        outcome
+    }
+}
+
 impl Tensors {
-    /// Tensors of `length` elements with a gradient or without, so many states, and a copy or not, which are compared
-    /// in `windows`.
+    /// Tensors of these groups, of which whole ones are compared: all of the tensor where a group's members lie apart.
+    pub fn of_groups(on: &Setup<'_>, groups: &Groups, shape: (Base, bool)) -> Result<Self> {
+        let unit = if groups.run() > 0 { groups.length() } else { groups.size(0) };
+        Tensors::new(on, groups.length(), shape, windows(groups.length(), unit))
+    }
+
+    /// Tensors of `length` elements for a base step, with a copy or not, which are compared in `windows`.
     pub fn new(
         on: &Setup<'_>,
         length: u64,
-        (gradient, states, copy): (bool, usize, bool),
+        (base, copy): (Base, bool),
         windows: Vec<Range<u64>>,
     ) -> Result<Self> {
-        let mut arrays: Vec<Array> = vec![|e| &mut e.w];
-        arrays.extend(gradient.then_some::<Array>(|e| &mut e.g));
-        arrays.extend([(|e| &mut e.m) as Array, |e| &mut e.v].into_iter().take(states));
-        arrays.extend(copy.then_some::<Array>(|e| &mut e.copy));
+        let arrays = of_step(base, copy);
         let host = contents(length.min(BLOCK));
         let block = |array: &Array| {
             let values: Vec<f32> = host.iter().map(|element| *array(&mut element.clone())).collect();
             on.bytes(bytemuck::cast_slice(&values))
         };
         let blocks = arrays.iter().map(block).collect::<Result<_>>()?;
-        Ok(Tensors { length, arrays, host, blocks, gradient, windows, status: on.bytes(&[0; 16])? })
+        let (gradient, status) = (base.has_gradient(), on.bytes(&[0; 16])?);
+        Ok(Tensors { length, arrays, host, blocks, gradient, windows, status })
     }
 
-    /// A set: its weights lie `lead` elements past the begin of their buffer.
-    pub fn set(
+    /// Loads sets that run what `bind` makes of them, their weights `lead` elements past the begin of their buffer.
+    ///
+    /// Each window is judged by `window`, of its first place and its elements before and after; besides, the gradient
+    /// must stay as it was and every element be finite.
+    pub fn load(
         &self,
         on: &Setup<'_>,
         lead: u64,
-        bind: impl FnOnce(&[View]) -> Result<Recorder>,
-    ) -> Result<Set> {
+        bind: impl Fn(&[View]) -> Result<Dispatches>,
+        window: impl Fn(u64, &[Element], &[Element]) -> Outcome,
+    ) -> Result<Loaded> {
+        on.load(|| self.set(on, lead, &bind), |seen, outcome| self.judge(seen, outcome, &window))
+    }
+
+    fn set(&self, on: &Setup<'_>, lead: u64, bind: impl Fn(&[View]) -> Result<Dispatches>) -> Result<Set> {
         let view = |k: usize| on.empty(if k == 0 { lead } else { 0 }, self.length);
         let views = (0..self.arrays.len()).map(view).collect::<Result<Vec<_>>>()?;
         let filled = self.blocks.iter().cloned().zip(views.iter().cloned());
         on.submit(|encoder| {
-            filled.clone().for_each(|(block, view)| lay(encoder, &block, &view));
+            for (block, view) in filled.clone() {
+                gpu::lay(encoder, &block, view.buffer(), view.offset()..view.end());
+            }
             Ok(())
         })?;
         let window = |view: &View, at: &Range<u64>| View {
@@ -243,32 +356,32 @@ impl Tensors {
         seen.push(View { buffer: self.status.clone(), offset: 0, length: 1 });
         // no step changes the gradient
         let refill = filled.enumerate().filter(|(k, _)| !self.gradient || *k != 1).map(|(_, pair)| pair);
-        Ok(Set { record: bind(&views)?, seen, refill: refill.collect() })
+        let dispatches = bind(&views)?;
+        Ok(Set { refill: refill.collect(), ..Set::new(move |pass| dispatches.record(pass), seen) })
     }
 
-    /// Judges each window by `window`, of its first place and its elements before and after; and that the gradient
-    /// stayed as it was and every element is finite.
-    pub fn judge<'a>(&'a self, window: impl Fn(u64, &[Element], &[Element]) -> Outcome + 'a) -> Judge<'a> {
-        Box::new(move |seen| {
-            let mut outcome = Outcome::default();
-            for (k, places) in self.windows.iter().enumerate() {
-                let before = |i: u64| self.host[(i % self.host.len() as u64) as usize];
-                let before: Vec<Element> = places.clone().map(before).collect();
-                let mut after: Vec<Element> =
-                    before.iter().map(|e| Element { m: 0.0, v: 0.0, copy: 0.0, ..*e }).collect();
-                for (array, values) in self.arrays.iter().zip(seen[k..].iter().step_by(self.windows.len())) {
-                    after.iter_mut().zip(values).for_each(|(element, value)| *array(element) = *value);
-                }
-                let kept = before.iter().zip(&after).all(|(a, b)| a.g.to_bits() == b.g.to_bits());
-                outcome.demand(kept, || "the gradient changed".into());
-                let mut judged = window(places.start, &before, &after);
-                judged.first_mismatch =
-                    judged.first_mismatch.map(|what| format!("from {} on: {what}", places.start));
-                outcome.merge(judged);
+    fn judge(
+        &self,
+        seen: &[Vec<f32>],
+        outcome: &mut Outcome,
+        window: impl Fn(u64, &[Element], &[Element]) -> Outcome,
+    ) {
+        for (k, places) in self.windows.iter().enumerate() {
+            let before = |i: u64| self.host[(i % self.host.len() as u64) as usize];
+            let before: Vec<Element> = places.clone().map(before).collect();
+            let mut after: Vec<Element> =
+                before.iter().map(|e| Element { m: 0.0, v: 0.0, copy: 0.0, ..*e }).collect();
+            for (array, values) in self.arrays.iter().zip(seen[k..].iter().step_by(self.windows.len())) {
+                after.iter_mut().zip(values).for_each(|(element, value)| *array(element) = *value);
             }
-            let broken = seen[seen.len() - 1][0].to_bits();
-            outcome.demand(broken == 0, || format!("{broken} elements not finite"));
-            Ok(outcome)
-        })
+            let kept = before.iter().zip(&after).all(|(a, b)| a.g.to_bits() == b.g.to_bits());
+            outcome.demand(kept, || "the gradient changed".into());
+            let mut judged = window(places.start, &before, &after);
+            judged.first_mismatch =
+                judged.first_mismatch.map(|what| format!("from {} on: {what}", places.start));
+            outcome.merge(judged);
+        }
+        let broken = seen[seen.len() - 1][0].to_bits();
+        outcome.demand(broken == 0, || format!("{broken} elements not finite"));
     }
 }

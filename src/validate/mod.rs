@@ -18,7 +18,7 @@ pub struct Failure {
 }
 
 /// What the cases found on one adapter.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
 pub struct Report {
     /// The adapter's name.
     pub name: String,
@@ -65,21 +65,8 @@ pub fn run(adapter: wgpu::Adapter, cases: &[Box<dyn Case>], mut done: impl FnMut
     let context = Context::on(adapter)?;
     let kernels = Kernels::new(&context.device);
     let start = Instant::now();
-    let mut report = Report {
-        name: facts.name,
-        backend: facts.backend,
-        driver: facts.driver,
-        cases: 0,
-        mismatches: 0,
-        skipped: 0,
-        checked: 0,
-        in_band: 0,
-        max_ulps: 0.0,
-        max_ulps_case: String::new(),
-        seconds: 0.0,
-        failures: Vec::new(),
-        skip_reason: None,
-    };
+    let mut report =
+        Report { name: facts.name, backend: facts.backend, driver: facts.driver, ..Report::default() };
     for case in cases {
         let outcome = case
             .run(&context.device, &context.queue, &kernels)

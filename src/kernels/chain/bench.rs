@@ -3,17 +3,16 @@
 use super::reference::judge;
 use super::{Chain, bind};
 use crate::error::Result;
-use crate::kernels::backward::bench::{COMPONENTS, batch, batches, vectors};
 use crate::kernels::program::Program;
-use crate::kernels::timed::Set;
-use crate::kernels::{Bench, Learned, Loaded, Outcome, Setup};
+use crate::kernels::timed::{self, COMPONENTS, Set};
+use crate::kernels::{Bench, Learned, Loaded, Setup};
 use crate::regulariser::Places;
 
 const L: f32 = 1.7;
 
 /// Every subject.
 pub(super) fn all() -> Vec<Box<dyn Bench>> {
-    vec![Box::new(Chain)]
+    timed::boxed([Chain])
 }
 
 impl Bench for Chain {
@@ -26,38 +25,29 @@ impl Bench for Chain {
     }
 
     fn bytes(&self, elements: u64) -> u64 {
-        12 * u64::from(COMPONENTS) * u64::from(vectors(elements))
-    }
-
-    fn footprint(&self, elements: u64) -> u64 {
-        self.bytes(elements)
+        12 * timed::whole(elements)
     }
 
     fn load(&self, on: &Setup<'_>) -> Result<Loaded> {
-        let [r_bar, h] = batches(on.elements);
+        let [r_bar, h] = timed::batches(on.elements);
         let places = Places { components: COMPONENTS, nonzeros: 0 };
         let mut theta = vec![1.0; places.length() as usize];
         theta[Places::L] = L;
         let set = || {
-            let batch = |view| batch(on, view);
-            let (r_bar, h) = (batch(on.filled(&r_bar)?)?, batch(on.filled(&h)?)?);
+            let (r_bar, h) = (on.batch(on.filled(&r_bar)?)?, on.batch(on.filled(&h)?)?);
             let out = on.empty(0, r_bar.view.length())?;
             let learned = Learned::new(on.name, on.filled(&theta)?, places, 1)?;
-            let dispatches = bind(on.kernels, &learned, 0, &r_bar, &h, &batch(out.clone())?)?;
+            let dispatches = bind(on.kernels, &learned, 0, &r_bar, &h, &on.batch(out.clone())?)?;
             Ok(Set::new(move |pass| dispatches.record(pass), [out]))
         };
-        on.load(set, |seen| {
-            let mut outcome = Outcome::default();
-            judge(L, &r_bar, &h, &seen[0], &mut outcome);
-            Ok(outcome)
-        })
+        on.load(set, |seen, outcome| judge(L, &r_bar, &h, &seen[0], outcome))
     }
 
     fn twin(&self, elements: u64) -> Option<Box<dyn FnMut()>> {
-        let [r_bar, h] = batches(elements);
-        Some(Box::new(move || {
+        let [r_bar, h] = timed::batches(elements);
+        timed::twin(move || {
             let one = |(r, h): (&f32, &f32)| f64::from(*r) - f64::from(*h) / f64::from(L);
-            std::hint::black_box(r_bar.iter().zip(&h).map(one).collect::<Vec<f64>>());
-        }))
+            r_bar.iter().zip(&h).map(one).collect::<Vec<f64>>()
+        })
     }
 }

@@ -7,7 +7,7 @@ use super::{Backward, Forward, Reference, Stage, backward, forward};
 use crate::error::Result;
 use crate::gpu::View;
 use crate::kernels::program::Program;
-use crate::kernels::timed::{Set, numbers};
+use crate::kernels::timed::{self, Set};
 use crate::kernels::{Bench, Learned, Loaded, Setup};
 
 /// N.
@@ -26,12 +26,12 @@ enum Subject {
 
 /// Every subject.
 pub(super) fn all() -> Vec<Box<dyn Bench>> {
-    vec![Box::new(Subject::Forward), Box::new(Subject::Backward)]
+    timed::boxed([Subject::Forward, Subject::Backward])
 }
 
 /// x, c and the derivative by the output.
 fn arrays(elements: u64) -> [Vec<f32>; 3] {
-    [(1, 2.0), (2, 1.5), (3, 1.0)].map(|(seed, largest)| numbers(elements, seed, largest))
+    timed::arrays(elements, [2.0, 1.5, 1.0])
 }
 
 impl Bench for Subject {
@@ -49,18 +49,16 @@ impl Bench for Subject {
     }
 
     fn bytes(&self, elements: u64) -> u64 {
-        match self {
-            Subject::Forward => 12 * elements,
-            Subject::Separate => 12 * u64::from(LAYERS) * elements,
-            Subject::Backward => 16 * elements,
-        }
+        let each = match self {
+            Subject::Forward => 12,
+            Subject::Separate => 12 * u64::from(LAYERS),
+            Subject::Backward => 16,
+        };
+        each * elements
     }
 
     fn footprint(&self, elements: u64) -> u64 {
-        match self {
-            Subject::Forward => 12 * elements,
-            Subject::Separate | Subject::Backward => 16 * elements,
-        }
+        (if *self == Subject::Forward { 12 } else { 16 }) * elements
     }
 
     fn load(&self, on: &Setup<'_>) -> Result<Loaded> {
@@ -79,12 +77,9 @@ impl Bench for Subject {
                 Subject::Separate => {
                     let other = on.empty(0, on.elements)?;
                     // an even number of layers, so that the last one writes the output
-                    let mut all = vec![forward(1, &x, &other)?];
-                    for layer in 1..LAYERS {
-                        let (from, to) = if layer % 2 == 1 { (&other, &output) } else { (&output, &other) };
-                        all.push(forward(1, from, to)?);
-                    }
-                    all
+                    let ends = [&other, &output].into_iter().cycle().take(LAYERS as usize);
+                    let begins = std::iter::once(&x).chain(ends.clone());
+                    begins.zip(ends).map(|(from, to)| forward(1, from, to)).collect::<Result<_>>()?
                 }
                 Subject::Backward => {
                     let gradient = Learned::new(on.name, on.filled(&[0.0; 8])?, PLACES, 1)?;
@@ -98,11 +93,11 @@ impl Bench for Subject {
         };
         let reference = Reference::new(&NUMBERS, LAYERS);
         let [x, c, bar] = &host;
-        on.load(set, |seen| {
-            Ok(match self {
+        on.load(set, |seen, outcome| {
+            outcome.merge(match self {
                 Subject::Backward => reference.judge_backward([x, c, bar], None, Some(&seen[0]), &seen[1]),
                 Subject::Forward | Subject::Separate => reference.judge_forward(x, c, &seen[0]),
-            })
+            });
         })
     }
 
@@ -112,11 +107,10 @@ impl Bench for Subject {
         }
         let [x, c, _] = arrays(elements);
         let reference = Reference::new(&NUMBERS, LAYERS);
-        Some(Box::new(move || {
+        timed::twin(move || {
             let one = |(x, c): (&f32, &f32)| reference.value(*x, *c);
-            let all: Vec<f64> = x.par_iter().zip(&c).with_min_len(1024).map(one).collect();
-            std::hint::black_box(all);
-        }))
+            x.par_iter().zip(&c).with_min_len(1024).map(one).collect::<Vec<f64>>()
+        })
     }
 
     fn instead(&self) -> Option<Box<dyn Bench>> {

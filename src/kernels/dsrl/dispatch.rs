@@ -187,7 +187,7 @@ fn check(learned: &Learned, layers: u32, x: &View, others: &[(&str, &View)]) -> 
         return Err(shape(ROOM.name, "number of layers of the numbers", learned.layers, expected));
     }
     for (name, view) in others {
-        same(ROOM.name, &format!("length of {name}"), view.length(), x.length())?;
+        same(ROOM.name, format!("length of {name}"), view.length(), x.length())?;
     }
     within(ROOM.name, "elements", x.length(), u64::from(u32::MAX) / 4)
 }

@@ -13,16 +13,12 @@ use crate::gpu::View;
 use crate::kernels::backward::Passed;
 use crate::kernels::program::{Program, Struct};
 use crate::kernels::step::WORKGROUP;
-use crate::kernels::timed::{Set, numbers};
-use crate::kernels::{
-    Batch, Bench, Data, Dispatch, Dispatches, Format, Learned, Loaded, Order, Outcome, Setup, compare,
-};
+use crate::kernels::timed::{self, COMPONENTS, Set};
+use crate::kernels::{Bench, Data, Dispatch, Dispatches, Format, Learned, Loaded, Outcome, Setup, compare};
 use crate::matrix::Pattern;
-use crate::regulariser::Places;
+use crate::penalty::Activation;
+use crate::regulariser::Parameters;
 use crate::wgsl::compose;
-
-/// Components of every vector.
-const COMPONENTS: u32 = 64;
 
 /// Columns in each of the windows that are compared.
 const WINDOW: usize = 64;
@@ -41,7 +37,7 @@ struct Subject {
 pub(super) fn all() -> Vec<Box<dyn Bench>> {
     let forward = |format, layers| Subject { way: Way::Forward, format, layers, separate: false };
     let backward = |format| Subject { way: Way::Backward, ..forward(format, 1) };
-    [
+    timed::boxed([
         forward(Format::Csr, 1),
         forward(Format::Bitmap, 1),
         forward(Format::Dense, 1),
@@ -49,40 +45,19 @@ pub(super) fn all() -> Vec<Box<dyn Bench>> {
         forward(Format::Dense, 4),
         backward(Format::Csr),
         backward(Format::Dense),
-    ]
-    .map(|subject| Box::new(subject) as Box<dyn Bench>)
-    .into()
+    ])
 }
 
 /// Â with 40 % of its entries, numbers as training leaves them.
-fn parameters() -> Result<(Arc<Pattern>, Vec<f32>)> {
+fn parameters() -> Result<Parameters> {
     let pattern = Arc::new(Pattern::random(COMPONENTS, 0.4, 1)?);
-    let places = places(&pattern);
-    let mut p = vec![0.0; places.length() as usize];
-    p[Places::L] = 1.3;
-    (p[Places::ETA1], p[Places::ETA2]) = (0.85, 0.7);
-    (p[Places::DELTA1], p[Places::DELTA2]) = (0.15, 0.9);
+    let activation = Activation { eta1: 0.85, eta2: 0.7, delta1: 0.15, delta2: 0.9 };
+    let mut p = Parameters::identity(pattern, activation, 1.3)?;
     let mut rng = ChaCha8Rng::seed_from_u64(0xbe9c);
-    for ((i, j), value) in pattern.entries().zip(&mut p[places.values()]) {
-        *value = 0.5 * f64::from(u8::from(i == j)) + rng.random_range(-0.2..0.2);
-    }
-    p[places.q()].iter_mut().for_each(|q| *q = rng.random_range(0.5..1.5));
-    p[places.b()].iter_mut().for_each(|b| *b = rng.random_range(-0.1..0.1));
-    Ok((pattern, p.into_iter().map(|x| x as f32).collect()))
-}
-
-fn places(pattern: &Pattern) -> Places {
-    Places { components: COMPONENTS, nonzeros: pattern.nonzeros() }
-}
-
-/// How many vectors there are among `elements` numbers.
-fn columns(elements: u64) -> u32 {
-    u32::try_from(elements / u64::from(COMPONENTS)).unwrap_or(u32::MAX).max(1)
-}
-
-/// x, c and ȳ.
-fn random(count: u64) -> [Vec<f32>; 3] {
-    [1, 2, 3].map(|seed| numbers(count, seed, 2.0))
+    p.values.iter_mut().for_each(|a| *a = 0.5 * *a + rng.random_range(-0.2..0.2));
+    p.q.fill_with(|| rng.random_range(0.5..1.5));
+    p.b.fill_with(|| rng.random_range(-0.1..0.1));
+    Ok(p)
 }
 
 impl Subject {
@@ -140,23 +115,22 @@ impl Bench for Subject {
             // x, c, r; r, u; ȳ, w̄; u, w̄, ū; ū, r̄
             (Way::Backward, true) => 12,
         };
-        4 * arrays * u64::from(COMPONENTS) * u64::from(columns(elements))
+        4 * arrays * timed::whole(elements)
     }
 
     fn footprint(&self, elements: u64) -> u64 {
-        4 * 6 * u64::from(COMPONENTS) * u64::from(columns(elements))
+        4 * 6 * timed::whole(elements)
     }
 
     fn load(&self, on: &Setup<'_>) -> Result<Loaded> {
-        let (pattern, p) = parameters()?;
-        let m = columns(on.elements);
-        let count = u64::from(COMPONENTS) * u64::from(m);
-        let numbers = random(count);
-        let places = places(&pattern);
+        let parameters = parameters()?;
+        let (pattern, places, p) = (&parameters.pattern, parameters.places(), parameters.packed());
+        let (m, count) = (timed::vectors(on.elements), timed::whole(on.elements));
+        let numbers = timed::batches(on.elements);
         let theta = on.filled(&p)?;
-        let dense = on.filled(&dense(&pattern, &p[places.values()]))?;
+        let dense = on.filled(&dense(pattern, &p[places.values()]))?;
         let learned = Learned::new(on.name, theta.clone(), places, 1)?;
-        let matrix = cases::matrix(on.queue, on.kernels, self.format, &pattern, std::slice::from_ref(&p))?;
+        let matrix = cases::matrix(on.queue, on.kernels, self.format, pattern, std::slice::from_ref(&p))?;
         let passes = Passes { on, sizes: [COMPONENTS, m], theta, dense };
         let set = || {
             let [x, c, bar] = [on.filled(&numbers[0])?, on.filled(&numbers[1])?, on.filled(&numbers[2])?];
@@ -166,7 +140,7 @@ impl Bench for Subject {
                 (Way::Forward, true) => passes.forward([x, c, part(0)], self.layers)?,
                 (Way::Backward, true) => passes.backward([x, c, bar], [part(0), part(1), part(2)])?,
                 (way, false) => {
-                    let batch = |view| Batch::new(on.name, view, COMPONENTS, m, Order::Components);
+                    let batch = |view| on.batch(view);
                     let (matrix, learned) = (matrix.clone(), learned.clone());
                     let (x, data) = (batch(x)?, Data::Near(batch(c)?));
                     if way == Way::Forward {
@@ -183,28 +157,27 @@ impl Bench for Subject {
             };
             Ok(Set::new(move |pass| dispatches.record(pass), [made]))
         };
-        let layer = Layer::new(&pattern, &p, if self.separate { Format::Dense } else { self.format });
-        on.load(set, |seen| Ok(self.judge(&layer, &numbers, m as usize, &seen[0])))
+        let layer = Layer::new(pattern, &p, if self.separate { Format::Dense } else { self.format });
+        on.load(set, |seen, outcome| outcome.merge(self.judge(&layer, &numbers, m as usize, &seen[0])))
     }
 
     fn twin(&self, elements: u64) -> Option<Box<dyn FnMut()>> {
         if self.format != Format::Csr || self.separate {
             return None;
         }
-        let (pattern, p) = parameters().ok()?;
-        let (layer, way, layers) = (Layer::new(&pattern, &p, self.format), self.way, self.layers);
-        let count = u64::from(COMPONENTS) * u64::from(columns(elements));
-        let [x, c, bar] = random(count).map(exact);
-        Some(Box::new(move || match way {
+        let p = parameters().ok()?;
+        let (layer, way, layers) = (Layer::new(&p.pattern, &p.packed(), self.format), self.way, self.layers);
+        let [x, c, bar] = timed::batches(elements).map(exact);
+        timed::twin(move || match way {
             Way::Forward => {
                 let first = layer.forward(&x, &c, false);
-                drop(std::hint::black_box((1..layers).fold(first, |x, _| layer.forward(&x, &c, false))));
+                (1..layers).fold(first, |x, _| layer.forward(&x, &c, false))
             }
             Way::Backward => {
                 let (u, w) = (layer.u(&x, &c, false), layer.w(&bar, None));
-                drop(std::hint::black_box(layer.r_bar(&u, &w)));
+                layer.r_bar(&u, &w).0
             }
-        }))
+        })
     }
 
     fn instead(&self) -> Option<Box<dyn Bench>> {

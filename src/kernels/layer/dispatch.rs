@@ -233,7 +233,7 @@ fn check(place: &str, matrix: &Matrix, learned: &Learned, batches: &[(&str, &Bat
     sizes.into_iter().try_for_each(|(name, got, expected)| same(place, name, got, expected))?;
     let said = |components, vectors| format!("{components} x {vectors}");
     batches.iter().try_for_each(|(name, batch)| {
-        same(place, &format!("shape of {name}"), said(batch.components, batch.vectors), said(n, m))
+        same(place, format!("shape of {name}"), said(batch.components, batch.vectors), said(n, m))
     })
 }
 

@@ -12,7 +12,7 @@ use super::{Hyper, Job, Method, Rates, Reference, Update, Variant};
 use crate::error::Result;
 use crate::gpu::View;
 use crate::kernels::program::Program;
-use crate::kernels::timed::Set;
+use crate::kernels::timed::{self, Set};
 use crate::kernels::{Bench, Learned, Loaded, Outcome, Setup};
 use crate::matrix::Pattern;
 use crate::regulariser::{Floors, HEAD, Places};
@@ -21,21 +21,16 @@ use crate::regulariser::{Floors, HEAD, Places};
 const N: u32 = 64;
 const DENSITY: f64 = 0.3;
 
+/// Rounds of the bound.
+const ROUNDS: u32 = 1;
+
 /// Steps are timed without a bound, the bound with a step at rest before it.
 #[derive(Clone, Copy, Debug)]
-struct Subject {
-    method: Method,
-    bound: Option<u32>,
-}
+struct Subject(Variant);
 
 /// Every subject.
 pub(super) fn all() -> Vec<Box<dyn Bench>> {
-    let adam = Method::default();
-    let subjects = [(adam, None), (Method::Gradient, None), (Method::Gradient, Some(1))];
-    subjects
-        .into_iter()
-        .map(|(method, bound)| Box::new(Subject { method, bound }) as Box<dyn Bench>)
-        .collect()
+    timed::boxed(Variant::ALL.map(Subject))
 }
 
 const HYPER: Hyper = Hyper { rate: 1e-3, step: 10 };
@@ -56,7 +51,7 @@ impl Subject {
     }
 
     fn arrays(&self) -> usize {
-        if matches!(self.method, Method::Adam { .. }) { 4 } else { 2 }
+        if self.0 == Variant::Adam { 4 } else { 2 }
     }
 }
 
@@ -75,28 +70,24 @@ fn layer(places: Places) -> [Vec<f32>; 4] {
 
 impl Bench for Subject {
     fn variant(&self) -> String {
-        let variant = match (self.bound, self.method) {
-            (Some(_), _) => Variant::Bound,
-            (None, Method::Adam { .. }) => Variant::Adam,
-            (None, Method::Gradient) => Variant::Gradient,
-        };
-        variant.name()
+        self.0.name()
     }
 
     fn label(&self) -> String {
-        match self.bound {
-            Some(rounds) => format!("bound, {rounds} round, n={N}"),
-            None => self.variant(),
+        match self.0 {
+            Variant::Bound => format!("bound, {ROUNDS} round, n={N}"),
+            _ => self.variant(),
         }
     }
 
     fn bytes(&self, elements: u64) -> u64 {
-        match (self.bound, self.method) {
+        let each = match self.0 {
             // read for the rows, again for the columns, and scaled
-            (Some(rounds), _) => (8 * u64::from(rounds) + 8) * Self::moved(elements),
-            (None, Method::Adam { .. }) => 28 * Self::moved(elements),
-            (None, Method::Gradient) => 12 * Self::moved(elements),
-        }
+            Variant::Bound => 8 * u64::from(ROUNDS) + 8,
+            Variant::Adam => 28,
+            Variant::Gradient => 12,
+        };
+        each * Self::moved(elements)
     }
 
     fn footprint(&self, elements: u64) -> u64 {
@@ -108,21 +99,20 @@ impl Bench for Subject {
         let one = layer(places);
         let total = one[0].len() * layers as usize;
         let arrays = one.map(|array| -> Vec<f32> { array.into_iter().cycle().take(total).collect() });
-        let resting = Rates { values: 0.0, q: 0.0, b: 0.0, activation: 0.0, l: 0.0 };
-        let moving = Rates { values: 1.0, q: 1.0, b: 1.0, activation: 1.0, l: 1.0 };
+        let (adam, bound) = (self.0 == Variant::Adam, (self.0 == Variant::Bound).then_some(ROUNDS));
+        let rate = if bound.is_some() { 0.0 } else { 1.0 };
         let job = |views: &[View]| -> Result<Job> {
             let learned = |k: usize| Learned::new(on.name, views[k].clone(), places, layers);
-            let adam = views.len() > 2;
             Ok(Job {
                 pattern: pattern.clone(),
                 learned: learned(0)?,
                 gradient: learned(1)?,
                 moments: if adam { Some([learned(2)?, learned(3)?]) } else { None },
-                method: self.method,
-                rates: if self.bound.is_some() { resting } else { moving },
+                method: if adam { Method::default() } else { Method::Gradient },
+                rates: Rates { values: rate, q: rate, b: rate, activation: rate, l: rate },
                 decay: 0.0,
                 floors: Floors::default(),
-                bound: self.bound,
+                bound,
             })
         };
         let fill =
@@ -135,31 +125,27 @@ impl Bench for Subject {
             let status = View { buffer: update.status().clone(), offset: 0, length: u64::from(layers) };
             Ok(Set::new(move |pass| update.record(pass), views.into_iter().chain([status])))
         };
-        on.load(set, |seen| {
+        on.load(set, |seen, outcome| {
             let (theta, status) = (&seen[0], bytemuck::cast_slice(&seen[seen.len() - 1]));
-            if self.bound.is_some() {
-                return Ok(shrunk(places, &arrays[0], theta));
+            if bound.is_some() {
+                return shrunk(places, &arrays[0], theta, outcome);
             }
-            let states = |all: &[Vec<f32>]| {
-                let moment = |k: usize| if self.arrays() > 2 { all[k].clone() } else { Vec::new() };
-                [moment(2), moment(3)]
-            };
-            let (before, after) = (states(&arrays), states(seen));
-            let before = State { learned: &arrays[0], moments: before.each_ref().map(|m| &m[..]) };
-            let after = State { learned: theta, moments: after.each_ref().map(|m| &m[..]) };
-            reference.judge(HYPER, before, &arrays[1], after, status)
+            match reference.judge(HYPER, state(adam, &arrays), &arrays[1], state(adam, seen), status) {
+                Ok(judged) => outcome.merge(judged),
+                Err(error) => outcome.demand(false, || error.to_string()),
+            }
         })
     }
 
     fn twin(&self, elements: u64) -> Option<Box<dyn FnMut()>> {
-        if self.bound.is_some() {
+        if self.0 == Variant::Bound {
             return None;
         }
         // the arithmetic of a step in float64
         let count = Self::moved(elements) as usize;
-        let adam = matches!(self.method, Method::Adam { .. });
+        let adam = self.0 == Variant::Adam;
         let mut all = vec![[0.1f64, 0.2, 0.3, 0.4]; count];
-        Some(Box::new(move || {
+        timed::twin(move || {
             all.par_iter_mut().with_min_len(4096).for_each(|[theta, g, m, v]| {
                 if adam {
                     *m = 0.9 * *m + 0.1 * *g;
@@ -170,18 +156,20 @@ impl Bench for Subject {
                 }
             });
             std::hint::black_box(&all);
-        }))
+        })
     }
 }
 
+fn state(adam: bool, arrays: &[Vec<f32>]) -> State<'_> {
+    State { learned: &arrays[0], moments: [2, 3].map(|k| if adam { &arrays[k][..] } else { &[] }) }
+}
+
 /// What a bound leaves: all layers alike, as they were before, and their values smaller; cases judge by how much.
-fn shrunk(places: Places, before: &[f32], after: &[f32]) -> Outcome {
-    let mut outcome = Outcome::default();
+fn shrunk(places: Places, before: &[f32], after: &[f32], outcome: &mut Outcome) {
     for (k, x) in after.iter().enumerate() {
         let alike = *x == after[k % places.length() as usize] && x.is_finite();
         outcome.demand(alike, || format!("place {k}: {x:e}"));
     }
     let shrunk = places.values().all(|at| after[at].abs() < before[at].abs());
     outcome.demand(shrunk, || "the values did not shrink".into());
-    outcome
 }

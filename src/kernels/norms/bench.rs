@@ -4,7 +4,7 @@ use super::{Job, Norm, Reference, Stage, Variant, bind};
 use crate::error::Result;
 use crate::kernels::program::Program;
 use crate::kernels::step::Width;
-use crate::kernels::timed::{Set, numbers};
+use crate::kernels::timed::{self, Set, numbers};
 use crate::kernels::{Bench, Loaded, Setup};
 use crate::penalty::{Groups, Layout};
 
@@ -25,7 +25,7 @@ pub(super) fn all() -> Vec<Box<dyn Bench>> {
     let tiers = layouts.map(|layout| Subject { norm: Norm::L2, layout });
     let others = [Norm::L1, Norm::Linf, Norm::L0];
     let norms = others.map(|norm| Subject { norm, layout: Layout::Blocks(64) });
-    tiers.chain(norms).map(|subject| Box::new(subject) as Box<dyn Bench>).collect()
+    timed::boxed(tiers.chain(norms))
 }
 
 impl Subject {
@@ -59,10 +59,6 @@ impl Bench for Subject {
         self.groups(elements).map_or(0, |groups| 4 * (groups.length() + groups.count()))
     }
 
-    fn footprint(&self, elements: u64) -> u64 {
-        self.bytes(elements)
-    }
-
     fn load(&self, on: &Setup<'_>) -> Result<Loaded> {
         let groups = self.groups(on.elements)?;
         let values = numbers(groups.length(), SEED, LARGEST);
@@ -73,21 +69,18 @@ impl Bench for Subject {
             Ok(Set::new(move |pass| dispatches.record(pass), [input, output]))
         };
         let reference = Reference::new(self.norm, &groups);
-        on.load(set, |seen| {
-            let mut outcome = reference.compare(&values, bytemuck::cast_slice(&seen[1]));
+        on.load(set, |seen, outcome| {
+            outcome.merge(reference.compare(&values, bytemuck::cast_slice(&seen[1])));
             for (after, before) in seen[0].iter().zip(&values) {
                 outcome.demand(after.to_bits() == before.to_bits(), || "the tensor changed".into());
             }
-            Ok(outcome)
         })
     }
 
     fn twin(&self, elements: u64) -> Option<Box<dyn FnMut()>> {
         let groups = self.groups(elements).ok()?;
-        let (values, reference) =
-            (numbers(groups.length(), SEED, LARGEST), Reference::new(self.norm, &groups));
-        Some(Box::new(move || {
-            std::hint::black_box(reference.values(&values));
-        }))
+        let values = numbers(groups.length(), SEED, LARGEST);
+        let reference = Reference::new(self.norm, &groups);
+        timed::twin(move || reference.values(&values))
     }
 }

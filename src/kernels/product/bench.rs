@@ -5,10 +5,9 @@ use std::sync::Arc;
 use super::{Finish, Job, Operand, Path, Reference, Variant, bind, refresh_packed};
 use crate::error::Result;
 use crate::kernels::program::Program;
-use crate::kernels::timed::{Set, numbers};
+use crate::kernels::timed::{self, Set, numbers};
 use crate::kernels::{Batch, Bench, Format, Loaded, Matrix, Order, Setup};
 use crate::matrix::Pattern;
-use crate::regulariser::Places;
 
 /// The most pixels of an image: larger batches have more vectors.
 const PIXELS: u64 = 1 << 18;
@@ -44,7 +43,7 @@ pub(super) fn all() -> Vec<Box<dyn Bench>> {
         (Format::Dense, Shape::Random(256, 0.4)),
         (Format::Dense, Shape::Random(1024, 0.4)),
     ];
-    subjects.map(|(format, shape)| Box::new(Subject { format, shape }) as Box<dyn Bench>).into()
+    timed::boxed(subjects.map(|(format, shape)| Subject { format, shape }))
 }
 
 impl Subject {
@@ -73,29 +72,6 @@ impl Subject {
     /// The values of the matrix, and the batch.
     fn numbers(pattern: &Pattern, length: u64) -> (Vec<f32>, Vec<f32>) {
         (numbers(u64::from(pattern.nonzeros()), 2, 1.0), numbers(length, 3, 1.0))
-    }
-}
-
-/// The plain product of numbers in host memory.
-fn reference<'a>(
-    pattern: &'a Pattern,
-    format: Format,
-    values: &'a [f32],
-    x: &'a [f32],
-    m: u32,
-) -> Reference<'a> {
-    Reference {
-        pattern,
-        values,
-        transposed: false,
-        format,
-        operand: Operand::Plain,
-        finish: Finish::Plain,
-        learned: (&[], Places { components: 0, nonzeros: 0 }),
-        scale: None,
-        first: (x, Order::Components),
-        second: (&[], Order::Components),
-        vectors: m,
     }
 }
 
@@ -154,13 +130,13 @@ impl Bench for Subject {
             let dispatches = bind(on.kernels, &job)?;
             Ok(Set::new(move |pass| dispatches.record(pass), [job.output.view]))
         };
-        on.load(set, |read| {
+        on.load(set, |read, outcome| {
             let m = m as usize;
             // of many vectors the first and the last
             let seen: Vec<usize> = (0..m).filter(|c| c.min(&(m - 1 - c)) < &SEEN).collect();
             let x: Vec<f32> = x.chunks(m).flat_map(|row| seen.iter().map(|&c| row[c])).collect();
-            let reference = reference(&pattern, self.format, &values, &x, seen.len() as u32);
-            Ok(reference.compare(|i, c| read[0][i as usize * m + seen[c as usize]]))
+            let reference = Reference::plain(&pattern, self.format, &values, &x, seen.len() as u32);
+            outcome.merge(reference.compare(|i, c| read[0][i as usize * m + seen[c as usize]]));
         })
     }
 
@@ -172,16 +148,12 @@ impl Bench for Subject {
         }
         let pattern = self.pattern(elements).ok()?;
         let ((values, x), format) = (Self::numbers(&pattern, n * m), self.format);
-        Some(Box::new(move || {
-            std::hint::black_box(reference(&pattern, format, &values, &x, m as u32).products());
-        }))
+        timed::twin(move || Reference::plain(&pattern, format, &values, &x, m as u32).products())
     }
 
     fn instead(&self) -> Option<Box<dyn Bench>> {
-        match (self.format, self.shape) {
-            // the dense product
-            (Format::Csr, Shape::Random(..)) => Some(Box::new(Subject { format: Format::Dense, ..*self })),
-            _ => None,
-        }
+        // the dense product
+        let timed = self.format == Format::Csr && matches!(self.shape, Shape::Random(..));
+        timed.then(|| Box::new(Subject { format: Format::Dense, ..*self }) as Box<dyn Bench>)
     }
 }

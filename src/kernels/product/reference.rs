@@ -47,6 +47,31 @@ struct Operands {
     in_band: u64,
 }
 
+impl<'a> Reference<'a> {
+    /// Of the plain product, its batch component by component.
+    pub(crate) fn plain(
+        pattern: &'a Pattern,
+        format: Format,
+        values: &'a [f32],
+        x: &'a [f32],
+        vectors: u32,
+    ) -> Self {
+        Reference {
+            pattern,
+            values,
+            transposed: false,
+            format,
+            operand: Operand::Plain,
+            finish: Finish::Plain,
+            learned: (&[], Places { components: 0, nonzeros: 0 }),
+            scale: None,
+            first: (x, Order::Components),
+            second: (&[], Order::Components),
+            vectors,
+        }
+    }
+}
+
 impl Reference<'_> {
     /// The products in float64, component by component; NaN where the kernel may give any number that is not finite.
     #[must_use]

@@ -9,6 +9,7 @@ use crate::kernels::backward::bench::load;
 use crate::kernels::backward::cases::{Numbers, Subject, demand, subject};
 use crate::kernels::backward::{Into, Passed};
 use crate::kernels::program::Program;
+use crate::kernels::timed;
 use crate::kernels::{Bench, Loaded, Outcome, Setup};
 use crate::matrix::Pattern;
 use crate::regulariser::Places;
@@ -29,7 +30,7 @@ pub(super) fn all() -> Vec<Box<dyn Bench>> {
         Timed(512, Path::Tiles32),
         Timed(512, Path::Tiles64),
     ];
-    subjects.map(|subject| Box::new(subject) as Box<dyn Bench>).into()
+    timed::boxed(subjects)
 }
 
 impl Timed {
@@ -55,10 +56,6 @@ impl Bench for Timed {
         4 * (5 * u64::from(of.n) * u64::from(of.m) + u64::from(places.length()))
     }
 
-    fn footprint(&self, elements: u64) -> u64 {
-        self.bytes(elements)
-    }
-
     fn load(&self, on: &Setup<'_>) -> Result<Loaded> {
         let (of, pattern, places) = self.layer(on.elements);
         let cut = Cut::new(&pattern, of.m, Some(self.1));
@@ -81,8 +78,6 @@ impl Bench for Timed {
         let (of, pattern, places) = self.layer(elements);
         let numbers = of.numbers(places);
         let layer = of.layer(&numbers, places);
-        Some(Box::new(move || {
-            std::hint::black_box(reference::sums(&pattern, &layer, &numbers, of.given));
-        }))
+        timed::twin(move || reference::sums(&pattern, &layer, &numbers, of.given))
     }
 }

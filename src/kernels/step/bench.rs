@@ -1,12 +1,11 @@
 //! What is timed of the step: every penalty after a gradient step, every base step, aligned and not; and the same work
 //! in two passes, which is what a user would run without a fused kernel.
 
-use rayon::prelude::*;
-
 use super::{Base, Elementwise, Hyper, Reference, Row, Variant, Width, bind};
 use crate::error::Result;
-use crate::kernels::timed::{self, RATE, Tensors};
-use crate::kernels::{Bench, Job, Loaded, Setup, compare};
+use crate::gpu::View;
+use crate::kernels::timed::{self, Tensors};
+use crate::kernels::{Bench, Dispatches, Job, Loaded, Setup, compare};
 use crate::penalty::{L1, NoPenalty, Penalty, Tl1};
 
 /// With the rate of all benchmarks a lambda that zeroes about a tenth of the weights under l1 and leaves the others standing for
@@ -36,22 +35,14 @@ pub(super) fn all() -> Vec<Box<dyn Bench>> {
         pairs.push((base, stands_for_all[0], Width::Scalar));
     }
     let mut seen = std::collections::HashSet::new();
-    pairs
-        .into_iter()
-        .filter(|&(base, penalty, width)| {
-            Variant::new(base, penalty, width).is_ok_and(|variant| seen.insert(variant.name()))
-        })
-        .map(|(base, penalty, width)| {
-            Box::new(Subject { base, penalty, width, two_passes: false }) as Box<dyn Bench>
-        })
-        .collect()
+    let first = |&(base, penalty, width): &(Base, Penalty, Width)| {
+        Variant::new(base, penalty, width).is_ok_and(|variant| seen.insert(variant.name()))
+    };
+    let subject = |(base, penalty, width)| Subject { base, penalty, width, two_passes: false };
+    timed::boxed(pairs.into_iter().filter(first).map(subject))
 }
 
 impl Subject {
-    fn arrays(&self) -> usize {
-        1 + usize::from(self.base.has_gradient()) + self.base.states()
-    }
-
     /// The steps that do the work, in order.
     fn steps(&self) -> Vec<(Base, Penalty)> {
         if self.two_passes {
@@ -67,10 +58,6 @@ impl Subject {
     }
 }
 
-fn hyper() -> Result<Hyper> {
-    Hyper::new(RATE, 10)
-}
-
 impl Bench for Subject {
     fn variant(&self) -> String {
         let width = self.width;
@@ -83,54 +70,40 @@ impl Bench for Subject {
     }
 
     fn footprint(&self, elements: u64) -> u64 {
-        4 * self.arrays() as u64 * elements
+        timed::footprint(self.base, false, elements)
     }
 
     fn load(&self, on: &Setup<'_>) -> Result<Loaded> {
-        let hyper = hyper()?;
-        let shape = (self.base.has_gradient(), self.base.states(), false);
-        let tensors = Tensors::new(on, on.elements, shape, timed::windows(on.elements, 1))?;
+        let hyper = timed::hyper()?;
+        let tensors = Tensors::new(on, on.elements, (self.base, false), timed::windows(on.elements, 1))?;
         let steps = self.steps();
         let rows: Vec<Row> =
             steps.iter().map(|&(b, p)| Reference::new(b, p, LAMBDA, 1.0, &hyper).row()).collect();
         let rows = on.bytes(bytemuck::cast_slice(&rows))?;
         let lead = if self.width == Width::Scalar { ASKEW } else { 0 };
-        let set = || {
-            tensors.set(on, lead, |views| {
-                let mut dispatches = Vec::new();
-                for (row, &(base, penalty)) in steps.iter().enumerate() {
-                    let views = views[..if base.has_gradient() { views.len() } else { 1 }].to_vec();
-                    let job = Job { operator: Elementwise::new(penalty, LAMBDA), views, row, tensor: 0 };
-                    let rows = rows.as_entire_buffer_binding();
-                    dispatches.push(bind(on.kernels, base, &[job], rows, &tensors.status)?);
-                }
-                Ok(Box::new(move |pass| dispatches.iter().for_each(|d| d.record(pass))))
-            })
+        let bind = |views: &[View]| {
+            let mut all = Dispatches::default();
+            for (row, &(base, penalty)) in steps.iter().enumerate() {
+                let views = views[..if base.has_gradient() { views.len() } else { 1 }].to_vec();
+                let job = Job { operator: Elementwise::new(penalty, LAMBDA), views, row, tensor: 0 };
+                all.extend(bind(on.kernels, base, &[job], rows.as_entire_buffer_binding(), &tensors.status)?);
+            }
+            Ok(all)
         };
         let reference = self.reference(&hyper);
-        on.load(
-            set,
-            tensors.judge(|_, before, after| {
-                compare(after.len(), |i| reference.judge(before[i], after[i]), |i| after[i].w)
-            }),
-        )
+        tensors.load(on, lead, bind, |_, before, after| {
+            compare(after.len(), |i| reference.judge(before[i], after[i]), |i| after[i].w)
+        })
     }
 
     fn twin(&self, elements: u64) -> Option<Box<dyn FnMut()>> {
         if self.width == Width::Scalar {
             return None;
         }
-        let twin = self.reference(&hyper().ok()?);
-        let before = timed::contents(elements);
-        let mut after = before.clone();
-        Some(Box::new(move || {
-            after
-                .par_iter_mut()
-                .zip(&before)
-                .with_min_len(1024)
-                .for_each(|(after, before)| *after = twin.step(*before).0);
-            std::hint::black_box(&after);
-        }))
+        let twin = self.reference(&timed::hyper().ok()?);
+        timed::twin_of_runs(elements, 1024, move |_, run| {
+            run.iter_mut().for_each(|element| *element = twin.step(*element).0);
+        })
     }
 
     fn instead(&self) -> Option<Box<dyn Bench>> {

@@ -3,8 +3,9 @@
 use super::bind;
 use super::reference::judge;
 use crate::error::Result;
-use crate::kernels::backward::bench::{COMPONENTS, load, vectors};
+use crate::kernels::backward::bench::load;
 use crate::kernels::backward::cases::subject;
+use crate::kernels::timed::{self, COMPONENTS};
 use crate::kernels::{Bench, Loaded, Setup};
 use crate::regulariser::Places;
 
@@ -14,7 +15,7 @@ struct Layer;
 
 /// Every subject.
 pub(super) fn all() -> Vec<Box<dyn Bench>> {
-    vec![Box::new(Layer)]
+    timed::boxed([Layer])
 }
 
 impl Bench for Layer {
@@ -27,16 +28,11 @@ impl Bench for Layer {
     }
 
     fn bytes(&self, elements: u64) -> u64 {
-        let n = u64::from(COMPONENTS);
-        4 * (5 * n * u64::from(vectors(elements)) + 2 * (8 + 2 * n))
-    }
-
-    fn footprint(&self, elements: u64) -> u64 {
-        self.bytes(elements)
+        4 * (5 * timed::whole(elements) + 2 * (8 + 2 * u64::from(COMPONENTS)))
     }
 
     fn load(&self, on: &Setup<'_>) -> Result<Loaded> {
-        let of = subject(COMPONENTS, vectors(on.elements), 1.0);
+        let of = subject(COMPONENTS, timed::vectors(on.elements), 1.0);
         let places = Places { components: of.n, nonzeros: 0 };
         load(
             on,
@@ -45,9 +41,5 @@ impl Bench for Layer {
             |passed, into| bind(on.kernels, passed, into),
             |numbers, after, outcome| judge(&of, numbers, places, after, outcome),
         )
-    }
-
-    fn twin(&self, _: u64) -> Option<Box<dyn FnMut()>> {
-        None
     }
 }

@@ -3,19 +3,16 @@
 use super::cases::regulariser;
 use super::{Job, Reference, Regularised, Row, bind};
 use crate::error::Result;
+use crate::gpu::View;
 use crate::kernels::product::{Operand, Path, Variant};
 use crate::kernels::program::Program;
-use crate::kernels::step::{Base, Element, Hyper};
-use crate::kernels::timed::{RATE, Set, numbers};
-use crate::kernels::{Bench, Loaded, Outcome, Setup, Twin, compare};
+use crate::kernels::step::{Base, Element};
+use crate::kernels::timed::{self, COMPONENTS, Tensors};
+use crate::kernels::{Bench, Loaded, Setup, Twin};
 use crate::penalty::{Groups, Layout};
 
-const COMPONENTS: u32 = 64;
 const DENSITY: f64 = 0.4;
 const LAMBDA: f64 = 0.5;
-
-/// Groups that are compared.
-const SEEN: u64 = 64;
 
 /// The operator by itself, without a base step: two products, of which the first names it.
 #[derive(Clone, Copy, Debug)]
@@ -46,35 +43,15 @@ impl Bench for Metric {
 
     fn load(&self, on: &Setup<'_>) -> Result<Loaded> {
         let of = Regularised { regulariser: regulariser(COMPONENTS, DENSITY)?, groups: groups(on.elements)? };
-        let hyper = Hyper::new(RATE, 1)?;
-        let values = numbers(of.groups.length(), 4, 3.0);
+        let tensors = Tensors::of_groups(on, &of.groups, (Base::Prox, false))?;
+        let hyper = timed::hyper()?;
         let rows = on.bytes(&Row::new(&of, LAMBDA, 1.0).alone(&hyper))?;
-        let block = on.filled(&values)?;
-        let set = || {
-            let weights = on.empty(0, of.groups.length())?;
-            let name = on.name.to_owned();
-            let job = Job { name, of: of.clone(), weights: weights.clone(), row: 0 };
-            let dispatches = bind(on.kernels, &[job], &rows)?;
-            let set = Set::new(move |pass| dispatches.record(pass), [weights.clone()]);
-            Ok(Set { refill: vec![(block.buffer().clone(), weights)], ..set })
+        let bind = |views: &[View]| {
+            let job = Job { name: on.name.into(), of: of.clone(), weights: views[0].clone(), row: 0 };
+            bind(on.kernels, &[job], &rows)
         };
         let reference = Reference::new(Base::Prox, &of, LAMBDA, 1.0, &hyper);
-        on.load(set, |seen| {
-            let count = of.groups.count();
-            let mut outcome = Outcome::default();
-            for g in (0..count).filter(|g| *g < SEEN || *g >= count.saturating_sub(SEEN)) {
-                let of_group = |all: &[f32]| -> Vec<Element> {
-                    of.groups.members(g).map(|i| Element { w: all[i], ..Element::default() }).collect()
-                };
-                let (before, after) = (of_group(&values), of_group(&seen[0]));
-                let verdicts = reference.judge(g, &before, &after);
-                outcome.merge(compare(after.len(), |k| verdicts[k], |k| after[k].w));
-            }
-            Ok(outcome)
-        })
-    }
-
-    fn twin(&self, _: u64) -> Option<Box<dyn FnMut()>> {
-        None
+        let judge = |g, before: &[Element], after: &[Element]| reference.judge(g, before, after);
+        tensors.load(on, 0, bind, timed::by_groups(&of.groups, judge))
     }
 }
