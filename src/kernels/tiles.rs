@@ -15,7 +15,7 @@ use super::packer::{self, Slot};
 use super::program::host_struct;
 use super::window::within_binding;
 use super::word::{LANES, WORKGROUP, Width};
-use crate::error::{Result, same, within};
+use crate::error::{Error, Result, shape};
 use crate::gpu::{self, View};
 use crate::penalty::{Group, Groups, Layout};
 
@@ -201,15 +201,22 @@ impl Alike {
 
 /// Checks a tensor's views against its groups: `wanted` of them, all as long as the groups are.
 pub(crate) fn check(tensor: usize, groups: Option<&Groups>, views: &[View], wanted: usize) -> Result<()> {
-    let place = format!("tensor {tensor}");
-    same(&place, "number of views", views.len(), wanted)?;
+    let wrong = |name: &str, got, expected| Err(shape(format!("tensor {tensor}"), name, got, expected));
+    if views.len() != wanted {
+        return wrong("number of views", views.len() as u64, wanted as u64);
+    }
     let length = groups.map_or(views[0].length, Groups::length);
-    for (k, view) in views.iter().enumerate() {
-        same(&place, format!("length of view {k}"), view.length, length)?;
+    if let Some((k, view)) = views.iter().enumerate().find(|(_, view)| view.length != length) {
+        return wrong(&format!("length of view {k}"), view.length, length);
     }
     let Some(groups) = groups else { return Ok(()) };
-    let place = format!("{place}, groups {}", groups.layout());
-    within(place, "elements of one group", groups.largest(), u64::from(u32::MAX))
+    let needed = groups.largest();
+    let limit = u64::from(u32::MAX);
+    if needed > limit {
+        let place = format!("tensor {tensor}, groups {}", groups.layout());
+        return Err(Error::Limit { place, name: "elements of one group", needed, limit });
+    }
+    Ok(())
 }
 
 /// Elements per word that fits: four where every group of every array starts and ends at a multiple of four.
