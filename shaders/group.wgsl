@@ -1,4 +1,4 @@
-// needs: group/point
+// needs: group/point, shared/broken
 // group: W <- group(prox(W - rate * direction)) for groups that one workgroup holds in its registers, one pass over memory.
 //
 // chosen: MEASUREMENTS, penalty/<name> (Constants, prox), step/<base> (Base, advance), words/<width>, penalty/group/<name>
@@ -109,7 +109,7 @@ fn group(
         for (var i = 1u; ; i++) {
             let whole = reduced(tally_held(tile, site, lane, held, search.threshold, bad), index, lane, tile.lanes);
             // a sum beyond the range of f32 is as bad as a member that is not finite
-            bad = u32(whole.bad != 0u || (bitcast<u32>(whole.sum) & 0x7fffffffu) >= 0x7f800000u);
+            bad = u32(whole.bad != 0u || broken(whole.sum));
             if bad != 0u {
                 search.done = 1u;
             }

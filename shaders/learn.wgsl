@@ -1,4 +1,4 @@
-// needs: shared/quiet_nan
+// needs: shared/quiet_nan, shared/nonfinite
 // learn: one step of an optimiser on the learned numbers of every layer, with the projections; one pass over memory.
 //
 // learn/<method> has `advance`; the norm bound is learn/bound.
@@ -53,14 +53,9 @@ override invocations: u32 = 256u;
 // L, eta1, eta2, delta1, delta2 and three that stay 0
 const HEAD = 8u;
 
-// Tested on the bits: a WGSL compiler may assume that comparisons never see a NaN or an infinity.
-fn wrong(bits: u32) -> bool {
-    return (bits & 0x7fffffffu) >= 0x7f800000u;
-}
-
 // At least `floor`; bits that are right already stay as they are.
 fn raised(bits: u32, floor: f32) -> u32 {
-    return select(bits, bitcast<u32>(floor), !wrong(bits) && bitcast<f32>(bits) < floor);
+    return select(bits, bitcast<u32>(floor), !nonfinite(bits) && bitcast<f32>(bits) < floor);
 }
 
 // A number of the head.
@@ -69,7 +64,7 @@ fn headed(k: u32, rate: f32) -> u32 {
         return advance(k, rate);
     }
     let bits = theta[job.theta + k];
-    return select(bits, QUIET_NAN, wrong(bits));
+    return select(bits, QUIET_NAN, nonfinite(bits));
 }
 
 // The nearest delta1, delta2 with kappa delta2 <= delta1 <= delta2 and delta1 >= 0, kappa = max(0, (eta1 - 1) / eta1).
@@ -94,11 +89,11 @@ fn head(base: u32) -> u32 {
     let l = raised(headed(base, rates.l), job.floor_l);
     let eta1 = raised(headed(base + 1u, rates.activation), job.floor);
     let free2 = raised(headed(base + 2u, rates.activation), job.floor);
-    let eta2 = select(free2, bitcast<u32>(1.0), !wrong(free2) && bitcast<f32>(free2) > 1.0);
+    let eta2 = select(free2, bitcast<u32>(1.0), !nonfinite(free2) && bitcast<f32>(free2) > 1.0);
     let d1 = headed(base + 3u, rates.activation);
     let d2 = headed(base + 4u, rates.activation);
     var d = vec2(QUIET_NAN);
-    if !(wrong(eta1) || wrong(d1) || wrong(d2)) {
+    if !(nonfinite(eta1) || nonfinite(d1) || nonfinite(d2)) {
         d = knees(d1, d2, bitcast<f32>(eta1));
     }
     let at = job.theta + base;
@@ -107,7 +102,7 @@ fn head(base: u32) -> u32 {
     theta[at + 2u] = eta2;
     theta[at + 3u] = d.x;
     theta[at + 4u] = d.y;
-    return u32(wrong(l)) + u32(wrong(eta1)) + u32(wrong(eta2)) + u32(wrong(d.x)) + u32(wrong(d.y));
+    return u32(nonfinite(l)) + u32(nonfinite(eta1)) + u32(nonfinite(eta2)) + u32(nonfinite(d.x)) + u32(nonfinite(d.y));
 }
 
 @compute @workgroup_size(invocations)
@@ -130,7 +125,7 @@ fn learn(
                     bits = raised(bits, job.floor);
                 }
                 theta[job.theta + base + p] = bits;
-                bad += u32(wrong(bits));
+                bad += u32(nonfinite(bits));
             }
         }
         if bad != 0u {

@@ -33,7 +33,7 @@ override invocations: u32 = 256u;
 fn update(tile: Tile, row: Row, i: u32) -> u32 {
     let before = load_w(tile.w + i);
     let moved = advance(tile, i, row.base, before);
-    let bad = moved.bad | nonfinite(bitcast<vec4<u32>>(moved.point));
+    let bad = moved.bad | nonfinite4(bitcast<vec4<u32>>(moved.point));
     let ax = abs(moved.point);
     let m = vec4(
         prox(ax.x, constants_for(row.prox, moved.scale.x)),

@@ -1,4 +1,4 @@
-// needs: dsrl
+// needs: dsrl, shared/nonfinite
 // The sums over workgroups, and over layers that share their numbers: a workgroup per layer of the gradient.
 @group(0) @binding(6) var<storage, read_write> partials: array<f32>;
 @group(0) @binding(7) var<storage, read_write> gradients: array<f32>;
@@ -38,7 +38,7 @@ fn dsrl(
                     all += gradients[at + s];
                 }
                 let bits = bitcast<u32>(all);
-                gradients[at + s] = bitcast<f32>(select(bits, QUIET_NAN, (bits & 0x7fffffffu) >= 0x7f800000u));
+                gradients[at + s] = bitcast<f32>(select(bits, QUIET_NAN, nonfinite(bits)));
             }
             workgroupBarrier();
         }

@@ -15,8 +15,8 @@ fn layer_at(l: u32) -> Layer {
     let at = job.theta + l * job.apart;
     let a = activation_at(at);
     let step = theta[at];
-    let bad = any(nonfinite(bitcast<vec4<u32>>(vec4(a.eta1, a.eta2, a.delta1, a.delta2))))
-        || any(nonfinite(vec4(bitcast<u32>(step))));
+    let bad = any(nonfinite4(bitcast<vec4<u32>>(vec4(a.eta1, a.eta2, a.delta1, a.delta2))))
+        || any(nonfinite4(vec4(bitcast<u32>(step))));
     return Layer(a, 1.0 / step, bad);
 }
 
@@ -31,7 +31,7 @@ fn argument(x: vec4<f32>, c: vec4<f32>, k: Layer) -> vec4<f32> {
 }
 
 fn bad_at(v: vec4<f32>, k: Layer) -> vec4<bool> {
-    return nonfinite(bitcast<vec4<u32>>(v)) | vec4(k.bad);
+    return nonfinite4(bitcast<vec4<u32>>(v)) | vec4(k.bad);
 }
 
 fn next(x: vec4<f32>, c: vec4<f32>, k: Layer) -> vec4<f32> {
@@ -62,7 +62,7 @@ fn load_c(i: vec4<u32>) -> vec4<f32> {
 
 fn store(i: vec4<u32>, value: vec4<f32>) {
     let raw = bitcast<vec4<u32>>(value);
-    let bits = select(raw, vec4(QUIET_NAN), nonfinite(raw));
+    let bits = select(raw, vec4(QUIET_NAN), nonfinite4(raw));
     let live = i < vec4(job.elements);
     let k = i + vec4(job.output);
     if live.x {

@@ -1,4 +1,4 @@
-// needs: group/point, group/scratch
+// needs: group/point, group/scratch, shared/broken
 // The parts of each group put together, by one workgroup per group, and the next step of its search.
 @compute @workgroup_size(invocations)
 fn group(
@@ -16,7 +16,7 @@ fn group(
     let whole = reduced(p, index, Lane(index, 0u, 1u), invocations);
     if index == 0u && tile.groups > 0u {
         var state = load_state(tile.state);
-        if whole.bad != 0u || (bitcast<u32>(whole.sum) & 0x7fffffffu) >= 0x7f800000u {
+        if whole.bad != 0u || broken(whole.sum) {
             state.bad = 1u;
             state.search.done = 1u;
         }

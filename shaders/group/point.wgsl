@@ -8,7 +8,7 @@ struct Point {
 fn point_of(tile: Tile, row: Row, at: u32) -> Point {
     let before = load_w(tile.w + at);
     let moved = advance(tile, at, row.base, before);
-    let bad = (moved.bad | nonfinite(bitcast<vec4<u32>>(moved.point))) & live;
+    let bad = (moved.bad | nonfinite4(bitcast<vec4<u32>>(moved.point))) & live;
     let ax = abs(moved.point);
     let m = vec4(
         prox(ax.x, constants_for(row.prox, moved.scale.x)),

@@ -18,8 +18,8 @@ fn advance(k: u32, rate: f32) -> u32 {
     let root = select(sqrt(second), 0.0, second < 1.17549435e-38);
     let after = bitcast<u32>(value - rate * (first / (rates.root_scale * root + job.epsilon)));
     // a second moment below zero is no second moment: a damaged checkpoint, say
-    let bad = wrong(before) || wrong(raw) || wrong(m) || wrong(v) || v > 0x80000000u
-        || wrong(bitcast<u32>(first)) || wrong(bitcast<u32>(second)) || wrong(after);
+    let bad = nonfinite(before) || nonfinite(raw) || nonfinite(m) || nonfinite(v) || v > 0x80000000u
+        || nonfinite(bitcast<u32>(first)) || nonfinite(bitcast<u32>(second)) || nonfinite(after);
     firsts[job.first + k] = select(bitcast<u32>(first), QUIET_NAN, bad);
     seconds[job.second + k] = select(bitcast<u32>(second), QUIET_NAN, bad);
     return select(after, QUIET_NAN, bad);

@@ -7,5 +7,5 @@ fn advance(k: u32, rate: f32) -> u32 {
     let raw = gradients[job.gradient + k];
     let value = bitcast<f32>(before);
     let after = bitcast<u32>(value - rate * (bitcast<f32>(raw) + job.decay * value));
-    return select(after, QUIET_NAN, wrong(before) || wrong(raw) || wrong(after));
+    return select(after, QUIET_NAN, nonfinite(before) || nonfinite(raw) || nonfinite(after));
 }

@@ -1,4 +1,4 @@
-// needs: shared/quiet_nan
+// needs: shared/quiet_nan, shared/infinity
 // The sum of magnitudes, in two ranges, so that it overflows at the end only: those from 2^90 on times 2^-64, the others,
 // nothing, and what is not finite: 1 an infinity, 2 a NaN. Exponents are changed as integers, which no compiler undoes.
 alias Sum = vec4<f32>;
@@ -6,7 +6,6 @@ alias Sum = vec4<f32>;
 const NOTHING = vec4<f32>();
 const LARGE = 0x6c800000u;
 const DOWN = 0x20000000u; // 64 exponents
-const INFINITY = 0x7f800000u;
 
 fn total(x: vec4<f32>) -> f32 {
     return (x.x + x.y) + (x.z + x.w);

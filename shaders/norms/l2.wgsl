@@ -1,4 +1,4 @@
-// needs: shared/quiet_nan
+// needs: shared/quiet_nan, shared/infinity
 // The root of the sum of squares, in three ranges, so that no square overflows or is flushed: magnitudes from 2^48 on times
 // 2^-80, the others, those below 2^-48 times 2^90, and what is not finite: 1 an infinity, 2 a NaN.
 //
@@ -8,7 +8,6 @@ alias Sum = vec4<f32>;
 const NOTHING = vec4<f32>();
 const LARGE = 0x57800000u;
 const SMALL = 0x27800000u;
-const INFINITY = 0x7f800000u;
 const ONE_EXPONENT = 0x800000u;
 
 fn squares(x: vec4<f32>) -> f32 {

@@ -1,9 +1,8 @@
-// needs: shared/quiet_nan
+// needs: shared/quiet_nan, shared/infinity
 // The largest magnitude, compared by its bits: they are in the order of the numbers, infinity above them, NaN above it.
 alias Sum = u32;
 
 const NOTHING = 0u;
-const INFINITY = 0x7f800000u;
 
 fn add(sum: Sum, word: vec4<u32>) -> Sum {
     let bits = word & vec4(0x7fffffffu);

@@ -1,5 +1,5 @@
-// needs: shared/quiet_nan
-// A NaN or an infinity, by the bits: a WGSL compiler may assume that comparisons and arithmetic never see one.
+// needs: shared/quiet_nan, shared/nonfinite
+// Whether a number that was computed is a NaN or an infinity.
 fn broken(x: f32) -> bool {
-    return (bitcast<u32>(x) & 0x7fffffffu) >= 0x7f800000u;
+    return nonfinite(bitcast<u32>(x));
 }

@@ -35,7 +35,7 @@ var<private> poison: vec4<bool>;
 fn load_g(i: u32) -> vec4<u32> {
     let word = read_g(i);
     let sum = bitcast<vec4<u32>>(bitcast<vec4<f32>>(word) + pull);
-    return select(select(sum, word, nonfinite(word)), vec4(QUIET_NAN), poison);
+    return select(select(sum, word, nonfinite4(word)), vec4(QUIET_NAN), poison);
 }
 
 // An integer zero, so that -0.0 never comes out and hosts count zeros by their bits.

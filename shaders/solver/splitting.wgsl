@@ -1,7 +1,7 @@
 // splitting: the group lasso and beta (W - V) enter the gradient; the copy V takes the elementwise prox of the new weights.
 fn pulled(tile: Tile, row: Row, at: u32, w: vec4<f32>, group: vec4<f32>) -> vec4<f32> {
     let copy = load_extra(tile.extra + at);
-    poison = poison | nonfinite(copy);
+    poison = poison | nonfinite4(copy);
     return group + row.pull.beta * (w - bitcast<vec4<f32>>(copy));
 }
 

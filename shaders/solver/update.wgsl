@@ -9,7 +9,7 @@ fn update(tile: Tile, row: Row, norm: Norm, at: u32, before: vec4<u32>) -> u32 {
     }
     pull = pulled(tile, row, at, w, group);
     let moved = advance(tile, at, row.base, before);
-    let bad = moved.bad | nonfinite(bitcast<vec4<u32>>(moved.point));
+    let bad = moved.bad | nonfinite4(bitcast<vec4<u32>>(moved.point));
     settle(tile, row, at, moved.point, bad);
     return dot(vec4<u32>(bad & live), vec4(1u));
 }

@@ -22,8 +22,8 @@ fn advance(tile: Tile, i: u32, b: Base, before: vec4<u32>) -> Moved {
     let second = b.beta2 * bitcast<vec4<f32>>(v) + (b.rest2 * gradient) * gradient;
     // A second moment below zero is no second moment: a damaged checkpoint, say.
     let negative = v > vec4(0x80000000u);
-    let bad = nonfinite(before) | nonfinite(g) | nonfinite(m) | nonfinite(v) | negative
-        | nonfinite(bitcast<vec4<u32>>(first)) | nonfinite(bitcast<vec4<u32>>(second));
+    let bad = nonfinite4(before) | nonfinite4(g) | nonfinite4(m) | nonfinite4(v) | negative
+        | nonfinite4(bitcast<vec4<u32>>(first)) | nonfinite4(bitcast<vec4<u32>>(second));
     store_m(tile.m + i, poisoned(first, bad));
     store_v(tile.v + i, poisoned(second, bad));
     // WGSL leaves sqrt(0) open: it is 1 / inverseSqrt(0). What is subnormal may be flushed to 0 in there.

@@ -15,5 +15,5 @@ const PASS_NONFINITE = false;
 fn advance(tile: Tile, i: u32, b: Base, before: vec4<u32>) -> Moved {
     let g = load_g(tile.g + i);
     let point = bitcast<vec4<f32>>(before) - b.rate * bitcast<vec4<f32>>(g);
-    return Moved(point, nonfinite(before) | nonfinite(g), vec4(1.0));
+    return Moved(point, nonfinite4(before) | nonfinite4(g), vec4(1.0));
 }

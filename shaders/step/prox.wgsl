@@ -13,5 +13,5 @@ struct Base {
 const PASS_NONFINITE = true;
 
 fn advance(tile: Tile, i: u32, b: Base, before: vec4<u32>) -> Moved {
-    return Moved(bitcast<vec4<f32>>(before), nonfinite(before), vec4(1.0));
+    return Moved(bitcast<vec4<f32>>(before), nonfinite4(before), vec4(1.0));
 }

@@ -8,7 +8,7 @@ use ndarray::{Array1, ArrayD, IxDyn};
 
 use crate::{Global, printable, table};
 use maf_srl::compact::{self, Layer, Probe, Proof, Report, Size};
-use maf_srl::error::{Error, Result, unsupported};
+use maf_srl::error::{Error, Result, shape, unsupported};
 use maf_srl_lab::data::{Dtype, Format, Select, Tensor, Tensors};
 
 /// The inputs of the comparison for convolutions, which take long.
@@ -178,24 +178,21 @@ fn tensor<'a>(file: &'a Tensors, name: &str) -> Result<Option<&'a Tensor>> {
     }
 }
 
+fn wrong_shape(tensor: &Tensor, got: String, expected: &str) -> Error {
+    shape(format!("tensor {:?}", tensor.name()), "shape", got, expected)
+}
+
 fn layer(file: &Tensors, name: &str) -> Result<Layer> {
     let of = |tensor: &Tensor| {
-        ArrayD::from_shape_vec(IxDyn(tensor.shape()), tensor.values().to_vec()).map_err(|e| Error::Shape {
-            place: format!("tensor {:?}", tensor.name()),
-            name: "shape".into(),
-            got: format!("{:?} ({e})", tensor.shape()),
-            expected: "as many elements as the tensor has values".into(),
+        ArrayD::from_shape_vec(IxDyn(tensor.shape()), tensor.values().to_vec()).map_err(|e| {
+            let got = format!("{:?} ({e})", tensor.shape());
+            wrong_shape(tensor, got, "as many elements as the tensor has values")
         })
     };
     let weight = tensor(file, name)?.map_or_else(|| Ok(ArrayD::zeros(IxDyn(&[]))), of)?;
     let bias = tensor(file, &bias_name(name))?;
     if let Some(bias) = bias.filter(|bias| bias.shape().len() != 1) {
-        return Err(Error::Shape {
-            place: format!("tensor {:?}", bias.name()),
-            name: "shape".into(),
-            got: format!("{:?}", bias.shape()),
-            expected: "[outputs]".into(),
-        });
+        return Err(wrong_shape(bias, format!("{:?}", bias.shape()), "[outputs]"));
     }
     let bias = bias.map(|bias| Array1::from(bias.values().to_vec()));
     Ok(Layer { name: name.into(), weight, bias })

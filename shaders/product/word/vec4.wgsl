@@ -1,3 +1,4 @@
+// needs: shared/nonfinite4
 // An invocation has four vectors, as far apart as there are invocations side by side: their loads are neighbours.
 alias Word = vec4<f32>;
 alias Flags = vec4<bool>;
@@ -46,7 +47,7 @@ fn store(component: u32, first: u32, apart: u32, sum: Word) {
 }
 
 fn flags(value: Word) -> Flags {
-    return (bitcast<vec4<u32>>(value) & vec4(0x7fffffffu)) >= vec4(0x7f800000u);
+    return nonfinite4(bitcast<vec4<u32>>(value));
 }
 
 fn poisoned(value: Word, bad: Flags) -> Word {

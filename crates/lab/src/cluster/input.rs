@@ -6,7 +6,7 @@ use ndarray::Array2;
 
 use super::Graph;
 use crate::data::{Tensor, Tensors, mat};
-use maf_srl::error::{Error, Result, require, unsupported};
+use maf_srl::error::{self, Result, require, unsupported};
 
 /// Labels lie within this: integers up to it are exact in every type that a file may have.
 const LARGEST: f64 = 16_777_215.0;
@@ -84,7 +84,7 @@ impl Input {
                 return Ok(());
             }
             let expected = format!("{}, the number of labels in {}", labels_.len(), labels.display());
-            Err(Error::Shape { place: place.into(), name: name.into(), got: got.to_string(), expected })
+            Err(error::shape(place, name, got, expected))
         };
         for (v, view) in views.iter().enumerate() {
             same(&format!("{place}: view {v} (from 0)"), "number of samples", view.nrows())?;
@@ -116,11 +116,9 @@ fn weights(path: &Path) -> Result<Array2<f64>> {
         Kind::Mat => mat::Variables::read(path)?.matrix("W"),
         Kind::Npy => {
             let tensor = only(path)?;
-            tensor.matrix().ok_or_else(|| Error::Shape {
-                place: path.display().to_string(),
-                name: "weights of a graph".into(),
-                got: format!("of shape {:?}", tensor.shape()),
-                expected: "a square matrix".into(),
+            tensor.matrix().ok_or_else(|| {
+                let got = format!("of shape {:?}", tensor.shape());
+                error::shape(path.display().to_string(), "weights of a graph", got, "a square matrix")
             })
         }
     }
@@ -139,12 +137,8 @@ fn only(path: &Path) -> Result<Tensor> {
 /// The class of each label, and how many classes there are.
 fn classes(place: &str, shape: &[usize], values: Vec<f64>) -> Result<(Vec<usize>, usize)> {
     if shape.iter().filter(|&&d| d != 1).count() > 1 {
-        return Err(Error::Shape {
-            place: place.into(),
-            name: "labels".into(),
-            got: format!("of shape {shape:?}"),
-            expected: "a vector: one row or one column".into(),
-        });
+        let got = format!("of shape {shape:?}");
+        return Err(error::shape(place, "labels", got, "a vector: one row or one column"));
     }
     for (i, &label) in values.iter().enumerate() {
         let allowed = label.fract() == 0.0 && label.abs() <= LARGEST;

@@ -9,7 +9,7 @@ use half::{bf16, f16};
 use ndarray::{Array2, ArrayView2, ShapeBuilder};
 
 use super::{trouble, unread};
-use maf_srl::error::{Error, Result, unsupported};
+use maf_srl::error::{Error, Result, shape, unsupported};
 
 /// How many values are read or written at a time.
 const PIECE: usize = 1 << 16;
@@ -240,11 +240,8 @@ impl Tensor {
     /// [`Error::Shape`] where there are more or fewer than before.
     pub fn set_row_major(&mut self, values: &[f32]) -> Result<()> {
         use ndarray::{ArrayView, IxDyn};
-        let view = ArrayView::from_shape(IxDyn(&self.shape), values).map_err(|_| Error::Shape {
-            place: format!("tensor {:?}", self.name),
-            name: "number of values".into(),
-            got: values.len().to_string(),
-            expected: self.values.len().to_string(),
+        let view = ArrayView::from_shape(IxDyn(&self.shape), values).map_err(|_| {
+            shape(format!("tensor {:?}", self.name), "number of values", values.len(), self.values.len())
         })?;
         self.values = match self.fortran {
             true => view.reversed_axes().iter().copied().collect(),
@@ -254,12 +251,8 @@ impl Tensor {
     }
 
     fn wrong_shape(&self, other: &Tensor) -> Error {
-        Error::Shape {
-            place: format!("tensor {:?}", self.name),
-            name: "shape".into(),
-            got: format!("{:?}", self.shape),
-            expected: format!("{:?} as in {:?}", other.shape, other.name),
-        }
+        let expected = format!("{:?} as in {:?}", other.shape, other.name);
+        shape(format!("tensor {:?}", self.name), "shape", format!("{:?}", self.shape), expected)
     }
 
     /// Reads `elements` values, a piece at a time.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::tensor::Part;
 use super::{Format, Output, Select, Tensor, Tensors, npy, open, safetensors};
-use maf_srl::error::{Error, Result, unsupported};
+use maf_srl::error::{self, Error, Result, unsupported};
 
 impl Tensors {
     /// Reads a file: every floating-point tensor, or those that `select` names. Everything else in it is
@@ -78,12 +78,8 @@ impl Tensors {
                 ));
             }
             if shape.iter().product::<usize>() != values.len() {
-                return Err(Error::Shape {
-                    place: place(name),
-                    name: "number of values".into(),
-                    got: values.len().to_string(),
-                    expected: format!("as many as {shape:?} has"),
-                });
+                let expected = format!("as many as {shape:?} has");
+                return Err(error::shape(place(name), "number of values", values.len(), expected));
             }
         }
         for (name, shape, values) in new {
