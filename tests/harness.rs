@@ -178,24 +178,13 @@ const GROUP_FAULTS: [GroupFault; 19] = [
     (
         "a sum that overflows, in a larger group",
         SUMMED,
-        |s| {
-            s.replace(
-                "whole.bad != 0u || (bitcast<u32>(whole.sum)",
-                "whole.bad != 0u || (0u * bitcast<u32>(whole.sum)",
-            )
-        },
+        |s| s.replace("whole.bad != 0u || broken(whole.sum)", "whole.bad != 0u"),
         "index ",
     ),
     (
         "a sum that overflows",
         HELD,
-        |s| {
-            replace(
-                s,
-                "whole.bad != 0u || (bitcast<u32>(whole.sum)",
-                "whole.bad != 0u || (0u * bitcast<u32>(whole.sum)",
-            )
-        },
+        |s| replace(s, "whole.bad != 0u || broken(whole.sum)", "whole.bad != 0u"),
         "index ",
     ),
     (
