@@ -174,7 +174,7 @@ fn the_published_operators_do_their_published_steps() {
     }
 }
 
-/// What a group of one member becomes.
+/// What a group of one member becomes, where an elementwise operator says it.
 fn of_one(penalty: &GroupPenalty, t: f64, x: f64) -> Option<f64> {
     let soft = |x: f64, t: f64| (x.abs() - t).max(0.0).copysign(x);
     Some(match *penalty {
@@ -184,7 +184,7 @@ fn of_one(penalty: &GroupPenalty, t: f64, x: f64) -> Option<f64> {
         GroupPenalty::Cges(Cges { mu }) => soft(x, t * (1.0 - mu)) / (1.0 + t * mu),
         GroupPenalty::CgesLinear(CgesLinear { mu }) => soft(x, t * (1.0 - mu)) * (1.0 - t * mu).max(0.0),
         GroupPenalty::L1L2(L1L2 { alpha }) => soft(x, (1.0 - alpha) * t),
-        GroupPenalty::GroupLog(_) => return None, // has no elementwise twin
+        _ => return None,
     })
 }
 
