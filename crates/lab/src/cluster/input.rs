@@ -57,9 +57,9 @@ impl Input {
     ///   classes 0, 1, 2, ...
     ///
     /// # Errors
-    /// Those of [`mat::Variables`], [`Tensors::read`], [`Graph::new`] and [`Graph::from_views`]; [`Error::Unsupported`]
-    /// for a file of another kind, or where neither a graph nor views are given; [`Error::Domain`] naming a label that
-    /// is no such integer, or less than 2 classes; [`Error::Shape`] where graph, labels and views have different
+    /// Those of [`mat::Variables`], [`Tensors::read`], [`Graph::new`] and [`Graph::from_views`]; [`error::Error::Unsupported`]
+    /// for a file of another kind, or where neither a graph nor views are given; [`error::Error::Domain`] naming a label that
+    /// is no such integer, or less than 2 classes; [`error::Error::Shape`] where graph, labels and views have different
     /// lengths.
     pub fn load(graph: Option<&Path>, labels: &Path, neighbours: usize) -> Result<Self> {
         let place = labels.display().to_string();
