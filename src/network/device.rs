@@ -39,8 +39,7 @@ pub trait Gradient: Send + Sync {
 
 /// A view of a buffer of its own.
 pub(super) fn owned(device: &wgpu::Device, name: &str, length: u64) -> Result<View> {
-    let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
-    let buffer = gpu::buffer(device, name, (4 * length).next_multiple_of(16).max(16), usage, false)?;
+    let buffer = gpu::buffer(device, name, (4 * length).next_multiple_of(16).max(16), gpu::USAGE, false)?;
     View::new(name, &buffer, 0, length)
 }
 

@@ -57,9 +57,8 @@ impl OnDevice {
         // without components the head alone is left
         let packed: Vec<f32> = start.parameters.iter().flat_map(|p| p.packed()[..length].to_vec()).collect();
         let zeros = vec![0.0f32; packed.len()];
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
         let numbers = |name: &str, values: &[f32]| -> Result<Learned> {
-            let buffer = gpu::buffer_with(device, name, bytemuck::cast_slice(values), usage)?;
+            let buffer = gpu::buffer_with(device, name, bytemuck::cast_slice(values), gpu::USAGE)?;
             Learned::new(name, View::new(name, &buffer, 0, values.len() as u64)?, places, sets)
         };
         let learned = numbers("learned numbers", &packed)?;

@@ -205,10 +205,9 @@ fn gpu_engine(
 ) -> Result<Engine> {
     let pieces = weights.iter().map(|w| (0, 4 * w.len() as u64));
     let (sizes, places) = gpu::pack(context.device.limits().max_buffer_size, pieces);
-    let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
     let mut pages = Vec::new();
     for bytes in sizes {
-        let new = |place| gpu::buffer(&context.device, place, bytes, usage, false);
+        let new = |place| gpu::buffer(&context.device, place, bytes, gpu::USAGE, false);
         let gradients = if base.has_gradient() { Some(new("gradients")?) } else { None };
         pages.push(Page { weights: new("weights")?, gradients, bytes });
     }

@@ -145,9 +145,8 @@ impl Schedule {
         rows.place(u64::from(self.device.limits().min_storage_buffer_offset_alignment));
 
         let ring = Ring::new(&self.device, rows.bytes, SLOTS)?;
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
         let status =
-            gpu::buffer(&self.device, "status words", (4 * bound.len() as u64).max(16), usage, false)?;
+            gpu::buffer(&self.device, "status words", (4 * bound.len() as u64).max(16), gpu::USAGE, false)?;
         let checker = Checker::new(&self.device, base, &bound, verify)?;
         let mut dispatches = rooms::bind(&self.kernels, base, &bound, &rows, ring.target(), &status)?;
         let regularised = rooms::bind_learned(&self.kernels, &bound, &rows, ring.target())?;
@@ -169,7 +168,6 @@ impl Schedule {
     /// The states of every tensor: the caller's, or new ones, zero, aligned with the weights modulo one word.
     fn states(&self, tensors: &[Placed]) -> Result<Vec<Vec<View>>> {
         let mut all: Vec<Vec<View>> = tensors.iter().map(|(_, views)| views.states.clone()).collect();
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
         let most = tensors.iter().map(|(checked, _)| checked.states()).max().unwrap_or(0);
         for state in 0..most {
             let wanted = |(checked, views): &Placed| views.states.is_empty() && checked.states() > state;
@@ -181,7 +179,7 @@ impl Schedule {
             let (sizes, places) = gpu::pack(self.device.limits().max_buffer_size, pieces);
             let mut buffers = Vec::new();
             for &bytes in &sizes {
-                buffers.push(gpu::buffer(&self.device, "optimiser state", bytes, usage, false)?);
+                buffers.push(gpu::buffer(&self.device, "optimiser state", bytes, gpu::USAGE, false)?);
             }
             for (&k, &(page, offset)) in missing.iter().zip(&places) {
                 all[k].push(View::new(

@@ -41,7 +41,7 @@ use super::Room;
 use super::operator::{Operator, Tabled, Twin, refuse_metric};
 use super::packer::Kernel;
 use super::program::{Host, Program, Struct, host_struct, listed};
-use super::step::reference::f32_of;
+use super::step::reference::rounded;
 use super::step::{Base, Elementwise, Hyper, Width};
 use super::tiles::Tile;
 use crate::error::Result;
@@ -76,9 +76,7 @@ impl Grouped {
     /// Of penalties whose parameters are in their domains.
     #[must_use]
     pub fn new(first: Elementwise, group: Group) -> Self {
-        let rule = group.penalty.rule();
-        let values: Vec<f64> = rule.parameters().iter().map(|p| f32_of(p.value)).collect();
-        Grouped { first, group: Group { penalty: rule.with(&values), ..group } }
+        Grouped { first, group: Group { penalty: rounded(group.penalty.rule()), ..group } }
     }
 }
 

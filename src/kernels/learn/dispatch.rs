@@ -101,11 +101,8 @@ impl Update {
         let device = kernels.device();
         let limits = device.limits();
         let ring = Ring::new(device, size_of::<Numbers>() as u64, SLOTS)?;
-        let words = |name: &str, count: u32| {
-            let usage =
-                wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
-            gpu::buffer_with(device, name, &vec![0; 4 * count as usize], usage)
-        };
+        let words =
+            |name: &str, count: u32| gpu::buffer_with(device, name, &vec![0; 4 * count as usize], gpu::USAGE);
         let layers = job.learned.layers;
         let (status, norms) = (words("status words", layers)?, words("norms", layers)?);
 

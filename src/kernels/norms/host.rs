@@ -30,11 +30,10 @@ pub fn norms(context: &Context, norm: Norm, tensors: &[(&[f32], &Groups)]) -> Re
     }
     let device = &context.device;
     let limit = device.limits().max_buffer_size;
-    let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
     let lay_out = |place: &str, lengths: Vec<u64>| -> Result<(Vec<wgpu::Buffer>, Vec<View>)> {
         let (sizes, places) = gpu::pack(limit, lengths.iter().map(|n| (0, 4 * n)));
         let pages: Result<Vec<_>> =
-            sizes.iter().map(|&bytes| gpu::buffer(device, place, bytes, usage, false)).collect();
+            sizes.iter().map(|&bytes| gpu::buffer(device, place, bytes, gpu::USAGE, false)).collect();
         let pages = pages?;
         let view = |(&(page, offset), &n): (&(usize, u64), &u64)| View::new(place, &pages[page], offset, n);
         let views: Result<Vec<_>> = places.iter().zip(&lengths).map(view).collect();

@@ -2,6 +2,7 @@
 
 use super::{Base, Elementwise, LANES, Tile, Variant, WORKGROUP, Width};
 use crate::error::Result;
+use crate::kernels::operator::Operator;
 use crate::kernels::packer::Packer;
 use crate::kernels::window::within_binding;
 use crate::kernels::{Dispatches, Job, Kernels};
@@ -33,9 +34,10 @@ pub fn bind(
     let slots = base.slots();
     let mut packer = Packer::new(super::ROOM.name, &limits);
     for job in jobs {
+        job.operator.check(base, super::ROOM.name)?;
         let starts = job.views.iter().map(|v| v.offset / 4);
         for (width, from, to) in pieces(starts.clone(), job.views[0].length) {
-            let variant = Variant::new(base, job.operator.penalty, width)?;
+            let variant = Variant { base, penalty: job.operator.penalty, width };
             let lane = packer.lane(variant, slots.iter().copied().zip(&job.views));
             let step = tile_words * width.elements();
             let mut at = from;

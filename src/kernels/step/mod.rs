@@ -90,9 +90,7 @@ impl Elementwise {
     /// Of a penalty and its lambda, which are in their domains.
     #[must_use]
     pub fn new(penalty: Penalty, lambda: f64) -> Self {
-        let rule = penalty.rule();
-        let values: Vec<f64> = rule.parameters().iter().map(|p| reference::f32_of(p.value)).collect();
-        Elementwise { penalty: rule.with(&values), lambda }
+        Elementwise { penalty: reference::rounded(penalty.rule()), lambda }
     }
 
     /// The penalty, rounded.

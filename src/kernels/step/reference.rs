@@ -5,7 +5,7 @@ use crate::accuracy::Approx;
 use crate::accuracy::QUIET_NAN;
 use crate::kernels::element::Element;
 use crate::kernels::{Judgement, Twin};
-use crate::penalty::{Groups, Penalty, Prox, accept};
+use crate::penalty::{Described, Groups, Penalty, Prox, accept};
 
 /// The step in float64, with the f32 constants that the kernel sees.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +38,11 @@ impl Moved {
 /// The f32 number that the kernel sees.
 pub(in crate::kernels) fn f32_of(x: f64) -> f64 {
     f64::from(x as f32)
+}
+
+/// A penalty with its shape parameters rounded to f32, as the kernel sees them.
+pub(in crate::kernels) fn rounded<F>(rule: &dyn Described<F>) -> F {
+    rule.with(&rule.parameters().iter().map(|p| f32_of(p.value)).collect::<Vec<_>>())
 }
 
 impl Reference {
