@@ -93,6 +93,9 @@ fn group(
 ) {
     let tile = tile_at(id, ids);
     let row = rows[tile.row];
+    if row.mode.rests != 0u {
+        return;
+    }
     let lane = lane_of(tile, index);
     for (var first = 0u; first < tile.groups; first += round_of(tile)) {
         let site = site_of(tile, first + lane.slot);

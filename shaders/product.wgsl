@@ -58,6 +58,6 @@ fn product(
     }
     sum = reduced(sum, index, lane);
     if wanted && lane == 0u {
-        store(row, first, job.beside, finished(row, scaled(sum)));
+        store(row, first, job.beside, finished(row, first, job.beside, scaled(sum)));
     }
 }

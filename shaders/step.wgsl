@@ -1,4 +1,4 @@
-// needs: shared/poisoned
+// needs: shared/poisoned, shared/held
 // step: W <- prox(W - rate * direction) for many tensors in one dispatch, one pass over memory.
 //
 // chosen: penalty/<name> (Constants, prox), step/plain or step/metric (constants_for), step/<base> (Base, advance), step/vec4 or
@@ -21,6 +21,7 @@ struct Tile {
 struct Row {
     base: Base,
     prox: Constants,
+    mode: Mode,
 }
 
 override invocations: u32 = 256u;
@@ -32,6 +33,7 @@ override invocations: u32 = 256u;
 // Updates the word at i and returns how many of its elements are not finite.
 fn update(tile: Tile, row: Row, i: u32) -> u32 {
     let before = load_w(tile.w + i);
+    frozen = held(before, row.mode);
     let moved = advance(tile, i, row.base, before);
     let bad = moved.bad | nonfinite4(bitcast<vec4<u32>>(moved.point));
     let ax = abs(moved.point);
@@ -42,7 +44,7 @@ fn update(tile: Tile, row: Row, i: u32) -> u32 {
         prox(ax.w, constants_for(row.prox, moved.scale.w)),
     );
     // An integer zero, so that -0.0 never comes out and hosts count zeros by their bits.
-    let y = select(bitcast<vec4<u32>>(select(m, -m, moved.point < vec4(0.0))), vec4(0u), m == vec4(0.0));
+    let y = select(bitcast<vec4<u32>>(select(m, -m, moved.point < vec4(0.0))), vec4(0u), (m == vec4(0.0)) | frozen);
     store_w(tile.w + i, select(y, select(vec4(QUIET_NAN), before, vec4(PASS_NONFINITE)), bad));
     return count(bad);
 }
@@ -59,6 +61,9 @@ fn step(
     }
     let tile = tiles[index];
     let row = rows[tile.row];
+    if row.mode.rests != 0u {
+        return;
+    }
     var bad = 0u;
     for (var i = lane; i < tile.length; i += invocations) {
         bad += update(tile, row, i);

@@ -11,9 +11,14 @@ use std::sync::{Arc, Mutex};
 use maf_srl::Error;
 use maf_srl::accuracy::Approx;
 use maf_srl::gpu::View;
+use maf_srl::kernels::solver::Solver;
 use maf_srl::kernels::step::{Adam, Base, Hyper, Reference};
-use maf_srl::penalty::Penalty;
-use maf_srl::schedule::{Plan, Schedule, Spec, Tensor, Verify};
+use maf_srl::matrix::Pattern;
+use maf_srl::penalty::{Activation, Group, Groups, Layout, Penalty};
+use maf_srl::regulariser::{Parameters, Regulariser};
+use maf_srl::schedule::{Plan, Schedule, Spec, Tensor, Update, Verify};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use support::TestAdapter;
 use support::work::{blank, download, element, submit, upload_f32, view};
 
@@ -475,7 +480,8 @@ fn gradients_in_new_memory_each_step_keep_the_states() {
         for step in 1..=STEPS {
             let mut page = vec![f32::NAN; step as usize];
             page.extend(gradient(step));
-            plan.rebind(&[view(&upload_f32(&device, &page), 4 * step)]).expect("bound again");
+            let views = [view(&upload_f32(&device, &page), 4 * step)];
+            assert!(plan.update(&Update::new().with_gradients(&views)).expect("bound again"));
             let hyper = Hyper::new(0.1, step).expect("in the domain");
             submit(&device, &queue, |encoder| plan.record(encoder, &hyper));
         }
@@ -484,14 +490,186 @@ fn gradients_in_new_memory_each_step_keep_the_states() {
 
         // what does not fit is refused, and the plan goes on as it was
         let before = download(&device, &queue, &moving);
-        assert!(matches!(plan.rebind(&[]), Err(Error::Shape { .. })));
-        assert!(matches!(plan.rebind(&[view(&moving, 0)]), Err(Error::Overlap { .. })));
+        let mut refused =
+            |views: &[View]| plan.update(&Update::new().with_gradients(views)).expect_err("refused");
+        assert!(matches!(refused(&[]), Error::Shape { .. }));
+        assert!(matches!(refused(&[view(&moving, 0)]), Error::Overlap { .. }));
         let short = View::new("w", &place, 0, COUNT - 1).expect("inside");
-        assert!(matches!(plan.rebind(&[short]), Err(Error::Shape { .. })));
+        assert!(matches!(refused(&[short]), Error::Shape { .. }));
         let hyper = Hyper::new(0.1, STEPS + 1).expect("in the domain");
         submit(&device, &queue, |encoder| plan.record(encoder, &hyper));
         plan.finish().expect("verified");
         assert_ne!(download(&device, &queue, &moving), before, "{}", one.label);
+    }
+}
+
+/// Tensors of every operator, each with several places for its weights, its gradient and its states: in pages that all share,
+/// at offsets that agree modulo four elements and at such that do not, and in buffers of their own.
+struct Places {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    schedule: Schedule,
+    base: Base,
+    specs: Vec<(Spec, usize)>,
+    /// By kind, tensor and place.
+    views: Vec<Vec<Vec<View>>>,
+}
+
+/// Where each tensor lies, kind by kind, and how it takes its step.
+#[derive(Clone, Debug)]
+struct Recorded {
+    places: Vec<Vec<usize>>,
+    settings: Vec<(bool, bool, f64, Option<u64>)>,
+    step: u64,
+}
+
+impl Places {
+    fn new(one: &TestAdapter, base: Base) -> Self {
+        let (device, queue) = one.device();
+        let l1 = |name: &str| Spec::new(name, "l1".parse().expect("known"), 0.02);
+        let rows = |count: u64, size: u64| {
+            let groups = Groups::new(Layout::Rows, &[count, size]).expect("they fit");
+            Group::new("lasso".parse().expect("known"), 0.02, groups)
+        };
+        let splitting = Solver::Splitting { beta: 0.5, published: false };
+        let activation = Activation { eta1: 0.4, eta2: 0.9, delta1: 0.3, delta2: 0.8 };
+        let pattern = Arc::new(Pattern::diagonal(7).expect("a pattern"));
+        let parameters = Parameters::identity(pattern, activation, 1.0).expect("they fit");
+        let learned = Spec::new("learned", "none".parse().expect("known"), 0.3).with_regulariser(
+            Arc::new(Regulariser::new(parameters).expect("invertible")),
+            Groups::new(Layout::Rows, &[9, 7]).expect("they fit"),
+        );
+        let specs = vec![
+            (l1("first"), 61),
+            (l1("second"), 300),
+            (l1("groups").with_group(rows(6, 8)), 48),
+            (l1("large groups").with_group(rows(1, 4200)), 4200),
+            (l1("splitting").with_solver(splitting).with_group(rows(5, 9)), 45),
+            (learned, 63),
+        ];
+        let kinds = 2 + specs.iter().map(|(spec, _)| spec.states(base)).max().expect("some");
+        let mut rng = ChaCha8Rng::seed_from_u64(77);
+        let total: usize = specs.iter().map(|(_, length)| length + 8).sum();
+        let mut numbers = |length: usize, kind: usize| -> Vec<f32> {
+            // second moments are not negative
+            let low = if kind == 3 { 0.0 } else { -1.0 };
+            (0..length).map(|_| rng.random_range(low..1.0)).collect()
+        };
+        let mut views = Vec::new();
+        for kind in 0..kinds {
+            let pages: Vec<_> = (0..2).map(|_| upload_f32(&device, &numbers(total, kind))).collect();
+            let mut at = 0;
+            let mut of_kind = Vec::new();
+            for (k, (_, length)) in specs.iter().enumerate() {
+                let askew = at + (kind as u64 + k as u64) % 4;
+                let own = upload_f32(&device, &numbers(*length, kind));
+                of_kind.push(vec![
+                    view(&pages[0], 4 * at, *length),
+                    view(&pages[1], 4 * askew, *length),
+                    view(&own, 0, *length),
+                ]);
+                at += (length + 4).next_multiple_of(4) as u64;
+            }
+            views.push(of_kind);
+        }
+        Places { schedule: Schedule::new(&device), device, queue, base, specs, views }
+    }
+
+    fn of(&self, at: &Recorded, kind: usize) -> Vec<View> {
+        at.places[kind].iter().zip(&self.views[kind]).map(|(place, all)| all[*place].clone()).collect()
+    }
+
+    fn states(&self, at: &Recorded) -> Vec<Vec<View>> {
+        let one = |(k, (spec, _)): (usize, &(Spec, usize))| {
+            (0..spec.states(self.base)).map(|s| self.views[2 + s][k][at.places[2 + s][k]].clone()).collect()
+        };
+        self.specs.iter().enumerate().map(one).collect()
+    }
+
+    fn bind(&self, at: &Recorded, verify: Verify) -> Plan {
+        let views = self.of(at, 0).into_iter().zip(self.of(at, 1)).zip(self.states(at));
+        let tensor = |((spec, _), ((w, g), states)): (&(Spec, usize), _)| {
+            Tensor::new(spec.clone(), w).with_gradient(g).with_states(states)
+        };
+        let tensors: Vec<Tensor> = self.specs.iter().zip(views).map(tensor).collect();
+        self.schedule.bind(self.base, &tensors, verify).expect("they bind")
+    }
+
+    fn record(&self, plan: &mut Plan, at: &Recorded) -> wgpu::CommandEncoder {
+        for (k, (rests, freeze, lambda, step)) in at.settings.iter().enumerate() {
+            let mut settings = *plan.settings(k).expect("it is there");
+            (settings.rests, settings.freeze) = (*rests, *freeze);
+            (settings.lambda, settings.step) = (*lambda, *step);
+            plan.set(k, settings).expect("in the domain");
+        }
+        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        plan.record(&mut encoder, &Hyper::new(0.05, at.step).expect("in the domain"));
+        encoder
+    }
+
+    fn words(&self) -> Vec<Vec<u32>> {
+        let views = self.views.iter().flatten().flatten();
+        views.map(|view| download(&self.device, &self.queue, view.buffer())).collect()
+    }
+}
+
+#[test]
+fn updates_in_all_orders_equal_a_plan_bound_anew_bit_for_bit() {
+    const STEPS: u64 = 50;
+    const SEED: u64 = 20_261_129;
+    for one in support::software_adapters() {
+        for base in [Base::HeavyBall { momentum: 0.9 }, Base::Adam(Adam::default())] {
+            let (moving, still) = (Places::new(&one, base), Places::new(&one, base));
+            let (kinds, tensors) = (moving.views.len(), moving.specs.len());
+            let mut rng = ChaCha8Rng::seed_from_u64(SEED);
+            let mut at = Recorded {
+                places: vec![vec![0; tensors]; kinds],
+                settings: vec![(false, false, 0.02, None); tensors],
+                step: 0,
+            };
+            let mut plan = moving.bind(&at, Verify::Full);
+            let (mut pending, mut submitted, mut dropped, mut unmoved) = (Vec::new(), 0, 0, 0);
+            for step in 1..=STEPS {
+                at.step = step;
+                for places in &mut at.places {
+                    if rng.random_bool(0.5) {
+                        places.iter_mut().for_each(|place| *place = rng.random_range(0..3));
+                    }
+                }
+                for settings in &mut at.settings {
+                    let own = rng.random_bool(0.3).then(|| rng.random_range(1..9));
+                    let lambda = [0.02, 0.5][usize::from(rng.random_bool(0.3))];
+                    *settings = (rng.random_bool(0.2), rng.random_bool(0.3), lambda, own);
+                }
+                let (w, g, states) = (moving.of(&at, 0), moving.of(&at, 1), moving.states(&at));
+                let update = Update::new().with_weights(&w).with_gradients(&g).with_states(&states);
+                let moved = plan.update(&update).expect("they fit");
+                unmoved += usize::from(!moved);
+                assert!(!plan.update(&update).expect("they fit"), "{}: again", one.label);
+                let encoder = moving.record(&mut plan, &at);
+                match rng.random_range(0..4) {
+                    0 => dropped += 1,
+                    _ => pending.push((encoder, at.clone())),
+                }
+                if rng.random_bool(0.5) || step == STEPS {
+                    while !pending.is_empty() {
+                        let (encoder, at) = pending.swap_remove(rng.random_range(0..pending.len()));
+                        moving.queue.submit([encoder.finish()]);
+                        submitted += 1;
+                        // the same step by a plan that knows nothing of the others
+                        let mut anew = still.bind(&at, Verify::Off);
+                        let encoder = still.record(&mut anew, &at);
+                        still.queue.submit([encoder.finish()]);
+                    }
+                }
+            }
+            assert!(submitted > 20 && dropped > 3 && unmoved > 0, "{submitted} {dropped} {unmoved}");
+            let found = plan.finish().expect("no mismatch");
+            assert_eq!(found.steps, submitted, "{} {base}: steps checked", one.label);
+            assert!(moving.words() == still.words(), "{} {base}: seed {SEED}", one.label);
+            let (groups, bytes) = plan.pinned();
+            assert!(groups > 0 && bytes > 0);
+        }
     }
 }
 

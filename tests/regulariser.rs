@@ -11,7 +11,7 @@ use maf_srl::kernels::step::{Adam, Base, Hyper};
 use maf_srl::matrix::Pattern;
 use maf_srl::penalty::{Activation, Group, Groups, Layout};
 use maf_srl::regulariser::{Parameters, Regulariser};
-use maf_srl::schedule::{Backend, HostSchedule, Plan, Schedule, Spec, Tensor, Verify};
+use maf_srl::schedule::{Backend, HostSchedule, Plan, Schedule, Spec, Tensor, Update, Verify};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use support::work::{blank, download, submit, upload_f32, view};
@@ -268,7 +268,7 @@ fn gradients_may_move_and_dispatches_are_counted() {
     let page = Page::new(vec![(spec("w", 0.3, &of, groups(Layout::Rows, &[12, 7])), 84)], 7);
     let (mut plan, w) = page.bind(&Schedule::new(&device), &device, Base::Gradient);
     let (before, other) = (plan.dispatches(), blank(&device, 4 * 100));
-    plan.rebind(&[view(&other, 4, 84)]).expect("it fits");
+    plan.update(&Update::new().with_gradients(&[view(&other, 4, 84)])).expect("it fits");
     assert_eq!(plan.dispatches(), before);
     submit(&device, &queue, |encoder| plan.record(encoder, &hypers(&[0.1])[0]));
     plan.finish().expect("the bound holds");

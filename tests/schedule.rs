@@ -305,8 +305,8 @@ fn a_step_recorded_in_halves_equals_a_whole_one_and_is_not_verified() {
             let mut plan = schedule.bind(Base::Prox, &[tensor], Verify::Full).expect("it binds");
             submit(&device, &queue, |encoder| {
                 if halves {
-                    assert!(plan.stage(encoder, &hyper));
-                    plan.dispatch(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
+                    let staged = plan.stage(encoder, &hyper).expect("recorded");
+                    staged.dispatch(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
                 } else {
                     plan.record(encoder, &hyper);
                 }

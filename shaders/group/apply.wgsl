@@ -7,6 +7,9 @@ fn group(
     @builtin(local_invocation_index) index: u32,
 ) {
     let tile = tile_at(id, ids);
+    if rows[tile.row].mode.rests != 0u {
+        return;
+    }
     let lane = lane_of(tile, index);
     for (var first = 0u; first < tile.groups; first += round_of(tile)) {
         let q = first + lane.slot;

@@ -9,6 +9,9 @@ fn group(
     // a tile of one group: `extra` is its first part, `length` their number, `apart` the distance between them
     let tile = tile_at(id, ids);
     let row = rows[tile.row];
+    if row.mode.rests != 0u {
+        return;
+    }
     var p = NOTHING;
     for (var i = index; i < tile.length; i += invocations) {
         p = merged(p, load_partial(tile.extra + i * tile.apart));

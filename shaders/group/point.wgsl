@@ -7,6 +7,7 @@ struct Point {
 
 fn point_of(tile: Tile, row: Row, at: u32) -> Point {
     let before = load_w(tile.w + at);
+    frozen = held(before, row.mode);
     let moved = advance(tile, at, row.base, before);
     let bad = (moved.bad | nonfinite4(bitcast<vec4<u32>>(moved.point))) & live;
     let ax = abs(moved.point);
@@ -17,7 +18,7 @@ fn point_of(tile: Tile, row: Row, at: u32) -> Point {
         prox(ax.w, constants_for(row.prox, moved.scale.w)),
     );
     let z = select(m, -m, moved.point < vec4(0.0));
-    return Point(select(z, vec4(0.0), bad | !live), bad);
+    return Point(select(z, vec4(0.0), bad | !live | frozen), bad);
 }
 
 fn count(bad: vec4<bool>) -> u32 {

@@ -89,15 +89,15 @@ fn product(
     let row = EDGE * block_row + high;
     let first = vectors + low;
     if row < job.side.rows {
-        store(row, first, 16u, finished(row, scaled(sum0)));
+        store(row, first, 16u, finished(row, first, 16u, scaled(sum0)));
     }
     if row + 16u < job.side.rows {
-        store(row + 16u, first, 16u, finished(row + 16u, scaled(sum1)));
+        store(row + 16u, first, 16u, finished(row + 16u, first, 16u, scaled(sum1)));
     }
     if row + 32u < job.side.rows {
-        store(row + 32u, first, 16u, finished(row + 32u, scaled(sum2)));
+        store(row + 32u, first, 16u, finished(row + 32u, first, 16u, scaled(sum2)));
     }
     if row + 48u < job.side.rows {
-        store(row + 48u, first, 16u, finished(row + 48u, scaled(sum3)));
+        store(row + 48u, first, 16u, finished(row + 48u, first, 16u, scaled(sum3)));
     }
 }

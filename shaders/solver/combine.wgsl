@@ -11,7 +11,7 @@ fn solver(
     @builtin(local_invocation_index) index: u32,
 ) {
     // a tile of one group: `extra` is its first part, `length` their number, `apart` the distance between them, `state`
-    // its row; a row is six words
+    // its row; a row is seven words
     let tile = tile_at(id, ids);
     var p = NOTHING;
     for (var i = index; i < tile.length; i += invocations) {
@@ -21,10 +21,11 @@ fn solver(
     if index == 0u && tile.groups > 0u {
         let m = measure_of(whole);
         for (var i = 0u; i < 4u; i++) {
-            scratch[tile.state + i] = row_words[6u * tile.row + i];
+            scratch[tile.state + i] = row_words[7u * tile.row + i];
         }
-        let pull = row_words[6u * tile.row + 4u];
+        let pull = row_words[7u * tile.row + 4u];
         scratch[tile.state + 4u] = vec4(pull.xy, bitcast<vec2<u32>>(vec2(m.norm, m.scale)));
         scratch[tile.state + 5u] = vec4(bitcast<u32>(f32(whole.bad != 0u)), 0u, 0u, 0u);
+        scratch[tile.state + 6u] = row_words[7u * tile.row + 6u];
     }
 }

@@ -13,6 +13,9 @@ fn solver(
     for (var q = lane.slot; q < tile.groups; q += round_of(tile)) {
         let site = site_of(tile, q);
         let row = rows[tile.row + q];
+        if row.mode.rests != 0u {
+            continue;
+        }
         let p = row.pull;
         let norm = Norm(p.norm, p.scale, p.lambda * site.weight, p.spoiled != 0.0);
         for (var i = 0u; i < words(tile); i++) {

@@ -1,3 +1,4 @@
+// needs: shared/held
 // The values that change from step to step. The group lasso's lambda and beta; then, for groups that no workgroup holds,
 // their norm as `combine` found it: norm / scale, and whether a member is not finite. Both are 0 in a schedule's rows.
 struct Pull {
@@ -15,6 +16,7 @@ struct Row {
     base: Base,
     prox: Constants,
     pull: Pull,
+    mode: Mode,
 }
 
 @group(0) @binding(1) var<storage, read> rows: array<Row>;

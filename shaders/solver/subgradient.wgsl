@@ -7,5 +7,5 @@ fn pulled(tile: Tile, row: Row, at: u32, w: vec4<f32>, group: vec4<f32>) -> vec4
 }
 
 fn settle(tile: Tile, row: Row, at: u32, point: vec4<f32>, bad: vec4<bool>) {
-    store_w(tile.w + at, settled(point, bad));
+    store_w(tile.w + at, settled(select(point, vec4(0.0), frozen), bad));
 }

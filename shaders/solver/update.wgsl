@@ -3,6 +3,7 @@
 fn update(tile: Tile, row: Row, norm: Norm, at: u32, before: vec4<u32>) -> u32 {
     let w = bitcast<vec4<f32>>(before);
     poison = vec4(norm.spoiled);
+    frozen = held(before, row.mode);
     var group = vec4(0.0);
     if norm.norm > 0.0 {
         group = norm.strength * ((w * norm.scale) / norm.norm);

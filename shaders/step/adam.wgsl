@@ -24,8 +24,8 @@ fn advance(tile: Tile, i: u32, b: Base, before: vec4<u32>) -> Moved {
     let negative = v > vec4(0x80000000u);
     let bad = nonfinite4(before) | nonfinite4(g) | nonfinite4(m) | nonfinite4(v) | negative
         | nonfinite4(bitcast<vec4<u32>>(first)) | nonfinite4(bitcast<vec4<u32>>(second));
-    store_m(tile.m + i, poisoned(first, bad));
-    store_v(tile.v + i, poisoned(second, bad));
+    store_m(tile.m + i, poisoned(select(first, vec4(0.0), frozen), bad));
+    store_v(tile.v + i, select(poisoned(second, bad), v, frozen & !bad));
     // WGSL leaves sqrt(0) open: it is 1 / inverseSqrt(0). What is subnormal may be flushed to 0 in there.
     let root = select(sqrt(second), vec4(0.0), second < vec4(1.17549435e-38));
     let denominator = b.root_scale * root + vec4(b.epsilon);

@@ -19,7 +19,7 @@ fn advance(tile: Tile, i: u32, b: Base, before: vec4<u32>) -> Moved {
     let gradient = bitcast<vec4<f32>>(g);
     let velocity = b.momentum * bitcast<vec4<f32>>(m) + gradient;
     let bad = nonfinite4(before) | nonfinite4(g) | nonfinite4(m) | nonfinite4(bitcast<vec4<u32>>(velocity));
-    store_m(tile.m + i, poisoned(velocity, bad));
+    store_m(tile.m + i, poisoned(select(velocity, vec4(0.0), frozen), bad));
     let point = bitcast<vec4<f32>>(before) - b.rate * (b.look * gradient + b.follow * velocity);
     return Moved(point, bad, vec4(1.0));
 }

@@ -151,13 +151,14 @@ fn way(
     let plans = std::cell::RefCell::new(plans);
     let bytes = Base::Gradient.bytes_per_element() * elements;
     let pass = stopwatch.measure(effort, bytes, 1, |timer: &Timer, _| {
-        let stage = |encoder: &mut wgpu::CommandEncoder| {
-            for plan in plans.borrow_mut().iter_mut() {
-                // on a lost device the timing fails
-                let _ = plan.stage(encoder, hyper);
-            }
+        let mut plans = plans.borrow_mut();
+        let staged = std::cell::RefCell::new(Vec::with_capacity(plans.len()));
+        let (all, into) = (plans.iter_mut(), &staged);
+        let stage = move |encoder: &mut wgpu::CommandEncoder| {
+            // on a lost device the timing fails
+            into.borrow_mut().extend(all.filter_map(|plan| plan.stage(encoder, hyper)));
         };
-        timer.time(stage, |pass| plans.borrow().iter().for_each(|plan| plan.dispatch(pass)))
+        timer.time(stage, |pass| staged.borrow().iter().for_each(|step| step.dispatch(pass)))
     })?;
     // by the wall clock it would say no more than the total does
     let pass = pass.filter(|measured| measured.clock == Clock::Device);

@@ -24,33 +24,35 @@ struct Slot {
 }
 
 /// Gives the slot back, once: when the callback has run, or is dropped without that. From then on a thread that
-/// records may have it busy again.
-struct Return {
+/// records may have it busy again. What is kept for the copy's time is let go then.
+struct Return<T> {
     state: Arc<AtomicU8>,
     to: u8,
+    kept: Option<T>,
 }
 
-impl Drop for Return {
+impl<T> Drop for Return<T> {
     fn drop(&mut self) {
+        drop(self.kept.take());
         self.state.store(self.to, Ordering::Release);
     }
 }
 
-/// The ring, with the device buffer that it feeds.
+/// The ring.
 #[derive(Debug)]
 pub(crate) struct Ring {
     device: wgpu::Device,
-    target: wgpu::Buffer,
+    name: &'static str,
+    bytes: u64,
     slots: Vec<Slot>,
     next: usize,
 }
 
 impl Ring {
-    /// `slots` steps may be recorded before the first of them is done; more make the ring grow.
-    pub fn new(device: &wgpu::Device, bytes: u64, slots: usize) -> Result<Self> {
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
-        let target = buffer(device, "hyper-parameters", bytes.max(16), usage, false)?;
-        let mut ring = Ring { device: device.clone(), target, slots: Vec::new(), next: 0 };
+    /// Slots of so many bytes. `slots` copies may be recorded before the first of them is done; more make the ring grow.
+    pub fn new(device: &wgpu::Device, name: &'static str, bytes: u64, slots: usize) -> Result<Self> {
+        let bytes = bytes.max(16).next_multiple_of(4);
+        let mut ring = Ring { device: device.clone(), name, bytes, slots: Vec::new(), next: 0 };
         for _ in 0..slots {
             let slot = ring.slot()?;
             ring.slots.push(slot);
@@ -60,12 +62,13 @@ impl Ring {
 
     fn slot(&self) -> Result<Slot> {
         let usage = wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC;
-        let buffer = buffer(&self.device, "hyper-parameter slot", self.target.size(), usage, true)?;
+        let buffer = buffer(&self.device, self.name, self.bytes, usage, true)?;
         Ok(Slot { buffer, state: Arc::new(AtomicU8::new(FREE)) })
     }
 
-    pub fn target(&self) -> &wgpu::Buffer {
-        &self.target
+    /// Bytes of a slot.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     pub fn slots(&self) -> usize {
@@ -86,18 +89,21 @@ impl Ring {
         Ok(index)
     }
 
-    /// Has `write` put bytes into a slot, each at its offset, and records the slot's copy to the device buffer.
-    pub fn record(
+    /// Has `write` put bytes into a slot, each at its offset, and records the slot's copy to `target`, of `bytes` bytes. What is
+    /// `kept` is dropped when the copy is done, or when it is certain that it never will be; `done` is called before where it is.
+    pub fn record<T: Send + 'static>(
         &mut self,
         encoder: &mut wgpu::CommandEncoder,
+        (target, bytes): (&wgpu::Buffer, u64),
         write: impl FnOnce(&mut dyn FnMut(u64, &[u8])),
+        kept: T,
+        done: fn(&T),
     ) -> Result<()> {
         let index = self.free()?;
         self.next = index + 1;
         let slot = &self.slots[index];
         {
-            let mut view =
-                slot.buffer.get_mapped_range_mut(..).map_err(|e| lost("hyper-parameter slot", e))?;
+            let mut view = slot.buffer.get_mapped_range_mut(..).map_err(|e| lost(self.name, e))?;
             write(&mut |offset, bytes| {
                 let start = offset as usize;
                 view.slice(start..start + bytes.len()).copy_from_slice(bytes);
@@ -105,11 +111,12 @@ impl Ring {
         }
         slot.buffer.unmap();
         slot.state.store(BUSY, Ordering::Release);
-        encoder.copy_buffer_to_buffer(&slot.buffer, 0, &self.target, 0, self.target.size());
-        let mut back = Return { state: slot.state.clone(), to: GONE };
+        encoder.copy_buffer_to_buffer(&slot.buffer, 0, target, 0, bytes.next_multiple_of(4));
+        let mut back = Return { state: slot.state.clone(), to: GONE, kept: Some(kept) };
         encoder.map_buffer_on_submit(&slot.buffer, wgpu::MapMode::Write, .., move |result| {
             if result.is_ok() {
                 back.to = FREE;
+                back.kept.iter().for_each(done);
             }
             drop(back);
         });

@@ -1,6 +1,7 @@
 //! What every room's `bind` returns: dispatches that hold what they bind as data, in the order in which they run.
 
-use std::ops::Deref;
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::ops::{Deref, Range};
 use std::sync::Arc;
 
 use super::Kernels;
@@ -35,6 +36,59 @@ impl Binding {
     }
 }
 
+/// A dispatch whose first binding is a table that has a place among [`Tables`](super::tables::Tables), and no buffer yet.
+#[derive(Clone, Debug)]
+pub(crate) struct Unbound {
+    room: &'static str,
+    pipeline: Arc<Pipeline>,
+    /// First and last byte of the table.
+    table: Range<u64>,
+    others: Vec<Binding>,
+    workgroups: (u32, u32),
+}
+
+impl Unbound {
+    pub(super) fn new(
+        room: &'static str,
+        pipeline: Arc<Pipeline>,
+        table: Range<u64>,
+        others: Vec<Binding>,
+        workgroups: (u32, u32),
+    ) -> Self {
+        Unbound { room, pipeline, table, others, workgroups }
+    }
+
+    fn table(&self, tables: &wgpu::Buffer) -> Binding {
+        let Range { start, end } = self.table;
+        Binding { binding: 0, buffer: tables.clone(), offset: start, size: end - start }
+    }
+
+    /// A number that equal dispatches share.
+    pub fn hash(&self, tables: &wgpu::Buffer, state: &impl BuildHasher) -> u64 {
+        let others = self.others.iter().map(|b| (&b.buffer, b.offset, b.size));
+        let mut hasher = state.build_hasher();
+        (Arc::as_ptr(&self.pipeline), tables, self.table.start, self.table.end).hash(&mut hasher);
+        others.for_each(|one| one.hash(&mut hasher));
+        hasher.finish()
+    }
+
+    /// Whether a dispatch is this one, with its table in this buffer.
+    pub fn is(&self, dispatch: &Dispatch, tables: &wgpu::Buffer) -> bool {
+        let Some((table, others)) = dispatch.bound.split_first() else { return false };
+        let Range { start, end } = self.table;
+        Arc::ptr_eq(&self.pipeline, &dispatch.pipeline)
+            && self.workgroups == dispatch.workgroups
+            && (&table.buffer, table.offset, table.size) == (tables, start, end - start)
+            && *others == *self.others
+    }
+
+    /// Makes the bind group.
+    pub fn bind(self, device: &wgpu::Device, tables: &wgpu::Buffer) -> Result<Dispatch> {
+        let bound = std::iter::once(self.table(tables)).chain(self.others).collect();
+        Dispatch::bound_to(device, self.room, self.pipeline, bound, self.workgroups)
+    }
+}
+
 /// One dispatch, ready to be recorded. A clone shares everything.
 #[derive(Clone, Debug)]
 pub struct Dispatch {
@@ -52,8 +106,17 @@ impl Dispatch {
         bound: Vec<Binding>,
         workgroups: (u32, u32),
     ) -> Result<Self> {
-        let (device, room) = (kernels.device(), P::ROOM);
         let pipeline = kernels.pipeline(program, bound.iter().map(|b| b.binding))?;
+        Self::bound_to(kernels.device(), P::ROOM, pipeline, bound, workgroups)
+    }
+
+    fn bound_to(
+        device: &wgpu::Device,
+        room: &'static str,
+        pipeline: Arc<Pipeline>,
+        bound: Vec<Binding>,
+        workgroups: (u32, u32),
+    ) -> Result<Self> {
         let entries: Vec<_> = bound.iter().map(Binding::entry).collect();
         let group = gpu::guarded(device, room, 0, || {
             device.create_bind_group(&wgpu::BindGroupDescriptor {

@@ -11,6 +11,7 @@ pub struct Element {
     pub m: f32,
     /// Second state: Adam's second moment.
     pub v: f32,
-    /// The sparse copy that variable splitting keeps beside the weight; no other step reads or writes it.
+    /// What is kept beside the weight: the sparse copy of variable splitting, a coefficient of a learned regulariser; no other
+    /// step reads or writes it.
     pub copy: f32,
 }

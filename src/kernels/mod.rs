@@ -17,6 +17,7 @@ pub mod learn;
 mod learned;
 pub mod loss;
 mod matrix;
+mod mode;
 pub mod norms;
 pub(crate) mod operator;
 mod packer;
@@ -27,21 +28,24 @@ pub mod sampled;
 pub mod solver;
 pub mod step;
 pub mod sums;
+pub(crate) mod tables;
 mod tiles;
 mod timed;
 mod window;
 mod word;
 
 pub use batch::{Batch, Data, Order};
+pub(crate) use dispatch::Unbound;
 pub use dispatch::{Binding, Dispatch, Dispatches};
 pub use learned::Learned;
 pub use matrix::{Format, Matrix};
+pub use mode::Mode;
 pub use operator::{Job, Twin};
 pub use pipelines::Kernels;
 pub use program::{Source, Struct};
 pub use timed::{Loaded, Setup};
 pub(crate) use timed::{Set, numbers};
-pub(crate) use window::refuse_overlap;
+pub(crate) use window::{refuse_overlap, refuse_overlap_among};
 
 use crate::error::Result;
 

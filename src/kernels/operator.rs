@@ -19,8 +19,11 @@ pub(crate) trait Operator: Debug + Send + Sync {
     /// The groups by which a tensor is stepped, if by any.
     fn groups(&self) -> Option<&Groups>;
 
-    /// Whether a sparse copy is kept beside the weights, as a last array.
-    fn has_copy(&self) -> bool {
+    /// Gives the penalty of single weights and that of groups other weights.
+    fn set_lambdas(&mut self, own: f64, group: f64);
+
+    /// Whether an array is kept beside weights and states, as the last one: a sparse copy, or coefficients.
+    fn keeps(&self) -> bool {
         false
     }
 
@@ -41,16 +44,19 @@ pub(crate) trait Tabled: Operator + Clone {
 
     /// The row of one step. Allocates nothing.
     fn row(&self, base: Base, rate_scale: f64, hyper: &Hyper) -> Self::Row;
+
+    /// The row of a tensor that sits out.
+    fn resting() -> Self::Row;
 }
 
 /// One tensor's work.
-#[derive(Clone, Debug)]
-pub struct Job<O> {
+#[derive(Clone, Copy, Debug)]
+pub struct Job<'a, O> {
     /// What is done to it.
-    pub operator: O,
+    pub operator: &'a O,
     /// W, then G if the base step reads one, then the states, then the copy where the operator keeps one; all of one length
     /// and free of overlaps.
-    pub views: Vec<View>,
+    pub views: &'a [View],
     /// Index of its row of hyper-parameters.
     pub row: usize,
     /// Index of its status word.

@@ -4,15 +4,18 @@
 //! So a tensor larger than a binding needs nothing special, and a thousand small ones take one dispatch.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::Hash;
+use std::sync::Arc;
 
-use super::Kernels;
-use super::dispatch::{Binding, Dispatch, folded};
+use super::dispatch::{Binding, folded};
 use super::program::Program;
+use super::tables::Tables;
 use super::window::ADDRESSABLE;
 use super::word::LANES;
+use super::{Kernels, Unbound};
 use crate::error::{Error, Result};
-use crate::gpu::{self, View};
+use crate::gpu::{Pipeline, View};
 
 /// Which binding a view has, and which field of a tile its offset: the order of W, G, M, V and what else there is.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -208,14 +211,15 @@ impl<K: Kernel> Packer<K> {
         Ok(())
     }
 
-    /// Fixes the windows, uploads the tables, compiles and binds. `fixed` are the bindings that all share.
+    /// Fixes the windows, lays out the tables, and compiles what is missing. `fixed` are the bindings that all share.
     pub fn close(
         self,
         kernels: &Kernels,
+        tables: &mut Tables,
         fixed: &[(u32, wgpu::BufferBinding<'_>)],
-    ) -> Result<Vec<(K, Dispatch)>> {
-        let device = kernels.device();
-        let limits = device.limits();
+    ) -> Result<Vec<(K, Unbound)>> {
+        let limits = kernels.device().limits();
+        let mut pipelines: HashMap<K::Key, Arc<Pipeline>> = HashMap::new();
         let close = |draft: Draft<K::Tile>| {
             let Lane { kind, slots, buffers, .. } = &self.lanes[draft.lane];
             let workgroups = folded(self.room, draft.tiles.len() as u64, &limits)?;
@@ -234,17 +238,22 @@ impl<K: Kernel> Packer<K> {
                 tiles.push(tile);
             }
             tiles.resize(padded, K::Tile::empty());
-            let table =
-                [bytemuck::cast_slice::<_, u8>(&tiles), bytemuck::cast_slice(&draft.entries)].concat();
-            let table = gpu::buffer_with(device, "tile table", &table, wgpu::BufferUsages::STORAGE)?;
-            let mut bound = vec![Binding::new(0, &table.as_entire_buffer_binding())];
+            let table = tables.push([bytemuck::cast_slice(&tiles), bytemuck::cast_slice(&draft.entries)]);
+            let mut bound = Vec::with_capacity(fixed.len() + SLOTS);
             let shared = fixed.iter().filter(|(binding, _)| kind.uses(*binding));
             bound.extend(shared.map(|(binding, buffer)| Binding::new(*binding, buffer)));
             for ((slot, buffer), &(offset, end)) in slots.iter().zip(buffers).zip(&draft.ranges) {
                 let (binding, buffer) = (slot.binding(), buffer.clone());
                 bound.push(Binding { binding, buffer, offset, size: end - offset });
             }
-            Ok((*kind, Dispatch::new(kernels, kind, bound, workgroups)?))
+            let pipeline = match pipelines.entry(kind.key()) {
+                Entry::Occupied(known) => known.get().clone(),
+                Entry::Vacant(new) => {
+                    let bindings = std::iter::once(0).chain(bound.iter().map(|b| b.binding));
+                    new.insert(kernels.pipeline(kind, bindings)?).clone()
+                }
+            };
+            Ok((*kind, Unbound::new(self.room, pipeline, table, bound, workgroups)))
         };
         self.drafts.into_iter().map(close).collect()
     }

@@ -13,7 +13,7 @@ use std::collections::HashMap;
 
 use super::packer::{self, Slot};
 use super::program::host_struct;
-use super::window::within_binding;
+use super::tables::Tables;
 use super::word::{LANES, WORKGROUP, Width};
 use crate::error::{Error, Result, shape};
 use crate::gpu::{self, View};
@@ -427,14 +427,17 @@ pub(crate) struct Scratch {
 
 impl Scratch {
     /// Its buffer, with room for tensors that are cut like this, and the places of the first one.
-    pub fn new(device: &wgpu::Device, own: u64, cuts: &[(Width, Cut)]) -> Result<(wgpu::Buffer, Self)> {
+    pub fn new(
+        device: &wgpu::Device,
+        room: &'static str,
+        tables: &mut Tables,
+        own: u64,
+        cuts: &[(Width, Cut)],
+    ) -> Result<(wgpu::Buffer, Self)> {
         let groups: u64 = cuts.iter().map(|(_, cut)| cut.splits.len() as u64).sum();
         let parts: u64 = cuts.iter().map(|(_, cut)| cut.count).sum();
         let bytes = 16 * (own * groups + PARTIAL * parts).max(own);
-        Ok((
-            scratch(device, "scratch of large groups", bytes)?,
-            Scratch { own, group: 0, part: own * groups },
-        ))
+        Ok((tables.scratch(device, room, bytes)?, Scratch { own, group: 0, part: own * groups }))
     }
 
     /// The places of the next tensor.
@@ -469,12 +472,6 @@ impl Scratch {
             ..bytemuck::Zeroable::zeroed()
         })
     }
-}
-
-/// What large groups are measured into.
-pub(crate) fn scratch(device: &wgpu::Device, place: &str, bytes: u64) -> Result<wgpu::Buffer> {
-    within_binding(place, bytes, &device.limits())?;
-    gpu::buffer(device, place, bytes, wgpu::BufferUsages::STORAGE, false)
 }
 
 impl packer::Tile for Tile {

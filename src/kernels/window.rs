@@ -27,6 +27,32 @@ pub(crate) fn refuse_overlap(read: &[(&str, &View)], written: &[(&str, &View)]) 
     Ok(())
 }
 
+/// Refuses that any of many views, each said to be written or read only, shares memory with another, but for two that are
+/// read only.
+pub(crate) fn refuse_overlap_among<'a, I: Copy>(
+    views: impl Iterator<Item = (I, &'a View, bool)>,
+    name: impl Fn(I) -> String,
+) -> Result<()> {
+    let mut all: Vec<_> = views.filter(|(_, view, _)| view.length() > 0).collect();
+    all.sort_unstable_by(|(_, a, _), (_, b, _)| a.buffer().cmp(b.buffer()).then(a.offset().cmp(&b.offset())));
+    // the view that is read and the one that is written which reach furthest, of those that start before
+    let mut furthest: [Option<(I, &View)>; 2] = [None; 2];
+    for (id, view, written) in all {
+        for (k, other) in furthest.iter().enumerate() {
+            let Some((other, before)) = other.filter(|_| written || k == 1) else { continue };
+            if let Some(shared) = before.overlap(view) {
+                let (first, second) = (name(other), name(id));
+                return Err(Error::Overlap { first, second, start: shared.start, end: shared.end });
+            }
+        }
+        let slot = &mut furthest[usize::from(written)];
+        if slot.is_none_or(|(_, before)| before.buffer() != view.buffer() || before.end() < view.end()) {
+            *slot = Some((id, view));
+        }
+    }
+    Ok(())
+}
+
 host_struct! {
     /// A batch in its binding: WGSL's `Strided`, of `shaders/shared/place.wgsl`.
     #[derive(Default)]

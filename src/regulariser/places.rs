@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-/// Numbers before the components: L, eta1, eta2, delta1, delta2, and three that stay 0.
+/// Numbers before the components: L, eta1, eta2, delta1, delta2, whether zeros stay, and two that stay 0.
 pub const HEAD: u32 = 8;
 
 /// The places of the parameters of a layer with n components and `nonzeros` entries of Â: head, q, b, then the values of Â
@@ -26,6 +26,9 @@ impl Places {
     pub const DELTA1: usize = 3;
     /// The activation's second knee.
     pub const DELTA2: usize = 4;
+
+    /// Not 0 where zeros of the coefficients stay zeros; 0 in a network.
+    pub const FROZEN: usize = 5;
 
     /// The scales q.
     #[must_use]

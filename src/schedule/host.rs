@@ -1,8 +1,8 @@
 //! The easy layer: weights and gradients in host memory, steps on a GPU or on the CPU.
 
-use super::operator::Checked;
+use super::operator::{self, Checked, Operator};
 use super::plan::{Plan, Schedule, Views};
-use super::{Spec, Verification, Verify, twin};
+use super::{Settings, Spec, Verification, Verify, twin};
 use crate::error::{Error, Result, same};
 use crate::gpu::{self, Context, Readback, View};
 use crate::kernels::step::{Base, Element, Hyper};
@@ -60,7 +60,7 @@ pub struct HostSchedule {
 #[derive(Debug)]
 enum Engine {
     Gpu { context: Box<Context>, plan: Box<Plan>, pages: Vec<Page>, places: Vec<(usize, u64)> },
-    Cpu { checked: Vec<Checked>, tensors: Vec<Vec<Element>> },
+    Cpu { checked: Vec<Checked>, tensors: Vec<Vec<Element>>, nonfinite: Vec<u32> },
 }
 
 /// Weights and gradients of as many tensors as fit a buffer, laid out alike.
@@ -98,7 +98,8 @@ impl HostSchedule {
             Backend::Gpu(context) => gpu_engine(context, all, weights, base, verify)?,
             Backend::Cpu => {
                 let load = |w: &&[f32]| w.iter().map(|&w| Element { w, ..Element::default() }).collect();
-                Engine::Cpu { checked: all, tensors: weights.iter().map(load).collect() }
+                let nonfinite = vec![0; all.len()];
+                Engine::Cpu { checked: all, tensors: weights.iter().map(load).collect(), nonfinite }
             }
         };
         Ok(HostSchedule { base, lengths, engine })
@@ -128,17 +129,42 @@ impl HostSchedule {
             Engine::Gpu { context, plan, pages, places } => {
                 gpu_step(context, plan, pages, places, &hyper, gradients, weights)
             }
-            Engine::Cpu { checked, tensors } => {
-                let mut nonfinite = Vec::with_capacity(tensors.len());
+            Engine::Cpu { checked, tensors, nonfinite } => {
                 for (k, tensor) in tensors.iter_mut().enumerate() {
+                    if checked[k].settings().rests {
+                        continue;
+                    }
                     if let Some(gradient) = gradients.get(k) {
                         tensor.iter_mut().zip(*gradient).for_each(|(e, &g)| e.g = g);
                     }
-                    nonfinite.push(twin::step(&*checked[k].twin(&hyper), tensor));
-                    weights[k].iter_mut().zip(&*tensor).for_each(|(w, e)| *w = e.w);
+                    nonfinite[k] = twin::step(&*checked[k].twin(&hyper), tensor);
+                    checked[k].count();
                 }
-                Ok(StepReport { nonfinite })
+                for (weights, tensor) in weights.iter_mut().zip(tensors) {
+                    weights.iter_mut().zip(tensor).for_each(|(w, e)| *w = e.w);
+                }
+                Ok(StepReport { nonfinite: nonfinite.clone() })
             }
+        }
+    }
+
+    /// How a tensor takes its next step, as [`Plan::settings`].
+    #[must_use]
+    pub fn settings(&self, tensor: usize) -> Option<&Settings> {
+        match &self.engine {
+            Engine::Gpu { plan, .. } => plan.settings(tensor),
+            Engine::Cpu { checked, .. } => checked.get(tensor).map(Checked::settings),
+        }
+    }
+
+    /// Has a tensor take its steps in another way, as [`Plan::set`].
+    ///
+    /// # Errors
+    /// Those of [`Plan::set`].
+    pub fn set(&mut self, tensor: usize, settings: Settings) -> Result<()> {
+        match &mut self.engine {
+            Engine::Gpu { plan, .. } => plan.set(tensor, settings),
+            Engine::Cpu { checked, .. } => operator::set(checked.iter_mut(), tensor, settings),
         }
     }
 
@@ -161,9 +187,10 @@ impl HostSchedule {
                 })?;
                 read.into_iter().map(|r| r.map(|r| r.wait::<f32>(&context.device)).transpose()).collect()
             }
-            Engine::Cpu { checked, tensors } => {
+            Engine::Cpu { checked, tensors, .. } => {
                 let copy = |(checked, tensor): (&Checked, &Vec<Element>)| {
-                    checked.operator().has_copy().then(|| tensor.iter().map(|e| e.copy).collect())
+                    let has = matches!(checked.operator(), Operator::Solved(_)) && checked.operator().keeps();
+                    has.then(|| tensor.iter().map(|e| e.copy).collect())
                 };
                 Ok(checked.iter().zip(tensors).map(copy).collect())
             }

@@ -5,18 +5,21 @@
 //! dispatch, however many tensors it holds; only a learned regulariser takes two more for each tensor that has one.
 //! [`HostSchedule`] is the easy layer above: weights and gradients in host memory, on a GPU or on the CPU.
 
+mod bindings;
 mod host;
 mod operator;
 mod plan;
 mod report;
 mod rooms;
+mod settings;
 mod twin;
 mod verify;
 
 pub use crate::kernels::product::metric::Regularised;
 pub use host::{Backend, HostSchedule, StepReport};
-pub use plan::{Plan, Schedule, Tensor};
+pub use plan::{Plan, Schedule, Staged, Tensor, Update};
 pub use report::{FirstMismatch, TensorReport, Verification};
+pub use settings::Settings;
 pub use verify::Verify;
 
 use std::sync::Arc;
@@ -97,7 +100,8 @@ impl Spec {
     /// at most [`Regulariser::AT_ONCE`]. Groups have n members each, side by side or as columns of a matrix.
     ///
     /// Two dispatches per tensor, which are not batched across tensors. A member that is not finite makes its group so; status
-    /// words count what the base step met or made, and the rest of such a group from the next step on.
+    /// words count what the base step met or made, and the rest of such a group from the next step on. The coefficients
+    /// prox_tg(Â^-T x), which are sparse, are kept as a last state, where the weights are.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -125,9 +129,10 @@ impl Spec {
         Spec { solver, ..self }
     }
 
-    /// How many arrays the tensor keeps beside its weights: the base step's states, and the copy of variable splitting.
+    /// How many arrays the tensor keeps beside its weights: the base step's states, and the copy of variable splitting or the
+    /// coefficients of a learned regulariser.
     #[must_use]
     pub fn states(&self, base: Base) -> usize {
-        base.states() + usize::from(self.solver.has_copy())
+        base.states() + usize::from(self.solver.has_copy() || self.regulariser.is_some())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use super::Spec;
+use super::{Settings, Spec};
 use crate::error::{Result, require, unsupported};
 use crate::gpu::View;
 use crate::kernels::group::Grouped;
@@ -28,6 +28,18 @@ pub(super) enum Operator {
     Learned(Weighed),
 }
 
+impl Operator {
+    fn set_lambdas(&mut self, own: f64, group: f64) {
+        let of: &mut dyn operator::Operator = match self {
+            Operator::Elementwise(of) => of,
+            Operator::Grouped(of) => of,
+            Operator::Solved(of) => of,
+            Operator::Learned(of) => of,
+        };
+        of.set_lambdas(own, group);
+    }
+}
+
 impl Deref for Operator {
     type Target = dyn operator::Operator;
 
@@ -45,8 +57,9 @@ impl Deref for Operator {
 #[derive(Clone, Debug)]
 pub(super) struct Checked {
     name: String,
+    /// With the tensor's own weight decay.
     base: Base,
-    rate_scale: f64,
+    settings: Settings,
     operator: Operator,
 }
 
@@ -56,24 +69,65 @@ impl Checked {
         spec.check()?;
         let Spec { name, penalty, lambda, rate_scale, solver, group, regulariser } = spec.clone();
         let own = Elementwise::new(penalty, lambda);
+        let settings = Settings {
+            rate_scale,
+            lambda,
+            group_lambda: group.as_ref().map_or(0.0, |group| group.lambda),
+            decay: base.decay().unwrap_or(0.0),
+            step: None,
+            rests: false,
+            freeze: false,
+        };
         let operator = match (regulariser, group, solver) {
-            (Some(of), ..) => Operator::Learned(Weighed { of, lambda }),
+            (Some(of), ..) => Operator::Learned(Weighed::new(of, lambda)),
             (None, None, Solver::Proximal) => Operator::Elementwise(own),
             (None, Some(group), Solver::Proximal) => Operator::Grouped(Grouped::new(own, group)),
             (None, group, _) => Operator::Solved(Solved::new(&name, solver, own, group)?),
         };
         operator.check(base, &name)?;
-        Ok(Checked { name, base, rate_scale, operator })
+        Ok(Checked { name, base, settings, operator })
+    }
+
+    /// Takes other settings from now on.
+    pub fn set(&mut self, settings: Settings) -> Result<()> {
+        let grouped = match &self.operator {
+            Operator::Grouped(_) => true,
+            Operator::Solved(of) => operator::Operator::groups(of).is_some(),
+            Operator::Elementwise(_) | Operator::Learned(_) => false,
+        };
+        settings.check(&self.name, self.base, grouped)?;
+        self.operator.set_lambdas(settings.lambda, settings.group_lambda);
+        self.base = self.base.with_decay(settings.decay);
+        self.settings = settings;
+        Ok(())
+    }
+
+    /// Counts a step that is recorded.
+    pub fn count(&mut self) {
+        if let (Some(step), false) = (&mut self.settings.step, self.settings.rests) {
+            *step += 1;
+        }
+    }
+
+    /// How the tensor takes its next step.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The base step, with the tensor's own weight decay.
+    pub fn base(&self) -> Base {
+        self.base
+    }
+
+    /// The values of a step as they are for this tensor.
+    pub fn hyper(&self, hyper: &Hyper) -> Hyper {
+        let hyper = hyper.with_frozen_zeros(hyper.frozen_zeros() || self.settings.freeze);
+        self.settings.step.map_or(hyper, |step| hyper.numbered(step))
     }
 
     /// The name that errors and reports use.
     pub fn name(&self) -> &str {
         &self.name
-    }
-
-    /// A factor of the learning rate.
-    pub fn rate_scale(&self) -> f64 {
-        self.rate_scale
     }
 
     pub fn operator(&self) -> &Operator {
@@ -82,17 +136,30 @@ impl Checked {
 
     /// How many arrays the tensor keeps beside its weights.
     pub fn states(&self) -> usize {
-        self.base.states() + usize::from(self.operator.has_copy())
+        self.base.states() + usize::from(self.operator.keeps())
     }
 
-    /// The float64 twin of one step.
+    /// The float64 twin of one step that is not sat out.
     pub fn twin(&self, hyper: &Hyper) -> Box<dyn Twin> {
-        self.operator.twin(self.base, self.rate_scale, hyper)
+        self.operator.twin(self.base, self.settings.rate_scale, &self.hyper(hyper))
     }
 
     /// The name, and the largest backward error that the bound allows.
     pub fn allowed_ulps(&self) -> (String, f64) {
         (self.name.clone(), self.operator.allowed_ulps())
+    }
+}
+
+/// Gives one of these tensors other settings.
+pub(super) fn set<'a>(
+    mut tensors: impl ExactSizeIterator<Item = &'a mut Checked>,
+    tensor: usize,
+    settings: Settings,
+) -> Result<()> {
+    let range = format!("[0, {})", tensors.len());
+    match tensors.nth(tensor) {
+        Some(checked) => checked.set(settings),
+        None => require(false, "settings", "tensor", tensor as f64, range),
     }
 }
 

@@ -1,17 +1,21 @@
 //! Binding tensors to kernels, and recording steps.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::Spec;
-use super::operator::{Bound, Checked};
+use super::bindings::Bindings;
+use super::operator::{self, Bound, Checked, Operator};
 use super::report::Verification;
-use super::rooms::{self, Rows};
+use super::rooms::{self, Learned, Rows};
 use super::verify::{Checker, Verify};
-use crate::error::{Error, Result, shape, unsupported};
+use super::{Settings, Spec};
+#[cfg(doc)]
+use crate::error::Error;
+use crate::error::{Result, same, shape, unsupported};
 use crate::gpu::{self, Readback, Ring, View};
+use crate::kernels::product::metric::Matrices;
 use crate::kernels::step::{Base, Hyper, LANES};
-use crate::kernels::{Dispatches, Kernels};
+use crate::kernels::tables::Tables;
+use crate::kernels::{Dispatches, Kernels, refuse_overlap_among};
 use crate::penalty::Groups;
 
 /// Steps that may be recorded before the first of them is done, without the staging ring growing.
@@ -56,15 +60,6 @@ impl Tensor {
     pub fn with_states(mut self, states: Vec<View>) -> Self {
         self.views.states = states;
         self
-    }
-}
-
-impl Views {
-    /// Every view with its name in messages.
-    fn named(&self, name: &str) -> impl Iterator<Item = (String, &View)> {
-        std::iter::once((format!("{name}: W"), &self.weights))
-            .chain(self.gradient.iter().map(move |g| (format!("{name}: G"), g)))
-            .chain(self.states.iter().enumerate().map(move |(k, s)| (format!("{name}: state {k}"), s)))
     }
 }
 
@@ -129,74 +124,74 @@ impl Schedule {
 
     /// The same, where base step, verification and the tensors' numbers are checked already.
     pub(super) fn bind_checked(&self, base: Base, tensors: Vec<Placed>, verify: Verify) -> Result<Plan> {
-        for tensor in &tensors {
-            check(base, tensor, verify)?;
-        }
-        refuse_overlap(&tensors)?;
-
-        let states = self.states(&tensors)?;
         let mut rows = Rows::default();
         let mut bound = Vec::with_capacity(tensors.len());
-        for ((checked, Views { weights, gradient, .. }), states) in tensors.into_iter().zip(states) {
-            let row = rows.row_of(&checked);
-            let views = [weights].into_iter().chain(gradient).chain(states).collect();
+        for (checked, views) in tensors {
+            check_kinds(base, &checked, &views)?;
+            let row = rows.next(checked.operator());
+            let views = [views.weights].into_iter().chain(views.gradient).chain(views.states).collect();
             bound.push(Bound { checked, views, row });
         }
+        for tensor in &bound {
+            check(base, tensor, verify)?;
+        }
+        refuse_overlap(base, &bound)?;
+        self.add_states(&mut bound)?;
         rows.place(u64::from(self.device.limits().min_storage_buffer_offset_alignment));
 
-        let ring = Ring::new(&self.device, rows.bytes, SLOTS)?;
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
+        let target = gpu::buffer(&self.device, "hyper-parameters", rows.bytes.max(16), usage, false)?;
+        let ring = Ring::new(&self.device, "hyper-parameter slot", rows.bytes, SLOTS)?;
         let status =
             gpu::buffer(&self.device, "status words", (4 * bound.len() as u64).max(16), gpu::USAGE, false)?;
         let checker = Checker::new(&self.device, base, &bound, verify)?;
-        let mut dispatches = rooms::bind(&self.kernels, base, &bound, &rows, ring.target(), &status)?;
-        let regularised = rooms::bind_learned(&self.kernels, &bound, &rows, ring.target())?;
-        dispatches.extend(regularised.clone());
-        Ok(Plan {
-            device: self.device.clone(),
+        let mut plan = Plan {
             kernels: self.kernels.clone(),
             base,
             rows,
             ring,
+            target,
             status,
-            dispatches,
-            regularised,
+            matrices: Matrices::default(),
+            bindings: Bindings::new(&self.device),
+            dispatches: Dispatches::default(),
+            learned: Vec::new(),
             tensors: bound,
             checker,
-        })
+            device: self.device.clone(),
+        };
+        plan.bind()?;
+        Ok(plan)
     }
 
-    /// The states of every tensor: the caller's, or new ones, zero, aligned with the weights modulo one word.
-    fn states(&self, tensors: &[Placed]) -> Result<Vec<Vec<View>>> {
-        let mut all: Vec<Vec<View>> = tensors.iter().map(|(_, views)| views.states.clone()).collect();
-        let most = tensors.iter().map(|(checked, _)| checked.states()).max().unwrap_or(0);
-        for state in 0..most {
-            let wanted = |(checked, views): &Placed| views.states.is_empty() && checked.states() > state;
+    /// Gives tensors without states new ones: zero, aligned with the weights modulo one word.
+    fn add_states(&self, tensors: &mut [Bound]) -> Result<()> {
+        let most = tensors.iter().map(|bound| bound.checked.states()).max().unwrap_or(0);
+        for state in 1..=most {
+            let wanted = |bound: &Bound| {
+                let all = 1 + usize::from(bound.checked.base().has_gradient()) + bound.checked.states();
+                bound.views.len() < all && bound.checked.states() >= state
+            };
             let missing: Vec<usize> = (0..tensors.len()).filter(|&k| wanted(&tensors[k])).collect();
             let pieces = missing.iter().map(|&k| {
-                let w = &tensors[k].1.weights;
+                let w = &tensors[k].views[0];
                 (w.offset % (4 * LANES), 4 * w.length)
             });
             let (sizes, places) = gpu::pack(self.device.limits().max_buffer_size, pieces);
-            let mut buffers = Vec::new();
-            for &bytes in &sizes {
-                buffers.push(gpu::buffer(&self.device, "optimiser state", bytes, gpu::USAGE, false)?);
-            }
+            let new = |&bytes: &u64| gpu::buffer(&self.device, "optimiser state", bytes, gpu::USAGE, false);
+            let buffers = sizes.iter().map(new).collect::<Result<Vec<_>>>()?;
             for (&k, &(page, offset)) in missing.iter().zip(&places) {
-                all[k].push(View::new(
-                    "optimiser state",
-                    &buffers[page],
-                    offset,
-                    tensors[k].1.weights.length,
-                )?);
+                let length = tensors[k].views[0].length;
+                tensors[k].views.push(View::new("optimiser state", &buffers[page], offset, length)?);
             }
         }
-        Ok(all)
+        Ok(())
     }
 }
 
-/// Whether one tensor's views are right.
-fn check(base: Base, (checked, views): &Placed, verify: Verify) -> Result<()> {
-    let (name, length) = (checked.name(), views.weights.length);
+/// Whether a tensor has the views that its step needs.
+fn check_kinds(base: Base, checked: &Checked, views: &Views) -> Result<()> {
+    let name = checked.name();
     if base.has_gradient() != views.gradient.is_some() {
         let has = if base.has_gradient() { "without" } else { "with" };
         let what = format!("base step {} {has} a gradient", base.name());
@@ -206,47 +201,113 @@ fn check(base: Base, (checked, views): &Placed, verify: Verify) -> Result<()> {
     if !views.states.is_empty() && views.states.len() != states {
         return Err(shape(name, "number of states", views.states.len(), states));
     }
-    if let Some(expected) =
-        checked.operator().groups().map(Groups::length).filter(|expected| *expected != length)
-    {
-        let expected = format!("{expected}, as its groups have");
-        return Err(shape(format!("{name}: W"), "length", length, expected));
+    Ok(())
+}
+
+/// What messages call a view of a tensor.
+fn named(base: Base, name: &str, view: usize) -> String {
+    match (view, base.has_gradient()) {
+        (0, _) => format!("{name}: W"),
+        (1, true) => format!("{name}: G"),
+        (k, gradient) => format!("{name}: state {}", k - 1 - usize::from(gradient)),
     }
-    for (place, view) in views.named(name) {
+}
+
+/// Whether a tensor's views fit each other, its groups and what is verified.
+fn check(base: Base, tensor: &Bound, verify: Verify) -> Result<()> {
+    let Bound { checked, views, .. } = tensor;
+    let length = views[0].length;
+    let groups = checked.operator().groups().map(Groups::length);
+    if let Some(expected) = groups.filter(|expected| *expected != length) {
+        let expected = format!("{expected}, as its groups have");
+        return Err(shape(named(base, checked.name(), 0), "length", length, expected));
+    }
+    for (k, view) in views.iter().enumerate() {
         if view.length != length {
-            return Err(shape(place, "length", view.length, format!("{length}, as W has")));
+            let expected = format!("{length}, as W has");
+            return Err(shape(named(base, checked.name(), k), "length", view.length, expected));
         }
         if verify != Verify::Off && !view.buffer.usage().contains(wgpu::BufferUsages::COPY_SRC) {
             let what = "verification of a buffer without BufferUsages::COPY_SRC";
-            return Err(unsupported(place, what, "buffers with COPY_SRC, or Verify::Off"));
+            let allowed = "buffers with COPY_SRC, or Verify::Off";
+            return Err(unsupported(named(base, checked.name(), k), what, allowed));
         }
     }
     Ok(())
 }
 
-/// Refuses views of one plan that share memory.
-#[expect(clippy::mutable_key_type, reason = "a buffer is hashed by its identity, which never changes")]
-fn refuse_overlap(tensors: &[Placed]) -> Result<()> {
-    let mut by_buffer: HashMap<&wgpu::Buffer, Vec<(String, &View)>> = HashMap::new();
-    for (name, view) in
-        tensors.iter().flat_map(|(checked, views)| views.named(checked.name())).filter(|(_, v)| v.length > 0)
-    {
-        by_buffer.entry(&view.buffer).or_default().push((name, view));
+/// Refuses views of one plan that share memory, but for gradients among themselves, which are only read.
+fn refuse_overlap(base: Base, tensors: &[Bound]) -> Result<()> {
+    let is_gradient = |k: usize| base.has_gradient() && k == 1;
+    let views = tensors.iter().enumerate().flat_map(|(tensor, bound)| {
+        bound.views.iter().enumerate().map(move |(k, view)| ((tensor, k), view, !is_gradient(k)))
+    });
+    refuse_overlap_among(views, |(tensor, k)| named(base, tensors[tensor].checked.name(), k))
+}
+
+/// New places of what a plan's tensors lie in: for each kind that moved, one view per tensor in the order of binding.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Update<'a> {
+    weights: Option<&'a [View]>,
+    gradients: Option<&'a [View]>,
+    states: Option<&'a [Vec<View>]>,
+}
+
+impl<'a> Update<'a> {
+    /// Nothing has moved.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
     }
-    for views in by_buffer.values_mut() {
-        views.sort_by_key(|(_, v)| v.offset);
-        for pair in views.windows(2) {
-            if let Some(shared) = pair[0].1.overlap(pair[1].1) {
-                return Err(Error::Overlap {
-                    first: pair[0].0.clone(),
-                    second: pair[1].0.clone(),
-                    start: shared.start,
-                    end: shared.end,
-                });
-            }
+
+    /// The weights lie here now. Their contents are the caller's: none is copied.
+    #[must_use]
+    pub fn with_weights(self, weights: &'a [View]) -> Self {
+        Update { weights: Some(weights), ..self }
+    }
+
+    /// The gradients lie here now. That of a tensor that sits out is not read, and gradients may share memory: any view of the
+    /// right length will do for it.
+    #[must_use]
+    pub fn with_gradients(self, gradients: &'a [View]) -> Self {
+        Update { gradients: Some(gradients), ..self }
+    }
+
+    /// The states lie here now, as many of each tensor as [`Plan::states`] has. Their contents are the caller's: none is
+    /// copied.
+    #[must_use]
+    pub fn with_states(self, states: &'a [Vec<View>]) -> Self {
+        Update { states: Some(states), ..self }
+    }
+
+    /// The views of one tensor that are given, each with its place among the views of the tensor.
+    fn of(&self, base: Base, tensor: usize) -> impl Iterator<Item = (usize, &'a View)> + use<'a> {
+        let first = 1 + usize::from(base.has_gradient());
+        let weights = self.weights.map(|all| (0, &all[tensor]));
+        let gradient = self.gradients.map(|all| (1, &all[tensor]));
+        let states = self.states.map_or(&[][..], |all| &all[tensor]);
+        weights.into_iter().chain(gradient).chain((first..).zip(states))
+    }
+
+    /// Whether there are as many views as a plan has.
+    fn check(&self, base: Base, tensors: &[Bound]) -> Result<()> {
+        if self.gradients.is_some() && !base.has_gradient() {
+            let what = format!("gradients for the base step {}", base.name());
+            return Err(unsupported("update", what, "every base step but prox"));
         }
+        let counts = [
+            ("number of weights", self.weights.map(<[View]>::len)),
+            ("number of gradients", self.gradients.map(<[View]>::len)),
+            ("number of tensors with states", self.states.map(<[Vec<View>]>::len)),
+        ];
+        for (what, count) in counts {
+            same("update", what, count.unwrap_or(tensors.len()), tensors.len())?;
+        }
+        for (bound, states) in tensors.iter().zip(self.states.unwrap_or_default()) {
+            same(bound.checked.name(), "number of states", states.len(), bound.checked.states())?;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Tensors bound to kernels: recorded each step into the caller's encoder.
@@ -257,26 +318,43 @@ pub struct Plan {
     base: Base,
     rows: Rows,
     ring: Ring,
+    /// The rows on the device.
+    target: wgpu::Buffer,
     status: wgpu::Buffer,
-    /// All of a step.
+    matrices: Matrices,
+    bindings: Bindings,
     dispatches: Dispatches,
-    /// The last of them, which read no gradient.
-    regularised: Dispatches,
+    /// What follows them: the operators of learned regularisers, which read no gradient.
+    learned: Vec<Learned>,
     tensors: Vec<Bound>,
     checker: Checker,
 }
 
+/// A step whose values are recorded and whose dispatches are not: see [`Plan::stage`].
+#[derive(Debug)]
+#[must_use = "a staged step does nothing until it is dispatched"]
+pub struct Staged<'a> {
+    plan: &'a Plan,
+}
+
+impl Staged<'_> {
+    /// Records the second half of the step: one dispatch per bucket, and those of regularisers. Not verified.
+    pub fn dispatch(&self, pass: &mut wgpu::ComputePass<'_>) {
+        self.plan.dispatch(pass);
+    }
+}
+
 impl Plan {
-    /// Records one step of every tensor. Submits nothing, and allocates nothing but, where more than eight recorded
-    /// steps are not done yet, one more small staging slot. (What is verified takes memory for its comparison.)
+    /// Records one step of every tensor that does not sit out. Submits nothing, and allocates nothing but, where more than eight
+    /// recorded steps are not done yet, one more small staging slot. (What is verified takes memory for its comparison.)
     ///
-    /// The step keeps the values of `hyper` whatever is recorded after it. Steps take effect in the order in which
-    /// their encoders are submitted; one whose encoder is dropped has no effect.
+    /// The step keeps the values of `hyper`, and the [`Settings`] and views of now, whatever is recorded after it. Steps take
+    /// effect in the order in which their encoders are submitted; one whose encoder is dropped has no effect.
     ///
     /// It cannot fail: what goes wrong while recording (a device lost meanwhile, no memory for a check) is returned by
     /// [`Plan::verification`].
     pub fn record(&mut self, encoder: &mut wgpu::CommandEncoder, hyper: &Hyper) {
-        if !self.stage(encoder, hyper) {
+        if !self.begin(encoder, hyper) {
             return;
         }
         let check = self.checker.before(encoder, &self.tensors, hyper);
@@ -290,68 +368,136 @@ impl Plan {
         if let Some(check) = check {
             self.checker.after(encoder, &self.tensors, check);
         }
+        self.count();
     }
 
-    /// Records the first half of a step: its values go to the device and the status words to zero. Returns whether
-    /// that could be recorded; where not, [`Plan::dispatch`] must be left out, for it would repeat an older step. For
-    /// callers who put that into a pass of their own.
-    #[must_use]
-    pub fn stage(&mut self, encoder: &mut wgpu::CommandEncoder, hyper: &Hyper) -> bool {
-        let (base, rows) = (self.base, &self.rows);
-        match self.ring.record(encoder, |write| rows.write(base, hyper, write)) {
-            Ok(()) => {
-                encoder.clear_buffer(&self.status, 0, None);
-                true
-            }
-            Err(error) => {
-                self.checker.trouble(error);
-                false
-            }
+    /// Records the first half of a step: its values go to the device and the status words to zero. The second half is
+    /// [`Staged::dispatch`], into a compute pass of the caller's own in the same encoder. None where the first half could not be
+    /// recorded, for then the second would repeat an older step; why is returned by [`Plan::verification`].
+    pub fn stage(&mut self, encoder: &mut wgpu::CommandEncoder, hyper: &Hyper) -> Option<Staged<'_>> {
+        if !self.begin(encoder, hyper) {
+            return None;
         }
+        self.count();
+        Some(Staged { plan: self })
     }
 
-    /// Records the second half: one dispatch per bucket, and those of regularisers. Not verified.
-    pub fn dispatch(&self, pass: &mut wgpu::ComputePass<'_>) {
+    fn begin(&mut self, encoder: &mut wgpu::CommandEncoder, hyper: &Hyper) -> bool {
+        let Plan { rows, tensors, ring, target, .. } = self;
+        let recorded = self.bindings.record(encoder).and_then(|hold| {
+            let write = |write: &mut dyn FnMut(u64, &[u8])| rows.write(tensors, hyper, write);
+            ring.record(encoder, (target, rows.bytes), write, hold, |_| {})
+        });
+        if let Err(error) = recorded {
+            self.checker.trouble(error);
+            return false;
+        }
+        // the words of tensors that sit out are left alone
+        let mut at = 0;
+        for run in self.tensors.chunk_by(|a, b| a.checked.settings().rests == b.checked.settings().rests) {
+            let bytes = 4 * run.len() as u64;
+            if !run[0].checked.settings().rests {
+                encoder.clear_buffer(&self.status, at, Some(bytes));
+            }
+            at += bytes;
+        }
+        true
+    }
+
+    fn dispatch(&self, pass: &mut wgpu::ComputePass<'_>) {
         self.dispatches.record(pass);
+        let takes = |learned: &&Learned| !self.tensors[learned.tensor].checked.settings().rests;
+        self.learned.iter().filter(takes).for_each(|learned| learned.dispatches.record(pass));
     }
 
-    /// Reads the gradients from other views from the next recorded step on, one per tensor in the order of binding: for
-    /// pipelines whose backward pass puts them into new memory each time. States, status words, checks and steps recorded
-    /// already stay as they are. Costs new tables of offsets; a kernel is compiled only where the offsets of a tensor agree
-    /// modulo four elements and did not before, or the other way round; groups are then summed in another
-    /// order. On an error the plan is as it was.
+    fn count(&mut self) {
+        self.tensors.iter_mut().for_each(|tensor| tensor.checked.count());
+    }
+
+    /// How a tensor, by its position at binding, takes its next step. None where there are not so many tensors.
+    #[must_use]
+    pub fn settings(&self, tensor: usize) -> Option<&Settings> {
+        self.tensors.get(tensor).map(|bound| bound.checked.settings())
+    }
+
+    /// Has a tensor take its steps in another way from the next recorded step on; steps recorded already stay as they are.
+    ///
+    /// ```no_run
+    /// # use maf_srl::schedule::Plan;
+    /// # fn freeze(plan: &mut Plan) -> maf_srl::Result<()> {
+    /// // zeros of the first tensor stay from now on, and its learning rate is halved
+    /// if let Some(mut settings) = plan.settings(0).copied() {
+    ///     settings.freeze = true;
+    ///     settings.rate_scale *= 0.5;
+    ///     plan.set(0, settings)?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// Those of [`Schedule::bind`] for the views.
-    pub fn rebind(&mut self, gradients: &[View]) -> Result<()> {
-        if gradients.len() != self.tensors.len() {
-            return Err(shape("rebind", "number of gradients", gradients.len(), self.tensors.len()));
+    /// [`Error::Domain`] for a number outside its range and a tensor that is not there; [`Error::Unsupported`] for a lambda of
+    /// groups or a weight decay where there is none. The settings are as they were then.
+    pub fn set(&mut self, tensor: usize, settings: Settings) -> Result<()> {
+        operator::set(self.tensors.iter_mut().map(|bound| &mut bound.checked), tensor, settings)
+    }
+
+    /// Takes the views of weights, gradients and states that have moved, from the next recorded step on: for pipelines whose
+    /// memory is their framework's. Settings, status words, checks, totals and steps recorded already stay as they are. Returns
+    /// whether anything had moved; where nothing had, it returns at once. Where views moved, tables of offsets are made
+    /// anew; bind groups of buffers that were bound not long ago are taken again. A kernel is compiled only where the offsets of a
+    /// tensor agree modulo four elements and did not before, or the other way round; groups are then summed in another order.
+    ///
+    /// # Errors
+    /// Those of [`Schedule::bind`] for the views. The plan is as it was then.
+    pub fn update(&mut self, update: &Update<'_>) -> Result<bool> {
+        let base = self.base;
+        update.check(base, &self.tensors)?;
+        let mut moved = Vec::new();
+        for (tensor, bound) in self.tensors.iter_mut().enumerate() {
+            for (k, view) in update.of(base, tensor) {
+                if bound.views[k] != *view {
+                    moved.push((tensor, k, std::mem::replace(&mut bound.views[k], view.clone())));
+                }
+            }
         }
-        let rebound = |(bound, gradient): (&Bound, &View)| {
-            let (weights, gradient) = (bound.views[0].clone(), Some(gradient.clone()));
-            let states = bound.views.get(2..).unwrap_or_default().to_vec();
-            (bound.checked.clone(), Views { weights, gradient, states })
-        };
-        let tensors: Vec<Placed> = self.tensors.iter().zip(gradients).map(rebound).collect();
-        for tensor in &tensors {
-            check(self.base, tensor, self.checker.verify())?;
+        if moved.is_empty() {
+            return Ok(false);
         }
-        refuse_overlap(&tensors)?;
-        let mut bound = self.tensors.clone();
-        for (one, gradient) in bound.iter_mut().zip(gradients) {
-            one.views[1] = gradient.clone();
+        let verify = self.checker.verify();
+        let fits = |of: &[(usize, usize, View)]| check(base, &self.tensors[of[0].0], verify);
+        let checked = moved.chunk_by(|a, b| a.0 == b.0).try_for_each(fits);
+        let done = checked.and_then(|()| refuse_overlap(base, &self.tensors)).and_then(|()| self.bind());
+        if done.is_err() {
+            for (tensor, k, before) in moved {
+                self.tensors[tensor].views[k] = before;
+            }
         }
-        let (rows, target) = (&self.rows, self.ring.target());
-        self.dispatches = rooms::bind(&self.kernels, self.base, &bound, rows, target, &self.status)?;
-        self.dispatches.extend(self.regularised.clone());
-        self.tensors = bound;
+        done.map(|()| true)
+    }
+
+    /// Makes the dispatches of the views of now. On an error they are as they were.
+    fn bind(&mut self) -> Result<()> {
+        let Plan { kernels, tensors, rows, target, status, matrices, .. } = self;
+        let learned = rooms::bind_learned(kernels, tensors, rows, target, matrices, &self.learned)?;
+        let base = self.base;
+        let lay = |tables: &mut Tables| rooms::lay(kernels, base, tensors, rows, (target, status), tables);
+        self.dispatches = self.bindings.update(lay)?;
+        self.learned = learned;
         Ok(())
+    }
+
+    /// Bind groups that are kept for the buffers of this update and the eight before it, and the bytes of all buffers, the
+    /// caller's and the plan's, that they keep alive.
+    #[must_use]
+    pub fn pinned(&self) -> (usize, u64) {
+        self.bindings.pinned()
     }
 
     /// How many dispatches a step takes.
     #[must_use]
     pub fn dispatches(&self) -> usize {
-        self.dispatches.len()
+        self.dispatches.len() + self.learned.iter().map(|learned| learned.dispatches.len()).sum::<usize>()
     }
 
     /// How many staging slots there are.
@@ -366,7 +512,8 @@ impl Plan {
         self.base
     }
 
-    /// The states of a tensor (by its position at binding), the copy of variable splitting last: for checkpoints, and for
+    /// The states of a tensor (by its position at binding), the copy of variable splitting or the coefficients of a learned
+    /// regulariser last: for checkpoints, and for
     /// [`Tensor::with_states`] where the tensors are bound anew. None for a base step without states, and where there are
     /// not so many tensors.
     #[must_use]
@@ -378,7 +525,20 @@ impl Plan {
     /// The sparse copy of a tensor under variable splitting, which is its result; none with another solver.
     #[must_use]
     pub fn copy(&self, tensor: usize) -> Option<&View> {
-        self.tensors.get(tensor).filter(|t| t.checked.operator().has_copy()).and_then(|t| t.views.last())
+        self.kept(tensor, |of| matches!(of, Operator::Solved(_)))
+    }
+
+    /// The coefficients prox_tg(Â^-T x) of a tensor with a learned regulariser, as the latest step made them, which are sparse
+    /// where its weights Âᵀ of them are not; none with another operator.
+    #[must_use]
+    pub fn coefficients(&self, tensor: usize) -> Option<&View> {
+        self.kept(tensor, |of| matches!(of, Operator::Learned(_)))
+    }
+
+    fn kept(&self, tensor: usize, of: impl Fn(&Operator) -> bool) -> Option<&View> {
+        let bound = self.tensors.get(tensor)?;
+        let operator = bound.checked.operator();
+        if operator.keeps() && of(operator) { bound.views.last() } else { None }
     }
 
     /// Records a copy of the status words: per tensor, the non-finite elements that the latest step recorded before

@@ -2,53 +2,39 @@
 
 use std::ops::Range;
 
-use super::operator::{Bound, Checked, Operator};
+use super::operator::{Bound, Operator};
 use crate::error::Result;
 use crate::gpu::View;
-use crate::kernels::group::{self, Grouped};
 use crate::kernels::operator::Tabled;
-use crate::kernels::product::metric::{self, Weighed};
-use crate::kernels::solver::{self, Solved};
-use crate::kernels::step::{self, Base, Elementwise, Hyper};
-use crate::kernels::{Dispatches, Job, Kernels};
-use crate::penalty::NoPenalty;
+use crate::kernels::product::metric::{self, Matrices};
+use crate::kernels::step::{self, Base, Hyper};
+use crate::kernels::tables::Tables;
+use crate::kernels::{Dispatches, Job, Kernels, Unbound, group, solver};
 
 /// The rows of one kernel.
-#[derive(Debug)]
-struct Part<O> {
-    /// One row per distinct setting: operator, and factor of the rate.
-    rows: Vec<(O, f64)>,
+#[derive(Debug, Default)]
+struct Part {
+    /// How many: one per tensor.
+    rows: usize,
+    /// Bytes of a row.
+    each: u64,
     /// Where they lie in the buffer.
     bytes: Range<u64>,
 }
 
-impl<O> Default for Part<O> {
-    fn default() -> Self {
-        Part { rows: Vec::new(), bytes: 0..0 }
-    }
-}
-
-impl<O: Tabled> Part<O> {
-    /// The row of a tensor, a new one where none is like it.
-    fn row_of(&mut self, operator: &O, scale: f64) -> usize {
-        self.rows.iter().position(|(row, s)| *s == scale && row.alike(operator)).unwrap_or_else(|| {
-            self.rows.push((operator.clone(), scale));
-            self.rows.len() - 1
-        })
+impl Part {
+    /// The next tensor's row, and room for it.
+    fn next<O: Tabled>(&mut self) -> usize {
+        self.each = size_of::<O::Row>() as u64;
+        self.rows += 1;
+        self.rows - 1
     }
 
     /// Takes a part of the buffer from a multiple of `alignment` bytes on, and returns where it ends.
     fn place(&mut self, at: u64, alignment: u64) -> u64 {
         let start = at.next_multiple_of(alignment.max(16));
-        self.bytes = start..start + ((self.rows.len() * size_of::<O::Row>()) as u64).max(16);
+        self.bytes = start..start + (self.rows as u64 * self.each).max(16);
         self.bytes.end
-    }
-
-    /// Writes the values of one step, each row at its offset.
-    fn write(&self, base: Base, hyper: &Hyper, write: &mut dyn FnMut(u64, &[u8])) {
-        for (at, (operator, scale)) in (self.bytes.start..).step_by(size_of::<O::Row>()).zip(&self.rows) {
-            write(at, bytemuck::bytes_of(&operator.row(base, *scale, hyper)));
-        }
     }
 
     /// The rows in the buffer that has them.
@@ -58,43 +44,57 @@ impl<O: Tabled> Part<O> {
     }
 }
 
-/// The rows of hyper-parameters: one per distinct setting, kernel by kernel in one buffer.
+/// The rows of hyper-parameters: one per tensor, kernel by kernel in one buffer.
 #[derive(Debug, Default)]
 pub(super) struct Rows {
-    step: Part<Elementwise>,
-    group: Part<Grouped>,
-    solver: Part<Solved>,
-    /// What tensors with a regulariser need beside their row of the step.
+    step: Part,
+    group: Part,
+    solver: Part,
+    /// What tensors with a regulariser need beside their row of the step, in their order.
     regularised: Vec<metric::Row>,
     /// Bytes of all of them.
     pub bytes: u64,
 }
 
-/// The step of a tensor with a learned regulariser, before its operator.
-fn plain(of: &Weighed) -> Elementwise {
-    Elementwise::new(NoPenalty.into(), of.lambda)
+/// Writes the rows of one kernel; those of neighbours that are alike are computed once.
+struct Writer<'a, O: Tabled> {
+    part: &'a Part,
+    last: Option<(&'a O, (Base, f64, Hyper), O::Row)>,
+}
+
+impl<'a, O: Tabled> Writer<'a, O> {
+    fn new(part: &'a Part) -> Self {
+        Writer { part, last: None }
+    }
+
+    fn put(&mut self, bound: &Bound, of: &'a O, hyper: Hyper, write: &mut dyn FnMut(u64, &[u8])) {
+        let settings = bound.checked.settings();
+        let at = self.part.bytes.start + self.part.each * bound.row as u64;
+        if settings.rests {
+            return write(at, bytemuck::bytes_of(&O::resting()));
+        }
+        let numbers = (bound.checked.base(), settings.rate_scale, hyper);
+        let row = match &self.last {
+            Some((like, known, row)) if *known == numbers && like.alike(of) => *row,
+            _ => of.row(numbers.0, numbers.1, &hyper),
+        };
+        write(at, bytemuck::bytes_of(&row));
+        self.last = Some((of, numbers, row));
+    }
 }
 
 impl Rows {
-    /// The row of a tensor among those of its kernel, a new one where none is like it.
-    pub fn row_of(&mut self, of: &Checked) -> usize {
-        let scale = of.rate_scale();
-        match of.operator() {
-            Operator::Elementwise(of) => self.step.row_of(of, scale),
-            Operator::Grouped(of) => self.group.row_of(of, scale),
-            Operator::Solved(of) => self.solver.row_of(of, scale),
+    /// The next tensor's row among those of its kernel.
+    pub fn next(&mut self, of: &Operator) -> usize {
+        match of {
+            Operator::Elementwise(_) => self.step.next::<step::Elementwise>(),
+            Operator::Grouped(_) => self.group.next::<group::Grouped>(),
+            Operator::Solved(_) => self.solver.next::<solver::Solved>(),
             Operator::Learned(of) => {
-                if self.learned(of, scale).is_none() {
-                    self.regularised.push(metric::Row::new(&of.of, of.lambda, scale));
-                }
-                self.step.row_of(&plain(of), scale)
+                self.regularised.push(metric::Row::new(of.of()));
+                self.step.next::<step::Elementwise>()
             }
         }
-    }
-
-    /// The row of a learned regulariser.
-    fn learned(&self, of: &Weighed, scale: f64) -> Option<&metric::Row> {
-        self.regularised.iter().find(|row| row.fits(&of.of, of.lambda, scale))
     }
 
     /// Gives each kernel its part of the buffer, from a multiple of `alignment` bytes on.
@@ -109,54 +109,94 @@ impl Rows {
         self.bytes = at;
     }
 
-    /// Writes the values of one step, each row at its offset.
-    pub fn write(&self, base: Base, hyper: &Hyper, write: &mut dyn FnMut(u64, &[u8])) {
-        self.step.write(base, hyper, write);
-        self.group.write(base, hyper, write);
-        self.solver.write(base, hyper, write);
-        self.regularised.iter().for_each(|row| row.write(hyper, write));
+    /// Writes the values of one step, each row at its offset. Allocates nothing.
+    pub fn write(&self, tensors: &[Bound], hyper: &Hyper, write: &mut dyn FnMut(u64, &[u8])) {
+        let mut steps = Writer::new(&self.step);
+        let mut groups = Writer::new(&self.group);
+        let mut solvers = Writer::new(&self.solver);
+        let mut learned = self.regularised.iter();
+        for bound in tensors {
+            let hyper = bound.checked.hyper(hyper);
+            match bound.checked.operator() {
+                Operator::Elementwise(of) => steps.put(bound, of, hyper, write),
+                Operator::Grouped(of) => groups.put(bound, of, hyper, write),
+                Operator::Solved(of) => solvers.put(bound, of, hyper, write),
+                Operator::Learned(of) => {
+                    // the zeros that stay are those of the coefficients
+                    steps.put(bound, of.first(), hyper.with_frozen_zeros(false), write);
+                    if let Some(row) = learned.next() {
+                        row.write(of.first().lambda(), bound.checked.settings().rate_scale, &hyper, write);
+                    }
+                }
+            }
+        }
     }
 }
 
-/// Binds every tensor to its kernels: the dispatches of one step. `target` holds the rows, `status` one u32 per tensor.
-pub(super) fn bind(
+/// Lays out every tensor for its kernels: the dispatches of one step, but for those of regularisers. `target` holds the rows,
+/// `status` one u32 per tensor.
+pub(super) fn lay(
     kernels: &Kernels,
     base: Base,
     tensors: &[Bound],
     rows: &Rows,
-    target: &wgpu::Buffer,
-    status: &wgpu::Buffer,
-) -> Result<Dispatches> {
-    fn job<O>(operator: O, views: &[View], row: usize, tensor: usize) -> Job<O> {
-        Job { operator, views: views.to_vec(), row, tensor }
+    (target, status): (&wgpu::Buffer, &wgpu::Buffer),
+    tables: &mut Tables,
+) -> Result<Vec<Unbound>> {
+    fn job<'a, O>(operator: &'a O, views: &'a [View], row: usize, tensor: usize) -> Job<'a, O> {
+        Job { operator, views, row, tensor }
     }
     let (mut steps, mut groups, mut solvers) = (Vec::new(), Vec::new(), Vec::new());
     for (tensor, Bound { checked, views, row }) in tensors.iter().enumerate() {
         match checked.operator() {
-            Operator::Elementwise(of) => steps.push(job(*of, views, *row, tensor)),
-            Operator::Grouped(of) => groups.push(job(of.clone(), views, *row, tensor)),
-            Operator::Solved(of) => solvers.push(job(of.clone(), views, *row, tensor)),
-            Operator::Learned(of) => steps.push(job(plain(of), views, *row, tensor)),
+            Operator::Elementwise(of) => steps.push(job(of, views, *row, tensor)),
+            Operator::Grouped(of) => groups.push(job(of, views, *row, tensor)),
+            Operator::Solved(of) => solvers.push(job(of, views, *row, tensor)),
+            // the coefficients are the regulariser's own
+            Operator::Learned(of) => steps.push(job(of.first(), &views[..views.len() - 1], *row, tensor)),
         }
     }
-    let mut all = step::bind(kernels, base, &steps, rows.step.binding(target), status)?;
-    all.extend(group::bind(kernels, base, &groups, rows.group.binding(target), status)?);
-    all.extend(solver::bind(kernels, base, &solvers, rows.solver.binding(target), status)?);
+    let mut all = step::lay(kernels, base, &steps, rows.step.binding(target), status, tables)?;
+    all.extend(group::lay(kernels, base, &groups, rows.group.binding(target), status, tables)?);
+    all.extend(solver::lay(kernels, base, &solvers, rows.solver.binding(target), status, tables)?);
     Ok(all)
 }
 
-/// Binds what follows the base step of tensors with a learned regulariser; no gradient is read there.
+/// What follows the base step of a tensor with a learned regulariser.
+#[derive(Clone, Debug)]
+pub(super) struct Learned {
+    /// The tensor.
+    pub tensor: usize,
+    /// Its weights and coefficients, as they are bound.
+    views: [View; 2],
+    /// The dispatches, which read no gradient.
+    pub dispatches: Dispatches,
+}
+
+/// Binds what follows the base steps; `known` are those of an earlier binding, of which what lies where it did is taken.
 pub(super) fn bind_learned(
     kernels: &Kernels,
     tensors: &[Bound],
     rows: &Rows,
     target: &wgpu::Buffer,
-) -> Result<Dispatches> {
-    let job = |Bound { checked, views, .. }: &Bound| {
-        let Operator::Learned(of) = checked.operator() else { return None };
-        let row = rows.learned(of, checked.rate_scale())?;
-        let (name, weights) = (checked.name().into(), views[0].clone());
-        Some(metric::Job { name, of: of.of.clone(), weights, row: row.at })
-    };
-    metric::bind(kernels, &tensors.iter().filter_map(job).collect::<Vec<_>>(), target)
+    matrices: &mut Matrices,
+    known: &[Learned],
+) -> Result<Vec<Learned>> {
+    let mut all = Vec::with_capacity(rows.regularised.len());
+    for (tensor, Bound { checked, views, .. }) in tensors.iter().enumerate() {
+        let Operator::Learned(of) = checked.operator() else { continue };
+        let views = [0, views.len() - 1].map(|k| views[k].clone());
+        let number = all.len();
+        if let Some(same) = known.get(number).filter(|one| one.views == views) {
+            all.push(same.clone());
+            continue;
+        }
+        let [weights, coefficients] = views.clone();
+        let row = rows.regularised[number].at;
+        let job =
+            metric::Job { name: checked.name().into(), of: of.of().clone(), weights, coefficients, row };
+        let dispatches = metric::bind(kernels, &job, matrices, target)?;
+        all.push(Learned { tensor, views, dispatches });
+    }
+    Ok(all)
 }

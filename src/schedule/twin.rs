@@ -87,6 +87,25 @@ pub(super) fn compare(
     }
 }
 
+/// Demands that no element of a tensor that sat out has changed.
+pub(super) fn untouched(
+    step: u64,
+    first: u64,
+    count: usize,
+    element: impl Fn(usize) -> (Element, Element),
+) -> TensorReport {
+    let mut report = TensorReport { checked: count as u64, ..TensorReport::default() };
+    for (k, (before, after)) in (0..count).map(element).enumerate() {
+        let bits = |e: Element| [e.w, e.m, e.v, e.copy].map(f32::to_bits);
+        if bits(before) != bits(after) {
+            report.mismatches += 1;
+            let (got, expected) = (after.w, f64::from(before.w));
+            report.keep_first(FirstMismatch { step, index: first + k as u64, got, expected, bound: 0.0 });
+        }
+    }
+    report
+}
+
 /// Runs of groups with about [`CHUNK`] elements each.
 fn chunks(groups: &Groups) -> Vec<std::ops::Range<u64>> {
     let count = groups.count();

@@ -384,7 +384,7 @@ fn finish(ticket: &Ticket, base: Base, hyper: &Hyper, values: &[f32], work: &[(P
         let element = |i: usize| {
             let read = |first: usize| {
                 let state = |k: usize| if states > k { array(first + k, i) } else { 0.0 };
-                let copy = if checked.operator().has_copy() { array(first + states, i) } else { 0.0 };
+                let copy = if checked.operator().keeps() { array(first + states, i) } else { 0.0 };
                 Element { m: state(0), v: state(1), copy, ..Element::default() }
             };
             let g = if gradient == 1 { array(1, i) } else { 0.0 };
@@ -392,7 +392,11 @@ fn finish(ticket: &Ticket, base: Base, hyper: &Hyper, values: &[f32], work: &[(P
             let after = Element { w: array(arrays, i), g, ..read(arrays + 1) };
             (before, after)
         };
-        let report = twin::compare(&*checked.twin(hyper), hyper.step(), piece.first, count, element);
+        let step = checked.hyper(hyper).step();
+        let report = match checked.settings().rests {
+            true => twin::untouched(step, piece.first, count, element),
+            false => twin::compare(&*checked.twin(hyper), step, piece.first, count, element),
+        };
         ticket.shared.lock().found.add(piece.tensor, &report);
     }
 }

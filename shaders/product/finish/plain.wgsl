@@ -1,3 +1,3 @@
-fn finished(row: u32, sum: Word) -> Word {
+fn finished(row: u32, first: u32, apart: u32, sum: Word) -> Word {
     return sum;
 }

@@ -28,6 +28,11 @@ fn store(component: u32, first: u32, apart: u32, sum: Word) {
     }
 }
 
+// Where the result is zero as it lies in memory.
+fn zeros(component: u32, first: u32, apart: u32) -> Flags {
+    return (bitcast<u32>(y[place(job.y, component, min(first, job.vectors - 1u))]) << 1u) == 0u;
+}
+
 fn flags(value: Word) -> Flags {
     return broken(value);
 }

@@ -46,6 +46,13 @@ fn store(component: u32, first: u32, apart: u32, sum: Word) {
     }
 }
 
+// Where the result is zero as it lies in memory.
+fn zeros(component: u32, first: u32, apart: u32) -> Flags {
+    let vectors = min(vectors_of(first, apart), vec4(job.vectors - 1u));
+    let at = job.y.first + component * job.y.down + vectors * job.y.across;
+    return (bitcast<vec4<u32>>(vec4(y[at.x], y[at.y], y[at.z], y[at.w])) << vec4(1u)) == vec4(0u);
+}
+
 fn flags(value: Word) -> Flags {
     return nonfinite4(bitcast<vec4<u32>>(value));
 }

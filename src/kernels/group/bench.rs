@@ -122,12 +122,12 @@ impl Bench for Subject {
         let then = Reference::of(&operator, then_base, 1.0, &hyper).row();
         let then = on.bytes(bytemuck::bytes_of(&then))?;
         let bind = |views: &[View]| {
-            let job = Job { operator: own, views: views.to_vec(), row: 0, tensor: 0 };
+            let job = Job { operator: &own, views, row: 0, tensor: 0 };
             let jobs = if self.two_passes { vec![job] } else { Vec::new() };
             let rows = first.as_entire_buffer_binding();
             let mut all = step::bind(on.kernels, base, &jobs, rows, &tensors.status)?;
-            let views = if self.two_passes { &views[..1] } else { views }.to_vec();
-            let job = Job { operator: operator.clone(), views, row: 0, tensor: 0 };
+            let views = if self.two_passes { &views[..1] } else { views };
+            let job = Job { operator: &operator, views, row: 0, tensor: 0 };
             let rows = then.as_entire_buffer_binding();
             all.extend(bind(on.kernels, then_base, &[job], rows, &tensors.status)?);
             Ok(all)

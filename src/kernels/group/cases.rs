@@ -57,8 +57,10 @@ const EXTREMES: [(u64, &str); 7] = [
 /// Every case.
 pub(super) fn all() -> Vec<Box<dyn Case>> {
     let mut all = values();
-    all.extend(pairs());
-    all.extend(layouts());
+    let (pairs, layouts) = (pairs(), layouts());
+    all.extend(pairs.iter().step_by(3).chain(layouts.iter().step_by(17)).map(Step::frozen));
+    all.extend(pairs);
+    all.extend(layouts);
     all.extend(extremes());
     all.extend(millions());
     all.into_iter().map(|case| Box::new(case) as Box<dyn Case>).collect()
@@ -375,7 +377,19 @@ impl Step {
                 _ => {}
             }
         }
+        if self.hyper.frozen_zeros() {
+            let zeros = all.iter_mut().enumerate().filter(|(i, e)| i % 3 == 1 && e.w.is_finite());
+            zeros.for_each(|(i, e)| e.w = [0.0, -0.0][i % 2]);
+        }
         all
+    }
+}
+
+impl Step {
+    /// The same with zeros that stay.
+    fn frozen(&self) -> Self {
+        let hyper = self.hyper.with_frozen_zeros(true);
+        Step { name: format!("{}/frozen", self.name), hyper, ..self.clone() }
     }
 }
 
@@ -401,7 +415,7 @@ impl Case for Step {
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
         let rows = gpu::buffer_with(device, "rows", bytemuck::bytes_of(&reference.row()), usage)?;
         let status = gpu::buffer_with(device, "status", &[0; 16], usage)?;
-        let job = Job { operator, views: fixture.views.clone(), row: 0, tensor: 0 };
+        let job = Job { operator: &operator, views: &fixture.views, row: 0, tensor: 0 };
         let rows = rows.as_entire_buffer_binding();
         let dispatches = bind(kernels, self.base, &[job], rows, &status)?;
         let counted = fixture.run(device, queue, &status, |pass| dispatches.record(pass))?;

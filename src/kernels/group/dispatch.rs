@@ -5,8 +5,9 @@ use crate::error::Result;
 use crate::kernels::operator::Operator;
 use crate::kernels::packer::Packer;
 use crate::kernels::step::{Base, Width};
+use crate::kernels::tables::Tables;
 use crate::kernels::tiles::{self, Cut, IN_REGISTERS, Piece, Scratch};
-use crate::kernels::{Dispatch, Dispatches, Job, Kernels};
+use crate::kernels::{Dispatches, Job, Kernels, Unbound};
 
 /// Words of 16 bytes that the state of a large group takes in the scratch buffer.
 const STATE: u64 = 3;
@@ -19,32 +20,46 @@ const STATE: u64 = 3;
 pub fn bind(
     kernels: &Kernels,
     base: Base,
-    jobs: &[Job<Grouped>],
+    jobs: &[Job<'_, Grouped>],
     rows: wgpu::BufferBinding<'_>,
     status: &wgpu::Buffer,
 ) -> Result<Dispatches> {
+    Tables::alone(kernels, |tables| lay(kernels, base, jobs, rows, status, tables))
+}
+
+/// The same with the tables among others.
+pub(crate) fn lay(
+    kernels: &Kernels,
+    base: Base,
+    jobs: &[Job<'_, Grouped>],
+    rows: wgpu::BufferBinding<'_>,
+    status: &wgpu::Buffer,
+    tables: &mut Tables,
+) -> Result<Vec<Unbound>> {
+    if jobs.is_empty() {
+        return Ok(Vec::new());
+    }
     let limits = kernels.device().limits();
     let slots = base.slots();
     let mut cuts: Vec<(Width, Cut)> = Vec::with_capacity(jobs.len());
     for job in jobs {
-        let Grouped { group, .. } = &job.operator;
+        let Grouped { group, .. } = job.operator;
         let groups = &group.groups;
         job.operator.check(base, super::ROOM.name)?;
-        tiles::check(job.tensor, Some(groups), &job.views, slots.len())?;
-        let width = tiles::width(groups, &job.views);
+        tiles::check(job.tensor, Some(groups), job.views, slots.len())?;
+        let width = tiles::width(groups, job.views);
         cuts.push((width, tiles::cut(group, width, IN_REGISTERS)));
     }
-    let (scratch, mut places) = Scratch::new(kernels.device(), STATE, &cuts)?;
+    let (scratch, mut places) = Scratch::new(kernels.device(), super::ROOM.name, tables, STATE, &cuts)?;
 
     let mut packer = Packer::new(super::ROOM.name, &limits);
     for (job, (width, cut)) in jobs.iter().zip(&cuts) {
-        let Grouped { first, group } = &job.operator;
+        let Grouped { first, group } = job.operator;
         let measurements = group.penalty.rule().measurements();
         let variant = |stage| Variant::new(stage, base, first.penalty(), group.penalty, *width);
         let mut push = |stage, views: usize, piece: &Piece, tile| {
             let span = (piece.start, piece.end);
-            let views: Vec<_> =
-                slots.iter().zip(&job.views).take(views).map(|(&s, v)| (s, v, span)).collect();
+            let views: Vec<_> = slots.iter().zip(job.views).take(views).map(|(&s, v)| (s, v, span)).collect();
             packer.push(variant(stage), &views, job.tensor, tile, &piece.entries)
         };
         for piece in &cut.held {
@@ -65,12 +80,12 @@ pub fn bind(
     }
     let scratch = scratch.as_entire_buffer_binding();
     let fixed = [(1, rows), (2, status.as_entire_buffer_binding()), (7, scratch)];
-    Ok(order(packer.close(kernels, &fixed)?))
+    Ok(order(&packer.close(kernels, tables, &fixed)?))
 }
 
 /// Groups that are held, then the parts of larger ones: begun, combined, measured and combined as often as the penalty
 /// takes, applied.
-fn order(closed: Vec<(Variant, Dispatch)>) -> Dispatches {
+fn order(closed: &[(Variant, Unbound)]) -> Vec<Unbound> {
     let of = |stage| closed.iter().filter(move |(variant, _)| variant.stage == stage);
     let measurements = |variant: &Variant| variant.group.rule().measurements();
     let rounds = of(Stage::Combine).map(|(variant, _)| measurements(variant)).max().unwrap_or(0);
@@ -79,5 +94,5 @@ fn order(closed: Vec<(Variant, Dispatch)>) -> Dispatches {
         of(Stage::Measure).chain(combine)
     });
     let first = of(Stage::Held).chain(of(Stage::Begin)).chain(of(Stage::Combine));
-    first.chain(again).chain(of(Stage::Apply)).map(|(_, dispatch)| dispatch.clone()).collect()
+    first.chain(again).chain(of(Stage::Apply)).map(|(_, unbound)| unbound.clone()).collect()
 }

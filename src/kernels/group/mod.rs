@@ -35,15 +35,16 @@ mod dispatch;
 mod reference;
 
 pub use dispatch::bind;
+pub(crate) use dispatch::lay;
 pub use reference::Reference;
 
-use super::Room;
 use super::operator::{Operator, Tabled, Twin, refuse_metric};
 use super::packer::Kernel;
 use super::program::{Host, Program, Struct, host_struct, listed};
 use super::step::reference::rounded;
 use super::step::{Base, Elementwise, Hyper, Width};
 use super::tiles::Tile;
+use super::{Mode, Room};
 use crate::error::Result;
 use crate::penalty::group::Lasso;
 use crate::penalty::{CONSTANTS, Group, GroupPenalty, Groups, NoPenalty, Penalty};
@@ -54,7 +55,8 @@ pub(super) const ROOM: Room =
     Room { name: "group", variants: || listed(variants()), cases: cases::all, benches: bench::all };
 
 host_struct! {
-    /// The values that change from step to step. WGSL's `Row`: `Base`, `Constants` and `GroupConstants`, eight f32 each.
+    /// The values that change from step to step. WGSL's `Row`: `Base`, `Constants` and `GroupConstants`, eight f32 each, and
+    /// `Mode`.
     pub struct Row {
         /// WGSL's `Base`.
         pub base: [f32; CONSTANTS],
@@ -62,6 +64,8 @@ host_struct! {
         pub prox: [f32; CONSTANTS],
         /// WGSL's `GroupConstants`, the group penalty's.
         pub group: [f32; CONSTANTS],
+        /// WGSL's `Mode`.
+        pub mode: Mode,
     }
 }
 
@@ -89,6 +93,11 @@ impl Operator for Grouped {
         Some(&self.group.groups)
     }
 
+    fn set_lambdas(&mut self, own: f64, group: f64) {
+        self.first = self.first.with_lambda(own);
+        self.group.lambda = group;
+    }
+
     fn allowed_ulps(&self) -> f64 {
         reference::allowed_ulps(self.group.groups.largest() as usize)
     }
@@ -108,6 +117,10 @@ impl Tabled for Grouped {
 
     fn row(&self, base: Base, rate_scale: f64, hyper: &Hyper) -> Row {
         Reference::of(self, base, rate_scale, hyper).row()
+    }
+
+    fn resting() -> Row {
+        Row { mode: Mode::RESTS, ..bytemuck::Zeroable::zeroed() }
     }
 }
 
@@ -186,6 +199,7 @@ impl Program for Variant {
         vec![
             Tile::layout("Tile"),
             Row::layout("Row"),
+            Mode::layout("Mode"),
             Struct::of_words("Base", &self.base.constant_names()),
             Struct::of_words("Constants", &self.penalty.rule().constant_names()),
             Struct::of_words("GroupConstants", &self.group.rule().constant_names()),
@@ -210,7 +224,7 @@ impl Kernel for Variant {
             Stage::Held => binding < 3,
             Stage::Begin | Stage::Combine => [1, 7].contains(&binding),
             Stage::Measure => binding == 7,
-            Stage::Apply => [2, 7].contains(&binding),
+            Stage::Apply => [1, 2, 7].contains(&binding),
         }
     }
 }

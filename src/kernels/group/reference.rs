@@ -32,11 +32,11 @@ impl Reference {
     /// The constants for the kernel.
     #[must_use]
     pub fn row(&self) -> Row {
-        let step::Row { base, prox } = self.step.row();
+        let step::Row { base, prox, mode } = self.step.row();
         let largest = f64::from(f32::MAX);
         let group =
             self.group.penalty.rule().constants(self.t).map(|(_, c)| c.clamp(-largest, largest) as f32);
-        Row { base, prox, group }
+        Row { base, prox, group, mode }
     }
 
     /// t of group `g`.
@@ -130,7 +130,7 @@ impl Twin for Reference {
             return all_poisoned();
         }
         let mut undecided = fits.any(|fit| fit.is_none());
-        let ranges: Vec<(f64, f64)> = moved.iter().map(|m| interval(self.step.prox(), m.point)).collect();
+        let ranges: Vec<(f64, f64)> = moved.iter().map(|m| interval(self.step.prox(), m.point())).collect();
         // each addition, the threshold and its distance from a member may miss by 2^-23
         let rounding = (chain(before.len()) + 4.0) * RELATIVE;
         let first = self.first_of(g);

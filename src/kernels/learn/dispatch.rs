@@ -84,6 +84,7 @@ pub struct Update {
     method: Method,
     rates: Rates,
     ring: Ring,
+    target: wgpu::Buffer,
     status: wgpu::Buffer,
     norms: wgpu::Buffer,
     dispatches: Dispatches,
@@ -100,7 +101,9 @@ impl Update {
         job.check()?;
         let device = kernels.device();
         let limits = device.limits();
-        let ring = Ring::new(device, size_of::<Numbers>() as u64, SLOTS)?;
+        let bytes = size_of::<Numbers>() as u64;
+        let ring = Ring::new(device, "numbers of a step", bytes, SLOTS)?;
+        let target = gpu::buffer(device, "numbers of a step", bytes, gpu::USAGE, false)?;
         let words =
             |name: &str, count: u32| gpu::buffer_with(device, name, &vec![0; 4 * count as usize], gpu::USAGE);
         let layers = job.learned.layers;
@@ -134,7 +137,7 @@ impl Update {
             ..Work::default()
         };
         let mut bindings = vec![
-            (1, ring.target().as_entire_buffer_binding()),
+            (1, target.as_entire_buffer_binding()),
             (2, theta.binding()),
             (3, gradient.binding()),
             (6, status.as_entire_buffer_binding()),
@@ -182,7 +185,7 @@ impl Update {
             let work = bytemuck::bytes_of(&work);
             dispatches.extend([Dispatch::of_job(kernels, &Variant::Bound, work, &bindings, (down, 1))?]);
         }
-        Ok(Update { method: job.method, rates: job.rates, ring, status, norms, dispatches })
+        Ok(Update { method: job.method, rates: job.rates, ring, target, status, norms, dispatches })
     }
 
     /// Records, before the pass with [`Update::record`], that the values of this step go to the device and the status
@@ -192,7 +195,8 @@ impl Update {
     /// [`crate::Error::Domain`] for a rate outside [0, 1e6] or step 0; [`crate::Error::DeviceLost`].
     pub fn set(&mut self, encoder: &mut wgpu::CommandEncoder, hyper: Hyper) -> Result<()> {
         let numbers = Numbers::new(self.method, self.rates, hyper)?;
-        self.ring.record(encoder, |write| write(0, bytemuck::bytes_of(&numbers)))?;
+        let write = |write: &mut dyn FnMut(u64, &[u8])| write(0, bytemuck::bytes_of(&numbers));
+        self.ring.record(encoder, (&self.target, size_of::<Numbers>() as u64), write, (), |()| {})?;
         encoder.clear_buffer(&self.status, 0, None);
         Ok(())
     }

@@ -28,7 +28,7 @@ mod reference;
 use super::backward::window;
 use super::program::{Host, Program, Struct, host_struct, listed};
 use super::sums::{Fold, PLENTY, fold};
-use super::tiles::scratch;
+use super::tables::scratch;
 use super::window::{Strided, Window, refuse_overlap};
 use super::word::WORKGROUP;
 use super::{Batch, Dispatch, Dispatches, Kernels, Room};

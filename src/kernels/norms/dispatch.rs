@@ -1,12 +1,15 @@
 //! The dispatches of the norms of many grouped tensors.
 
 use super::{Norm, Stage, Variant};
-use crate::error::{Error, Result, same, within};
+#[cfg(doc)]
+use crate::error::Error;
+use crate::error::{Result, same, within};
 use crate::gpu::View;
 use crate::kernels::packer::{Packer, Slot};
 use crate::kernels::step::{LANES, WORKGROUP, Width};
+use crate::kernels::tables::{Tables, scratch};
 use crate::kernels::tiles::{self, Cut, Grain, PART, Tile};
-use crate::kernels::{Dispatches, Kernels};
+use crate::kernels::{Dispatches, Kernels, Unbound, refuse_overlap_among};
 use crate::penalty::group::Lasso;
 use crate::penalty::{Group, Groups};
 
@@ -43,6 +46,10 @@ const EMPTY: u64 = 4096;
 /// [`Error::Shape`] where a view's length is not that of its groups; [`Error::Overlap`] where an output shares memory
 /// with another view; [`Error::Limit`], [`Error::OutOfMemory`] and [`Error::Gpu`] for what the device cannot give.
 pub fn bind(kernels: &Kernels, norm: Norm, jobs: &[Job]) -> Result<Dispatches> {
+    Tables::alone(kernels, |tables| lay(kernels, norm, jobs, tables))
+}
+
+fn lay(kernels: &Kernels, norm: Norm, jobs: &[Job], tables: &mut Tables) -> Result<Vec<Unbound>> {
     jobs.iter().enumerate().try_for_each(|(k, job)| job.check(k))?;
     refuse_overlap(jobs)?;
     let limits = kernels.device().limits();
@@ -57,7 +64,7 @@ pub fn bind(kernels: &Kernels, norm: Norm, jobs: &[Job]) -> Result<Dispatches> {
         .collect();
     let parts: u64 = cuts.iter().map(|(_, cut)| cut.count).sum();
     let bytes = 16 * parts.max(1);
-    let scratch = tiles::scratch(kernels.device(), "sums of parts of groups", bytes)?;
+    let scratch = scratch(kernels.device(), "sums of parts of groups", bytes)?;
 
     let mut packer = Packer::new(super::ROOM.name, &limits);
     let mut base = 0;
@@ -85,9 +92,9 @@ pub fn bind(kernels: &Kernels, norm: Norm, jobs: &[Job]) -> Result<Dispatches> {
         }
         base += cut.count;
     }
-    let mut closed = packer.close(kernels, &[(1, scratch.as_entire_buffer_binding())])?;
+    let mut closed = packer.close(kernels, tables, &[(1, scratch.as_entire_buffer_binding())])?;
     closed.sort_by_key(|(variant, _)| variant.stage == Stage::Combine);
-    Ok(closed.into_iter().map(|(_, dispatch)| dispatch).collect())
+    Ok(closed.into_iter().map(|(_, unbound)| unbound).collect())
 }
 
 impl Job {
@@ -102,38 +109,15 @@ impl Job {
 }
 
 /// Outputs share memory with nothing.
-#[expect(clippy::mutable_key_type, reason = "a buffer is hashed by its identity, which never changes")]
 fn refuse_overlap(jobs: &[Job]) -> Result<()> {
-    let mut by_buffer = std::collections::HashMap::<&wgpu::Buffer, Vec<(usize, &View, bool)>>::new();
-    for (k, job) in jobs.iter().enumerate() {
-        for (view, written) in [(&job.input, false), (&job.output, true)] {
-            if view.length() > 0 {
-                by_buffer.entry(view.buffer()).or_default().push((k, view, written));
-            }
-        }
-    }
-    let name = |(k, _, written): (usize, &View, bool)| match written {
+    let views = jobs
+        .iter()
+        .enumerate()
+        .flat_map(|(k, Job { input, output, .. })| [((k, false), input, false), ((k, true), output, true)]);
+    refuse_overlap_among(views, |(k, written)| match written {
         true => format!("the norms of tensor {k}"),
         false => format!("tensor {k}"),
-    };
-    for views in by_buffer.values_mut() {
-        views.sort_by_key(|(_, view, _)| view.offset());
-        // the input and the output that reach furthest, of those that start before
-        let mut furthest: [Option<(usize, &View, bool)>; 2] = [None; 2];
-        for &this in views.iter() {
-            for other in furthest.into_iter().flatten().filter(|other| this.2 || other.2) {
-                if let Some(shared) = other.1.overlap(this.1) {
-                    let (first, second) = (name(other), name(this));
-                    return Err(Error::Overlap { first, second, start: shared.start, end: shared.end });
-                }
-            }
-            let slot = &mut furthest[usize::from(this.2)];
-            if slot.is_none_or(|other| other.1.end() < this.1.end()) {
-                *slot = Some(this);
-            }
-        }
-    }
-    Ok(())
+    })
 }
 
 /// Tiles that put parts together: neighbouring groups of equally many parts, with the first group and their number.

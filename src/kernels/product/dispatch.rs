@@ -179,13 +179,16 @@ impl Job {
             let what = format!("the operand {} {with} a second batch", self.operand.name());
             return Err(unsupported(PLACE, what, "none for plain, one for near, given and pulled"));
         }
+        if !plain && self.finish == Finish::Held {
+            return Err(unsupported(PLACE, "zeros that stay", "with the operand plain"));
+        }
         if !plain && self.scale_by.is_some() {
             return Err(unsupported(PLACE, "a scale", "with the operand plain"));
         }
         if let Some(learned) = &self.learned {
             layer("layer of the learned numbers", self.learned_layer, learned.layers)?;
             self.scale_by.map_or(Ok(()), |by| layer("layer of the scale", by, learned.layers))?;
-            let (pulled, activated) = (self.operand == Operand::Pulled, self.finish == Finish::Activated);
+            let (pulled, activated) = (self.operand == Operand::Pulled, self.finish != Finish::Plain);
             for (_, expected) in [(pulled, inner), (activated, outer)].into_iter().filter(|(uses, _)| *uses) {
                 same(PLACE, "components of the learned numbers", learned.places.components, expected)?;
             }

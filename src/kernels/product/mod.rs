@@ -48,6 +48,8 @@ pub use refresh::{refresh, refresh_packed};
 use super::matrix::Format;
 use super::program::{Host, Program, Struct, listed};
 use super::{Bench, Room};
+#[cfg(doc)]
+use crate::regulariser::Places;
 use crate::wgsl::compose;
 
 /// The register's line.
@@ -97,16 +99,20 @@ pub enum Finish {
     Plain,
     /// xi(q s) - b is.
     Activated,
+    /// The same; where the learned numbers say so ([`Places::FROZEN`]), what was zero in the result stays zero. With a plain
+    /// operand alone.
+    Held,
 }
 
 impl Finish {
-    /// Both.
+    /// Those that go with every operand.
     pub const ALL: [Finish; 2] = [Finish::Plain, Finish::Activated];
 
     fn name(self) -> &'static str {
         match self {
             Finish::Plain => "plain",
             Finish::Activated => "activated",
+            Finish::Held => "held",
         }
     }
 }
@@ -181,6 +187,7 @@ fn variants() -> Vec<Variant> {
         for operand in Operand::ALL {
             all.extend(Finish::ALL.map(|finish| Variant::Product { path, operand, finish }));
         }
+        all.push(Variant::Product { path, operand: Operand::Plain, finish: Finish::Held });
     }
     all
 }

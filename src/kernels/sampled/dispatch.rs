@@ -11,7 +11,7 @@ use crate::kernels::backward::{Into, Passed, window};
 use crate::kernels::matrix::occupied;
 use crate::kernels::program::host_struct;
 use crate::kernels::sums::{Fold, SPLITS, fold};
-use crate::kernels::tiles::scratch;
+use crate::kernels::tables::scratch;
 use crate::kernels::window::{Strided, Window};
 use crate::kernels::{Dispatch, Dispatches, Kernels};
 use crate::matrix::Pattern;

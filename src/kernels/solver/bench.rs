@@ -73,8 +73,9 @@ impl Bench for Subject {
         let reference = self.reference(&group)?;
         let tensors = Tensors::of_groups(on, &group.groups, (self.base, self.solver.has_copy()))?;
         let rows = on.bytes(bytemuck::bytes_of(&reference.row()))?;
+        let operator = self.operator(&group)?;
         let bind = |views: &[View]| {
-            let job = Job { operator: self.operator(&group)?, views: views.to_vec(), row: 0, tensor: 0 };
+            let job = Job { operator: &operator, views, row: 0, tensor: 0 };
             let rows = rows.as_entire_buffer_binding();
             bind(on.kernels, self.base, &[job], rows, &tensors.status)
         };

@@ -38,6 +38,8 @@ const SOLVERS: [Solver; 3] =
 pub(super) fn all() -> Vec<Box<dyn Case>> {
     let mut all = pairs();
     all.extend(layouts());
+    let frozen: Vec<Step> = all.iter().step_by(5).map(Step::frozen).collect();
+    all.extend(frozen);
     all.into_iter().map(|case| Box::new(case) as Box<dyn Case>).collect()
 }
 
@@ -239,7 +241,19 @@ impl Step {
                 _ => {}
             }
         }
+        if self.hyper.frozen_zeros() {
+            let zeros = all.iter_mut().enumerate().filter(|(i, e)| i % 3 == 1 && e.w.is_finite());
+            zeros.for_each(|(i, e)| e.w = [0.0, -0.0][i % 2]);
+        }
         all
+    }
+}
+
+impl Step {
+    /// The same with zeros that stay.
+    fn frozen(&self) -> Self {
+        let hyper = self.hyper.with_frozen_zeros(true);
+        Step { name: format!("{}/frozen", self.name), hyper, ..self.clone() }
     }
 }
 
@@ -267,7 +281,7 @@ impl Case for Step {
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
         let rows = gpu::buffer_with(device, "rows", bytemuck::bytes_of(&reference.row()), usage)?;
         let status = gpu::buffer_with(device, "status", &[0; 16], usage)?;
-        let job = Job { operator, views: fixture.views.clone(), row: 0, tensor: 0 };
+        let job = Job { operator: &operator, views: &fixture.views, row: 0, tensor: 0 };
         let rows = rows.as_entire_buffer_binding();
         let dispatches = bind(kernels, *base, &[job], rows, &status)?;
         let counted = fixture.run(device, queue, &status, |pass| dispatches.record(pass))?;

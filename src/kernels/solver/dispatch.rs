@@ -6,8 +6,9 @@ use crate::gpu::View;
 use crate::kernels::operator::Operator;
 use crate::kernels::packer::{Packer, Slot};
 use crate::kernels::step::{Base, Width};
+use crate::kernels::tables::Tables;
 use crate::kernels::tiles::{self, Cut, HELD, IN_REGISTERS, Piece, Scratch};
-use crate::kernels::{Dispatches, Job, Kernels};
+use crate::kernels::{Dispatches, Job, Kernels, Unbound};
 use crate::penalty::group::Lasso;
 use crate::penalty::{Group, Groups, Layout};
 
@@ -22,19 +23,34 @@ const ROW: u64 = size_of::<Row>() as u64 / 16;
 pub fn bind(
     kernels: &Kernels,
     base: Base,
-    jobs: &[Job<Solved>],
+    jobs: &[Job<'_, Solved>],
     rows: wgpu::BufferBinding<'_>,
     status: &wgpu::Buffer,
 ) -> Result<Dispatches> {
+    Tables::alone(kernels, |tables| lay(kernels, base, jobs, rows, status, tables))
+}
+
+/// The same with the tables among others.
+pub(crate) fn lay(
+    kernels: &Kernels,
+    base: Base,
+    jobs: &[Job<'_, Solved>],
+    rows: wgpu::BufferBinding<'_>,
+    status: &wgpu::Buffer,
+    tables: &mut Tables,
+) -> Result<Vec<Unbound>> {
+    if jobs.is_empty() {
+        return Ok(Vec::new());
+    }
     let limits = kernels.device().limits();
     let mut cuts: Vec<(Width, Cut)> = Vec::with_capacity(jobs.len());
     for job in jobs {
         job.operator.check(base, super::ROOM.name)?;
         let wanted = slots(base, job.operator.solver).len();
-        tiles::check(job.tensor, job.operator.groups(), &job.views, wanted)?;
+        tiles::check(job.tensor, job.operator.groups(), job.views, wanted)?;
         cuts.push(cut(job)?);
     }
-    let (scratch, mut places) = Scratch::new(kernels.device(), ROW, &cuts)?;
+    let (scratch, mut places) = Scratch::new(kernels.device(), super::ROOM.name, tables, ROW, &cuts)?;
 
     // what reads the tensors' rows, and what reads those of large groups
     let mut first = Packer::new(super::ROOM.name, &limits);
@@ -44,7 +60,7 @@ pub fn bind(
         let variant = |stage| Variant::new(stage, &job.operator, base, *width);
         let views = |piece: &Piece| {
             let span = (piece.start, piece.end);
-            slots.iter().zip(&job.views).map(|(&slot, view)| (slot, view, span)).collect::<Vec<_>>()
+            slots.iter().zip(job.views).map(|(&slot, view)| (slot, view, span)).collect::<Vec<_>>()
         };
         let whole = variant(if job.operator.lasso.is_some() { Stage::Held } else { Stage::Elements });
         for piece in &cut.held {
@@ -66,23 +82,23 @@ pub fn bind(
     }
     let status = (2, status.as_entire_buffer_binding());
     let own = scratch.as_entire_buffer_binding();
-    let mut first = first.close(kernels, &[(1, rows), status.clone(), (7, own.clone())])?;
+    let mut first = first.close(kernels, tables, &[(1, rows), status.clone(), (7, own.clone())])?;
     first.sort_by_key(|(variant, _)| match variant.stage {
         Stage::Held | Stage::Elements => 0,
         Stage::Measure => 1,
         Stage::Combine => 2,
     });
-    let last = last.close(kernels, &[(1, own), status])?;
-    Ok(first.into_iter().chain(last).map(|(_, dispatch)| dispatch).collect())
+    let last = last.close(kernels, tables, &[(1, own), status])?;
+    Ok(first.into_iter().chain(last).map(|(_, unbound)| unbound).collect())
 }
 
 /// A tensor's tiles; one without groups is cut into blocks that have nothing in common.
-fn cut(job: &Job<Solved>) -> Result<(Width, Cut)> {
+fn cut(job: &Job<'_, Solved>) -> Result<(Width, Cut)> {
     let length = job.views.first().map_or(0, View::length);
     let blocks =
         || Ok(Group::new(Lasso::default().into(), 0.0, Groups::new(Layout::Blocks(HELD), &[length])?));
     let group = job.operator.lasso.clone().map_or_else(blocks, Ok)?;
-    let width = tiles::width(&group.groups, &job.views);
+    let width = tiles::width(&group.groups, job.views);
     Ok((width, tiles::cut(&group, width, IN_REGISTERS)))
 }
 

@@ -38,14 +38,15 @@ mod dispatch;
 mod reference;
 
 pub use dispatch::bind;
+pub(crate) use dispatch::lay;
 pub use reference::Reference;
 
-use super::Room;
 use super::operator::{Operator, Tabled, Twin, refuse_metric};
 use super::packer::Kernel;
 use super::program::{Host, Program, Struct, host_struct, listed};
 use super::step::{Base, Elementwise, Hyper, Width};
 use super::tiles::Tile;
+use super::{Mode, Room};
 use crate::error::{Result, require, unsupported};
 use crate::penalty::{CONSTANTS, Domain, Group, GroupPenalty, Groups, NoPenalty, Penalty};
 use crate::wgsl::compose;
@@ -177,7 +178,14 @@ impl Operator for Solved {
         self.lasso.as_ref().map(|group| &group.groups)
     }
 
-    fn has_copy(&self) -> bool {
+    fn set_lambdas(&mut self, own: f64, group: f64) {
+        self.own = self.own.with_lambda(own);
+        if let Some(lasso) = &mut self.lasso {
+            lasso.lambda = group;
+        }
+    }
+
+    fn keeps(&self) -> bool {
         self.solver.has_copy()
     }
 
@@ -201,10 +209,15 @@ impl Tabled for Solved {
     fn row(&self, base: Base, rate_scale: f64, hyper: &Hyper) -> Row {
         Reference::of(self, base, rate_scale, hyper).row()
     }
+
+    fn resting() -> Row {
+        Row { mode: Mode::RESTS, ..bytemuck::Zeroable::zeroed() }
+    }
 }
 
 host_struct! {
-    /// The values that change from step to step. WGSL's `Row`: `Base`, `Constants` and `Pull`, eight f32 each.
+    /// The values that change from step to step. WGSL's `Row`: `Base`, `Constants` and `Pull`, eight f32 each, and
+    /// `Mode`.
     pub struct Row {
         /// WGSL's `Base`.
         pub base: [f32; CONSTANTS],
@@ -212,6 +225,8 @@ host_struct! {
         pub prox: [f32; CONSTANTS],
         /// WGSL's `Pull`: the group penalty's lambda and beta; the rest is 0.
         pub pull: [f32; CONSTANTS],
+        /// WGSL's `Mode`.
+        pub mode: Mode,
     }
 }
 
@@ -297,6 +312,7 @@ impl Program for Variant {
         vec![
             Tile::layout("Tile"),
             Row::layout("Row"),
+            Mode::layout("Mode"),
             Struct::of_words("Base", &self.base.constant_names()),
             Struct::of_words("Constants", &self.penalty.rule().constant_names()),
             Struct::of_words("Pull", &PULL),

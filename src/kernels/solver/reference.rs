@@ -21,6 +21,8 @@ pub struct Reference {
     group: Option<Group>,
     /// lambda of the group penalty, as f32.
     lambda: f64,
+    /// Whether zeros of the copy stay zeros.
+    freeze_copy: bool,
     /// beta, as f32; 0 at the first step, where the copy is still that of the weights themselves.
     pull_beta: f64,
 }
@@ -33,7 +35,10 @@ impl Reference {
         let (solver, penalty, lambda) = (*solver, own.penalty(), own.lambda());
         let none = Elementwise::new(NoPenalty.into(), lambda);
         let inner = if solver.has_prox_of_point() { own } else { &none };
-        let step = step::Reference::of(inner, base, rate_scale, hyper);
+        // under splitting the zeros that stay are those of the copy
+        let freeze_copy = solver.has_copy() && hyper.frozen_zeros();
+        let own = hyper.with_frozen_zeros(hyper.frozen_zeros() && !freeze_copy);
+        let step = step::Reference::of(inner, base, rate_scale, &own);
         let weight = f32_of(lambda * hyper.lambda_scale());
         let beta = f32_of(solver.beta() * hyper.beta_scale());
         let prox = match solver {
@@ -43,16 +48,17 @@ impl Reference {
         };
         let lambda = group.as_ref().map_or(0.0, |g| f32_of(g.lambda * hyper.lambda_scale()));
         let pull_beta = if hyper.step() == 1 { 0.0 } else { beta };
-        Reference { solver, base, step, prox, group: group.clone(), lambda, pull_beta }
+        Reference { solver, base, step, prox, group: group.clone(), lambda, freeze_copy, pull_beta }
     }
 
     /// The constants for the kernel.
     #[must_use]
     pub fn row(&self) -> Row {
-        let step::Row { base, prox } = self.step.row();
+        let step::Row { base, prox, mut mode } = self.step.row();
+        mode.freeze |= u32::from(self.freeze_copy);
         let prox = if self.solver.has_prox_of_point() { prox } else { self.prox.constants() };
         let pull = [self.lambda as f32, self.pull_beta as f32, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
-        Row { base, prox, pull }
+        Row { base, prox, pull, mode }
     }
 
     /// What is added to the gradient of each member of group `g`, or of each element where there are no groups; every
@@ -119,6 +125,11 @@ impl Reference {
         Element { g: (f64::from(e.g) + pull.value) as f32, ..e }
     }
 
+    /// Whether an element's copy is a zero that stays.
+    fn holds(&self, before: &Element) -> bool {
+        self.freeze_copy && before.copy == 0.0
+    }
+
     fn poison(&self, e: &mut Element) {
         let nan = f32::from_bits(QUIET_NAN);
         *e = Element { w: nan, m: nan, v: nan, copy: nan, ..*e };
@@ -149,7 +160,7 @@ impl Twin for Reference {
                 bad += 1;
             } else if self.solver.has_copy() {
                 let copy = self.prox.apply(f64::from(e.w)) as f32;
-                e.copy = if copy == 0.0 { 0.0 } else { copy };
+                e.copy = if copy == 0.0 || self.holds(e) { 0.0 } else { copy };
             }
         }
         bad
@@ -180,16 +191,21 @@ impl Twin for Reference {
             if fits.any(|fit| fit.is_none()) && poisoned {
                 return verdict(true);
             }
-            let v = accept(self.step.prox(), 0.0, moved.point, got.w);
+            let v = accept(self.step.prox(), 0.0, moved.point(), got.w);
             // Adam's denominator may be anything where most of a gradient is an error, among weights below the normal range
-            let open = !moved.point.error.is_finite() && got.w.is_finite();
-            let mut ok = (v.ok || open) && moved.states_hold(states, got);
+            let open = !moved.point().error.is_finite() && got.w.is_finite();
+            let held = !moved.is_held() || got.w.to_bits() == 0;
+            let mut ok = (v.ok || open) && held && moved.states_hold(states, got);
             let mut in_band = v.in_band;
             if self.solver.has_copy() {
                 // of the f32 weight that the kernel itself stored
-                let c = accept(&self.prox, 0.0, Approx::exact(f64::from(got.w)), got.copy);
-                ok &= c.ok;
-                in_band |= c.in_band;
+                if self.holds(&e) {
+                    ok &= got.copy.to_bits() == 0;
+                } else {
+                    let c = accept(&self.prox, 0.0, Approx::exact(f64::from(got.w)), got.copy);
+                    ok &= c.ok;
+                    in_band |= c.in_band;
+                }
             }
             Judgement { ok, in_band, ulps: v.ulps, expected: v.expected, bound: v.bound }
         };

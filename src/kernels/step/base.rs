@@ -17,6 +17,7 @@ pub struct Hyper {
     lambda_scale: f64,
     beta_scale: f64,
     step: u64,
+    freeze: bool,
 }
 
 impl Hyper {
@@ -27,7 +28,7 @@ impl Hyper {
     pub fn new(rate: f64, step: u64) -> Result<Self> {
         require(WEIGHT.contains(rate), "hyper-parameters", "learning rate", rate, WEIGHT)?;
         require(step >= 1, "hyper-parameters", "step", step as f64, "[1, inf)")?;
-        Ok(Hyper { rate, lambda_scale: 1.0, beta_scale: 1.0, step })
+        Ok(Hyper { rate, lambda_scale: 1.0, beta_scale: 1.0, step, freeze: false })
     }
 
     /// The same step with every tensor's lambda multiplied by `scale`, for schedules of lambda.
@@ -49,6 +50,20 @@ impl Hyper {
         Ok(Hyper { beta_scale: scale, ..self })
     }
 
+    /// The same step in which zeros stay zeros: a weight that is exactly 0 before it is +0.0 after it, and so is its momentum or
+    /// first moment; its second moment stays as it is. What is not finite is treated as in any other step. Under variable
+    /// splitting the zeros that stay are those of the sparse copy, and the weights move on; with a learned regulariser they are
+    /// those of the coefficients v.
+    #[must_use]
+    pub fn with_frozen_zeros(self, freeze: bool) -> Self {
+        Hyper { freeze, ..self }
+    }
+
+    /// The same as the step of this number, for a tensor that counts its own.
+    pub(crate) fn numbered(self, step: u64) -> Self {
+        Hyper { step, ..self }
+    }
+
     /// The learning rate.
     #[must_use]
     pub fn rate(&self) -> f64 {
@@ -65,6 +80,12 @@ impl Hyper {
     #[must_use]
     pub fn beta_scale(&self) -> f64 {
         self.beta_scale
+    }
+
+    /// Whether zeros stay zeros.
+    #[must_use]
+    pub fn frozen_zeros(&self) -> bool {
+        self.freeze
     }
 
     /// The number of the step, from 1.
@@ -175,6 +196,23 @@ impl Base {
             Base::Prox | Base::Gradient => 0,
             Base::HeavyBall { .. } | Base::Nesterov { .. } => 1,
             Base::Adam(_) | Base::AdamMetric(_) => 2,
+        }
+    }
+
+    /// The decoupled weight decay; none for base steps that have no such thing.
+    pub(crate) fn decay(&self) -> Option<f64> {
+        match self {
+            Base::Adam(adam) | Base::AdamMetric(adam) => Some(adam.decay),
+            _ => None,
+        }
+    }
+
+    /// The same base step with another weight decay, where it has one.
+    pub(crate) fn with_decay(self, decay: f64) -> Self {
+        match self {
+            Base::Adam(adam) => Base::Adam(Adam { decay, ..adam }),
+            Base::AdamMetric(adam) => Base::AdamMetric(Adam { decay, ..adam }),
+            other => other,
         }
     }
 

@@ -84,8 +84,8 @@ impl Bench for Subject {
         let bind = |views: &[View]| {
             let mut all = Dispatches::default();
             for (row, &(base, penalty)) in steps.iter().enumerate() {
-                let views = views[..if base.has_gradient() { views.len() } else { 1 }].to_vec();
-                let job = Job { operator: Elementwise::new(penalty, LAMBDA), views, row, tensor: 0 };
+                let views = &views[..if base.has_gradient() { views.len() } else { 1 }];
+                let job = Job { operator: &Elementwise::new(penalty, LAMBDA), views, row, tensor: 0 };
                 all.extend(bind(on.kernels, base, &[job], rows.as_entire_buffer_binding(), &tensors.status)?);
             }
             Ok(all)

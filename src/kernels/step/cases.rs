@@ -36,6 +36,7 @@ pub(super) fn all() -> Vec<Box<dyn Case>> {
             }
         }
         all.extend(layouts(base));
+        all.extend(frozen(base));
     }
     all.into_iter().map(|case| Box::new(case) as Box<dyn Case>).collect()
 }
@@ -113,6 +114,18 @@ fn layouts(base: Base) -> Vec<Step> {
     all
 }
 
+/// Zeros that stay, among every kind of value: the first step and a later one, a smooth penalty and one that jumps.
+fn frozen(base: Base) -> Vec<Step> {
+    let chosen = Penalty::all().into_iter().filter(|p| ["l1", "tl1"].contains(&p.name()));
+    let made = |penalty: Penalty| values(base, penalty).into_iter().step_by(4).take(8);
+    let offsets = layouts(base).into_iter().filter(|step| step.length == 300);
+    let frozen = |step: Step| {
+        let hyper = step.hyper.with_frozen_zeros(true);
+        Step { name: format!("{}/frozen", step.name), hyper, ..step }
+    };
+    chosen.flat_map(made).chain(offsets).map(frozen).collect()
+}
+
 /// Values that break kernels: signed zeros, subnormals, huge and tiny ones, NaN and infinities.
 const SPECIAL: [f32; 20] = [
     0.0,
@@ -156,7 +169,11 @@ impl Step {
         }
         (0..self.length)
             .map(|k| {
-                let w = if k < points.len() { points[k] } else { any(&mut rng) };
+                let w = match () {
+                    () if k < points.len() => points[k],
+                    () if self.hyper.frozen_zeros() && k % 3 == 1 => [0.0, -0.0][k % 2],
+                    () => any(&mut rng),
+                };
                 // alone at a threshold, the point is the weight: most gradients of those are zero
                 let g = match k % 7 {
                     _ if k < points.len() && k % 3 != 0 => 0.0,
@@ -206,12 +223,8 @@ impl Case for Step {
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
         let rows = gpu::buffer_with(device, "rows", bytemuck::bytes_of::<Row>(&reference.row()), usage)?;
         let status = gpu::buffer_with(device, "status", &[0; 16], usage)?;
-        let job = Job {
-            operator: Elementwise::new(self.penalty, self.lambda),
-            views: fixture.views.clone(),
-            row: 0,
-            tensor: 0,
-        };
+        let operator = Elementwise::new(self.penalty, self.lambda);
+        let job = Job { operator: &operator, views: &fixture.views, row: 0, tensor: 0 };
         let dispatches = bind(kernels, self.base, &[job], rows.as_entire_buffer_binding(), &status)?;
         let counted = fixture.run(device, queue, &status, |pass| dispatches.record(pass))?;
 

@@ -4,8 +4,9 @@ use super::{Base, Elementwise, LANES, Tile, Variant, WORKGROUP, Width};
 use crate::error::Result;
 use crate::kernels::operator::Operator;
 use crate::kernels::packer::Packer;
+use crate::kernels::tables::Tables;
 use crate::kernels::window::within_binding;
-use crate::kernels::{Dispatches, Job, Kernels};
+use crate::kernels::{Dispatches, Job, Kernels, Unbound};
 
 /// Plans with at least this many elements use tiles of four words per invocation; smaller ones use one, so that few
 /// elements still spread over many workgroups.
@@ -20,10 +21,22 @@ const LARGE: u64 = 1 << 22;
 pub fn bind(
     kernels: &Kernels,
     base: Base,
-    jobs: &[Job<Elementwise>],
+    jobs: &[Job<'_, Elementwise>],
     rows: wgpu::BufferBinding<'_>,
     status: &wgpu::Buffer,
 ) -> Result<Dispatches> {
+    Tables::alone(kernels, |tables| lay(kernels, base, jobs, rows, status, tables))
+}
+
+/// The same with the tables among others.
+pub(crate) fn lay(
+    kernels: &Kernels,
+    base: Base,
+    jobs: &[Job<'_, Elementwise>],
+    rows: wgpu::BufferBinding<'_>,
+    status: &wgpu::Buffer,
+    tables: &mut Tables,
+) -> Result<Vec<Unbound>> {
     let limits = kernels.device().limits();
     let rows_size = rows.size.map_or(rows.buffer.size() - rows.offset, u64::from);
     for (place, size) in [("hyper-parameters", rows_size), ("status words", status.size())] {
@@ -37,8 +50,11 @@ pub fn bind(
         job.operator.check(base, super::ROOM.name)?;
         let starts = job.views.iter().map(|v| v.offset / 4);
         for (width, from, to) in pieces(starts.clone(), job.views[0].length) {
+            if from == to {
+                continue;
+            }
             let variant = Variant { base, penalty: job.operator.penalty, width };
-            let lane = packer.lane(variant, slots.iter().copied().zip(&job.views));
+            let lane = packer.lane(variant, slots.iter().copied().zip(job.views));
             let step = tile_words * width.elements();
             let mut at = from;
             while at < to {
@@ -55,8 +71,8 @@ pub fn bind(
             }
         }
     }
-    let closed = packer.close(kernels, &[(1, rows), (2, status.as_entire_buffer_binding())])?;
-    Ok(closed.into_iter().map(|(_, dispatch)| dispatch).collect())
+    let closed = packer.close(kernels, tables, &[(1, rows), (2, status.as_entire_buffer_binding())])?;
+    Ok(closed.into_iter().map(|(_, unbound)| unbound).collect())
 }
 
 /// The pieces of a tensor, as (width, first element, end): one vec4 body with a scalar head and tail where all offsets

@@ -34,12 +34,13 @@ pub use crate::kernels::element::Element;
 pub use crate::kernels::word::{LANES, WORKGROUP, Width};
 pub use base::{Adam, Base, Hyper};
 pub use dispatch::bind;
+pub(crate) use dispatch::lay;
 pub use reference::Reference;
 
-use super::Room;
 use super::operator::{Operator, Tabled, Twin};
 use super::packer::{self, Kernel, Slot};
 use super::program::{Host, Program, Struct, host_struct, listed};
+use super::{Mode, Room};
 use crate::error::{Result, unsupported};
 use crate::penalty::{CONSTANTS, Groups, Penalty};
 use crate::wgsl::compose;
@@ -70,12 +71,14 @@ host_struct! {
         pub unused: u32,
     }
 
-    /// The values that change from step to step. WGSL's `Row`: `Base` and `Constants`, eight f32 each.
+    /// The values that change from step to step. WGSL's `Row`: `Base` and `Constants`, eight f32 each, and `Mode`.
     pub struct Row {
         /// WGSL's `Base`; the names are [`Base::constant_names`].
         pub base: [f32; CONSTANTS],
         /// WGSL's `Constants`; the names are the penalty's.
         pub prox: [f32; CONSTANTS],
+        /// WGSL's `Mode`.
+        pub mode: Mode,
     }
 }
 
@@ -99,6 +102,12 @@ impl Elementwise {
         self.penalty
     }
 
+    /// The same with another weight.
+    #[must_use]
+    pub fn with_lambda(self, lambda: f64) -> Self {
+        Elementwise { lambda, ..self }
+    }
+
     /// Its weight.
     #[must_use]
     pub fn lambda(&self) -> f64 {
@@ -113,6 +122,10 @@ impl Operator for Elementwise {
 
     fn groups(&self) -> Option<&Groups> {
         None
+    }
+
+    fn set_lambdas(&mut self, own: f64, _: f64) {
+        self.lambda = own;
     }
 
     fn allowed_ulps(&self) -> f64 {
@@ -133,6 +146,10 @@ impl Tabled for Elementwise {
 
     fn row(&self, base: Base, rate_scale: f64, hyper: &Hyper) -> Row {
         Reference::of(self, base, rate_scale, hyper).row()
+    }
+
+    fn resting() -> Row {
+        Row { mode: Mode::RESTS, ..bytemuck::Zeroable::zeroed() }
     }
 }
 
@@ -207,6 +224,7 @@ impl Program for Variant {
         vec![
             Tile::layout("Tile"),
             Row::layout("Row"),
+            Mode::layout("Mode"),
             Struct::of_words("Base", &self.base.constant_names()),
             Struct::of_words("Constants", &self.penalty.rule().constant_names()),
         ]

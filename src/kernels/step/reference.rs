@@ -4,7 +4,7 @@ use super::{Base, Elementwise, Hyper, Row};
 use crate::accuracy::Approx;
 use crate::accuracy::QUIET_NAN;
 use crate::kernels::element::Element;
-use crate::kernels::{Judgement, Twin};
+use crate::kernels::{Judgement, Mode, Twin};
 use crate::penalty::{Described, Groups, Penalty, Prox, accept};
 
 /// The step in float64, with the f32 constants that the kernel sees.
@@ -13,22 +13,41 @@ pub struct Reference {
     base: Base,
     row: Row,
     prox: Prox,
+    /// Whether zeros stay zeros.
+    freeze: bool,
 }
 
 /// What the base step makes of an element.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moved {
-    pub point: Approx,
+    point: Approx,
     /// What the step size of the prox is multiplied by.
     scale: Approx,
-    pub m: Approx,
-    pub v: Approx,
+    m: Approx,
+    v: Approx,
+    /// Of a zero that stays: the second moment, which stays too.
+    held: Option<f32>,
 }
 
 impl Moved {
+    /// Where the prox is taken: at 0 for a zero that stays, wherever the base step would have moved it.
+    pub fn point(&self) -> Approx {
+        self.held.map_or(self.point, |_| Approx::exact(0.0))
+    }
+
+    /// Whether a zero stays.
+    pub fn is_held(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// The states: no momentum of a zero that stays.
+    fn states(&self) -> [Approx; 2] {
+        self.held.map_or([self.m, self.v], |v| [Approx::exact(0.0), Approx::exact(f64::from(v))])
+    }
+
     /// Whether what a kernel stored as states is within their errors.
     pub fn states_hold(&self, states: usize, after: Element) -> bool {
-        [self.m, self.v][..states]
+        self.states()[..states]
             .iter()
             .zip([after.m, after.v])
             .all(|(want, got)| (f64::from(got) - want.value).abs() <= want.error)
@@ -58,8 +77,13 @@ impl Reference {
         let Elementwise { penalty, lambda } = *operator;
         let rate = f32_of(hyper.rate() * rate_scale);
         let prox = Prox::new(penalty, rate, f32_of(lambda * hyper.lambda_scale()));
-        let row = Row { base: base.constants(rate, hyper.step()), prox: prox.constants() };
-        Reference { base, row, prox }
+        let freeze = hyper.frozen_zeros();
+        let row = Row {
+            base: base.constants(rate, hyper.step()),
+            prox: prox.constants(),
+            mode: Mode::frozen(freeze),
+        };
+        Reference { base, row, prox, freeze }
     }
 
     /// The constants for the kernel.
@@ -85,13 +109,15 @@ impl Reference {
         let [w, m, v] = [e.w, e.m, e.v].map(exact);
         let c = self.row.base.map(exact);
         let one = Approx::exact(1.0);
+        let held = (self.freeze && e.w == 0.0).then_some(e.v);
         match self.base {
-            Base::Prox => Moved { point: w, scale: one, m, v },
-            Base::Gradient => Moved { point: w - c[0] * g, scale: one, m, v },
+            Base::Prox => Moved { point: w, scale: one, m, v, held },
+            Base::Gradient => Moved { point: w - c[0] * g, scale: one, m, v, held },
             Base::HeavyBall { .. } | Base::Nesterov { .. } => {
                 let [rate, momentum, look, follow, ..] = c;
                 let velocity = momentum * m + g;
-                Moved { point: w - rate * (look * g + follow * velocity), scale: one, m: velocity, v }
+                let point = w - rate * (look * g + follow * velocity);
+                Moved { point, scale: one, m: velocity, v, held }
             }
             Base::Adam(_) | Base::AdamMetric(_) => {
                 let [rate, keep, beta1, rest1, beta2, rest2, root_scale, epsilon] = c;
@@ -99,7 +125,8 @@ impl Reference {
                 let second = beta2 * v + (rest2 * g) * g; // in this order: g * g may overflow
                 let denominator = root_scale * second.sqrt() + epsilon;
                 let scale = if matches!(self.base, Base::AdamMetric(_)) { one / denominator } else { one };
-                Moved { point: keep * w - rate * (first / denominator), scale, m: first, v: second }
+                let point = keep * w - rate * (first / denominator);
+                Moved { point, scale, m: first, v: second, held }
             }
         }
     }
@@ -164,9 +191,10 @@ impl Reference {
         }
         let (prox, _) = self.prox_at(moved.scale);
         // what is too small for f32 becomes a zero as well, and zeros are +0.0
-        let w = prox.apply(moved.point.value) as f32;
+        let w = prox.apply(moved.point().value) as f32;
         let w = if w == 0.0 { 0.0 } else { w };
-        let after = Element { w, m: moved.m.value as f32, v: moved.v.value as f32, ..e };
+        let [m, v] = moved.states().map(|state| state.value as f32);
+        let after = Element { w, m, v, ..e };
         (after, true)
     }
 
@@ -191,9 +219,11 @@ impl Reference {
             return verdict(true, f64::NAN);
         }
         let (prox, step_error) = self.prox_at(moved.scale);
-        let v = accept(&prox, step_error, moved.point, after.w);
+        let v = accept(&prox, step_error, moved.point(), after.w);
         Judgement {
-            ok: v.ok && moved.states_hold(self.base.states(), after),
+            ok: v.ok
+                && !(moved.is_held() && after.w.to_bits() != 0)
+                && moved.states_hold(self.base.states(), after),
             in_band: v.in_band,
             ulps: v.ulps,
             expected: v.expected,

@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::kernels::backward::{Into, Passed, window};
 use crate::kernels::program::host_struct;
-use crate::kernels::tiles::scratch;
+use crate::kernels::tables::scratch;
 use crate::kernels::window::{Strided, Window};
 use crate::kernels::word::WORKGROUP;
 use crate::kernels::{Dispatch, Dispatches, Kernels};

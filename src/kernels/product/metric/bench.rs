@@ -1,7 +1,7 @@
 //! What is timed of the operator in a learned regulariser's metric: vectors of 64 components.
 
 use super::cases::regulariser;
-use super::{Job, Reference, Regularised, Row, bind};
+use super::{Job, Matrices, Reference, Regularised, Row, bind};
 use crate::error::Result;
 use crate::gpu::View;
 use crate::kernels::product::{Operand, Path, Variant};
@@ -26,7 +26,7 @@ fn groups(elements: u64) -> Result<Groups> {
 impl Bench for Metric {
     fn variant(&self) -> String {
         let (path, operand) = (Path::Tiles, Operand::Plain);
-        Variant::Product { path, operand, finish: super::Finish::Activated }.name()
+        Variant::Product { path, operand, finish: super::Finish::Held }.name()
     }
 
     fn label(&self) -> String {
@@ -34,21 +34,22 @@ impl Bench for Metric {
     }
 
     fn bytes(&self, elements: u64) -> u64 {
-        8 * groups(elements).map_or(0, |groups| groups.length())
+        12 * groups(elements).map_or(0, |groups| groups.length())
     }
 
     fn footprint(&self, elements: u64) -> u64 {
-        2 * self.bytes(elements)
+        self.bytes(elements)
     }
 
     fn load(&self, on: &Setup<'_>) -> Result<Loaded> {
         let of = Regularised { regulariser: regulariser(COMPONENTS, DENSITY)?, groups: groups(on.elements)? };
-        let tensors = Tensors::of_groups(on, &of.groups, (Base::Prox, false))?;
+        let tensors = Tensors::of_groups(on, &of.groups, (Base::Prox, true))?;
         let hyper = timed::hyper()?;
-        let rows = on.bytes(&Row::new(&of, LAMBDA, 1.0).alone(&hyper))?;
+        let rows = on.bytes(&Row::new(&of).alone(LAMBDA, 1.0, &hyper))?;
         let bind = |views: &[View]| {
-            let job = Job { name: on.name.into(), of: of.clone(), weights: views[0].clone(), row: 0 };
-            bind(on.kernels, &[job], &rows)
+            let [weights, coefficients] = [0, 1].map(|k| views[k].clone());
+            let job = Job { name: on.name.into(), of: of.clone(), weights, coefficients, row: 0 };
+            bind(on.kernels, &job, &mut Matrices::default(), &rows)
         };
         let reference = Reference::new(Base::Prox, &of, LAMBDA, 1.0, &hyper);
         let judge = |g, before: &[Element], after: &[Element]| reference.judge(g, before, after);

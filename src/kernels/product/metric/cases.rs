@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{Job, Reference, Regularised, Row, bind};
+use super::{Job, Matrices, Reference, Regularised, Row, bind};
 use crate::error::Result;
 use crate::gpu;
 use crate::kernels::fixture::Fixture;
@@ -37,6 +37,7 @@ struct Metric {
     size: f32,
     strange: Option<Strange>,
     lead: u64,
+    frozen: bool,
 }
 
 /// An ordinary one.
@@ -52,6 +53,7 @@ fn metric(n: u32, vectors: u64, density: f64) -> Metric {
         size: 1.0,
         strange: None,
         lead: 0,
+        frozen: false,
     }
 }
 
@@ -82,6 +84,8 @@ pub(in crate::kernels::product) fn all() -> Vec<Box<dyn Case>> {
             all.push(Metric { strange: Some(strange), ..metric(7, 40, 0.6) });
         }
     }
+    let frozen: Vec<_> = all.iter().map(|case| Metric { frozen: true, ..case.clone() }).collect();
+    all.extend(frozen);
     all.into_iter().map(|case| Box::new(case) as Box<dyn Case>).collect()
 }
 
@@ -119,6 +123,9 @@ impl Metric {
             copy: 0.0,
         };
         let mut all: Vec<Element> = (0..groups.length()).map(|_| one(&mut rng)).collect();
+        // two of three coefficients are not zero
+        let rest = all.iter_mut().enumerate().filter(|(i, _)| i % 3 != 1);
+        rest.for_each(|(_, e)| e.copy = 0.25);
         for g in (0..groups.count()).step_by(7).skip(1) {
             for i in groups.members(g) {
                 let e = &mut all[i];
@@ -138,9 +145,10 @@ impl Metric {
 impl Case for Metric {
     fn name(&self) -> String {
         let Metric { n, vectors, density, layout, base, rate, lambda, size, lead, .. } = self;
+        let frozen = if self.frozen { "/frozen" } else { "" };
         let strange = self.strange.map_or(String::new(), |strange| format!("/{strange:?}"));
         format!(
-            "product/metric/{}/{layout}/n={n}/m={vectors}/density={density}/rate={rate}/lambda={lambda}/size={size:e}/offset={lead}{strange}",
+            "product/metric/{}/{layout}/n={n}/m={vectors}/density={density}/rate={rate}/lambda={lambda}/size={size:e}/offset={lead}{strange}{frozen}",
             base.kernel()
         )
     }
@@ -150,27 +158,31 @@ impl Case for Metric {
     }
 
     fn run(&self, device: &wgpu::Device, queue: &wgpu::Queue, kernels: &Kernels) -> Result<Outcome> {
-        let (name, of, hyper) = (self.name(), self.of()?, Hyper::new(self.rate, 3)?);
+        let (name, of, hyper) =
+            (self.name(), self.of()?, Hyper::new(self.rate, 3)?.with_frozen_zeros(self.frozen));
         of.check(&name)?;
         let before = self.elements(&of.groups);
         let (gradient, states) = (usize::from(self.base.has_gradient()), self.base.states());
         let all: [fn(&Element) -> f32; 4] = [|e| e.w, |e| e.g, |e| e.m, |e| e.v];
-        let data: Vec<Vec<f32>> =
-            all[..1 + gradient + states].iter().map(|read| before.iter().map(read).collect()).collect();
-        let leads: Vec<u64> = (0..4).map(|k| (self.lead + k) * u64::from(self.lead > 0) % 4).collect();
+        let copy: fn(&Element) -> f32 = |e| e.copy;
+        let read = all[..1 + gradient + states].iter().chain([&copy]);
+        let data: Vec<Vec<f32>> = read.map(|read| before.iter().map(read).collect()).collect();
+        let kept = data.len() - 1;
+        let leads: Vec<u64> = (0..5).map(|k| (self.lead + k) * u64::from(self.lead > 0) % 4).collect();
         let mut fixture = Fixture::new(device, &name, &data, &leads, false)?;
 
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
         let first = Elementwise::new(NoPenalty.into(), self.lambda);
-        let own = first.row(self.base, 1.0, &hyper);
+        let own = first.row(self.base, 1.0, &hyper.with_frozen_zeros(false));
         let own = gpu::buffer_with(device, "rows", bytemuck::bytes_of(&own), usage)?;
-        let row = Row::new(&of, self.lambda, 1.0).alone(&hyper);
+        let row = Row::new(&of).alone(self.lambda, 1.0, &hyper);
         let rows = gpu::buffer_with(device, "rows", &row, usage)?;
         let status = gpu::buffer_with(device, "status", &[0; 16], usage)?;
-        let job = kernels::Job { operator: first, views: fixture.views.clone(), row: 0, tensor: 0 };
+        let job = kernels::Job { operator: &first, views: &fixture.views[..kept], row: 0, tensor: 0 };
         let moved = step::bind(kernels, self.base, &[job], own.as_entire_buffer_binding(), &status)?;
-        let job = Job { name, of: of.clone(), weights: fixture.views[0].clone(), row: 0 };
-        let shrunk = bind(kernels, &[job], &rows)?;
+        let [weights, coefficients] = [0, kept].map(|k| fixture.views[k].clone());
+        let job = Job { name, of: of.clone(), weights, coefficients, row: 0 };
+        let shrunk = bind(kernels, &job, &mut Matrices::default(), &rows)?;
         let counted = fixture.run(device, queue, &status, |pass| {
             moved.record(pass);
             shrunk.record(pass);
@@ -180,6 +192,7 @@ impl Case for Metric {
             w: fixture.value(0, i),
             m: if states > 0 { fixture.value(1 + gradient, i) } else { 0.0 },
             v: if states > 1 { fixture.value(2 + gradient, i) } else { 0.0 },
+            copy: fixture.value(kept, i),
             ..before[i]
         };
         let reference = Reference::new(self.base, &of, self.lambda, 1.0, &hyper);

@@ -20,6 +20,8 @@
 //! **Dispatches.** After the base step two products per tensor, not batched across tensors: w = prox_tg(Â^-T W) with the
 //! dense inverse, W = Âᵀ w. The numbers of prox_tg change with the rate; they are in the rows of hyper-parameters.
 //!
+//! The coefficients w are kept from step to step. Where zeros are frozen, those that are zero stay zero.
+//!
 //! **NaN and infinities.** One member that is not finite makes its group NaN. Status words count what the base step met or
 //! made; a group that overflows only in the products is counted from the next step on.
 //!
@@ -37,12 +39,12 @@ use std::sync::Arc;
 
 use super::{Finish, Job as Product, bind as bind_product};
 use crate::error::{Result, require, shape, unsupported};
-use crate::gpu::{self, View};
+use crate::gpu::View;
 use crate::kernels::operator::{Operator, Twin, refuse_metric};
-use crate::kernels::step::{Base, Hyper};
+use crate::kernels::step::{Base, Elementwise, Hyper};
 use crate::kernels::{Batch, Dispatches, Format, Kernels, Learned, Matrix, Order};
 use crate::matrix::Pattern;
-use crate::penalty::{Activation, Groups, Layout};
+use crate::penalty::{Activation, Groups, Layout, NoPenalty};
 use crate::regulariser::{HEAD, Places, Regulariser};
 
 /// A learned regulariser on groups of weights, one vector of n components each.
@@ -104,8 +106,26 @@ impl Regularised {
 /// The operator of a learned regulariser of this weight.
 #[derive(Clone, Debug)]
 pub(crate) struct Weighed {
-    pub of: Regularised,
-    pub lambda: f64,
+    of: Regularised,
+    /// The base step before it.
+    first: Elementwise,
+}
+
+impl Weighed {
+    /// Of a regulariser that has been checked, and its weight.
+    pub fn new(of: Regularised, lambda: f64) -> Self {
+        Weighed { of, first: Elementwise::new(NoPenalty.into(), lambda) }
+    }
+
+    /// The regulariser and the groups.
+    pub fn of(&self) -> &Regularised {
+        &self.of
+    }
+
+    /// The step of the weights before the regulariser's operator.
+    pub fn first(&self) -> &Elementwise {
+        &self.first
+    }
 }
 
 impl Operator for Weighed {
@@ -117,13 +137,26 @@ impl Operator for Weighed {
         Some(&self.of.groups)
     }
 
+    fn keeps(&self) -> bool {
+        true
+    }
+
+    fn set_lambdas(&mut self, own: f64, _: f64) {
+        self.first = self.first.with_lambda(own);
+    }
+
     fn allowed_ulps(&self) -> f64 {
         reference::allowed_ulps(&self.of)
     }
 
     fn twin(&self, base: Base, rate_scale: f64, hyper: &Hyper) -> Box<dyn Twin> {
-        Box::new(Reference::new(base, &self.of, self.lambda, rate_scale, hyper))
+        Box::new(Reference::new(base, &self.of, self.first.lambda(), rate_scale, hyper))
     }
+}
+
+/// Whether zeros among the coefficients stay: not at the first step, before which there are no coefficients.
+fn freezes(hyper: &Hyper) -> bool {
+    hyper.frozen_zeros() && hyper.step() > 1
 }
 
 /// t of a step, from the f32 numbers that kernels see.
@@ -145,12 +178,10 @@ fn scaled(a: &Activation, t: f64) -> Activation {
     }
 }
 
-/// The learned numbers of one regulariser at one lambda and rate, as a product reads them: the head changes each step.
+/// The learned numbers of one tensor's regulariser as a product reads them: the head changes each step.
 #[derive(Debug)]
 pub(crate) struct Row {
     regulariser: Arc<Regulariser>,
-    lambda: f64,
-    rate_scale: f64,
     /// q = 1 and b = 0: they are in the scaled activation already.
     rest: Vec<f32>,
     /// First byte among the rows.
@@ -158,18 +189,12 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    pub fn new(of: &Regularised, lambda: f64, rate_scale: f64) -> Self {
+    pub fn new(of: &Regularised) -> Self {
         let regulariser = of.regulariser.clone();
         let places = places(&regulariser);
         let mut rest = vec![0.0; (places.length() - HEAD) as usize];
         rest[..places.q().len()].fill(1.0);
-        Row { regulariser, lambda, rate_scale, rest, at: 0 }
-    }
-
-    /// Whether it is the row of such a tensor.
-    pub fn fits(&self, of: &Regularised, lambda: f64, rate_scale: f64) -> bool {
-        Arc::ptr_eq(&self.regulariser, &of.regulariser)
-            && (self.lambda, self.rate_scale) == (lambda, rate_scale)
+        Row { regulariser, rest, at: 0 }
     }
 
     pub fn bytes(&self) -> u64 {
@@ -177,15 +202,17 @@ impl Row {
     }
 
     /// The bytes of one step, of a row that lies by itself.
-    fn alone(&self, hyper: &Hyper) -> Vec<u8> {
+    fn alone(&self, lambda: f64, rate_scale: f64, hyper: &Hyper) -> Vec<u8> {
         let mut bytes = vec![0; self.bytes() as usize];
-        self.write(hyper, &mut |at, part| bytes[at as usize..][..part.len()].copy_from_slice(part));
+        self.write(lambda, rate_scale, hyper, &mut |at, part| {
+            bytes[at as usize..][..part.len()].copy_from_slice(part)
+        });
         bytes
     }
 
     /// Writes the values of one step.
-    pub fn write(&self, hyper: &Hyper, write: &mut dyn FnMut(u64, &[u8])) {
-        let t = t(self.lambda, self.rate_scale, hyper);
+    pub fn write(&self, lambda: f64, rate_scale: f64, hyper: &Hyper, write: &mut dyn FnMut(u64, &[u8])) {
+        let t = t(lambda, rate_scale, hyper);
         let a = scaled(&self.regulariser.parameters().activation, t);
         let mut head = [0.0_f32; HEAD as usize];
         for (at, x) in [
@@ -194,6 +221,7 @@ impl Row {
             (Places::ETA2, a.eta2),
             (Places::DELTA1, a.delta1),
             (Places::DELTA2, a.delta2),
+            (Places::FROZEN, f64::from(u8::from(freezes(hyper)))),
         ] {
             head[at] = x as f32;
         }
@@ -215,54 +243,59 @@ pub(crate) struct Job {
     pub of: Regularised,
     /// W.
     pub weights: View,
+    /// The coefficients prox_tg(Â^-T W), which are kept from step to step.
+    pub coefficients: View,
     /// First byte of its [`Row`] among the rows.
     pub row: u64,
 }
 
-/// Binds two products per tensor; the rows lie in `target`.
-pub(crate) fn bind(kernels: &Kernels, jobs: &[Job], target: &wgpu::Buffer) -> Result<Dispatches> {
-    let mut made = Dispatches::default();
-    let Some(largest) = jobs.iter().map(|job| job.weights.length).max() else { return Ok(made) };
-    let bytes = (4 * largest).max(16);
-    let usage = wgpu::BufferUsages::STORAGE;
-    // one for all: dispatches take effect one after another
-    let scratch = gpu::buffer(kernels.device(), "coefficients", bytes, usage, false)?;
-    let mut matrices: Vec<(Arc<Regulariser>, Format, [Matrix; 2])> = Vec::new();
-    for Job { name, of, weights, row } in jobs {
-        let (vectors, order) = of.batch(name)?;
-        let p = of.regulariser.parameters();
+/// The matrices of the regularisers that a plan's tensors share.
+#[derive(Debug, Default)]
+pub(crate) struct Matrices(Vec<(Arc<Regulariser>, Format, [Matrix; 2])>);
+
+impl Matrices {
+    /// Â^-T, dense, and Âᵀ's matrix for so many vectors.
+    fn of(&mut self, kernels: &Kernels, regulariser: &Arc<Regulariser>, vectors: u32) -> Result<[Matrix; 2]> {
+        let p = regulariser.parameters();
         let (n, format) = (p.components(), Format::guess(p.pattern.density(), vectors));
-        let known = |(r, f, _): &&_| Arc::ptr_eq(r, &of.regulariser) && *f == format;
-        let [inverse, atoms] = match matrices.iter().find(known) {
-            Some((_, _, both)) => both.clone(),
-            None => {
-                let single = |x: &[f64]| x.iter().map(|x| *x as f32).collect::<Vec<_>>();
-                let inverse = single(of.regulariser.inverse_transposed()?);
-                let full = Arc::new(Pattern::full(n, n)?);
-                let both = [
-                    Matrix::of(kernels, full, Format::Dense, &inverse)?,
-                    Matrix::of(kernels, p.pattern.clone(), format, &single(&p.values))?,
-                ];
-                matrices.push((of.regulariser.clone(), format, both.clone()));
-                both
-            }
-        };
-        let places = places(&of.regulariser);
-        let learned = View::new(name, target, *row, u64::from(places.length()))?;
-        let learned = Learned::new(name, learned, places, 1)?;
-        let w = Batch::new(name, weights.clone(), n, vectors, order)?;
-        let coefficients = View::new(name, &scratch, 0, weights.length)?;
-        let coefficients = Batch::new(name, coefficients, n, vectors, Order::Components)?;
-        let there = Product {
-            finish: Finish::Activated,
-            learned: Some(learned),
-            ..Product::plain(inverse, false, w.clone(), coefficients.clone())
-        };
-        let back = Product::plain(atoms, true, coefficients, w);
-        for job in [there, back] {
-            made.extend(bind_product(kernels, &job)?);
+        let known = |(r, f, _): &&_| Arc::ptr_eq(r, regulariser) && *f == format;
+        if let Some((_, _, both)) = self.0.iter().find(known) {
+            return Ok(both.clone());
         }
+        let single = |x: &[f64]| x.iter().map(|x| *x as f32).collect::<Vec<_>>();
+        let inverse = single(regulariser.inverse_transposed()?);
+        let full = Arc::new(Pattern::full(n, n)?);
+        let both = [
+            Matrix::of(kernels, full, Format::Dense, &inverse)?,
+            Matrix::of(kernels, p.pattern.clone(), format, &single(&p.values))?,
+        ];
+        self.0.push((regulariser.clone(), format, both.clone()));
+        Ok(both)
     }
+}
+
+/// Binds the two products of a tensor; its row lies in `target`.
+pub(crate) fn bind(
+    kernels: &Kernels,
+    job: &Job,
+    matrices: &mut Matrices,
+    target: &wgpu::Buffer,
+) -> Result<Dispatches> {
+    let Job { name, of, weights, coefficients, row } = job;
+    let (vectors, order) = of.batch(name)?;
+    let [inverse, atoms] = matrices.of(kernels, &of.regulariser, vectors)?;
+    let (n, places) = (of.regulariser.parameters().components(), places(&of.regulariser));
+    let learned = View::new(name, target, *row, u64::from(places.length()))?;
+    let learned = Learned::new(name, learned, places, 1)?;
+    let batch = |view: &View| Batch::new(name, view.clone(), n, vectors, order);
+    let (w, v) = (batch(weights)?, batch(coefficients)?);
+    let there = Product {
+        finish: Finish::Held,
+        learned: Some(learned),
+        ..Product::plain(inverse, false, w.clone(), v.clone())
+    };
+    let mut made = bind_product(kernels, &there)?;
+    made.extend(bind_product(kernels, &Product::plain(atoms, true, v, w))?);
     Ok(made)
 }
 

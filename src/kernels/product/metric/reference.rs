@@ -1,6 +1,6 @@
 //! The float64 twin of a step in the metric of a learned regulariser.
 
-use super::{Regularised, scaled, t};
+use super::{Regularised, freezes, scaled, t};
 use crate::accuracy::{Approx, FLUSH, RELATIVE, ulp};
 use crate::kernels::step::{self, Base, Element, Hyper};
 use crate::kernels::{Judgement, Twin};
@@ -13,6 +13,8 @@ pub(crate) struct Reference {
     step: step::Reference,
     of: Regularised,
     activation: Activation,
+    /// Whether zeros of the coefficients stay.
+    freeze: bool,
 }
 
 /// A number of which f32 arithmetic makes another.
@@ -65,9 +67,11 @@ impl Sum {
 impl Reference {
     /// The twin of one tensor's step.
     pub fn new(base: Base, of: &Regularised, lambda: f64, rate_scale: f64, hyper: &Hyper) -> Self {
-        let step = step::Reference::new(base, NoPenalty.into(), lambda, rate_scale, hyper);
+        // the zeros that stay are those of the coefficients
+        let own = hyper.with_frozen_zeros(false);
+        let step = step::Reference::new(base, NoPenalty.into(), lambda, rate_scale, &own);
         let activation = scaled(&of.regulariser.parameters().activation, t(lambda, rate_scale, hyper));
-        Reference { base, step, of: of.clone(), activation }
+        Reference { base, step, of: of.clone(), activation, freeze: freezes(hyper) }
     }
 
     fn activated(&self, v: Known) -> Known {
@@ -85,13 +89,19 @@ impl Reference {
         }
     }
 
-    /// The operator on the members of a group, and whether f32 may overflow on the way.
-    fn operator(&self, x: &[Known]) -> (Vec<Known>, bool) {
+    /// Whether an element's coefficient is a zero that stays.
+    fn holds(&self, before: &Element) -> bool {
+        self.freeze && before.copy == 0.0
+    }
+
+    /// The operator on the members of a group.
+    fn operator(&self, x: &[Known], before: &[Element]) -> Made {
         let (p, n) = (self.of.regulariser.parameters(), x.len());
         // checked before: there is one
         let inverse = self.of.regulariser.inverse_transposed().unwrap_or_default();
         let mut overflows = false;
         let mut sums = vec![Sum::default(); n];
+        let mut coefficients = Vec::with_capacity(n);
         let mut total = |sum: Sum| {
             let (known, over) = sum.total(n);
             overflows |= over;
@@ -101,13 +111,23 @@ impl Reference {
             let mut v = Sum::default();
             row.iter().zip(x).for_each(|(a, x)| v.add(*a, *x));
             let w = self.activated(total(v));
+            let w = if self.holds(&before[i]) { Known::default() } else { w };
+            coefficients.push(w);
             for k in p.pattern.row(i as u32) {
                 sums[p.pattern.indices()[k] as usize].add(p.values[k], w);
             }
         }
-        let y = sums.into_iter().map(&mut total).collect();
-        (y, overflows)
+        let weights = sums.into_iter().map(&mut total).collect();
+        Made { coefficients, weights, overflows }
     }
+}
+
+/// What the operator makes of a group.
+struct Made {
+    coefficients: Vec<Known>,
+    weights: Vec<Known>,
+    /// Whether f32 may overflow on the way.
+    overflows: bool,
 }
 
 impl Twin for Reference {
@@ -118,6 +138,7 @@ impl Twin for Reference {
     /// Returns how many of the members the base step met or made not finite.
     fn step(&self, _: u64, members: &mut [Element]) -> u32 {
         let mut bad = 0;
+        let before = members.to_vec();
         let mut points = Vec::with_capacity(members.len());
         for e in members.iter_mut() {
             let (after, finite) = self.step.step(*e);
@@ -125,11 +146,12 @@ impl Twin for Reference {
             bad += u32::from(!finite);
             points.push(Known { value: f64::from(e.w), ..Known::default() });
         }
-        let (made, overflows) = self.operator(&points);
-        let lost = bad > 0 || overflows;
-        for (e, y) in members.iter_mut().zip(made) {
-            // as in f32, where an overflow on the way is an overflow; the sum takes -0.0 away
-            e.w = if lost { f32::NAN } else { y.value as f32 + 0.0 };
+        let made = self.operator(&points, &before);
+        let lost = bad > 0 || made.overflows;
+        // as in f32, where an overflow on the way is an overflow; the sum takes -0.0 away
+        let rounded = |known: Known| if lost { f32::NAN } else { known.value as f32 + 0.0 };
+        for (e, (w, y)) in members.iter_mut().zip(made.coefficients.into_iter().zip(made.weights)) {
+            (e.w, e.copy) = (rounded(y), rounded(w));
         }
         bad
     }
@@ -139,21 +161,27 @@ impl Twin for Reference {
         let mut fits = moved.iter().flat_map(|m| self.step.fits(m));
         let lost = before.iter().any(|e| !self.step.readable(*e)) || fits.clone().any(|f| f == Some(false));
         let known = |p: &Approx| Known { value: p.value, own: 0.0, carried: p.error };
-        let points: Vec<Known> = moved.iter().map(|m| known(&m.point)).collect();
+        let points: Vec<Known> = moved.iter().map(|m| known(&m.point())).collect();
         let largest = points.iter().fold(0.0_f64, |most, x| most.max(x.reach()));
-        let (made, overflows) = self.operator(&points);
-        let open = overflows || fits.any(|fit| fit.is_none());
+        let made = self.operator(&points, before);
+        let open = made.overflows || fits.any(|fit| fit.is_none());
         let verdict = |k: usize| {
-            let (got, y) = (after[k].w, made[k]);
+            let (got, y) = (after[k].w, made.weights[k]);
             let (distance, bound) = ((f64::from(got) - y.value).abs(), y.own + y.carried);
             let right = match got.is_finite() {
                 // a bound that overflows with the points is none
                 true => !lost && (distance <= bound || (open && !bound.is_finite())),
                 false => lost || open,
             };
+            let (kept, w) = (after[k].copy, made.coefficients[k]);
+            let coefficient = match self.holds(&before[k]) {
+                _ if lost || open => true,
+                true => kept.to_bits() == 0,
+                false => kept.is_finite() && (f64::from(kept) - w.value).abs() <= w.own + w.carried,
+            };
             let states = self.base.states() == 0 || self.step.states_hold(before[k], &moved[k], after[k]);
             Judgement {
-                ok: right && states,
+                ok: right && coefficient && states,
                 in_band: false,
                 ulps: if lost || open { 0.0 } else { (distance - y.carried).max(0.0) / ulp(largest) },
                 expected: if lost { f64::NAN } else { y.value },
