@@ -163,7 +163,8 @@ impl Error {
     }
 }
 
-/// The error that one of ours stems from, shared by its clones; a reference to it is `&*source`, which downcasts to its type.
+/// The error that one of ours stems from, shared by its clones; a reference to it is `&*source`, which downcasts
+/// to its type.
 ///
 /// Two of them are equal where they print the same: errors of other libraries can seldom be compared.
 #[derive(Clone)]
