@@ -1,7 +1,20 @@
 //! The one error type. Every variant names the value, the place and what is allowed, and is returned
 //! before any GPU work starts; errors of the GPU itself come back the same way.
+//!
+//! What an error prints is complete. Where it stems from the error of a file system, a file format, wgpu, or from another
+//! one of ours, [`std::error::Error::source`] returns that as well, for whoever asks for more than a text:
+//!
+//! ```
+//! use std::error::Error as _;
+//! let error = maf_srl::regulariser::file::load("missing.safetensors".as_ref()).unwrap_err();
+//! let source = error.source().and_then(|source| source.downcast_ref::<std::io::Error>());
+//! assert_eq!(source.map(std::io::Error::kind), Some(std::io::ErrorKind::NotFound));
+//! ```
 
+use std::fmt;
+use std::ops::Deref;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// The result of everything in this crate that can fail.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -77,6 +90,8 @@ pub enum Error {
         place: String,
         /// What is wrong, and what would be right.
         reason: String,
+        /// What it stems from, if another error; `reason` says it too.
+        source: Option<Source>,
     },
     /// A limit of the device that the request exceeds, found before the call was made.
     #[error("{place}: needs {name} of {needed}, the device allows {limit}")]
@@ -107,6 +122,8 @@ pub enum Error {
         place: String,
         /// Its size.
         bytes: u64,
+        /// What wgpu says.
+        source: Option<Source>,
     },
     /// The device is gone: unplugged, reset, or destroyed by its owner.
     #[error("{place}: the device is lost: {reason}")]
@@ -123,6 +140,8 @@ pub enum Error {
         place: String,
         /// What wgpu says.
         reason: String,
+        /// wgpu's own error, where there is one; `reason` says it too.
+        source: Option<Source>,
     },
     /// The GPU's values differ from the float64 reference, or a smaller network's outputs from the large one's, by more
     /// than the stated bound.
@@ -130,18 +149,61 @@ pub enum Error {
     Mismatch(String),
 }
 
+impl Error {
+    /// The same error, stemming from `source`. Without effect on a variant that keeps none.
+    #[must_use]
+    pub fn with_source(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        if let Error::File { source: kept, .. }
+        | Error::Gpu { source: kept, .. }
+        | Error::OutOfMemory { source: kept, .. } = &mut self
+        {
+            *kept = Some(Source::new(source));
+        }
+        self
+    }
+}
+
+/// The error that one of ours stems from, shared by its clones; a reference to it is `&*source`, which downcasts
+/// to its type.
+///
+/// Two of them are equal where they print the same: errors of other libraries can seldom be compared.
+#[derive(Clone)]
+pub struct Source(Arc<dyn std::error::Error + Send + Sync>);
+
+impl Source {
+    /// That of this error.
+    pub fn new(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Source(Arc::new(error))
+    }
+}
+
+// Not an `Error` of its own, so that `source()` leads to what is inside.
+impl Deref for Source {
+    type Target = dyn std::error::Error + Send + Sync;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl PartialEq for Source {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.to_string() == other.0.to_string()
+    }
+}
+
 /// `Ok` if `allowed` holds, else the [`Error::Domain`] that names place, parameter, value and range.
 /// The range becomes text only then.
 ///
 /// # Errors
 /// That one.
-pub fn require(
-    allowed: bool,
-    place: &str,
-    name: &str,
-    value: f64,
-    range: impl std::fmt::Display,
-) -> Result<()> {
+pub fn require(allowed: bool, place: &str, name: &str, value: f64, range: impl fmt::Display) -> Result<()> {
     if allowed {
         Ok(())
     } else {
@@ -154,8 +216,8 @@ pub fn require(
 pub fn shape(
     place: impl Into<String>,
     name: impl Into<String>,
-    got: impl std::fmt::Display,
-    expected: impl std::fmt::Display,
+    got: impl fmt::Display,
+    expected: impl fmt::Display,
 ) -> Error {
     let (got, expected) = (got.to_string(), expected.to_string());
     Error::Shape { place: place.into(), name: name.into(), got, expected }
@@ -165,7 +227,7 @@ pub fn shape(
 ///
 /// # Errors
 /// That one.
-pub fn same<T: PartialEq + std::fmt::Display>(
+pub fn same<T: PartialEq + fmt::Display>(
     place: impl Into<String>,
     name: impl Into<String>,
     got: T,
@@ -188,9 +250,68 @@ pub fn unsupported(place: impl Into<String>, what: impl Into<String>, allowed: i
     Error::Unsupported { place: place.into(), what: what.into(), allowed: allowed.into() }
 }
 
+/// The [`Error::File`] of these. [`Error::with_source`] adds the error that it stems from.
+#[must_use]
+pub fn file(path: impl Into<PathBuf>, place: impl fmt::Display, reason: impl fmt::Display) -> Error {
+    let (place, reason) = (place.to_string(), reason.to_string());
+    Error::File { path: path.into(), place, reason, source: None }
+}
+
+/// The [`Error::Gpu`] of a call that wgpu refused with this error.
+pub(crate) fn refused(
+    place: impl Into<String>,
+    source: impl std::error::Error + Send + Sync + 'static,
+) -> Error {
+    Error::Gpu { place: place.into(), reason: source.to_string(), source: Some(Source::new(source)) }
+}
+
 /// A number in the shorter of its two forms: 0.5, 1e-6, 1e60.
 #[must_use]
 pub fn short(x: f64) -> String {
     let (plain, scientific) = (format!("{x}"), format!("{x:e}"));
     if scientific.len() < plain.len() { scientific } else { plain }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::error::Error as _;
+    use std::io;
+
+    #[test]
+    fn an_error_leads_to_its_source_and_prints_as_without() {
+        let missing = || io::Error::new(io::ErrorKind::NotFound, "no such file");
+        let bare = [
+            file("w.npy", "open", missing()),
+            Error::Gpu { place: "poll".into(), reason: "timeout".into(), source: None },
+            Error::OutOfMemory { place: "page".into(), bytes: 64, source: None },
+        ];
+        for bare in bare {
+            assert!(bare.source().is_none(), "{bare}");
+            let chained = bare.clone().with_source(missing());
+            assert_eq!(chained.to_string(), bare.to_string());
+            // a clone has it too, and nothing of ours is between
+            for error in [&chained, &chained.clone()] {
+                let kind = error.source().and_then(|e| e.downcast_ref::<io::Error>()).map(io::Error::kind);
+                assert_eq!(kind, Some(io::ErrorKind::NotFound), "{error}");
+            }
+            // equal where they say the same
+            assert_eq!(chained, bare.clone().with_source(missing()));
+            assert_ne!(chained, bare.clone().with_source(io::Error::other("no space left")));
+            assert_ne!(chained, bare);
+        }
+        // a variant without a source stays as it is
+        assert!(Error::Mismatch("1".into()).with_source(missing()).source().is_none());
+    }
+
+    #[test]
+    fn a_chain_has_as_many_links_as_errors() {
+        let domain = require(false, "layer0", "l", 0.0, "(0, 1]").unwrap_err();
+        let outer = file("r.safetensors", "layer0", &domain).with_source(domain.clone());
+        let inner = outer.source().and_then(|e| e.downcast_ref::<Error>());
+        assert_eq!(inner, Some(&domain));
+        assert!(inner.is_some_and(|e| e.source().is_none()));
+        fn shared<T: Clone + Send + Sync + 'static>(_: &T) {}
+        shared(&outer);
+    }
 }

@@ -58,6 +58,7 @@ pub mod network;
 pub mod penalty;
 pub mod regulariser;
 pub mod schedule;
+mod shape;
 pub mod text;
 pub mod validate;
 mod wgsl;

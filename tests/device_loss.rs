@@ -179,7 +179,7 @@ fn out_of_memory_in_a_child_process() {
     };
     println!("{label}: after {} buffers: {error:?}", held.len());
     match error {
-        Some(Error::OutOfMemory { place, bytes }) => assert_eq!((place.as_str(), bytes), ("page", large)),
+        Some(Error::OutOfMemory { place, bytes, .. }) => assert_eq!((place.as_str(), bytes), ("page", large)),
         // wgpu's OpenGL backend does not ask the driver whether an allocation succeeded
         None if one.adapter.get_info().backend == wgpu::Backend::Gl => {}
         other => panic!("{label}: {other:?}"),

@@ -11,7 +11,7 @@ use syn::visit::Visit;
 
 /// A package's modules from the ground up. Those of one floor do not import each other.
 const LIBRARY: &[&[&str]] = &[
-    &["error", "wgsl"],
+    &["error", "shape", "wgsl"],
     &["text", "accuracy", "matrix"],
     &["penalty", "gpu", "compact"],
     &["regulariser"],

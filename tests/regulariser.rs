@@ -320,6 +320,12 @@ fn what_cannot_be_is_refused_by_name() {
     let on = |groups: Groups| spec("w", 0.1, &of, groups);
     let good = on(rows());
     good.check().unwrap();
+    // axes that are rows or columns under another name
+    for (k, shape) in [(0, &[12, 7][..]), (0, &[12, 7, 1]), (1, &[7, 12]), (1, &[1, 12, 7]), (2, &[7, 1, 12])]
+    {
+        on(Groups::axis(k, shape).unwrap()).check().unwrap_or_else(|e| panic!("axis {k} of {shape:?}: {e}"));
+    }
+    on(groups(Layout::Channels, &[7, 3, 1])).check().unwrap();
     let lasso = Group::new("lasso".parse().unwrap(), 0.1, rows());
     let other = Spec::new("w", "l1".parse().unwrap(), 0.1).with_regulariser(of.clone(), rows());
     let weighted = rows().with_weights(&[1.0; 12]).unwrap();
@@ -339,7 +345,8 @@ fn what_cannot_be_is_refused_by_name() {
         (good.clone().with_solver(Solver::Subgradient), "the solver subgradient"),
         (on(groups(Layout::Rows, &[7, 12])), "elements of a group"),
         (on(groups(Layout::Blocks(7), &[15])), "elements of a group"),
-        (on(groups(Layout::Channels, &[7, 3, 1])), "groups channels"),
+        (on(groups(Layout::Channels, &[7, 3, 2])), "groups channels"),
+        (on(groups(Layout::Axis(1), &[7, 3, 2])), "groups axis:1"),
         (on(groups(Layout::Columns, &[7, 2, 2])), "groups columns"),
         (on(groups(Layout::Ragged([0, 7, 14].into()), &[14])), "groups ragged"),
         (on(weighted), "weights of single groups"),

@@ -113,9 +113,7 @@ pub fn copy_bandwidth(
 
     // checked at both ends on a destination wiped before
     let sample = half.min(4096);
-    let ends = |buffer: &wgpu::Buffer| {
-        [0, half - sample].map(|offset| View { buffer: buffer.clone(), offset, length: sample / 4 })
-    };
+    let ends = |buffer: &wgpu::Buffer| [0, half - sample].map(|offset| View::own(buffer, offset, sample / 4));
     let (source, destination) = &sets[0];
     let seen = [ends(source), ends(destination)].concat();
     let read = gpu::read_after::<u32>((device, &context.queue), "bench/copy", &seen, |encoder| {

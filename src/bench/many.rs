@@ -91,7 +91,7 @@ pub fn many_tensors(
 
     let elements = lengths.iter().sum();
     let mut checked = schedule.bind(Base::Gradient, &batched_tensors, Verify::Full)?;
-    let view = |page: &wgpu::Buffer| View { buffer: page.clone(), offset: 0, length: page.size() / 4 };
+    let view = |page: &wgpu::Buffer| View::own(page, 0, page.size() / 4);
     let pages: Vec<View> = weights.iter().chain(&other).map(view).collect();
     let read = gpu::read_after::<u32>((device, &context.queue), "many tensors", &pages, |encoder| {
         checked.record(encoder, &hyper);

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{choose, submit, typed};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, refused};
 
 /// An adapter with a device and a queue that this crate owns. Errors that no scope caught and the loss of the device
 /// are kept and returned by [`Context::check`] instead of ending the process.
@@ -38,8 +38,7 @@ impl Context {
             required_limits: adapter.limits(),
             ..Default::default()
         });
-        let (device, queue) = pollster::block_on(request)
-            .map_err(|e| Error::Gpu { place: adapter.get_info().name, reason: e.to_string() })?;
+        let (device, queue) = pollster::block_on(request).map_err(|e| refused(adapter.get_info().name, e))?;
         let trouble: Arc<Mutex<Option<Error>>> = Arc::default();
         let keep = |trouble: &Arc<Mutex<Option<Error>>>, error| {
             trouble.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);

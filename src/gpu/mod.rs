@@ -20,7 +20,7 @@ pub(crate) use staging::Ring;
 pub use timing::{Clock, Timer};
 pub use view::View;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, refused};
 
 /// Runs calls that create things on `device` and turns every error they cause into a typed one. `bytes` is the size
 /// of the allocation, for the message of [`Error::OutOfMemory`].
@@ -63,13 +63,14 @@ pub fn submit<T>(
 /// wgpu's error as one of ours.
 pub(crate) fn typed(place: &str, bytes: u64, error: wgpu::Error) -> Error {
     let place = place.to_string();
-    match error {
-        wgpu::Error::OutOfMemory { .. } => Error::OutOfMemory { place, bytes },
+    let typed = match &error {
+        wgpu::Error::OutOfMemory { .. } => Error::OutOfMemory { place, bytes, source: None },
         wgpu::Error::Validation { description, .. } | wgpu::Error::Internal { description, .. } => {
             let reason = description.split_whitespace().collect::<Vec<_>>().join(" ");
-            Error::Gpu { place, reason }
+            Error::Gpu { place, reason, source: None }
         }
-    }
+    };
+    typed.with_source(error)
 }
 
 /// Creates a buffer, checked against the device's limits first.
@@ -151,10 +152,7 @@ pub(crate) const LATE: std::time::Duration = std::time::Duration::from_secs(2);
 /// # Errors
 /// [`Error::Gpu`] where wgpu cannot wait.
 pub fn wait(device: &wgpu::Device, place: &str) -> Result<()> {
-    device
-        .poll(wgpu::PollType::wait_indefinitely())
-        .map(drop)
-        .map_err(|e| Error::Gpu { place: place.into(), reason: e.to_string() })
+    device.poll(wgpu::PollType::wait_indefinitely()).map(drop).map_err(|e| refused(place, e))
 }
 
 /// Lays `(lead, bytes)` pieces out in buffers of at most `limit` bytes: each piece starts `lead` bytes past a multiple of
@@ -174,4 +172,27 @@ pub(crate) fn pack(limit: u64, pieces: impl Iterator<Item = (u64, u64)>) -> (Vec
     }
     sizes.iter_mut().for_each(|size| *size = (*size).max(ALIGN));
     (sizes, places)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::error::Error as _;
+
+    #[test]
+    fn what_wgpu_says_is_the_source() {
+        let (device, _) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::STORAGE;
+        let error = buffer(&device, "wrong on purpose", 16, usage, false).unwrap_err();
+        assert!(matches!(error, Error::Gpu { .. }), "{error:?}");
+        let own = error.source().and_then(|e| e.downcast_ref::<wgpu::Error>());
+        assert!(matches!(own, Some(wgpu::Error::Validation { .. })), "{own:?}");
+        // wgpu's chain goes on
+        assert!(own.is_some_and(|own| own.source().is_some()));
+
+        let full = wgpu::Error::OutOfMemory { source: Box::new(std::fmt::Error) };
+        let error = typed("page", 64, full);
+        assert_eq!(error.to_string(), "page: out of device memory for 64 bytes");
+        assert!(error.source().is_some_and(|e| e.is::<wgpu::Error>()), "{error:?}");
+    }
 }

@@ -47,7 +47,7 @@ impl Learned {
         self.has(place, "layer", layer)?;
         let length = u64::from(self.places.length());
         let offset = self.view.offset() + 4 * length * u64::from(layer);
-        Ok(View { offset, length, ..self.view.clone() })
+        Ok(self.view.part(offset, length))
     }
 
     /// The element of a layer's first number in the binding of them all.

@@ -346,14 +346,11 @@ impl Tensors {
             }
             Ok(())
         })?;
-        let window = |view: &View, at: &Range<u64>| View {
-            offset: view.offset() + 4 * at.start,
-            length: at.end - at.start,
-            ..view.clone()
-        };
+        let window =
+            |view: &View, at: &Range<u64>| view.part(view.offset() + 4 * at.start, at.end - at.start);
         let mut seen: Vec<View> =
             views.iter().flat_map(|view| self.windows.iter().map(|at| window(view, at))).collect();
-        seen.push(View { buffer: self.status.clone(), offset: 0, length: 1 });
+        seen.push(View::own(&self.status, 0, 1));
         // no step changes the gradient
         let refill = filled.enumerate().filter(|(k, _)| !self.gradient || *k != 1).map(|(_, pair)| pair);
         let dispatches = bind(&views)?;

@@ -75,7 +75,7 @@ impl Space {
         let apart = (4 * length).next_multiple_of(16).max(16);
         let scratch = owned(device, "scratch", BATCHES as u64 * apart / 4)?;
         let batches = std::array::from_fn(|k| {
-            let view = View { offset: k as u64 * apart, length, ..scratch.clone() };
+            let view = scratch.part(k as u64 * apart, length);
             Batch { view, components, vectors, order: Order::Components }
         });
         let inputs = owned(device, "inputs of layers", length * further)?;
@@ -90,7 +90,7 @@ impl Space {
         let range = format!("[1, {})", self.layers);
         require((1..self.layers).contains(&layer), "network", "layer", f64::from(layer), range)?;
         let length = self.batches[0].view.length();
-        let view = View { offset: 4 * length * u64::from(layer - 1), length, ..self.inputs.clone() };
+        let view = self.inputs.part(4 * length * u64::from(layer - 1), length);
         Ok(Batch { view, ..self.batches[0].clone() })
     }
 
@@ -373,7 +373,7 @@ pub fn forward(kernels: &Kernels, job: &Job, space: &Space) -> Result<Unfolded> 
             layers: *layers,
             x: x.clone(),
             data: Data::Near(c.clone()),
-            inputs: (*layers > 1).then(|| View { length, ..space.inputs.clone() }),
+            inputs: (*layers > 1).then(|| space.inputs.part(space.inputs.offset(), length)),
             output: output.clone(),
         };
         return Ok(layer::forward(kernels, &forward)?.into());

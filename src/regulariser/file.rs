@@ -22,7 +22,7 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
 use super::Parameters;
-use crate::error::{Error, Result, shape};
+use crate::error::{self, Error, Result, shape};
 use crate::matrix::{LARGEST, Pattern};
 use crate::penalty::Activation;
 
@@ -100,8 +100,9 @@ pub fn to_bytes(parameters: &[Parameters], layers: u32) -> Result<Vec<u8>> {
 pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<(Vec<Parameters>, u32)> {
     let reader = Reader { path };
     let wrong = |place: &str, reason: String| reader.wrong(place, reason);
-    let (_, about) = SafeTensors::read_metadata(bytes).map_err(|e| wrong("header", reason(bytes, &e)))?;
-    let file = SafeTensors::deserialize(bytes).map_err(|e| wrong("header", e.to_string()))?;
+    let (_, about) =
+        SafeTensors::read_metadata(bytes).map_err(|e| wrong("header", reason(bytes, &e)).with_source(e))?;
+    let file = SafeTensors::deserialize(bytes).map_err(|e| wrong("header", e.to_string()).with_source(e))?;
     let head = about.metadata().as_ref().and_then(|all| all.get(KEY));
     let head = reader.head(head.ok_or_else(|| {
         wrong("metadata", format!("has no key {KEY:?}; the metadata of a regulariser's file has it"))
@@ -126,7 +127,7 @@ pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<(Vec<Parameters>, u32)> {
         let activation = Activation { eta1, eta2, delta1, delta2 };
         let p = Parameters { pattern: pattern.clone(), values, q, b, activation, l };
         let place = format!("layer{k}");
-        p.check(&place).map_err(|e| wrong(&place, within(&place, &e)))?;
+        p.check(&place).map_err(|e| wrong(&place, within(&place, &e)).with_source(e))?;
         all.push(p);
     }
     Ok((all, head.layers))
@@ -137,12 +138,12 @@ pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<(Vec<Parameters>, u32)> {
 /// # Errors
 /// [`Error::File`] as [`from_bytes`], and for what is no regular file or cannot be read.
 pub fn load(path: &Path) -> Result<(Vec<Parameters>, u32)> {
-    let opening = |e: &dyn Display| Reader { path }.wrong("open", e.to_string());
-    let about = std::fs::metadata(path).map_err(|e| opening(&e))?;
+    let failed = |e: std::io::Error| error::file(path, "open", &e).with_source(e);
+    let about = std::fs::metadata(path).map_err(failed)?;
     if !about.is_file() {
-        return Err(opening(&"not a regular file"));
+        return Err(error::file(path, "open", "not a regular file"));
     }
-    from_bytes(&std::fs::read(path).map_err(|e| opening(&e))?, path)
+    from_bytes(&std::fs::read(path).map_err(failed)?, path)
 }
 
 fn words(all: &[u32]) -> Vec<u8> {
@@ -173,19 +174,20 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn wrong(&self, place: impl Display, reason: impl Display) -> Error {
-        Error::File { path: self.path.into(), place: place.to_string(), reason: reason.to_string() }
+        error::file(self.path, place, reason)
     }
 
     fn head(&self, text: &str) -> Result<Head> {
         let wrong = |reason: String| self.wrong(format!("metadata {KEY:?}"), reason);
-        let about: serde_json::Value = serde_json::from_str(text).map_err(|e| wrong(e.to_string()))?;
+        let about: serde_json::Value =
+            serde_json::from_str(text).map_err(|e| wrong(e.to_string()).with_source(e))?;
         if about["format"] != FORMAT {
             return Err(wrong(format!("format {}, expected {FORMAT:?}", about["format"])));
         }
         if about["version"] != VERSION {
             return Err(wrong(format!("version {}, expected {VERSION}", about["version"])));
         }
-        let head: Head = serde_json::from_value(about).map_err(|e| wrong(e.to_string()))?;
+        let head: Head = serde_json::from_value(about).map_err(|e| wrong(e.to_string()).with_source(e))?;
         for (name, value, most) in [("components", head.components, LARGEST), ("layers", head.layers, LAYERS)]
         {
             if !(1..=most).contains(&value) {
@@ -203,7 +205,7 @@ impl Reader<'_> {
         length: Option<usize>,
     ) -> Result<&'d [u8]> {
         let wrong = |reason: String| self.wrong(format!("tensor {name:?}"), reason);
-        let view = file.tensor(name).map_err(|_| wrong("is missing".into()))?;
+        let view = file.tensor(name).map_err(|e| wrong("is missing".into()).with_source(e))?;
         if view.dtype() != dtype {
             return Err(wrong(format!("values of type {}, expected {dtype}", view.dtype())));
         }
@@ -258,6 +260,6 @@ impl Reader<'_> {
             entries.extend(row.iter().map(|&j| (i as u32, j)));
         }
         let rows = rows as u32;
-        Pattern::new(rows, rows, entries).map_err(|e| self.wrong("pattern", e))
+        Pattern::new(rows, rows, entries).map_err(|e| self.wrong("pattern", &e).with_source(e))
     }
 }

@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::{Global, table};
 use maf_srl::bench::{Measured, Options, Report, Way, run, run_twins, steps};
-use maf_srl::error::{Error, Result, unsupported};
+use maf_srl::error::{self, Result, unsupported};
 use maf_srl::gpu::Clock;
 use maf_srl::schedule::Backend;
 
@@ -70,11 +70,7 @@ impl Bench {
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
-    std::fs::write(path, text).map_err(|e| Error::File {
-        path: path.into(),
-        place: "write".into(),
-        reason: e.to_string(),
-    })
+    std::fs::write(path, text).map_err(|e| error::file(path, "write", &e).with_source(e))
 }
 
 /// One table: a title, what to know of it, the head and the lines.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::{Global, table};
 use maf_srl::bench::{Effort, FormatTime, formats};
-use maf_srl::error::{Error, Result};
+use maf_srl::error::{self, Result};
 use maf_srl::gpu::Context;
 use maf_srl::kernels::Format;
 use maf_srl_lab::chart;
@@ -32,13 +32,8 @@ pub(super) fn run(
     bar.finish_and_clear();
     let document = Document { adapter: context.name(), formats: times };
     if let Some(path) = chart {
-        let failed = |e: std::io::Error| Error::File {
-            path: path.clone(),
-            place: "write".into(),
-            reason: e.to_string(),
-        };
         std::fs::write(path, chart::formats(&document.adapter, components, &document.formats)?)
-            .map_err(failed)?;
+            .map_err(|e| error::file(path, "write", &e).with_source(e))?;
     }
     global.print(&document, plain_table)
 }

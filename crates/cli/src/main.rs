@@ -18,7 +18,6 @@ mod validate;
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -26,7 +25,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use serde::Serialize;
 
-use maf_srl::error::{Error, Result};
+use maf_srl::error::{self, Error, Result};
 use maf_srl::penalty::{Groups, Layout, Penalty};
 use maf_srl::schedule::Backend;
 use maf_srl_lab::data::Tensor;
@@ -100,13 +99,13 @@ impl Global {
     /// [`Error::File`] where stdout cannot be written. A reader that has gone away is no error.
     pub fn print<T: Serialize>(&self, document: &T, table: impl FnOnce(&T) -> String) -> Result<()> {
         let text = if self.json {
-            serde_json::to_string_pretty(document).map_err(|e| stdout_failed(&e))?
+            serde_json::to_string_pretty(document).map_err(stdout_failed)?
         } else {
             table(document)
         };
         let mut stdout = io::stdout().lock();
         match writeln!(stdout, "{}", text.trim_end()).and_then(|()| stdout.flush()) {
-            Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(stdout_failed(&e)),
+            Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(stdout_failed(e)),
             _ => Ok(()),
         }
     }
@@ -143,8 +142,8 @@ fn tell(bar: &ProgressBar, line: String) {
     }
 }
 
-fn stdout_failed(reason: &dyn std::fmt::Display) -> Error {
-    Error::File { path: Path::new("stdout").into(), place: "write".into(), reason: reason.to_string() }
+fn stdout_failed(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    error::file("stdout", "write", &error).with_source(error)
 }
 
 /// Every penalty of the register with what `about` says of it, for a long help.

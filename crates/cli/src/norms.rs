@@ -25,8 +25,8 @@ pub struct Norms {
     /// The weights: .npy or .safetensors
     #[arg(long = "in", value_name = "W")]
     input: PathBuf,
-    /// Which weights form a group: rows, columns, filters, channels, blocks:K or whole. In [outputs, inputs, ...] a row
-    /// or filter belongs to an output, a column or channel to an input
+    /// Which weights form a group: rows, columns, filters, channels, axis:K, blocks:K or whole. In [outputs, inputs, ...]
+    /// a row or filter belongs to an output, a column or channel to an input
     #[arg(long, value_name = "GROUPS")]
     groups: String,
     /// The norm: l1, l2, linf or l0

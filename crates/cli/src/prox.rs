@@ -51,7 +51,7 @@ pub struct Prox {
     /// The weight of the penalty of groups
     #[arg(long, default_value_t = 1e-3, allow_negative_numbers = true)]
     group_lambda: f64,
-    /// The groups: rows, columns, filters, channels, blocks:K, whole
+    /// The groups: rows, columns, filters, channels, axis:K, blocks:K, whole
     #[arg(long, value_name = "LAYOUT", default_value = "rows")]
     groups: String,
     /// The exact prox of the sum lambda*P + group-lambda*lasso in place of one operator after the other; computed in

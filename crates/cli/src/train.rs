@@ -8,7 +8,7 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 
 use crate::{Global, penalties, tell};
-use maf_srl::error::{Error, Result};
+use maf_srl::error::{self, Error, Result};
 use maf_srl::kernels::step::Base;
 use maf_srl::regulariser::{Regulariser, file};
 use maf_srl::schedule::Verify;
@@ -327,9 +327,9 @@ fn layers(text: &str) -> Result<Vec<u32>> {
 /// The regulariser of a file's last layer.
 fn regulariser(path: &std::path::Path) -> Result<Arc<Regulariser>> {
     let (mut layers, _) = file::load(path)?;
-    let wrong = |reason: String| Error::File { path: path.into(), place: "last layer".into(), reason };
-    let last = layers.pop().ok_or_else(|| wrong("there is none".into()))?;
-    Regulariser::new(last).map(Arc::new).map_err(|e| wrong(e.to_string()))
+    let wrong = |reason: &dyn std::fmt::Display| error::file(path, "last layer", reason);
+    let last = layers.pop().ok_or_else(|| wrong(&"there is none"))?;
+    Regulariser::new(last).map(Arc::new).map_err(|e| wrong(&e).with_source(e))
 }
 
 impl Train {

@@ -8,7 +8,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::{Global, table};
-use maf_srl::error::{Error, Result, unsupported};
+use maf_srl::error::{self, Error, Result, unsupported};
 use maf_srl::gpu::{adapters, choose};
 use maf_srl::validate::{Report, cases, run};
 use maf_srl_lab::data::save;
@@ -70,7 +70,7 @@ impl Validate {
         bar.finish_and_clear();
         if let Some(folder) = &self.report {
             let json = serde_json::to_vec_pretty(&document)
-                .map_err(|e| Error::Gpu { place: "report".into(), reason: e.to_string() })?;
+                .map_err(|e| error::file(folder.join("report.json"), "write", &e).with_source(e))?;
             save(folder, "report.json", &json)?;
             save(folder, "report.md", markdown(&document).as_bytes())?;
         }

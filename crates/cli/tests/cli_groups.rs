@@ -53,6 +53,7 @@ fn lasso_by_hand() {
             ("lasso", "--lr 0.5 --group-lambda 1 --groups rows", rows),
             ("lasso", "--lr 0.5 --group-lambda 1 --groups blocks:2", rows),
             ("lasso", "--lr 0.5 --group-lambda 2 --groups columns", columns),
+            ("lasso", "--lr 0.5 --group-lambda 2 --groups axis:1", columns),
             ("lasso(weight=sqrt-size)", "--lr 0.5 --group-lambda 1", sized),
         ] {
             let document = place.json(&format!(

@@ -244,6 +244,10 @@ fn safetensors_carry_over_what_is_not_meant() {
     contains(&refused(Tensors::read(&input, Some(&select("nothing"))), &input), &["nothing", "`select`"]);
     contains(&refused(Tensors::read(&input, Some(&select("mask"))), &input), &["mask"]);
     assert!(matches!("(".parse::<Select>(), Err(Error::Text { .. })));
+    // the file system's own error comes along
+    let missing = Tensors::read(&input.with_file_name("missing.npy"), None).expect_err("no such file");
+    let source = std::error::Error::source(&missing).and_then(|e| e.downcast_ref::<std::io::Error>());
+    assert_eq!(source.map(std::io::Error::kind), Some(std::io::ErrorKind::NotFound), "{missing:?}");
 }
 
 #[test]

@@ -195,7 +195,8 @@ fn layouts() -> Vec<Step> {
         add(lasso, Layout::Whole, &[size], [4, 0, 0, 0]);
     }
     for group in every {
-        for layout in [Layout::Rows, Layout::Columns, Layout::Filters, Layout::Channels, Layout::Whole] {
+        let axes = [Layout::Rows, Layout::Columns, Layout::Filters, Layout::Channels, Layout::Axis(2)];
+        for layout in axes.into_iter().chain([Layout::Whole]) {
             for shape in [[6, 5, 3, 3], [4, 8, 2, 2], [700, 12, 4, 3], [3, 3, 41, 40]] {
                 add(group, layout.clone(), &shape, [0; 4]);
             }

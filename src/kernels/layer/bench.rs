@@ -135,7 +135,7 @@ impl Bench for Subject {
         let set = || {
             let [x, c, bar] = [on.filled(&numbers[0])?, on.filled(&numbers[1])?, on.filled(&numbers[2])?];
             let made = on.empty(0, 3 * count)?;
-            let part = |k: u64| View { offset: 4 * k * count, length: count, ..made.clone() };
+            let part = |k: u64| made.part(4 * k * count, count);
             let dispatches: Dispatches = match (self.way, self.separate) {
                 (Way::Forward, true) => passes.forward([x, c, part(0)], self.layers)?,
                 (Way::Backward, true) => passes.backward([x, c, bar], [part(0), part(1), part(2)])?,

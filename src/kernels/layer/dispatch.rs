@@ -195,7 +195,7 @@ pub fn backward(kernels: &Kernels, matrix: &Matrix, passed: &Passed) -> Result<D
     let [u_at, w_at, r_bar_at] = [&u.view, &w.view, &r_bar.view];
     let offset = u_at.offset().min(w_at.offset()).min(r_bar_at.offset());
     let end = u_at.end().max(w_at.end()).max(r_bar_at.end());
-    let all = window("u, w and r_bar", &View { offset, length: (end - offset) / 4, ..u_at.clone() })?;
+    let all = window("u, w and r_bar", &u_at.part(offset, (end - offset) / 4))?;
     let job = Job {
         layers: 1,
         learned: passed.theta(&theta),

@@ -122,7 +122,7 @@ impl Bench for Subject {
             let views = fill()?;
             let mut update = Update::bind(on.kernels, &job(&views)?)?;
             set(on.device, on.queue, &mut update, HYPER)?;
-            let status = View { buffer: update.status().clone(), offset: 0, length: u64::from(layers) };
+            let status = View::own(update.status(), 0, u64::from(layers));
             Ok(Set::new(move |pass| update.record(pass), views.into_iter().chain([status])))
         };
         on.load(set, |seen, outcome| {

@@ -6,7 +6,6 @@ use super::{Path, ROOM};
 #[cfg(doc)]
 use crate::error::Error;
 use crate::error::{Result, same};
-use crate::gpu::View;
 use crate::kernels::backward::{Into, Passed, window};
 use crate::kernels::matrix::occupied;
 use crate::kernels::program::host_struct;
@@ -194,11 +193,8 @@ pub(super) fn bind_cut(
     if places.nonzeros == 0 {
         return Ok(Dispatches::default());
     }
-    let values = View {
-        offset: gradient.offset() + 4 * places.values().start as u64,
-        length: u64::from(places.nonzeros),
-        ..gradient
-    };
+    let first = gradient.offset() + 4 * places.values().start as u64;
+    let values = gradient.part(first, u64::from(places.nonzeros));
     let result = Window::new("sampled: the gradient", &values, &limits)?;
 
     let split = cut.splits > 1;

@@ -16,7 +16,7 @@ use plotters::coord::ranged1d::ValueFormatter;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use maf_srl::error::{Error, Result};
+use maf_srl::error::{self, Error, Result};
 
 /// Colours that colour-blind readers tell apart (Okabe and Ito), the lightest one left out.
 const COLOURS: [RGBColor; 7] = [
@@ -36,8 +36,8 @@ pub(crate) const PALE: RGBColor = RGBColor(100, 100, 100);
 
 pub(crate) type Canvas<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
-pub(crate) fn failed(reason: impl std::fmt::Display) -> Error {
-    Error::File { path: "chart.svg".into(), place: "draw".into(), reason: reason.to_string() }
+pub(crate) fn failed(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    error::file("chart.svg", "draw", &error).with_source(error)
 }
 
 pub(crate) fn colour(index: usize) -> RGBColor {

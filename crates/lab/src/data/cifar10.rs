@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use ndarray::Array2;
 
-use super::{Dataset, open_packed, trouble, unread};
+use super::{Dataset, failed, open_packed, trouble, unread};
 use maf_srl::error::Result;
 
 const SIDE: usize = 32;
@@ -44,7 +44,7 @@ fn batches(paths: &[PathBuf]) -> Result<Dataset> {
     }
     let place = paths.first().map_or(Path::new(""), PathBuf::as_path);
     let features =
-        Array2::from_shape_vec((labels.len(), PIXELS), values).map_err(|e| trouble(place, "pictures", e))?;
+        Array2::from_shape_vec((labels.len(), PIXELS), values).map_err(|e| failed(place, "pictures", e))?;
     Ok(Dataset {
         name: String::new(),
         features,
@@ -59,7 +59,7 @@ fn batches(paths: &[PathBuf]) -> Result<Dataset> {
 fn rows(path: &Path, values: &mut Vec<f32>, labels: &mut Vec<usize>) -> Result<()> {
     let mut file = open_packed(path)?;
     let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).map_err(|e| trouble(path, format!("byte {}", bytes.len()), unread(e)))?;
+    file.read_to_end(&mut bytes).map_err(|e| unread(path, format!("byte {}", bytes.len()), e))?;
     if bytes.is_empty() || bytes.len() % (PIXELS + 1) != 0 {
         let reason = format!("{} bytes are no whole number of rows of {} bytes", bytes.len(), PIXELS + 1);
         return Err(trouble(path, "length", reason));

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use ndarray::Array2;
 
-use super::{Dataset, trouble};
-use maf_srl::error::Result;
+use super::{Dataset, failed, trouble};
+use maf_srl::error::{Error, Result};
 
 /// What a table must look like.
 pub(super) struct Table {
@@ -34,7 +34,7 @@ pub(super) fn read(path: &Path, reader: Box<dyn Read + '_>, table: &Table) -> Re
     let mut row = csv::StringRecord::new();
     loop {
         let next = rows.position().line();
-        if !rows.read_record(&mut row).map_err(|e| trouble(path, format!("line {next}"), reason(e)))? {
+        if !rows.read_record(&mut row).map_err(|e| unread(path, next, e))? {
             break;
         }
         let line = row.position().map_or(next, csv::Position::line);
@@ -62,16 +62,17 @@ pub(super) fn read(path: &Path, reader: Box<dyn Read + '_>, table: &Table) -> Re
         return Err(trouble(path, "line 1", "the file holds no sample"));
     }
     let features =
-        Array2::from_shape_vec((labels.len(), columns), values).map_err(|e| trouble(path, "table", e))?;
+        Array2::from_shape_vec((labels.len(), columns), values).map_err(|e| failed(path, "table", e))?;
     let (name, width, height) = (table.name.into(), table.width, table.height);
     Ok(Dataset { name, features, labels, classes: CLASSES, width, height, channels: 1 })
 }
 
 /// What went wrong, without the library's own count of lines.
-fn reason(error: csv::Error) -> String {
-    match error.kind() {
+fn unread(path: &Path, line: u64, error: csv::Error) -> Error {
+    let reason = match error.kind() {
         csv::ErrorKind::Utf8 { err, .. } => format!("not text: {err}"),
         csv::ErrorKind::Io(e) => e.to_string(),
         _ => error.to_string(),
-    }
+    };
+    trouble(path, format!("line {line}"), reason).with_source(error)
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use ndarray::Array2;
 
-use super::{Dataset, open_packed, trouble, unread};
+use super::{Dataset, failed, open_packed, trouble, unread};
 use maf_srl::error::Result;
 
 const CLASSES: usize = 10;
@@ -30,8 +30,8 @@ pub(super) fn read(name: &str, images: &Path, labels: &Path) -> Result<Dataset> 
         return Err(trouble(labels, format!("sample {k}"), reason));
     }
     let values = pixels.iter().map(|&p| f32::from(p) / 255.0).collect();
-    let features = Array2::from_shape_vec((count, height * width), values)
-        .map_err(|e| trouble(images, "pictures", e))?;
+    let features =
+        Array2::from_shape_vec((count, height * width), values).map_err(|e| failed(images, "pictures", e))?;
     let labels = classes.into_iter().map(usize::from).collect();
     Ok(Dataset { name: name.into(), features, labels, classes: CLASSES, width, height, channels: 1 })
 }
@@ -41,7 +41,7 @@ fn bytes<const N: usize>(path: &Path) -> Result<([usize; N], Vec<u8>)> {
     let mut file = open_packed(path)?;
     let mut word = |place: &str| -> Result<u32> {
         let mut word = [0; 4];
-        file.read_exact(&mut word).map_err(|e| trouble(path, place, unread(e)))?;
+        file.read_exact(&mut word).map_err(|e| unread(path, place, e))?;
         Ok(u32::from_be_bytes(word))
     };
     let (magic, expected) = (word("magic number")?, 0x0800 + N as u32);
@@ -62,7 +62,7 @@ fn bytes<const N: usize>(path: &Path) -> Result<([usize; N], Vec<u8>)> {
     let mut bytes = Vec::new();
     file.take((total as u64).saturating_add(1))
         .read_to_end(&mut bytes)
-        .map_err(|e| trouble(path, "data", unread(e)))?;
+        .map_err(|e| unread(path, "data", e))?;
     match bytes.len() {
         n if n < total => Err(trouble(path, "data", format!("ends after {n} of {total} bytes"))),
         n if n > total => Err(trouble(path, "data", format!("goes on after the {total} bytes of {sizes:?}"))),

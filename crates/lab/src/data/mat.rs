@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use flate2::read::ZlibDecoder;
 use ndarray::{Array2, ShapeBuilder};
 
-use super::{open, trouble, unread};
+use super::{open, trouble, unread, why};
 use maf_srl::error::Result;
 
 /// The text, the version and the mark of the byte order.
@@ -57,8 +57,7 @@ impl Variables {
     pub fn read(path: &Path) -> Result<Self> {
         let (mut file, _) = open(path)?;
         let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)
-            .map_err(|e| trouble(path, format!("byte {}", bytes.len()), unread(e)))?;
+        file.read_to_end(&mut bytes).map_err(|e| unread(path, format!("byte {}", bytes.len()), e))?;
         let big_endian = byte_order(&bytes).map_err(|reason| trouble(path, "header", reason))?;
         let mut elements = Elements { bytes: &bytes, at: HEADER, big_endian };
         let mut found = Vec::new();
@@ -140,7 +139,7 @@ fn byte_order(bytes: &[u8]) -> Parsed<bool> {
 fn unpack(bytes: &[u8], limit: u64, whole: bool) -> Parsed<Cow<'static, [u8]>> {
     let mut unpacked = Vec::new();
     let read = ZlibDecoder::new(bytes).take(limit + u64::from(whole)).read_to_end(&mut unpacked);
-    read.map_err(|e| format!("damaged: {}", unread(e)))?;
+    read.map_err(|e| format!("damaged: {}", why(&e)))?;
     if whole && unpacked.len() as u64 > limit {
         return Err(format!("more than {limit} bytes when unpacked"));
     }

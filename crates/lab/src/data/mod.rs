@@ -26,15 +26,25 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
-use maf_srl::error::{Error, Result};
+use maf_srl::error::{self, Error, Result};
 
 /// [`Error::File`] from anything that can be shown.
 fn trouble(path: &Path, place: impl Display, reason: impl Display) -> Error {
-    Error::File { path: path.into(), place: place.to_string(), reason: reason.to_string() }
+    error::file(path, place, reason)
 }
 
-/// Why reading failed, in the reader's words rather than the library's.
-fn unread(error: std::io::Error) -> String {
+/// [`Error::File`] from another error, in its words.
+fn failed(path: &Path, place: impl Display, error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    trouble(path, place, &error).with_source(error)
+}
+
+/// [`Error::File`] where reading failed, in the reader's words rather than the library's.
+fn unread(path: &Path, place: impl Display, error: std::io::Error) -> Error {
+    trouble(path, place, why(&error)).with_source(error)
+}
+
+/// Why reading failed.
+fn why(error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::UnexpectedEof => "the file ends too early".into(),
         _ => error.to_string(),
@@ -44,18 +54,18 @@ fn unread(error: std::io::Error) -> String {
 /// Opens a regular file, with its length in bytes. Folders, pipes and devices are refused: a length must be
 /// known before anything is allocated.
 fn open(path: &Path) -> Result<(BufReader<File>, u64)> {
-    let about = std::fs::metadata(path).map_err(|e| trouble(path, "open", e))?;
+    let about = std::fs::metadata(path).map_err(|e| failed(path, "open", e))?;
     if !about.is_file() {
         return Err(trouble(path, "open", "not a regular file"));
     }
-    let file = File::open(path).map_err(|e| trouble(path, "open", e))?;
+    let file = File::open(path).map_err(|e| failed(path, "open", e))?;
     Ok((BufReader::with_capacity(1 << 18, file), about.len()))
 }
 
 /// Opens a file that may be packed with gzip, told by its first two bytes.
 fn open_packed(path: &Path) -> Result<Box<dyn Read>> {
     let (mut file, length) = open(path)?;
-    let magic = std::io::BufRead::fill_buf(&mut file).map_err(|e| trouble(path, "byte 0", e))?;
+    let magic = std::io::BufRead::fill_buf(&mut file).map_err(|e| failed(path, "byte 0", e))?;
     if length >= 2 && magic.starts_with(&[0x1f, 0x8b]) {
         Ok(Box::new(flate2::bufread::MultiGzDecoder::new(file)))
     } else {

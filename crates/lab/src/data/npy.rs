@@ -9,7 +9,7 @@ use std::path::Path;
 use ndarray_npy::npy::header::Header;
 
 use super::tensor::Part;
-use super::{Dtype, Format, Select, Tensor, Tensors, trouble, unread};
+use super::{Dtype, Format, Select, Tensor, Tensors, failed, trouble, unread};
 use maf_srl::error::{Result, unsupported};
 
 /// The largest header that is read. NumPy writes 118 bytes and reads up to 10000.
@@ -26,7 +26,7 @@ pub(super) fn read(
     select: Option<&Select>,
 ) -> Result<Tensors> {
     let header = read_header(path, file)?;
-    let about = Header::from_reader(&mut &header[..]).map_err(|e| trouble(path, "header", e))?;
+    let about = Header::from_reader(&mut &header[..]).map_err(|e| failed(path, "header", e))?;
     let descriptor =
         about.type_descriptor.as_string().cloned().unwrap_or_else(|| about.type_descriptor.to_string());
     let (dtype, big_endian) = match descriptor.as_str() {
@@ -72,7 +72,7 @@ fn read_header(path: &Path, file: &mut dyn Read) -> Result<Vec<u8>> {
         let start = header.len();
         header.resize(start + count, 0);
         file.read_exact(&mut header[start..])
-            .map_err(|e| trouble(path, format!("header, bytes {start}..{}", start + count), unread(e)))
+            .map_err(|e| unread(path, format!("header, bytes {start}..{}", start + count), e))
     };
     more(&mut header, 10)?;
     if !header.starts_with(b"\x93NUMPY") {

@@ -10,7 +10,7 @@ use safetensors::Dtype as Stored;
 use safetensors::tensor::Metadata;
 
 use super::tensor::Part;
-use super::{Dtype, Format, Select, Tensor, Tensors, trouble, unread};
+use super::{Dtype, Format, Select, Tensor, Tensors, failed, trouble, unread};
 use maf_srl::error::{Result, unsupported};
 
 /// The largest header that the format allows.
@@ -38,8 +38,8 @@ pub(super) fn read(
     }
     let mut header = vec![0; end as usize];
     header[..8].copy_from_slice(&size);
-    file.read_exact(&mut header[8..]).map_err(|e| trouble(path, "header", unread(e)))?;
-    let about: Metadata = serde_json::from_slice(&header[8..]).map_err(|e| trouble(path, "header", e))?;
+    file.read_exact(&mut header[8..]).map_err(|e| unread(path, "header", e))?;
+    let about: Metadata = serde_json::from_slice(&header[8..]).map_err(|e| failed(path, "header", e))?;
     let names = names(&about);
 
     // All lengths are compared before anything is allocated.
@@ -72,8 +72,7 @@ pub(super) fn read(
             }
             None => {
                 let mut bytes = vec![0; info.data_offsets.1 - info.data_offsets.0];
-                file.read_exact(&mut bytes)
-                    .map_err(|e| trouble(path, format!("tensor {name:?}"), unread(e)))?;
+                file.read_exact(&mut bytes).map_err(|e| unread(path, format!("tensor {name:?}"), e))?;
                 Part::Carried(bytes)
             }
         });
@@ -93,9 +92,9 @@ fn names(about: &Metadata) -> Vec<String> {
 /// Metadata and types are kept.
 pub(super) fn reshaped(path: &Path, header: &[u8], parts: &[Part]) -> Result<Vec<u8>> {
     let json = header.get(8..).unwrap_or_default();
-    let about: Metadata = serde_json::from_slice(json).map_err(|e| trouble(path, "header", e))?;
+    let about: Metadata = serde_json::from_slice(json).map_err(|e| failed(path, "header", e))?;
     let mut entries: serde_json::Map<String, serde_json::Value> =
-        serde_json::from_slice(json).map_err(|e| trouble(path, "header", e))?;
+        serde_json::from_slice(json).map_err(|e| failed(path, "header", e))?;
     let mut start = 0;
     for (name, part) in names(&about).into_iter().zip(parts) {
         let bytes = match part {
@@ -108,7 +107,7 @@ pub(super) fn reshaped(path: &Path, header: &[u8], parts: &[Part]) -> Result<Vec
         entries[&name]["data_offsets"] = vec![start, start + bytes].into();
         start += bytes;
     }
-    let mut json = serde_json::to_vec(&entries).map_err(|e| trouble(path, "header", e))?;
+    let mut json = serde_json::to_vec(&entries).map_err(|e| failed(path, "header", e))?;
     // The values begin at a multiple of 8.
     json.resize(json.len().next_multiple_of(8), b' ');
     Ok([&(json.len() as u64).to_le_bytes()[..], &json].concat())

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use half::{bf16, f16};
 use ndarray::{Array2, ArrayView2, ShapeBuilder};
 
-use super::{trouble, unread};
+use super::unread;
 use maf_srl::error::{Error, Result, shape, unsupported};
 
 /// How many values are read or written at a time.
@@ -261,9 +261,7 @@ impl Tensor {
         self.values = Vec::with_capacity(elements);
         while self.values.len() < elements {
             let piece = &mut bytes[..(elements - self.values.len()).min(PIECE) * self.dtype.size()];
-            reader
-                .read_exact(piece)
-                .map_err(|e| trouble(path, format!("tensor {:?}", self.name), unread(e)))?;
+            reader.read_exact(piece).map_err(|e| unread(path, format!("tensor {:?}", self.name), e))?;
             self.decode(piece)?;
         }
         Ok(())

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use super::trouble;
+use super::{failed, trouble};
 use maf_srl::error::Result;
 
 /// A place for an output file, checked before the work starts.
@@ -33,7 +33,7 @@ impl Output {
                     format!("is the same file as the input {}; the input is never touched", input.display());
                 return Err(trouble(path, "write", reason));
             }
-            let about = fs::metadata(&real).map_err(|e| trouble(path, "write", e))?;
+            let about = fs::metadata(&real).map_err(|e| failed(path, "write", e))?;
             if !about.is_file() {
                 return Err(trouble(path, "write", "exists and is not a regular file"));
             }
@@ -43,7 +43,7 @@ impl Output {
             output = Output { target: real, kept: Some(about.permissions()) };
         }
         // the kind of error alone: its text would name the temporary file
-        output.temporary().map_err(|e| trouble(path, "write", io::Error::from(e.kind())))?;
+        output.temporary().map_err(|e| failed(path, "write", io::Error::from(e.kind())))?;
         Ok(output)
     }
 
@@ -63,7 +63,7 @@ impl Output {
             temporary.persist(&self.target)?;
             Ok(())
         };
-        run().map_err(|e| trouble(&self.target, "write", e))
+        run().map_err(|e| failed(&self.target, "write", e))
     }
 
     fn temporary(&self) -> io::Result<tempfile::NamedTempFile> {
@@ -88,6 +88,6 @@ impl Output {
 /// # Errors
 /// [`maf_srl::Error::File`] where the folder or the file cannot be written.
 pub fn save(folder: &Path, name: &str, contents: &[u8]) -> Result<()> {
-    fs::create_dir_all(folder).map_err(|e| trouble(folder, "create", e))?;
+    fs::create_dir_all(folder).map_err(|e| failed(folder, "create", e))?;
     Output::new(&folder.join(name), &[])?.commit(|file| file.write_all(contents))
 }

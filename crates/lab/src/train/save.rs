@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::mlp::Mlp;
 use crate::data::{Output, save};
-use maf_srl::error::{Error, Result};
+use maf_srl::error::{self, Error, Result};
 
 /// Where a run's files go. Each file is written whole or not at all; those of an older run of the same name are
 /// replaced.
@@ -36,11 +36,7 @@ impl Folder {
             });
         }
         let path = out.join(name);
-        fs::create_dir_all(&path).map_err(|e| Error::File {
-            path: path.clone(),
-            place: "write".into(),
-            reason: e.to_string(),
-        })?;
+        fs::create_dir_all(&path).map_err(|e| error::file(&path, "write", &e).with_source(e))?;
         // Finds a folder that takes no files now rather than after the work.
         Output::new(&path.join("results.json"), &[])?;
         Ok(Folder(path))
@@ -88,8 +84,8 @@ impl Folder {
         chart.map_or(Ok(()), |svg| self.write(file, svg.as_bytes()))
     }
 
-    fn unwritten(&self, file: &str, reason: impl std::fmt::Display) -> Error {
-        Error::File { path: self.0.join(file), place: "write".into(), reason: reason.to_string() }
+    fn unwritten(&self, file: &str, error: impl std::error::Error + Send + Sync + 'static) -> Error {
+        error::file(self.0.join(file), "write", &error).with_source(error)
     }
 
     /// Writes a network as safetensors: `layers.K.weight` `[outputs, inputs]` and `layers.K.bias`, in f32.

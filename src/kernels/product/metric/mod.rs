@@ -77,12 +77,13 @@ impl Regularised {
     /// How many vectors there are, and how they lie.
     fn batch(&self, place: &str) -> Result<(u32, Order)> {
         let (groups, n) = (&self.groups, u64::from(self.regulariser.parameters().components()));
-        let allowed = "rows, columns, filters, blocks or whole, without weights, columns of two axes";
+        let allowed = "groups without weights that are runs of elements (rows, filters, blocks, whole, axis:0) or the \
+                       columns of a matrix (columns of two axes, the last axis)";
         if groups.weighted() {
             return Err(unsupported(place, "weights of single groups", allowed));
         }
         let order = match (groups.layout(), groups.run()) {
-            (Layout::Ragged(_) | Layout::Channels, _) => None,
+            (Layout::Ragged(_), _) => None,
             (_, 0) => Some(Order::Samples),
             (_, 1) => Some(Order::Components),
             _ => None,
