@@ -71,6 +71,11 @@ pub use penalty::Penalty;
 #[doc = include_str!("../README.md")]
 pub struct Readme;
 
+/// The example of the penalties of groups, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/PENALTIES.md")]
+pub struct Penalties;
+
 /// The example of the learned regularisers, compiled.
 #[cfg(doctest)]
 #[doc = include_str!("../docs/REGULARISERS.md")]

@@ -26,7 +26,7 @@ penalty! {
     }
     name: "lp",
     formula: "|y|^p",
-    source: "MAF-SRL, table 1",
+    source: "MAF-SRL, table 1; Ma et al., transformed l1, eq. (5)",
     examples: [[0.5], [1e-3], [0.1], [2.0 / 3.0], [0.95], [0.999]],
 }
 

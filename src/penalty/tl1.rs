@@ -20,7 +20,7 @@ penalty! {
     }
     name: "tl1",
     formula: "(a+1)|y| / (a+|y|)",
-    source: "Ma et al., transformed l1, eq. (7)",
+    source: "Ma et al., transformed l1, eq. (7); Bui et al., nonconvex sparse group lasso, eq. (8)",
     examples: [[1.0], [0.01], [100.0]],
 }
 

@@ -1,0 +1,144 @@
+//! What the documents say of commands, options, methods and data sets is what the program says.
+
+#[path = "../../../tests/support/documents.rs"]
+mod documents;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use documents::{code, documents, table, text};
+use maf_srl::network::Family;
+use maf_srl_lab::data::Source;
+use maf_srl_lab::train::method::{DENSE, MAF, NAMED, SOLVERS, learned_lambda};
+use maf_srl_lab::train::{Choices, Method};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn commands() -> String {
+    text(&root().join("docs/COMMANDS.md"))
+}
+
+fn tool(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_maf-srl")).args(arguments).output().expect("the tool starts")
+}
+
+fn help(arguments: &[&str]) -> String {
+    let output = tool(arguments);
+    assert!(output.status.success(), "{arguments:?}");
+    String::from_utf8(output.stdout).expect("a text")
+}
+
+/// clap's list of the commands, with what each says of itself in one line.
+fn subcommands() -> Vec<[String; 2]> {
+    let help = help(&["--help"]);
+    let list = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let mut found = Vec::<[String; 2]>::new();
+    for line in list.take_while(|line| !line.is_empty()) {
+        // what is further in goes on with the line before
+        match (line.strip_prefix("  ").filter(|rest| !rest.starts_with(' ')), found.last_mut()) {
+            (Some(rest), _) => {
+                let (name, about) = rest.split_once(' ').expect("a name and what it does");
+                found.push([name.to_owned(), about.trim().to_owned()]);
+            }
+            (None, Some([_, about])) => *about += &format!(" {}", line.trim()),
+            (None, None) => panic!("{line:?}"),
+        }
+    }
+    found.retain(|[name, _]| name != "help");
+    found
+}
+
+/// The first cells of a table, without their backticks.
+fn first(rows: &[Vec<String>]) -> Vec<&str> {
+    rows.iter().map(|row| code(&row[0])[0]).collect()
+}
+
+#[test]
+fn the_table_of_commands() {
+    let rows = table(&commands(), "# Commands");
+    let rows: Vec<_> = rows.iter().map(|row| [code(&row[0])[0].to_owned(), row[1].clone()]).collect();
+    assert_eq!(rows, subcommands());
+}
+
+#[test]
+fn the_table_of_methods() {
+    let rows = table(&commands(), "### Methods");
+    let named = NAMED.iter().map(|named| (named.text(), named.lambda.to_string()));
+    let learned = Family::ALL.map(|family| (family.name().to_owned(), learned_lambda(family).to_string()));
+    let expected = std::iter::once((DENSE.to_owned(), "0".to_owned())).chain(named).chain(learned);
+    let expected: Vec<_> = expected.collect();
+    // the last one's lambda depends on its file
+    let (maf, others) = rows.split_last().expect("rows");
+    assert_eq!(code(&maf[0])[0], MAF);
+    let found: Vec<_> = others.iter().map(|row| (code(&row[0])[0].to_owned(), row[1].clone())).collect();
+    assert_eq!(found, expected);
+    for named in NAMED {
+        let text = named.text();
+        let row = others.iter().find(|row| code(&row[0])[0] == text).expect("its row");
+        assert_eq!(row[2], named.about, "{text}");
+    }
+    // and the parser reads each of them
+    let list = first(others).join(",");
+    let methods = Method::parse_list(&list, &Choices::default()).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(methods.iter().map(|method| method.name.as_str()).collect::<Vec<_>>(), first(others));
+}
+
+#[test]
+fn the_tables_of_solvers_presets_and_data_sets() {
+    assert_eq!(first(&table(&commands(), "### Solvers")), SOLVERS);
+
+    let wrong = tool(&["train", "--preset", "no-such-preset"]);
+    let message = String::from_utf8(wrong.stderr).expect("a text");
+    let presets = table(&commands(), "### Presets");
+    let values = format!("[possible values: {}]", first(&presets).join(", "));
+    assert!(message.contains(&values), "{values} in: {message}");
+
+    let rows = table(&commands(), "### Data sets");
+    assert_eq!(first(&rows), Source::ALL.map(Source::name));
+    for (row, source) in rows.iter().zip(Source::ALL) {
+        assert_eq!(code(&row[1]), source.files(), "{source}");
+    }
+}
+
+/// The calls of the tool among a document's lines, as words. Quoted words with blanks come in pieces, which does
+/// not matter to options.
+fn calls(text: &str) -> Vec<Vec<String>> {
+    let joined = text.replace("\\\n", " ");
+    let spoken = joined.split('`').skip(1).step_by(2).filter(|code| !code.contains('\n'));
+    let called = joined.lines().chain(spoken).filter_map(|line| {
+        let line = line.trim_start();
+        let rest = line.strip_prefix("maf-srl ").or_else(|| line.strip_prefix("cargo run --release -- "))?;
+        let rest = rest.split(" # ").next()?;
+        let words = rest.split(|c: char| c.is_whitespace() || "[]|`".contains(c));
+        Some(words.filter(|word| !word.is_empty()).map(String::from).collect())
+    });
+    called.collect()
+}
+
+/// Every command and option of an example in a document exists.
+#[test]
+fn examples_ask_for_what_there_is() {
+    let options = |arguments: &[&str]| -> BTreeSet<String> {
+        let help = help(arguments);
+        let words = help.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
+        words.filter(|word| word.starts_with("--")).map(String::from).collect()
+    };
+    let names = subcommands().into_iter().map(|[name, _]| name);
+    let known: BTreeMap<_, _> =
+        names.map(|name| (name.clone(), options(&[name.as_str(), "--help"]))).collect();
+    let mut seen = 0;
+    for path in documents(&root()) {
+        for call in calls(&text(&path)) {
+            for option in call.iter().filter(|word| word.starts_with("--")) {
+                let option = option.trim_end_matches(['.', ',', ';', ':', ')']);
+                let there = known.get(&call[0]).is_some_and(|options| options.contains(option));
+                assert!(there, "{}: {option} in {call:?}", path.display());
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 40, "only {seen} options found");
+}
