@@ -674,6 +674,25 @@ fn updates_in_all_orders_equal_a_plan_bound_anew_bit_for_bit() {
 }
 
 #[test]
+fn a_shape_that_groups_are_not_made_for_is_refused_where_lengths_fit() {
+    let one = support::software_adapters().remove(0);
+    let (device, _) = one.device();
+    let page = upload_f32(&device, &[0.5; 48]);
+    let group = |groups| Group::new("lasso".parse().expect("known"), 0.1, groups);
+    let bind = |groups: Groups, shape: &[u64]| {
+        let spec = Spec::new("fc1", "l1".parse().expect("known"), 0.1).with_group(group(groups));
+        let weights = view(&page, 0, 24).with_shape("fc1", shape, None).expect("24 elements");
+        let tensor = Tensor::new(spec, weights).with_gradient(view(&page, 96, 24));
+        Schedule::new(&device).bind(Base::Gradient, &[tensor], Verify::Off).map(drop)
+    };
+    let rows = Groups::new(Layout::Rows, &[4, 6]).expect("they fit");
+    bind(rows.clone(), &[4, 6]).expect("made for it");
+    let error = bind(rows, &[6, 4]).expect_err("other rows");
+    assert!(matches!(error, Error::Shape { .. }) && error.to_string().contains("fc1: W"), "{error}");
+    bind(Groups::axis(1, &[6, 4]).expect("they fit"), &[6, 4]).expect("said by axis");
+}
+
+#[test]
 fn what_a_pipeline_shares_between_threads_may_be_shared() {
     fn shared<T: Send + Sync>() {}
     shared::<Schedule>();

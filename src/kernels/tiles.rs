@@ -16,7 +16,7 @@ use super::program::host_struct;
 use super::tables::Tables;
 use super::word::{LANES, WORKGROUP, Width};
 use crate::error::{Error, Result, shape};
-use crate::gpu::{self, View};
+use crate::gpu::View;
 use crate::penalty::{Group, Groups, Layout};
 
 /// The most elements of a group that one workgroup holds: sixteen per invocation.

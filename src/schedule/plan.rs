@@ -113,7 +113,7 @@ impl Schedule {
     ///
     /// # Errors
     /// [`Error::Domain`] and [`Error::Unsupported`] for parameters and combinations, [`Error::Shape`] for lengths that
-    /// differ, [`Error::Overlap`] for views that share memory, [`Error::Limit`], [`Error::OutOfMemory`],
+    /// differ, and for the shape of a view, where it was said, that groups are not made for, [`Error::Overlap`] for views that share memory, [`Error::Limit`], [`Error::OutOfMemory`],
     /// [`Error::DeviceLost`] and [`Error::Gpu`] for what the device cannot give. Nothing has been recorded then.
     pub fn bind(&self, base: Base, tensors: &[Tensor], verify: Verify) -> Result<Plan> {
         base.check()?;
@@ -222,6 +222,11 @@ fn check(base: Base, tensor: &Bound, verify: Verify) -> Result<()> {
         let expected = format!("{expected}, as its groups have");
         return Err(shape(named(base, checked.name(), 0), "length", length, expected));
     }
+    let shapes = |groups: &Groups| {
+        let said = views.iter().enumerate().filter_map(|(k, view)| Some((k, view.shape()?)));
+        said.into_iter().try_for_each(|(k, shape)| groups.fits(&named(base, checked.name(), k), shape))
+    };
+    checked.operator().groups().map_or(Ok(()), shapes)?;
     for (k, view) in views.iter().enumerate() {
         if view.length != length {
             let expected = format!("{length}, as W has");

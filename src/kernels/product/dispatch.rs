@@ -224,7 +224,7 @@ impl Job {
         let first = u64::from(scale.min(self.learned_layer)) * stride;
         let end = u64::from(scale.max(self.learned_layer)) * stride + u64::from(used);
         let offset = learned.view.offset() + 4 * first;
-        let part = View { offset, length: end - first, ..learned.view.clone() };
+        let part = learned.view.part(offset, end - first);
         let window = Window::new("learned numbers of a product", &part, limits)?;
         let at = |layer: u32| window.first + (u64::from(layer) * stride - first) as u32;
         let [theta, scale] = [self.learned_layer, scale].map(at);
