@@ -2,7 +2,6 @@
 
 use super::{Finish, Operand, Path, Variant, WORKGROUP};
 use crate::error::{Result, require, same, unsupported, within};
-use crate::gpu::View;
 use crate::kernels::matrix::{Format, Matrix, Side};
 use crate::kernels::program::{Host, Struct, host_struct};
 use crate::kernels::window::{Strided, Window, refuse_overlap};
