@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput};
 use maf_srl::gpu::{self, Context, View};
-use maf_srl::kernels::step::{Base, Hyper};
+use maf_srl::kernels::step::{Optimizer, StepParameters};
 use maf_srl::penalty::{Group, Groups, Layout};
 use maf_srl::schedule::{Plan, Schedule, Spec, Tensor, Update, Verify};
 
@@ -67,7 +67,7 @@ fn list(weights: &[View], gradients: &[View]) -> maf_srl::Result<Vec<Tensor>> {
 }
 
 fn time(criterion: &mut Criterion, context: &Context, tensors: usize) -> maf_srl::Result<()> {
-    const BASE: Base = Base::HeavyBall { momentum: 0.9 };
+    const BASE: Optimizer = Optimizer::HeavyBall { momentum: 0.9 };
     let schedule = Schedule::new(&context.device);
     let mut group = criterion.benchmark_group("host");
     group.throughput(Throughput::Elements(tensors as u64));
@@ -109,7 +109,7 @@ fn time(criterion: &mut Criterion, context: &Context, tensors: usize) -> maf_srl
         group.bench_function(format!("update-equal-{name}/{tensors}"), |bencher| {
             bencher.iter(|| assert!(plan.update(&still).is_ok_and(|moved| !moved)));
         });
-        let hyper = Hyper::new(0.1, 1)?;
+        let hyper = StepParameters::new(0.1, 1)?;
         for moved in [false, true] {
             let what = if moved { "record-moved" } else { "record" };
             group.bench_function(format!("{what}-{name}/{tensors}"), |bencher| {

@@ -1,7 +1,7 @@
 // needs: group/point, shared/broken
 // group: W <- group(prox(W - rate * direction)) for groups that one workgroup holds in its registers, one pass over memory.
 //
-// chosen: MEASUREMENTS, penalty/<name> (Constants, prox), step/<base> (Base, advance), words/<width>, penalty/group/<name>
+// chosen: MEASUREMENTS, penalty/<name> (Constants, prox), step/<base> (Base, advance), load_store/<width>, penalty/group/<name>
 // (GroupConstants, next, shrink). Larger groups take several passes: group/{begin,measure,combine,apply} in place of this file.
 //
 // An invocation holds up to four words of a group; up to 256 invocations share one.

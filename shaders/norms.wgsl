@@ -2,8 +2,8 @@
 // norms: one number per group of weights: l1, l2 or l-inf norm, or the count of what is not zero; one pass over memory.
 //
 // chosen: norms/<norm> (Sum, NOTHING, add, merged, result, single, packed, unpacked), and for
-// - groups in one piece: words/<width>, norms/members (gathered), norms/deliver;
-// - parts of larger ones: words/<width>, norms/members, norms/keep (deliver);
+// - groups in one piece: load_store/<width>, norms/members (gathered), norms/deliver;
+// - parts of larger ones: load_store/<width>, norms/members, norms/keep (deliver);
 // - the parts put together: norms/parts (gathered), norms/deliver.
 
 // As many as there are invocations.

@@ -2,7 +2,7 @@
 // solver: one step by subgradients or by variable splitting for groups that one workgroup holds in its registers, one pass
 // over memory.
 //
-// chosen: words/<width>, penalty/<name> (Constants, prox, slope), step/<base> (Base, advance), solver/<solver> (pulled, settle).
+// chosen: load_store/<width>, penalty/<name> (Constants, prox, slope), step/<base> (Base, advance), solver/<solver> (pulled, settle).
 // Larger groups: solver/{measure,combine,elements} in place of this file; tensors without groups: solver/elements.
 //
 // An invocation holds up to four words of a group; up to 256 invocations share one.

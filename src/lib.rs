@@ -1,7 +1,7 @@
 //! Proximal training steps as WGSL compute kernels: weights become exactly zero, on any GPU.
 //!
 //! A weight tensor comes in with its gradient, one kernel takes the step and the prox, the zeros are exact, and a float64
-//! twin on the CPU agrees:
+//! reference on the CPU agrees:
 //!
 //! ```text
 //! W <- prox_{rate * lambda * p}( W - rate * direction(G) )
@@ -23,12 +23,12 @@
 //! |---|---|
 //! | [`penalty`] | the vocabulary: penalties, domains, text form, float64 prox. No GPU |
 //! | [`gpu`] | adapters, devices, pipelines, views, readback, timing. No penalties |
-//! | [`kernels`] | one room per kernel: WGSL, host structs, float64 reference, cases |
+//! | [`kernels`] | one kernel per kernel: WGSL, host structs, float64 reference, cases |
 //! | [`matrix`] | sparsity patterns. No GPU |
 //! | [`regulariser`] | a learned penalty as an object: parameters, prox, values, file. No GPU |
 //! | [`network`] | MAF-SRL: learned regularisers, unfolded into networks and trained |
 //! | [`schedule`] | many tensors in few dispatches; verification while training goes on |
-//! | [`validate`] | every case of every room, on one adapter |
+//! | [`validate`] | every case of every kernel, on one adapter |
 //! | [`compact`] | smaller networks: what exact zeros have cut off is removed |
 //! | [`accuracy`] | what WGSL promises of f32 arithmetic, as float64 numbers with error bounds |
 //!

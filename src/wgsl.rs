@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn every_file_is_composed_once_into_some_variant() {
-        let sources: Vec<String> = crate::kernels::ROOMS
+        let sources: Vec<String> = crate::kernels::KERNELS
             .iter()
             .flat_map(|room| (room.variants)().into_iter().map(|variant| variant.wgsl))
             .collect();

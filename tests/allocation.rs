@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use maf_srl::kernels::solver::Solver;
-use maf_srl::kernels::step::{Base, Hyper, Row};
+use maf_srl::kernels::step::{Optimizer, StepParameters, StepRow};
 use maf_srl::penalty::Layout::Rows;
 use maf_srl::penalty::{Group, GroupPenalty, Groups, Penalty};
 use maf_srl::schedule::{Plan, Schedule, Spec, Tensor, Verify};
@@ -83,7 +83,7 @@ fn plan(device: &wgpu::Device, count: usize, grouped: bool) -> Plan {
             Tensor::new(spec, view(&weights, at, LENGTH)).with_gradient(view(&gradients, at, LENGTH))
         })
         .collect();
-    Schedule::new(device).bind(Base::Gradient, &tensors, Verify::Off).expect("they bind")
+    Schedule::new(device).bind(Optimizer::Gradient, &tensors, Verify::Off).expect("they bind")
 }
 
 /// The calls that a plan makes, by hand: as many rows, dispatches, pipelines and bindings.
@@ -105,7 +105,7 @@ impl ByHand {
             @group(0) @binding(3) var<storage, read_write> d: array<u32>;
             @group(0) @binding(4) var<storage, read_write> e: array<u32>;
             @compute @workgroup_size(64) fn main() { c[0] = a[0] + b[0] + d[0] + e[0]; }";
-        let bytes = (rows * size_of::<Row>()) as u64;
+        let bytes = (rows * size_of::<StepRow>()) as u64;
         let (target, status) = (blank(device, bytes), blank(device, 4 * rows as u64));
         let (weights, gradients) = (blank(device, bytes), blank(device, bytes));
         let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
@@ -153,8 +153,8 @@ impl ByHand {
             let mut mapped = self.slot.get_mapped_range_mut(..).expect("mapped");
             for k in 0..self.rows {
                 mapped
-                    .slice(k * size_of::<Row>()..(k + 1) * size_of::<Row>())
-                    .copy_from_slice(&[7; size_of::<Row>()]);
+                    .slice(k * size_of::<StepRow>()..(k + 1) * size_of::<StepRow>())
+                    .copy_from_slice(&[7; size_of::<StepRow>()]);
             }
         }
         self.slot.unmap();
@@ -202,7 +202,7 @@ fn recording_allocates_what_wgpu_allocates_and_nothing_more() {
             let mut plan = plan(&device, tensors, grouped);
             let by_hand = ByHand::new(&device, tensors, plan.dispatches());
             let ours = counts(&device, &queue, |encoder, step| {
-                plan.record(encoder, &Hyper::new(0.1 / step as f64, step).expect("in the domain"));
+                plan.record(encoder, &StepParameters::new(0.1 / step as f64, step).expect("in the domain"));
             });
             let theirs = counts(&device, &queue, |encoder, _| by_hand.record(encoder));
             println!(

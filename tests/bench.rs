@@ -5,7 +5,7 @@ mod support;
 
 use maf_srl::bench::{Effort, Options, run, run_twins, steps};
 use maf_srl::gpu::Context;
-use maf_srl::kernels::ROOMS;
+use maf_srl::kernels::KERNELS;
 
 /// So small that a row takes milliseconds, and not a multiple of any word, tile or workgroup.
 fn tiny() -> Options {
@@ -14,8 +14,8 @@ fn tiny() -> Options {
 
 #[test]
 fn what_is_timed_are_variants_of_the_register() {
-    let all: Vec<String> = ROOMS.iter().flat_map(|room| (room.variants)()).map(|v| v.name).collect();
-    for room in ROOMS {
+    let all: Vec<String> = KERNELS.iter().flat_map(|room| (room.variants)()).map(|v| v.name).collect();
+    for room in KERNELS {
         let known: Vec<String> = (room.variants)().into_iter().map(|v| v.name).collect();
         let benches = (room.benches)();
         assert!(!benches.is_empty(), "{} is not timed", room.name);
@@ -62,5 +62,5 @@ fn every_software_adapter_is_measured() {
 fn the_twins_are_timed_without_an_adapter() {
     let report = run_twins(&tiny(), |_| {});
     assert!(!report.rows.is_empty());
-    assert!(report.twins && report.software && report.many.is_none() && report.clock == "wall");
+    assert!(report.references && report.software && report.many.is_none() && report.clock == "wall");
 }

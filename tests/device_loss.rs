@@ -4,7 +4,7 @@ mod support;
 
 use maf_srl::Error;
 use maf_srl::gpu::{self, Context};
-use maf_srl::kernels::step::{Base, Hyper};
+use maf_srl::kernels::step::{Optimizer, StepParameters};
 use maf_srl::penalty::Penalty;
 use maf_srl::schedule::{Backend, HostSchedule, Plan, Schedule, Spec, Tensor, Verify};
 use support::work::{USAGE, submit, upload_f32, view, within};
@@ -17,11 +17,11 @@ fn spec() -> Spec {
     Spec::new("layer", l1, 0.1)
 }
 
-fn hyper(step: u64) -> Hyper {
-    Hyper::new(0.1, step).expect("in the domain")
+fn hyper(step: u64) -> StepParameters {
+    StepParameters::new(0.1, step).expect("in the domain")
 }
 
-fn bind(device: &wgpu::Device, base: Base) -> Result<Plan, Error> {
+fn bind(device: &wgpu::Device, base: Optimizer) -> Result<Plan, Error> {
     let (weights, gradients) = (upload_f32(device, &[1.0; 100]), upload_f32(device, &[0.5; 100]));
     let tensor = Tensor::new(spec(), view(&weights, 0, 100)).with_gradient(view(&gradients, 0, 100));
     Schedule::new(device).bind(base, &[tensor], Verify::Full)
@@ -37,7 +37,7 @@ fn a_borrowed_device_lost_between_bind_and_record() {
     within(3 * PATIENCE, "recording on a lost device", || {
         for one in support::software_adapters() {
             let (device, queue) = one.device();
-            let mut plan = bind(&device, Base::Nesterov { momentum: 0.9 }).expect("it binds");
+            let mut plan = bind(&device, Optimizer::Nesterov { momentum: 0.9 }).expect("it binds");
             submit(&device, &queue, |encoder| plan.record(encoder, &hyper(1)));
             assert_eq!(plan.finish().expect("no mismatch").checked, 100, "{}", one.label);
             device.destroy();
@@ -61,7 +61,7 @@ fn a_borrowed_device_lost_while_a_check_is_under_way() {
     within(3 * PATIENCE, "finishing on a lost device", || {
         for one in support::software_adapters() {
             let (device, queue) = one.device();
-            let mut plan = bind(&device, Base::Gradient).expect("it binds");
+            let mut plan = bind(&device, Optimizer::Gradient).expect("it binds");
             for step in 1..=5 {
                 submit(&device, &queue, |encoder| plan.record(encoder, &hyper(step)));
             }
@@ -85,7 +85,7 @@ fn binding_on_a_lost_device_is_refused() {
             let schedule = Schedule::new(&device);
             device.destroy();
             let error =
-                schedule.bind(Base::Gradient, &[tensor], Verify::Off).expect_err("the device is gone");
+                schedule.bind(Optimizer::Gradient, &[tensor], Verify::Off).expect_err("the device is gone");
             lost(&one.label, &error);
         }
     });
@@ -99,7 +99,7 @@ fn the_easy_layer_on_a_lost_device() {
             let backend = Backend::Gpu(Box::new(context.clone()));
             let start = [1.0f32; 300];
             let mut schedule =
-                HostSchedule::new(&backend, &[spec()], &[&start], Base::Gradient, Verify::Full)
+                HostSchedule::new(&backend, &[spec()], &[&start], Optimizer::Gradient, Verify::Full)
                     .expect("it binds");
             let mut weights = vec![0.0f32; 300];
             schedule.step(hyper(1), &[&start], &mut [&mut weights]).expect("the device is there");
@@ -114,7 +114,7 @@ fn the_easy_layer_on_a_lost_device() {
             assert!((weights[0] - 0.89).abs() < 1e-6, "{}: a failed step hands out no weights", one.label);
             let error = schedule.finish().expect_err("the device is gone");
             lost(&one.label, &error);
-            let error = HostSchedule::new(&backend, &[spec()], &[&start], Base::Gradient, Verify::Off)
+            let error = HostSchedule::new(&backend, &[spec()], &[&start], Optimizer::Gradient, Verify::Off)
                 .expect_err("the device is gone");
             lost(&one.label, &error);
         }
@@ -186,7 +186,7 @@ fn out_of_memory_in_a_child_process() {
     }
     drop(held);
     // the device lives on
-    let mut plan = bind(&device, Base::Gradient).expect("small things still fit");
+    let mut plan = bind(&device, Optimizer::Gradient).expect("small things still fit");
     submit(&device, &queue, |encoder| plan.record(encoder, &hyper(1)));
     assert_eq!(plan.finish().expect("no mismatch").checked, 100);
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use documents::{code, documents, table, text};
-use maf_srl::kernels::step::Base;
+use maf_srl::kernels::step::Optimizer;
 use maf_srl::penalty::{Described, GroupPenalty, Layout, Penalty};
 
 fn root() -> &'static Path {
@@ -83,7 +83,7 @@ fn the_table_of_group_operators() {
 
 #[test]
 fn the_table_of_base_steps() {
-    holds(&table(&penalties(), "## Base steps"), &Base::all(), Base::name, |base| {
+    holds(&table(&penalties(), "## Optimizer steps"), &Optimizer::all(), Optimizer::name, |base| {
         vec![(2, base.states().to_string())]
     });
 }

@@ -12,7 +12,7 @@ use maf_srl::Error;
 use maf_srl::accuracy::Approx;
 use maf_srl::gpu::View;
 use maf_srl::kernels::solver::Solver;
-use maf_srl::kernels::step::{Adam, Base, Hyper, Reference};
+use maf_srl::kernels::step::{Adam, Optimizer, StepParameters, StepReference};
 use maf_srl::matrix::Pattern;
 use maf_srl::penalty::{Activation, Group, Groups, Layout, Penalty};
 use maf_srl::regulariser::{Parameters, Regulariser};
@@ -101,7 +101,7 @@ impl Foreign {
     fn plan(&self, verify: Verify) -> Plan {
         let tensor = Tensor::new(Spec::new("layer", penalty(), LAMBDA), view(&self.page, 0, LENGTH))
             .with_gradient(view(&self.page, GRADIENT as u64, LENGTH));
-        Schedule::new(&self.device).bind(Base::Gradient, &[tensor], verify).expect("the layer binds")
+        Schedule::new(&self.device).bind(Optimizer::Gradient, &[tensor], verify).expect("the layer binds")
     }
 
     fn encoder(&self) -> wgpu::CommandEncoder {
@@ -148,11 +148,11 @@ fn start() -> Vec<f32> {
 
 /// One step of ours between two snapshots is right, element by element, and touched the weights alone.
 fn judge_step(place: &str, before: &[u32], after: &[u32], rate: f64, step: u64) {
-    let hyper = Hyper::new(rate, step).expect("a rate in the domain");
-    let twin = Reference::new(Base::Gradient, penalty(), LAMBDA, 1.0, &hyper);
+    let hyper = StepParameters::new(rate, step).expect("a rate in the domain");
+    let reference = StepReference::new(Optimizer::Gradient, penalty(), LAMBDA, 1.0, &hyper);
     for k in 0..LENGTH {
         let g = before[GRADIENT / 4 + k];
-        let verdict = twin.judge(element(before[k], g), element(after[k], g));
+        let verdict = reference.judge(element(before[k], g), element(after[k], g));
         assert!(verdict.ok, "{place}: index {k}: {:e}, {verdict:?}", f32::from_bits(after[k]));
     }
     assert_eq!(before[LENGTH..], after[LENGTH..], "{place}: a step changes weights only");
@@ -160,11 +160,11 @@ fn judge_step(place: &str, before: &[u32], after: &[u32], rate: f64, step: u64) 
 
 /// Whether the step with another rate would have been accepted: then the test could not tell the two apart.
 fn explains(before: &[u32], after: &[u32], rate: f64, step: u64) -> bool {
-    let hyper = Hyper::new(rate, step).expect("a rate in the domain");
-    let twin = Reference::new(Base::Gradient, penalty(), LAMBDA, 1.0, &hyper);
+    let hyper = StepParameters::new(rate, step).expect("a rate in the domain");
+    let reference = StepReference::new(Optimizer::Gradient, penalty(), LAMBDA, 1.0, &hyper);
     (0..LENGTH).all(|k| {
         let g = before[GRADIENT / 4 + k];
-        twin.judge(element(before[k], g), element(after[k], g)).ok
+        reference.judge(element(before[k], g), element(after[k], g)).ok
     })
 }
 
@@ -181,7 +181,7 @@ fn three_hundred_interleaved_submissions_in_a_foreign_device() {
             let mut encoder = foreign.encoder();
             foreign.run(&mut encoder, &foreign.backward);
             foreign.snapshot(&mut encoder, &log, 3 * k + 1);
-            plan.record(&mut encoder, &Hyper::new(rate(k), k as u64 + 1).expect("in the domain"));
+            plan.record(&mut encoder, &StepParameters::new(rate(k), k as u64 + 1).expect("in the domain"));
             foreign.snapshot(&mut encoder, &log, 3 * k + 2);
             foreign.run(&mut encoder, &foreign.drift);
             foreign.snapshot(&mut encoder, &log, 3 * k + 3);
@@ -266,9 +266,9 @@ fn two_steps_in_one_encoder_each_see_their_own_learning_rate() {
         submit(&foreign.device, &foreign.queue, |encoder| {
             foreign.run(encoder, &foreign.backward);
             foreign.snapshot(encoder, &log, 0);
-            plan.record(encoder, &Hyper::new(0.5, 1).expect("in the domain"));
+            plan.record(encoder, &StepParameters::new(0.5, 1).expect("in the domain"));
             foreign.snapshot(encoder, &log, 1);
-            plan.record(encoder, &Hyper::new(0.001, 2).expect("in the domain"));
+            plan.record(encoder, &StepParameters::new(0.001, 2).expect("in the domain"));
             foreign.snapshot(encoder, &log, 2);
         });
         let pages = foreign.read(&log);
@@ -293,7 +293,7 @@ fn a_hundred_steps_in_one_encoder_make_the_ring_grow_and_stay_right() {
             for k in 0..STEPS {
                 foreign.run(encoder, &foreign.backward);
                 foreign.snapshot(encoder, &log, 2 * k);
-                plan.record(encoder, &Hyper::new(rate(k), k as u64 + 1).expect("in the domain"));
+                plan.record(encoder, &StepParameters::new(rate(k), k as u64 + 1).expect("in the domain"));
                 foreign.snapshot(encoder, &log, 2 * k + 1);
                 foreign.run(encoder, &foreign.drift);
             }
@@ -310,7 +310,7 @@ fn a_hundred_steps_in_one_encoder_make_the_ring_grow_and_stay_right() {
         // what is done is used again
         for k in 0..3 * STEPS {
             submit(&foreign.device, &foreign.queue, |encoder| {
-                plan.record(encoder, &Hyper::new(rate(k % STEPS), 1).expect("in the domain"));
+                plan.record(encoder, &StepParameters::new(rate(k % STEPS), 1).expect("in the domain"));
             });
             foreign.device.poll(wgpu::PollType::wait_indefinitely()).expect("the device answers");
         }
@@ -328,7 +328,7 @@ fn an_encoder_that_is_dropped_leaves_nothing_behind() {
         let slots = plan.staging_slots();
         for k in 0..50 {
             let mut dropped = foreign.encoder();
-            plan.record(&mut dropped, &Hyper::new(0.7, 1).expect("in the domain"));
+            plan.record(&mut dropped, &StepParameters::new(0.7, 1).expect("in the domain"));
             // at each stage of its life: recorded, or finished and never submitted
             if k % 2 == 0 {
                 drop(dropped);
@@ -342,7 +342,7 @@ fn an_encoder_that_is_dropped_leaves_nothing_behind() {
             foreign.snapshot(encoder, &log, 0);
             foreign.run(encoder, &foreign.backward);
             foreign.snapshot(encoder, &log, 1);
-            plan.record(encoder, &Hyper::new(0.1, 1).expect("in the domain"));
+            plan.record(encoder, &StepParameters::new(0.1, 1).expect("in the domain"));
             foreign.snapshot(encoder, &log, 2);
         });
         let pages = foreign.read(&log);
@@ -368,7 +368,7 @@ fn steps_take_effect_in_the_order_of_submission_with_the_values_of_their_recordi
                 let mut encoder = foreign.encoder();
                 foreign.run(&mut encoder, &foreign.backward);
                 foreign.snapshot(&mut encoder, &log, 2 * k);
-                plan.record(&mut encoder, &Hyper::new(rate(k), 1).expect("in the domain"));
+                plan.record(&mut encoder, &StepParameters::new(rate(k), 1).expect("in the domain"));
                 foreign.snapshot(&mut encoder, &log, 2 * k + 1);
                 Some(encoder.finish())
             })
@@ -424,17 +424,17 @@ fn tensors_whose_binding_ranges_overlap_in_one_page_do_not_disturb_each_other() 
             })
             .collect();
         let mut plan =
-            Schedule::new(&foreign.device).bind(Base::Gradient, &tensors, Verify::Full).expect("they bind");
-        let hyper = Hyper::new(0.25, 1).expect("in the domain");
+            Schedule::new(&foreign.device).bind(Optimizer::Gradient, &tensors, Verify::Full).expect("they bind");
+        let hyper = StepParameters::new(0.25, 1).expect("in the domain");
         submit(&foreign.device, &foreign.queue, |encoder| plan.record(encoder, &hyper));
         let got = download(&foreign.device, &foreign.queue, &page);
         let mut expected = words.clone();
         for (&(w, g, length), n) in places.iter().zip(0..) {
-            let twin = Reference::new(Base::Gradient, penalty(), LAMBDA * f64::from(n), 1.0, &hyper);
+            let reference = StepReference::new(Optimizer::Gradient, penalty(), LAMBDA * f64::from(n), 1.0, &hyper);
             for k in 0..length {
                 let (before, after) =
                     (element(words[w + k], words[g + k]), element(got[w + k], words[g + k]));
-                assert!(twin.judge(before, after).ok, "{}: tensor {n} index {k}", one.label);
+                assert!(reference.judge(before, after).ok, "{}: tensor {n} index {k}", one.label);
                 expected[w + k] = got[w + k];
             }
         }
@@ -457,7 +457,7 @@ fn gradients_in_new_memory_each_step_keep_the_states() {
         };
         let spec = || Spec::new("w", penalty(), 0.05);
         let view = |buffer: &wgpu::Buffer, offset| View::new("w", buffer, offset, COUNT).expect("inside");
-        let base = Base::Adam(Adam::default());
+        let base = Optimizer::Adam(Adam::default());
         let schedule = Schedule::new(&device);
         let bind = |weights: &wgpu::Buffer, gradient: &wgpu::Buffer| {
             let tensor = Tensor::new(spec(), view(weights, 0)).with_gradient(view(gradient, 0));
@@ -469,7 +469,7 @@ fn gradients_in_new_memory_each_step_keep_the_states() {
         let mut plan = bind(&still, &place);
         for step in 1..=STEPS {
             queue.write_buffer(&place, 0, bytemuck::cast_slice(&gradient(step)));
-            let hyper = Hyper::new(0.1, step).expect("in the domain");
+            let hyper = StepParameters::new(0.1, step).expect("in the domain");
             submit(&device, &queue, |encoder| plan.record(encoder, &hyper));
         }
         plan.finish().expect("verified");
@@ -482,7 +482,7 @@ fn gradients_in_new_memory_each_step_keep_the_states() {
             page.extend(gradient(step));
             let views = [view(&upload_f32(&device, &page), 4 * step)];
             assert!(plan.update(&Update::new().with_gradients(&views)).expect("bound again"));
-            let hyper = Hyper::new(0.1, step).expect("in the domain");
+            let hyper = StepParameters::new(0.1, step).expect("in the domain");
             submit(&device, &queue, |encoder| plan.record(encoder, &hyper));
         }
         assert_eq!(plan.finish().expect("verified").checked, STEPS * COUNT, "{}", one.label);
@@ -496,7 +496,7 @@ fn gradients_in_new_memory_each_step_keep_the_states() {
         assert!(matches!(refused(&[view(&moving, 0)]), Error::Overlap { .. }));
         let short = View::new("w", &place, 0, COUNT - 1).expect("inside");
         assert!(matches!(refused(&[short]), Error::Shape { .. }));
-        let hyper = Hyper::new(0.1, STEPS + 1).expect("in the domain");
+        let hyper = StepParameters::new(0.1, STEPS + 1).expect("in the domain");
         submit(&device, &queue, |encoder| plan.record(encoder, &hyper));
         plan.finish().expect("verified");
         assert_ne!(download(&device, &queue, &moving), before, "{}", one.label);
@@ -509,7 +509,7 @@ struct Places {
     device: wgpu::Device,
     queue: wgpu::Queue,
     schedule: Schedule,
-    base: Base,
+    base: Optimizer,
     specs: Vec<(Spec, usize)>,
     /// By kind, tensor and place.
     views: Vec<Vec<Vec<View>>>,
@@ -524,7 +524,7 @@ struct Recorded {
 }
 
 impl Places {
-    fn new(one: &TestAdapter, base: Base) -> Self {
+    fn new(one: &TestAdapter, base: Optimizer) -> Self {
         let (device, queue) = one.device();
         let l1 = |name: &str| Spec::new(name, "l1".parse().expect("known"), 0.02);
         let rows = |count: u64, size: u64| {
@@ -603,7 +603,7 @@ impl Places {
             plan.set(k, settings).expect("in the domain");
         }
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        plan.record(&mut encoder, &Hyper::new(0.05, at.step).expect("in the domain"));
+        plan.record(&mut encoder, &StepParameters::new(0.05, at.step).expect("in the domain"));
         encoder
     }
 
@@ -618,7 +618,7 @@ fn updates_in_all_orders_equal_a_plan_bound_anew_bit_for_bit() {
     const STEPS: u64 = 50;
     const SEED: u64 = 20_261_129;
     for one in support::software_adapters() {
-        for base in [Base::HeavyBall { momentum: 0.9 }, Base::Adam(Adam::default())] {
+        for base in [Optimizer::HeavyBall { momentum: 0.9 }, Optimizer::Adam(Adam::default())] {
             let (moving, still) = (Places::new(&one, base), Places::new(&one, base));
             let (kinds, tensors) = (moving.views.len(), moving.specs.len());
             let mut rng = ChaCha8Rng::seed_from_u64(SEED);
@@ -683,7 +683,7 @@ fn a_shape_that_groups_are_not_made_for_is_refused_where_lengths_fit() {
         let spec = Spec::new("fc1", "l1".parse().expect("known"), 0.1).with_group(group(groups));
         let weights = view(&page, 0, 24).with_shape("fc1", shape, None).expect("24 elements");
         let tensor = Tensor::new(spec, weights).with_gradient(view(&page, 96, 24));
-        Schedule::new(&device).bind(Base::Gradient, &[tensor], Verify::Off).map(drop)
+        Schedule::new(&device).bind(Optimizer::Gradient, &[tensor], Verify::Off).map(drop)
     };
     let rows = Groups::new(Layout::Rows, &[4, 6]).expect("they fit");
     bind(rows.clone(), &[4, 6]).expect("made for it");
@@ -717,7 +717,7 @@ fn a_thread_that_polls_all_the_time_takes_no_result_away() {
             });
             let mut problem = None;
             for step in 1..=STEPS {
-                let hyper = Hyper::new(0.1, step as u64).expect("allowed");
+                let hyper = StepParameters::new(0.1, step as u64).expect("allowed");
                 let status = submit(&foreign.device, &foreign.queue, |encoder| {
                     plan.record(encoder, &hyper);
                     plan.status(encoder).expect("room for the status words")
@@ -742,7 +742,7 @@ fn a_plan_may_be_finished_on_the_only_worker_thread() {
         let mut plan = foreign.plan(Verify::Full);
         let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a pool");
         let found = pool.install(|| {
-            let hyper = Hyper::new(0.1, 1).expect("allowed");
+            let hyper = StepParameters::new(0.1, 1).expect("allowed");
             submit(&foreign.device, &foreign.queue, |encoder| plan.record(encoder, &hyper));
             plan.finish()
         });

@@ -3,7 +3,7 @@
 mod support;
 
 use maf_srl::Error;
-use maf_srl::kernels::step::{Base, Hyper};
+use maf_srl::kernels::step::{Optimizer, StepParameters};
 use maf_srl::penalty::{Group, GroupPenalty, Groups, Layout, Penalty};
 use maf_srl::schedule::{Schedule, Spec, Tensor, Verify};
 use support::work::{blank, download, submit, upload_f32, view};
@@ -49,7 +49,7 @@ fn groups_and_single_weights_mix_in_few_dispatches_and_equal_single_plans_bit_fo
     for one in support::software_adapters() {
         let (device, queue) = one.device();
         let schedule = Schedule::new(&device);
-        let hyper = Hyper::new(0.5, 1).expect("in the domain");
+        let hyper = StepParameters::new(0.5, 1).expect("in the domain");
         let mut counts = Vec::new();
         for tensors in [90, 360] {
             let specs: Vec<(Spec, usize)> = (0..tensors).map(spec).collect();
@@ -69,7 +69,7 @@ fn groups_and_single_weights_mix_in_few_dispatches_and_equal_single_plans_bit_fo
                     .collect()
             };
             let batched = upload_f32(&device, &w);
-            let mut plan = schedule.bind(Base::Gradient, &bound(&batched), Verify::Full).expect("they bind");
+            let mut plan = schedule.bind(Optimizer::Gradient, &bound(&batched), Verify::Full).expect("they bind");
             submit(&device, &queue, |encoder| plan.record(encoder, &hyper));
             let found = plan.finish().unwrap_or_else(|e| panic!("{}: {e}", one.label));
             let elements: usize = specs.iter().map(|(_, length)| length).sum();
@@ -78,7 +78,7 @@ fn groups_and_single_weights_mix_in_few_dispatches_and_equal_single_plans_bit_fo
 
             let looped = upload_f32(&device, &w);
             for tensor in bound(&looped) {
-                let mut plan = schedule.bind(Base::Gradient, &[tensor], Verify::Off).expect("it binds");
+                let mut plan = schedule.bind(Optimizer::Gradient, &[tensor], Verify::Off).expect("it binds");
                 submit(&device, &queue, |encoder| plan.record(encoder, &hyper));
             }
             let (batched, looped) = (download(&device, &queue, &batched), download(&device, &queue, &looped));
@@ -105,8 +105,8 @@ fn two_runs_give_the_same_bits() {
             let spec = Spec::new("w", "none".parse().expect("one"), 0.0).with_group(group.clone());
             let tensor = Tensor::new(spec, view(&weights, 0, w.len()));
             let mut plan =
-                Schedule::new(&device).bind(Base::Prox, &[tensor], Verify::Full).expect("it binds");
-            let hyper = Hyper::new(1.0, 1).expect("in the domain");
+                Schedule::new(&device).bind(Optimizer::Prox, &[tensor], Verify::Full).expect("it binds");
+            let hyper = StepParameters::new(1.0, 1).expect("in the domain");
             submit(&device, &queue, |encoder| plan.record(encoder, &hyper));
             assert_eq!(plan.finish().expect("no mismatch").checked, 300_000);
             download(&device, &queue, &weights)
@@ -123,7 +123,7 @@ fn what_does_not_fit_together_is_refused_by_name() {
     let l1: Penalty = "l1".parse().expect("one");
     let lasso: GroupPenalty = "lasso".parse().expect("one");
     let rows = Groups::new(Layout::Rows, &[10, 10]).expect("they fit");
-    let bind = |spec: Spec, length: usize, base: Base| {
+    let bind = |spec: Spec, length: usize, base: Optimizer| {
         let mut tensor = Tensor::new(spec, view(&weights, 0, length));
         if base.has_gradient() {
             tensor = tensor.with_gradient(view(&weights, 2048, length));
@@ -131,18 +131,18 @@ fn what_does_not_fit_together_is_refused_by_name() {
         Schedule::new(&device).bind(base, &[tensor], Verify::Off).map(drop)
     };
     let spec = || Spec::new("fc1", l1, 0.1).with_group(Group::new(lasso, 0.1, rows.clone()));
-    bind(spec(), 100, Base::Prox).expect("it fits");
-    let error = bind(spec(), 99, Base::Prox).expect_err("99 weights, groups of 100");
+    bind(spec(), 100, Optimizer::Prox).expect("it fits");
+    let error = bind(spec(), 99, Optimizer::Prox).expect_err("99 weights, groups of 100");
     assert!(matches!(&error, Error::Shape { place, .. } if place.contains("fc1")), "{error}");
-    let adam = Base::AdamMetric(Default::default());
+    let adam = Optimizer::AdamMetric(Default::default());
     let error = bind(spec(), 100, adam).expect_err("groups have no prox in Adam's metric");
     assert!(matches!(error, Error::Unsupported { .. }), "{error}");
     let error =
-        bind(Spec::new("fc1", l1, 0.1).with_group(Group::new(lasso, -1.0, rows.clone())), 100, Base::Prox);
+        bind(Spec::new("fc1", l1, 0.1).with_group(Group::new(lasso, -1.0, rows.clone())), 100, Optimizer::Prox);
     assert!(matches!(error, Err(Error::Domain { .. })), "{error:?}");
     let weighted = rows.clone().with_weights(&[0.5; 10]).expect("ten");
     let log: GroupPenalty = "log".parse().expect("one");
-    let error = bind(Spec::new("fc1", l1, 0.1).with_group(Group::new(log, 0.1, weighted)), 100, Base::Prox);
+    let error = bind(Spec::new("fc1", l1, 0.1).with_group(Group::new(log, 0.1, weighted)), 100, Optimizer::Prox);
     assert!(matches!(error, Err(Error::Unsupported { .. })), "{error:?}");
 }
 
@@ -157,8 +157,8 @@ fn a_member_that_is_not_finite_makes_its_group_nan_and_no_other() {
         let group = Group::new("lasso".parse().expect("one"), 0.1, rows);
         let spec = Spec::new("w", "l1".parse().expect("one"), 0.1).with_group(group);
         let tensor = Tensor::new(spec, view(&weights, 0, 60));
-        let mut plan = Schedule::new(&device).bind(Base::Prox, &[tensor], Verify::Full).expect("it binds");
-        let hyper = Hyper::new(1.0, 1).expect("in the domain");
+        let mut plan = Schedule::new(&device).bind(Optimizer::Prox, &[tensor], Verify::Full).expect("it binds");
+        let hyper = StepParameters::new(1.0, 1).expect("in the domain");
         let status = submit(&device, &queue, |encoder| {
             plan.record(encoder, &hyper);
             plan.status(encoder).expect("a readback")
@@ -209,7 +209,7 @@ fn every_solver_works_in_one_schedule_and_splitting_gives_its_copy() {
     let tensors = |seed: u32| -> Vec<Vec<f32>> {
         (seed..).zip(&lengths).map(|(seed, &length)| numbers(length, seed)).collect()
     };
-    for base in [Base::Gradient, Base::Adam(Adam::default())] {
+    for base in [Optimizer::Gradient, Optimizer::Adam(Adam::default())] {
         let mut results = Vec::new();
         let mut backends = vec![("cpu".to_owned(), Backend::Cpu)];
         for one in support::software_adapters() {
@@ -222,7 +222,7 @@ fn every_solver_works_in_one_schedule_and_splitting_gives_its_copy() {
             let mut schedule =
                 HostSchedule::new(backend, &specs, &start, base, Verify::Full).expect("they bind");
             for step in 1..=4 {
-                let hyper = Hyper::new(0.05, step).expect("in the domain");
+                let hyper = StepParameters::new(0.05, step).expect("in the domain");
                 let hyper = hyper.with_beta_scale(1.25f64.powi(step as i32)).expect("in the domain");
                 let gradients = tensors(100 * step as u32);
                 let gradients: Vec<&[f32]> = gradients.iter().map(Vec::as_slice).collect();
@@ -247,7 +247,7 @@ fn every_solver_works_in_one_schedule_and_splitting_gives_its_copy() {
             }
             results.push(copies);
         }
-        // the GPU's copies are those of the float64 twins, up to branches at thresholds
+        // the GPU's copies are those of the float64 references, up to branches at thresholds
         for gpu in &results[1..] {
             for (a, b) in results[0].iter().flatten().zip(gpu.iter().flatten()) {
                 let far = a.iter().zip(b).filter(|(a, b)| (**a - **b).abs() > 1e-4).count();

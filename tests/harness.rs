@@ -1,14 +1,14 @@
 //! Planted faults: the comparison that cases and verification use must report every one of them, and say where.
 //!
-//! The faults stand in the kernel itself: its WGSL is edited before it is compiled ([`Kernels::edited`]), and the
+//! The faults stand in the kernel itself: its WGSL is edited before it is compiled ([`PipelineCache::edited`]), and the
 //! register's own cases and the verification of a schedule run it. Without the edit the same cases pass.
 
 mod support;
 
 use maf_srl::Error;
-use maf_srl::kernels::Kernels;
-use maf_srl::kernels::step::{Base, Element, Hyper, Reference};
-use maf_srl::kernels::{Outcome, ROOMS};
+use maf_srl::kernels::PipelineCache;
+use maf_srl::kernels::step::{Optimizer, Element, StepParameters, StepReference};
+use maf_srl::kernels::{Outcome, KERNELS};
 use maf_srl::penalty::Penalty;
 use maf_srl::schedule::{Schedule, Spec, Tensor, Verify};
 use support::work::{submit, upload_f32, view};
@@ -39,8 +39,8 @@ fn run(device: &wgpu::Device, queue: &wgpu::Queue, edit: fn(String) -> String) -
 }
 
 fn run_case(device: &wgpu::Device, queue: &wgpu::Queue, name: &str, edit: fn(String) -> String) -> Outcome {
-    let kernels = Kernels::edited(device, edit);
-    let case = ROOMS
+    let kernels = PipelineCache::edited(device, edit);
+    let case = KERNELS
         .iter()
         .flat_map(|room| (room.cases)())
         .find(|case| case.name() == name)
@@ -367,7 +367,7 @@ fn every_fault_planted_in_a_solver_is_reported() {
     }
 }
 
-/// A fault in one of several kernels of a room: the case that must report it, the WGSL that is replaced wherever it stands,
+/// A fault in one of several kernels of a kernel: the case that must report it, the WGSL that is replaced wherever it stands,
 /// and what stands in its place.
 struct Planted {
     case: &'static str,
@@ -386,27 +386,27 @@ macro_rules! planted {
 fn demand_reports(faults: &[Planted]) {
     let room_of = |case: &str| case.split('/').next().expect("a case is named after its room").to_owned();
     for Planted { case, what, .. } in faults {
-        let room = ROOMS.iter().find(|room| room.name == room_of(case)).expect("a room of the register");
+        let room = KERNELS.iter().find(|room| room.name == room_of(case)).expect("a room of the register");
         assert!(
             (room.variants)().iter().any(|variant| variant.wgsl.contains(what)),
             "{}: the kernels have changed; plant the fault elsewhere: {what}",
             room.name
         );
     }
-    let all: Vec<_> = ROOMS.iter().flat_map(|room| (room.cases)()).collect();
+    let all: Vec<_> = KERNELS.iter().flat_map(|room| (room.cases)()).collect();
     let case_of = |name: &str| {
         let found = all.iter().find(|case| case.name() == name);
         found.unwrap_or_else(|| panic!("the register has no case {name}"))
     };
     for one in support::software_adapters() {
         let (device, queue) = one.device();
-        let sound = Kernels::new(&device);
+        let sound = PipelineCache::new(&device);
         for Planted { case, what, by, edit } in faults {
             let place = format!("{}: {case}: {what:?} => {by:?}", one.label);
-            let run = |kernels: &Kernels| case_of(case).run(&device, &queue, kernels).expect("it runs");
+            let run = |kernels: &PipelineCache| case_of(case).run(&device, &queue, kernels).expect("it runs");
             let without = run(&sound);
             assert_eq!((without.mismatches, without.first_mismatch), (0, None), "{place}: without the fault");
-            let found = run(&Kernels::edited(&device, *edit));
+            let found = run(&PipelineCache::edited(&device, *edit));
             assert!(found.mismatches > 0, "{place}: passes");
             assert!(found.first_mismatch.is_some(), "{place}: without a place");
         }
@@ -416,23 +416,23 @@ fn demand_reports(faults: &[Planted]) {
 #[test]
 fn every_fault_planted_in_a_product_is_reported() {
     const STRAIGHT: &str =
-        "product/csr/63x63x1/density=0.3/straight/plain/plain/orders=ccc/offsets=03120/one-buffer";
+        "spmm/csr/63x63x1/density=0.3/straight/plain/plain/orders=ccc/offsets=03120/one-buffer";
     const SCALED: &str =
-        "product/csr/63x63x3/density=0.3/transposed/plain-scaled/plain/orders=ccc/offsets=13120/extreme";
+        "spmm/csr/63x63x3/density=0.3/transposed/plain-scaled/plain/orders=ccc/offsets=13120/extreme";
     const NEAR: &str =
-        "product/csr/63x63x3/density=0.3/straight/near/activated/orders=ccc/offsets=03120/one-buffer";
+        "spmm/csr/63x63x3/density=0.3/straight/near/activated/orders=ccc/offsets=03120/one-buffer";
     const GIVEN: &str =
-        "product/dense/63x63x3/density=0.3/straight/given/plain/orders=ccc/offsets=03120/one-buffer";
+        "spmm/dense/63x63x3/density=0.3/straight/given/plain/orders=ccc/offsets=03120/one-buffer";
     const PULLED: &str =
-        "product/csr/63x63x3/density=0.3/straight/pulled/plain/orders=ccc/offsets=03120/one-buffer";
+        "spmm/csr/63x63x3/density=0.3/straight/pulled/plain/orders=ccc/offsets=03120/one-buffer";
     const BROKEN: &str =
-        "product/csr/63x63x3/density=0.3/straight/pulled/plain/orders=ccc/offsets=23120/broken/one-buffer";
+        "spmm/csr/63x63x3/density=0.3/straight/pulled/plain/orders=ccc/offsets=23120/broken/one-buffer";
     const BITMAP: &str =
-        "product/bitmap/63x63x3/density=0.3/straight/plain/plain/orders=ccc/offsets=03120/one-buffer";
+        "spmm/bitmap/63x63x3/density=0.3/straight/plain/plain/orders=ccc/offsets=03120/one-buffer";
     const TILES: &str =
-        "product/dense/65x65x64/density=0.3/straight/plain/activated/orders=ccc/offsets=03120/one-buffer";
+        "spmm/dense/65x65x64/density=0.3/straight/plain/activated/orders=ccc/offsets=03120/one-buffer";
     const METRIC: &str =
-        "product/metric/gradient/rows/n=33/m=40/density=0.6/rate=3/lambda=7/size=1e0/offset=0";
+        "spmm/metric/gradient/rows/n=33/m=40/density=0.6/rate=3/lambda=7/size=1e0/offset=0";
     demand_reports(&planted! {
         METRIC => "poisoned(activated(v, bend) - ", "poisoned(v - ";
         METRIC => "let v = theta[job.q + row] * sum;", "let v = 1.01 * theta[job.q + row] * sum;";
@@ -475,11 +475,11 @@ fn every_fault_planted_in_a_layer_is_reported() {
 
 #[test]
 fn every_fault_planted_in_the_derivatives_by_learned_numbers_is_reported() {
-    const ENTRIES: &str = "sampled/entries/n=16/m=64/density=0.4/css/offset=2/one-buffer/scaled";
-    const TILES: &str = "sampled/tiles32/n=16/m=64/density=0.4/css/offset=2/one-buffer/scaled";
-    const ADDED: &str = "sampled/entries/n=3/m=64/density=1/scs/offset=1/add";
-    const KNEES: &str = "sampled/entries/n=17/m=70/density=0.6/ccc/offset=0/knees=0.5-1.25";
-    const BEHIND: &str = "sampled/entries/n=17/m=70/density=0.6/ccc/offset=0/scaled/behind=inf";
+    const ENTRIES: &str = "sddmm/entries/n=16/m=64/density=0.4/css/offset=2/one-buffer/scaled";
+    const TILES: &str = "sddmm/tiles32/n=16/m=64/density=0.4/css/offset=2/one-buffer/scaled";
+    const ADDED: &str = "sddmm/entries/n=3/m=64/density=1/scs/offset=1/add";
+    const KNEES: &str = "sddmm/entries/n=17/m=70/density=0.6/ccc/offset=0/knees=0.5-1.25";
+    const BEHIND: &str = "sddmm/entries/n=17/m=70/density=0.6/ccc/offset=0/scaled/behind=inf";
     const SUMS: &str = "sums/layer/n=16/m=64/density=0.4/css/offset=2/one-buffer/scaled";
     const SUMS_ADDED: &str = "sums/layer/n=65/m=3/density=0.05/scs/offset=1/add";
     const SUMS_KNEES: &str = "sums/layer/n=17/m=70/density=0.6/ccc/offset=0/knees=0.5-1.25";
@@ -560,10 +560,10 @@ fn verified(device: &wgpu::Device, queue: &wgpu::Queue, edit: fn(String) -> Stri
         Tensor::new(Spec::new(name, l1, 0.3), view(w, 0, length)).with_gradient(view(&gradients, g, length))
     };
     let tensors = [tensor("small", &small, 100, 4), tensor("large", &large, 295, 408 + 4)];
-    let schedule = Schedule::with_kernels(device, Kernels::edited(device, edit));
-    let mut plan = schedule.bind(Base::Gradient, &tensors, Verify::Full).expect("they bind");
+    let schedule = Schedule::with_pipelines(device, PipelineCache::edited(device, edit));
+    let mut plan = schedule.bind(Optimizer::Gradient, &tensors, Verify::Full).expect("they bind");
     for step in 1..=3 {
-        submit(device, queue, |encoder| plan.record(encoder, &Hyper::new(0.1, step).expect("in the domain")));
+        submit(device, queue, |encoder| plan.record(encoder, &StepParameters::new(0.1, step).expect("in the domain")));
     }
     plan.finish().map(|found| found.checked)
 }
@@ -591,14 +591,14 @@ fn full_verification_turns_a_wrong_weight_into_an_error_that_names_it() {
 
 #[test]
 fn a_row_with_a_constant_1_percent_off_is_found_for_every_penalty() {
-    let hyper = Hyper::new(0.5, 1).expect("in the domain");
+    let hyper = StepParameters::new(0.5, 1).expect("in the domain");
     for penalty in Penalty::all().into_iter().filter(|p| p.name() != "none") {
-        let right = Reference::new(Base::Gradient, penalty, 0.4, 1.0, &hyper);
-        let wrong = Reference::new(Base::Gradient, penalty, 0.4 * 1.01, 1.0, &hyper);
+        let right = StepReference::new(Optimizer::Gradient, penalty, 0.4, 1.0, &hyper);
+        let wrong = StepReference::new(Optimizer::Gradient, penalty, 0.4 * 1.01, 1.0, &hyper);
         let elements = (0..4000).map(|k| Element { w: (k as f32 - 1999.5) * 1e-3, ..Element::default() });
         let found = elements.clone().filter(|&e| !right.judge(e, wrong.step(e).0).ok).count();
         assert!(found > 0, "{}: lambda 1 % off passes", penalty.name());
-        // the twin's own results, rounded to f32, pass
+        // the reference's own results, rounded to f32, pass
         for e in elements {
             let verdict = right.judge(e, right.step(e).0);
             assert!(verdict.ok, "{}: {e:?} {verdict:?}", penalty.name());
@@ -608,23 +608,23 @@ fn a_row_with_a_constant_1_percent_off_is_found_for_every_penalty() {
 
 #[test]
 fn a_wrong_state_is_found_for_every_base_step_that_has_one() {
-    let hyper = Hyper::new(0.5, 3).expect("in the domain");
+    let hyper = StepParameters::new(0.5, 3).expect("in the domain");
     let none: Penalty = "none".parse().expect("a penalty of the register");
-    for base in Base::all().into_iter().filter(|b| b.states() > 0) {
-        let twin = Reference::new(base, none, 0.0, 1.0, &hyper);
+    for base in Optimizer::all().into_iter().filter(|b| b.states() > 0) {
+        let reference = StepReference::new(base, none, 0.0, 1.0, &hyper);
         let before = Element { w: 0.7, g: 0.3, m: -0.2, v: 0.1, ..Element::default() };
-        let (after, finite) = twin.step(before);
-        assert!(finite && twin.judge(before, after).ok, "{base}");
+        let (after, finite) = reference.step(before);
+        assert!(finite && reference.judge(before, after).ok, "{base}");
         let off = |x: f32| f32::from_bits(x.to_bits() + 100);
         assert!(
-            !twin.judge(before, Element { m: off(after.m), ..after }).ok,
+            !reference.judge(before, Element { m: off(after.m), ..after }).ok,
             "{base}: first state 100 ULP off"
         );
-        assert!(!twin.judge(before, Element { m: f32::NAN, ..after }).ok, "{base}: first state NaN");
+        assert!(!reference.judge(before, Element { m: f32::NAN, ..after }).ok, "{base}: first state NaN");
         if base.states() > 1 {
-            assert!(!twin.judge(before, Element { v: off(after.v), ..after }).ok, "{base}: second state off");
+            assert!(!reference.judge(before, Element { v: off(after.v), ..after }).ok, "{base}: second state off");
             assert!(
-                !twin.judge(before, Element { v: before.v, ..after }).ok,
+                !reference.judge(before, Element { v: before.v, ..after }).ok,
                 "{base}: second state not written"
             );
         }

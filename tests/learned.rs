@@ -1,4 +1,4 @@
-//! Learned layers asked for what cannot be: a typed error that names value, place and what is allowed, before any work on the
+//! LearnedParameters layers asked for what cannot be: a typed error that names value, place and what is allowed, before any work on the
 //! GPU; nothing is written. And the same on a device that has gone away.
 
 mod support;
@@ -7,17 +7,17 @@ use std::sync::Arc;
 
 use maf_srl::Error;
 use maf_srl::gpu::{Context, View};
-use maf_srl::kernels::learn::{self, Hyper, Method, Rates};
-use maf_srl::kernels::product::{self, Finish, Operand};
+use maf_srl::kernels::learn::{self, UpdateParameters, Method, Rates};
+use maf_srl::kernels::spmm::{self, Epilogue, Prologue};
 use maf_srl::kernels::{
-    Batch, Data, Format, Kernels, Learned, Matrix, Order, backward, chain, dsrl, layer, loss, sampled, sums,
+    Batch, Data, Format, PipelineCache, LearnedParameters, Matrix, Order, backward, chain, dsrl, layer, loss, sampled, sums,
 };
 use maf_srl::matrix::Pattern;
-use maf_srl::network::{self, Options, Space, Start, Term, Trainer};
+use maf_srl::network::{self, Options, Workspace, Start, DataTerm, Trainer};
 use maf_srl::penalty::Activation;
 use maf_srl::regulariser::Floors;
 use maf_srl::regulariser::Parameters;
-use maf_srl::regulariser::Places;
+use maf_srl::regulariser::ParameterLayout;
 use support::TestAdapter;
 use support::work::{blank, download, submit, upload, within};
 
@@ -49,7 +49,7 @@ const WORDS: u32 = 1 << 16;
 struct Page {
     device: wgpu::Device,
     queue: wgpu::Queue,
-    kernels: Kernels,
+    kernels: PipelineCache,
     buffer: wgpu::Buffer,
     words: Vec<u32>,
 }
@@ -62,7 +62,7 @@ impl Page {
         device.on_uncaptured_error(Arc::new(|error| panic!("reached the owner's handler: {error}")));
         let words: Vec<u32> = (0..WORDS).map(|k| 0x3f00_0000 + k).collect();
         let buffer = upload(&device, &words);
-        Page { kernels: Kernels::new(&device), device, queue, buffer, words }
+        Page { kernels: PipelineCache::new(&device), device, queue, buffer, words }
     }
 
     fn view(&self, at: u64, length: u64) -> View {
@@ -71,12 +71,12 @@ impl Page {
 
     fn batch(&self, at: u64, components: u32, vectors: u32) -> Batch {
         let view = self.view(at, u64::from(components) * u64::from(vectors));
-        Batch::new("batch", view, components, vectors, Order::Components).expect("a batch")
+        Batch::new("batch", view, components, vectors, Order::FeatureMajor).expect("a batch")
     }
 
-    fn learned(&self, at: u64, places: Places, layers: u32) -> Learned {
+    fn learned(&self, at: u64, places: ParameterLayout, layers: u32) -> LearnedParameters {
         let view = self.view(at, u64::from(places.length()) * u64::from(layers));
-        Learned::new("learned", view, places, layers).expect("learned numbers")
+        LearnedParameters::new("learned", view, places, layers).expect("learned numbers")
     }
 
     fn matrix(&self, pattern: Pattern, format: Format, layers: u32) -> Matrix {
@@ -106,16 +106,16 @@ fn diagonal(n: u32) -> Pattern {
     Pattern::diagonal(n).expect("a pattern")
 }
 
-/// Places of a layer of three components with all entries: 8 + 2 * 3 + 9 numbers, padded to 24.
-const THREE: Places = Places { components: 3, nonzeros: 9 };
+/// ParameterLayout of a layer of three components with all entries: 8 + 2 * 3 + 9 numbers, padded to 24.
+const THREE: ParameterLayout = ParameterLayout { components: 3, nonzeros: 9 };
 
 #[test]
 fn lengths_and_sizes() {
     let page = page();
-    let batch = |length, n, m| Batch::new("noisy", page.view(0, length), n, m, Order::Samples);
+    let batch = |length, n, m| Batch::new("noisy", page.view(0, length), n, m, Order::BatchMajor);
     refused!(batch(11, 3, 4), Shape, "noisy: length is 11", "3 components times 4 vectors = 12");
     refused!(batch(1, u32::MAX, u32::MAX), Shape, "= 18446744065119617025");
-    let learned = |length, layers| Learned::new("theta", page.view(0, length), THREE, layers);
+    let learned = |length, layers| LearnedParameters::new("theta", page.view(0, length), THREE, layers);
     refused!(learned(47, 2), Shape, "theta: length is 47", "2 layers of 24 numbers = 48");
     refused!(learned(24, 0), Shape, "expected 0 layers of 24 numbers = 0");
     page.untouched();
@@ -143,85 +143,85 @@ fn products() {
     let page = page();
     // 3 x 4, two layers; the learned numbers have three components
     let matrix = page.matrix(full(3, 4), Format::Csr, 2);
-    let places = Places { components: 3, nonzeros: 12 };
-    let job = product::Job {
+    let places = ParameterLayout { components: 3, nonzeros: 12 };
+    let job = spmm::SpmmJob {
         layer: 1,
         learned: Some(page.learned(1000, places, 2)),
         learned_layer: 1,
         scale_by: Some(0),
-        ..product::Job::plain(matrix.clone(), false, page.batch(0, 4, 5), page.batch(200, 3, 5))
+        ..spmm::SpmmJob::plain(matrix.clone(), false, page.batch(0, 4, 5), page.batch(200, 3, 5))
     };
-    let bind = |job: &product::Job| product::bind(&page.kernels, job);
+    let bind = |job: &spmm::SpmmJob| spmm::bind(&page.kernels, job);
     assert_eq!(bind(&job).expect("it fits").len(), 1);
-    let near = product::Job {
-        operand: Operand::Near,
+    let near = spmm::SpmmJob {
+        prologue: Prologue::Near,
         scale_by: None,
         second: Some(page.batch(100, 4, 5)),
         ..job.clone()
     };
     assert_eq!(bind(&near).expect("it fits").len(), 1);
 
-    refused!(bind(&product::Job { layer: 2, ..job.clone() }), Domain, "product: layer = 2 is outside [0, 2)");
-    let turned = product::Job { transposed: true, ..job.clone() };
+    refused!(bind(&spmm::SpmmJob { layer: 2, ..job.clone() }), Domain, "product: layer = 2 is outside [0, 2)");
+    let turned = spmm::SpmmJob { transposed: true, ..job.clone() };
     refused!(bind(&turned), Shape, "components of the batch is 4, expected 3");
-    let wrong = product::Job { output: page.batch(200, 4, 5), ..job.clone() };
+    let wrong = spmm::SpmmJob { output: page.batch(200, 4, 5), ..job.clone() };
     refused!(bind(&wrong), Shape, "components of the output is 4, expected 3");
-    let wrong = product::Job { first: page.batch(0, 4, 6), ..job.clone() };
+    let wrong = spmm::SpmmJob { first: page.batch(0, 4, 6), ..job.clone() };
     refused!(bind(&wrong), Shape, "vectors of the batch is 6, expected 5");
-    let wrong = product::Job { second: Some(page.batch(100, 4, 4)), ..near.clone() };
+    let wrong = spmm::SpmmJob { second: Some(page.batch(100, 4, 4)), ..near.clone() };
     refused!(bind(&wrong), Shape, "vectors of the second batch is 4, expected 5");
 
-    for operand in [Operand::Near, Operand::Given, Operand::Pulled] {
-        let wrong = product::Job { operand, second: None, ..near.clone() };
+    for prologue in [Prologue::Near, Prologue::Given, Prologue::Pulled] {
+        let wrong = spmm::SpmmJob { prologue, second: None, ..near.clone() };
         refused!(bind(&wrong), Unsupported, "without a second batch", "one for near, given and pulled");
     }
-    let wrong = product::Job { operand: Operand::Plain, ..near.clone() };
-    refused!(bind(&wrong), Unsupported, "the operand plain with a second batch", "none for plain");
-    let wrong = product::Job { scale_by: Some(0), ..near.clone() };
-    refused!(bind(&wrong), Unsupported, "product: a scale", "with the operand plain");
+    let wrong = spmm::SpmmJob { prologue: Prologue::Plain, ..near.clone() };
+    refused!(bind(&wrong), Unsupported, "the prologue plain with a second batch", "none for plain");
+    let wrong = spmm::SpmmJob { scale_by: Some(0), ..near.clone() };
+    refused!(bind(&wrong), Unsupported, "product: a scale", "with the prologue plain");
 
-    let without = product::Job { learned: None, scale_by: None, ..job.clone() };
+    let without = spmm::SpmmJob { learned: None, scale_by: None, ..job.clone() };
     assert!(bind(&without).is_ok(), "plain throughout");
     for wrong in [
-        product::Job { scale_by: Some(0), ..without.clone() },
-        product::Job { finish: Finish::Activated, ..without.clone() },
-        product::Job { learned: None, ..near.clone() },
+        spmm::SpmmJob { scale_by: Some(0), ..without.clone() },
+        spmm::SpmmJob { epilogue: Epilogue::Activated, ..without.clone() },
+        spmm::SpmmJob { learned: None, ..near.clone() },
     ] {
         refused!(
             bind(&wrong),
             Unsupported,
             "no learned numbers",
-            "plain operand and finish, without a scale"
+            "plain prologue and epilogue, without a scale"
         );
     }
-    let wrong = product::Job { learned_layer: 2, ..job.clone() };
+    let wrong = spmm::SpmmJob { learned_layer: 2, ..job.clone() };
     refused!(bind(&wrong), Domain, "layer of the learned numbers = 2 is outside [0, 2)");
-    let wrong = product::Job { scale_by: Some(7), ..job.clone() };
+    let wrong = spmm::SpmmJob { scale_by: Some(7), ..job.clone() };
     refused!(bind(&wrong), Domain, "layer of the scale = 7 is outside [0, 2)");
-    let four = page.learned(1000, Places { components: 4, nonzeros: 12 }, 2);
-    let wrong = product::Job { finish: Finish::Activated, learned: Some(four), ..job.clone() };
+    let four = page.learned(1000, ParameterLayout { components: 4, nonzeros: 12 }, 2);
+    let wrong = spmm::SpmmJob { epilogue: Epilogue::Activated, learned: Some(four), ..job.clone() };
     refused!(bind(&wrong), Shape, "components of the learned numbers is 4, expected 3");
-    let wrong = product::Job { operand: Operand::Pulled, ..near.clone() };
+    let wrong = spmm::SpmmJob { prologue: Prologue::Pulled, ..near.clone() };
     refused!(bind(&wrong), Shape, "components of the learned numbers is 3, expected 4");
 
     // the output shares its first or its last number with another
-    let wrong = product::Job { output: page.batch(19, 3, 5), ..job.clone() };
+    let wrong = spmm::SpmmJob { output: page.batch(19, 3, 5), ..job.clone() };
     refused!(bind(&wrong), Overlap, "the batch and the product overlap", "bytes 76..80");
-    let wrong = product::Job { output: page.batch(86, 3, 5), ..near.clone() };
+    let wrong = spmm::SpmmJob { output: page.batch(86, 3, 5), ..near.clone() };
     refused!(bind(&wrong), Overlap, "the second batch and the product overlap", "bytes 400..404");
-    let wrong = product::Job { output: page.batch(1055, 3, 5), ..job.clone() };
+    let wrong = spmm::SpmmJob { output: page.batch(1055, 3, 5), ..job.clone() };
     refused!(bind(&wrong), Overlap, "the learned numbers and the product overlap", "bytes 4220..4224");
 
-    let refresh = |places, layers| product::refresh(&page.kernels, &matrix, &page.learned(0, places, layers));
+    let refresh = |places, layers| spmm::refresh(&page.kernels, &matrix, &page.learned(0, places, layers));
     refused!(refresh(places, 1), Shape, "refresh: layers of the learned numbers is 1, expected 2");
-    let other = Places { nonzeros: 11, ..places };
+    let other = ParameterLayout { nonzeros: 11, ..places };
     refused!(refresh(other, 2), Shape, "refresh: entries of the learned numbers is 11, expected 12");
-    let packed = product::refresh_packed(&page.kernels, &matrix, &page.view(0, 23));
+    let packed = spmm::refresh_packed(&page.kernels, &matrix, &page.view(0, 23));
     refused!(packed, Shape, "refresh: number of values is 23, expected 24");
     page.untouched();
 
     let page = small();
-    let large = product::Job {
+    let large = spmm::SpmmJob {
         matrix: page.matrix(full(3, 4), Format::Csr, 2),
         learned: None,
         scale_by: None,
@@ -229,7 +229,7 @@ fn products() {
         output: page.batch(20_000, 3, 5000),
         ..job
     };
-    let made = product::bind(&page.kernels, &large);
+    let made = spmm::bind(&page.kernels, &large);
     refused!(made, Limit, "product: needs max_storage_buffer_binding_size of 80", "allows 65536");
     page.untouched();
 }
@@ -256,8 +256,8 @@ fn layers() {
     let wrong = layer::Forward { matrix: page.matrix(full(3, 4), Format::Csr, 2), ..forward.clone() };
     refused!(bind(&wrong), Shape, "layers forward: columns of the matrix is 4, expected 3");
     for (places, layers, part) in [
-        (Places { components: 4, ..THREE }, 2, "components of the learned numbers is 4, expected 3"),
-        (Places { nonzeros: 8, ..THREE }, 2, "entries of the learned numbers is 8, expected 9"),
+        (ParameterLayout { components: 4, ..THREE }, 2, "components of the learned numbers is 4, expected 3"),
+        (ParameterLayout { nonzeros: 8, ..THREE }, 2, "entries of the learned numbers is 8, expected 9"),
         (THREE, 1, "layers of the learned numbers is 1, expected 2"),
     ] {
         let wrong = layer::Forward { learned: page.learned(1000, places, layers), ..forward.clone() };
@@ -282,7 +282,7 @@ fn layers() {
     let wrong = layer::Forward { output: page.batch(1047, 3, 5), ..forward.clone() };
     refused!(bind(&wrong), Overlap, "the learned numbers and output overlap");
 
-    let backward = backward::Passed {
+    let backward = backward::SavedActivations {
         learned: page.learned(1000, THREE, 2),
         layer: 0,
         x: page.batch(0, 3, 5),
@@ -293,32 +293,32 @@ fn layers() {
         w: page.batch(80, 3, 5),
         r_bar: page.batch(100, 3, 5),
     };
-    let bind = |passed: &backward::Passed| layer::backward(&page.kernels, &matrix, passed);
+    let bind = |passed: &backward::SavedActivations| layer::backward(&page.kernels, &matrix, passed);
     bind(&backward).expect("it fits");
-    let wrong = backward::Passed { layer: 2, ..backward.clone() };
+    let wrong = backward::SavedActivations { layer: 2, ..backward.clone() };
     refused!(bind(&wrong), Shape, "a layer backward: layer is 2, expected less than the 2 layers");
-    let wrong = backward::Passed { scale_by: Some(2), ..backward.clone() };
+    let wrong = backward::SavedActivations { scale_by: Some(2), ..backward.clone() };
     refused!(bind(&wrong), Shape, "a layer backward: scale_by is 2, expected less than the 2 layers");
-    let wrong = backward::Passed { bar: page.batch(40, 3, 4), ..backward.clone() };
+    let wrong = backward::SavedActivations { bar: page.batch(40, 3, 4), ..backward.clone() };
     refused!(bind(&wrong), Shape, "shape of bar is 3 x 4, expected 3 x 5");
     let apart = blank(&page.device, 60);
     let apart = Batch { view: View::new("apart", &apart, 0, 15).expect("a view"), ..page.batch(0, 3, 5) };
     for (name, wrong) in [
-        ("w", backward::Passed { w: apart.clone(), ..backward.clone() }),
-        ("r_bar", backward::Passed { r_bar: apart.clone(), ..backward.clone() }),
+        ("w", backward::SavedActivations { w: apart.clone(), ..backward.clone() }),
+        ("r_bar", backward::SavedActivations { r_bar: apart.clone(), ..backward.clone() }),
         (
             "u",
-            backward::Passed { u: Batch { order: Order::Samples, ..backward.u.clone() }, ..backward.clone() },
+            backward::SavedActivations { u: Batch { order: Order::BatchMajor, ..backward.u.clone() }, ..backward.clone() },
         ),
     ] {
         let what = format!("a layer backward: {name} in another order, or another buffer than u");
-        refused!(bind(&wrong), Unsupported, &what, "in one buffer, in Order::Components");
+        refused!(bind(&wrong), Unsupported, &what, "in one buffer, in Order::FeatureMajor");
     }
-    let wrong = backward::Passed { r_bar: page.batch(94, 3, 5), ..backward.clone() };
+    let wrong = backward::SavedActivations { r_bar: page.batch(94, 3, 5), ..backward.clone() };
     refused!(bind(&wrong), Overlap, "w and r_bar overlap");
-    let wrong = backward::Passed { w: page.batch(54, 3, 5), ..backward.clone() };
+    let wrong = backward::SavedActivations { w: page.batch(54, 3, 5), ..backward.clone() };
     refused!(bind(&wrong), Overlap, "bar and w overlap");
-    let wrong = backward::Passed {
+    let wrong = backward::SavedActivations {
         u: page.batch(34, 3, 5),
         data: Data::Near(page.batch(20, 3, 5)),
         ..backward.clone()
@@ -344,7 +344,7 @@ fn layers() {
     refused!(made, Limit, "layers forward: x", "max_storage_buffer_binding_size of 72000", "allows 65536");
     // each batch fits, the three that are bound as one do not
     let batch = |k: u64| page.batch(6000 * k, 3, 2000);
-    let large = backward::Passed {
+    let large = backward::SavedActivations {
         learned,
         layer: 0,
         x: batch(0),
@@ -366,9 +366,9 @@ fn layers() {
     page.untouched();
 }
 
-/// What the rooms `sums` and `sampled` bind.
-fn passed(page: &Page) -> (backward::Passed, backward::Into) {
-    let passed = backward::Passed {
+/// What the kernels `sums` and `sampled` bind.
+fn passed(page: &Page) -> (backward::SavedActivations, backward::GradientTarget) {
+    let passed = backward::SavedActivations {
         learned: page.learned(1000, THREE, 2),
         layer: 1,
         x: page.batch(0, 3, 4),
@@ -379,7 +379,7 @@ fn passed(page: &Page) -> (backward::Passed, backward::Into) {
         w: page.batch(80, 3, 4),
         r_bar: page.batch(100, 3, 4),
     };
-    (passed, backward::Into { gradient: page.learned(2000, THREE, 2), layer: 1, add: true })
+    (passed, backward::GradientTarget { gradient: page.learned(2000, THREE, 2), layer: 1, add: true })
 }
 
 #[test]
@@ -387,9 +387,9 @@ fn derivatives_by_learned_numbers() {
     let page = page();
     let (good, into) = passed(&page);
     let pattern = Arc::new(full(3, 3));
-    let sums_of = |passed: &backward::Passed, into: &backward::Into| sums::bind(&page.kernels, passed, into);
-    let sampled_of = |passed: &backward::Passed, into: &backward::Into, pattern: &Arc<Pattern>| {
-        sampled::bind(&page.kernels, pattern, passed, into)
+    let sums_of = |passed: &backward::SavedActivations, into: &backward::GradientTarget| sums::bind(&page.kernels, passed, into);
+    let sampled_of = |passed: &backward::SavedActivations, into: &backward::GradientTarget, pattern: &Arc<Pattern>| {
+        sddmm::bind(&page.kernels, pattern, passed, into)
     };
     sums_of(&good, &into).expect("it fits");
     sampled_of(&good, &into, &pattern).expect("it fits");
@@ -401,23 +401,23 @@ fn derivatives_by_learned_numbers() {
         }};
     }
     both!(
-        backward::Passed { layer: 2, ..good.clone() },
+        backward::SavedActivations { layer: 2, ..good.clone() },
         into.clone(),
         Shape,
         "layer is 2, expected one of 2"
     );
-    both!(good.clone(), backward::Into { layer: 5, ..into.clone() }, Shape, "layer is 5, expected one of 2");
-    let scaled = backward::Passed { scale_by: Some(48), ..good.clone() };
+    both!(good.clone(), backward::GradientTarget { layer: 5, ..into.clone() }, Shape, "layer is 5, expected one of 2");
+    let scaled = backward::SavedActivations { scale_by: Some(48), ..good.clone() };
     both!(scaled, into.clone(), Shape, "layer of the scale is 48, expected one of 2");
-    let other = page.learned(2000, Places { nonzeros: 8, ..THREE }, 2);
+    let other = page.learned(2000, ParameterLayout { nonzeros: 8, ..THREE }, 2);
     both!(
         good.clone(),
-        backward::Into { gradient: other, ..into.clone() },
+        backward::GradientTarget { gradient: other, ..into.clone() },
         Shape,
-        "gradient is Places",
+        "gradient is ParameterLayout",
         "nonzeros: 9"
     );
-    let wide = backward::Passed { w: page.batch(80, 3, 5), ..good.clone() };
+    let wide = backward::SavedActivations { w: page.batch(80, 3, 5), ..good.clone() };
     both!(
         wide,
         into.clone(),
@@ -426,7 +426,7 @@ fn derivatives_by_learned_numbers() {
         "expected 3 components of 4 vectors"
     );
     let none = |at| page.batch(at, 3, 0);
-    let empty = backward::Passed {
+    let empty = backward::SavedActivations {
         x: none(0),
         data: Data::Near(none(20)),
         bar: none(40),
@@ -437,7 +437,7 @@ fn derivatives_by_learned_numbers() {
     };
     both!(empty, into.clone(), Shape, "x: shape is 3 components of 0 vectors");
     // the gradient's second layer starts 24 numbers in
-    let at = |at: u64| backward::Into { gradient: page.learned(at, THREE, 2), ..into.clone() };
+    let at = |at: u64| backward::GradientTarget { gradient: page.learned(at, THREE, 2), ..into.clone() };
     both!(good.clone(), at(87), Overlap, "the gradient and r̄ overlap", "bytes 444..448");
     both!(good.clone(), at(1000), Overlap, "the gradient and the learned numbers overlap");
     let diagonal = Arc::new(diagonal(3));
@@ -490,7 +490,7 @@ fn derivatives_by_learned_numbers() {
     let page = small();
     let (passed, into) = passed(&page);
     let batch = |k: u64| page.batch(3000 + 20_000 * k, 3, 6000);
-    let large = backward::Passed {
+    let large = backward::SavedActivations {
         x: batch(0),
         data: Data::Near(batch(1)),
         bar: batch(1),
@@ -501,13 +501,13 @@ fn derivatives_by_learned_numbers() {
     };
     let made = sums::bind(&page.kernels, &large, &into);
     refused!(made, Limit, "sums: x: needs max_storage_buffer_binding_size of 72", "allows 65536");
-    let made = sampled::bind(&page.kernels, &pattern, &large, &into);
+    let made = sddmm::bind(&page.kernels, &pattern, &large, &into);
     refused!(made, Limit, "sampled: x: needs max_storage_buffer_binding_size of 72", "allows 65536");
     page.untouched();
 }
 
-fn step(page: &Page) -> learn::Job {
-    learn::Job {
+fn step(page: &Page) -> learn::LearnJob {
+    learn::LearnJob {
         pattern: Arc::new(full(3, 3)),
         learned: page.learned(0, THREE, 2),
         gradient: page.learned(100, THREE, 2),
@@ -524,7 +524,7 @@ fn step(page: &Page) -> learn::Job {
 fn steps() {
     let page = page();
     let job = step(&page);
-    let bind = |job: &learn::Job| learn::Update::bind(&page.kernels, job);
+    let bind = |job: &learn::LearnJob| learn::Update::bind(&page.kernels, job);
     let mut bound = bind(&job).expect("it fits");
     let rates = Rates::default();
     for (name, rates) in [
@@ -534,11 +534,11 @@ fn steps() {
         ("activation", Rates { activation: 1e7, ..rates }),
         ("l", Rates { l: -1e-9, ..rates }),
     ] {
-        let wrong = learn::Job { rates, ..job.clone() };
+        let wrong = learn::LearnJob { rates, ..job.clone() };
         refused!(bind(&wrong), Domain, &format!("learn: rate of {name} = "), "is outside [0, ");
     }
     refused!(
-        bind(&learn::Job { decay: f64::NAN, ..job.clone() }),
+        bind(&learn::LearnJob { decay: f64::NAN, ..job.clone() }),
         Domain,
         "learn: decay = NaN is outside [0, "
     );
@@ -547,7 +547,7 @@ fn steps() {
         (2.0, 0.6, "floor of slopes and scales = 2 is outside [1e-6, 1]"),
         (1e-3, f64::NAN, "floor of L = NaN is outside [1e-6, 1e6]"),
     ] {
-        refused!(bind(&learn::Job { floors: Floors { epsilon, l }, ..job.clone() }), Domain, part);
+        refused!(bind(&learn::LearnJob { floors: Floors { epsilon, l }, ..job.clone() }), Domain, part);
     }
     for (beta1, beta2, epsilon, part) in [
         (1.0, 0.5, 1e-8, "beta1 = 1 is outside [0, 1)"),
@@ -556,22 +556,22 @@ fn steps() {
         (0.5, 0.5, 0.0, "epsilon = 0 is outside [1e-12, 1]"),
     ] {
         let method = Method::Adam { beta1, beta2, epsilon };
-        refused!(bind(&learn::Job { method, ..job.clone() }), Domain, part);
+        refused!(bind(&learn::LearnJob { method, ..job.clone() }), Domain, part);
     }
     for rounds in [0, 1001] {
-        let wrong = learn::Job { bound: Some(rounds), ..job.clone() };
+        let wrong = learn::LearnJob { bound: Some(rounds), ..job.clone() };
         refused!(bind(&wrong), Domain, &format!("norm bound = {rounds} is outside [1, 1000]"));
     }
     refused!(
-        bind(&learn::Job { moments: None, ..job.clone() }),
+        bind(&learn::LearnJob { moments: None, ..job.clone() }),
         Unsupported,
         "Adam without moments",
         "two vectors"
     );
-    assert!(bind(&learn::Job { moments: None, method: Method::Gradient, ..job.clone() }).is_ok());
+    assert!(bind(&learn::LearnJob { moments: None, method: Method::Gradient, ..job.clone() }).is_ok());
 
-    let head = Places { components: 0, nonzeros: 0 };
-    let alone = learn::Job {
+    let head = ParameterLayout { components: 0, nonzeros: 0 };
+    let alone = learn::LearnJob {
         learned: page.learned(0, head, 2),
         gradient: page.learned(100, head, 2),
         moments: None,
@@ -579,7 +579,7 @@ fn steps() {
         ..job.clone()
     };
     refused!(bind(&alone), Unsupported, "learn: a norm bound without a matrix", "no components");
-    assert!(bind(&learn::Job { bound: None, ..alone }).is_ok());
+    assert!(bind(&learn::LearnJob { bound: None, ..alone }).is_ok());
 
     for (pattern, part) in [
         (full(4, 4), "3 components, 9 entries, expected 4 components, 16 entries of the square pattern"),
@@ -587,29 +587,29 @@ fn steps() {
         (Pattern::new(3, 4, full(3, 3).entries()).expect("a pattern"), "of the square pattern"),
     ] {
         refused!(
-            bind(&learn::Job { pattern: Arc::new(pattern), ..job.clone() }),
+            bind(&learn::LearnJob { pattern: Arc::new(pattern), ..job.clone() }),
             Shape,
             "learn: places is ",
             part
         );
     }
-    let wrong = learn::Job { gradient: page.learned(100, THREE, 1), ..job.clone() };
+    let wrong = learn::LearnJob { gradient: page.learned(100, THREE, 1), ..job.clone() };
     refused!(bind(&wrong), Shape, "gradient is 1 layers", "expected 2 layers");
-    let other = page.learned(300, Places { nonzeros: 8, ..THREE }, 2);
-    let wrong = learn::Job { moments: Some([page.learned(200, THREE, 2), other]), ..job.clone() };
+    let other = page.learned(300, ParameterLayout { nonzeros: 8, ..THREE }, 2);
+    let wrong = learn::LearnJob { moments: Some([page.learned(200, THREE, 2), other]), ..job.clone() };
     refused!(bind(&wrong), Shape, "second moments is 2 layers", "nonzeros: 8");
-    let wrong = learn::Job { gradient: page.learned(47, THREE, 2), ..job.clone() };
+    let wrong = learn::LearnJob { gradient: page.learned(47, THREE, 2), ..job.clone() };
     refused!(bind(&wrong), Overlap, "gradient and learned numbers overlap", "bytes 188..192");
     let moments = Some([page.learned(200, THREE, 2), page.learned(247, THREE, 2)]);
     refused!(
-        bind(&learn::Job { moments, ..job.clone() }),
+        bind(&learn::LearnJob { moments, ..job.clone() }),
         Overlap,
         "second moments and first moments overlap"
     );
 
     // a step that is refused records nothing
     submit(&page.device, &page.queue, |encoder| {
-        let hyper = |rate, step| Hyper { rate, step };
+        let hyper = |rate, step| UpdateParameters { rate, step };
         refused!(bound.set(encoder, hyper(0.1, 0)), Domain, "step = 0 is outside [1, inf)");
         for rate in [-0.1, f64::NAN, f64::INFINITY, 2e6] {
             refused!(bound.set(encoder, hyper(rate, 1)), Domain, "learning rate = ", "is outside [0, ");
@@ -618,9 +618,9 @@ fn steps() {
     page.untouched();
 
     let page = small();
-    let places = Places { components: 130, nonzeros: 130 * 130 };
+    let places = ParameterLayout { components: 130, nonzeros: 130 * 130 };
     let learned = |k: u64| page.learned(20_000 * k, places, 1);
-    let large = learn::Job {
+    let large = learn::LearnJob {
         pattern: Arc::new(full(130, 130)),
         learned: learned(0),
         gradient: learned(1),
@@ -633,7 +633,7 @@ fn steps() {
     page.untouched();
 }
 
-const HEAD: Places = Places { components: 0, nonzeros: 0 };
+const HEAD: ParameterLayout = ParameterLayout { components: 0, nonzeros: 0 };
 
 fn separable(page: &Page) -> (dsrl::Forward, dsrl::Backward) {
     let (learned, layers) = (page.learned(1000, HEAD, 3), 3);
@@ -681,7 +681,7 @@ fn separable_layers() {
         );
     }
     let wrong = dsrl::Forward { learned: page.learned(1000, THREE, 3), ..forward.clone() };
-    refused!(bind(&wrong), Shape, "places of the numbers is Places", "neither components nor entries");
+    refused!(bind(&wrong), Shape, "places of the numbers is ParameterLayout", "neither components nor entries");
     let wrong = dsrl::Forward { output: page.view(99, 100), ..forward.clone() };
     refused!(bind(&wrong), Overlap, "output and x overlap", "bytes 396..400");
     let wrong = dsrl::Forward { output: page.view(1023, 100), ..forward.clone() };
@@ -811,20 +811,20 @@ fn networks() {
 #[test]
 fn networks_of_views() {
     let page = page();
-    let job = network::Job {
+    let job = network::NetworkJob {
         matrix: page.matrix(full(3, 3), Format::Csr, 2),
         learned: page.learned(1000, THREE, 2),
         layers: 2,
         x: page.batch(0, 3, 5),
-        term: Term::Near(page.batch(0, 3, 5)),
+        term: DataTerm::Near(page.batch(0, 3, 5)),
         output: page.batch(20, 3, 5),
     };
-    let space = Space::new(&page.device, 2, 3, 5).expect("space");
+    let space = Workspace::new(&page.device, 2, 3, 5).expect("space");
     refused!(space.input(0), Domain, "network: layer = 0 is outside [1, 2)");
     refused!(space.input(2), Domain, "network: layer = 2 is outside [1, 2)");
-    let forward = |job: &network::Job, space: &Space| network::forward(&page.kernels, job, space);
+    let forward = |job: &network::NetworkJob, space: &Workspace| network::forward(&page.kernels, job, space);
     let (bar, gradient) = (page.batch(40, 3, 5), page.learned(2000, THREE, 2));
-    let backward = |job: &network::Job, space: &Space| {
+    let backward = |job: &network::NetworkJob, space: &Workspace| {
         network::backward(&page.kernels, job, space, &bar, &gradient, None)
     };
     assert!(forward(&job, &space).is_ok() && backward(&job, &space).is_ok());
@@ -836,42 +836,42 @@ fn networks_of_views() {
         }};
     }
     both!(
-        network::Job { layers: 0, ..job.clone() },
+        network::NetworkJob { layers: 0, ..job.clone() },
         &space,
         Shape,
         "network: learned layers is 2, expected 1 or 1"
     );
     both!(
-        network::Job { layers: 3, ..job.clone() },
+        network::NetworkJob { layers: 3, ..job.clone() },
         &space,
         Shape,
         "network: learned layers is 2, expected 1 or 3"
     );
     let shared = page.matrix(full(3, 3), Format::Csr, 1);
     both!(
-        network::Job { matrix: shared, ..job.clone() },
+        network::NetworkJob { matrix: shared, ..job.clone() },
         &space,
         Shape,
         "layers of the matrix is 1",
         "as many of both"
     );
     let other = page.batch(0, 3, 4);
-    both!(network::Job { x: other.clone(), ..job.clone() }, &space, Shape, "of x is (3, 4), expected (3, 5)");
-    both!(network::Job { output: other.clone(), ..job.clone() }, &space, Shape, "of output is (3, 4)");
-    both!(network::Job { term: Term::Near(other.clone()), ..job.clone() }, &space, Shape, "of c is (3, 4)");
-    let short = Space::new(&page.device, 1, 3, 5).expect("space");
+    both!(network::NetworkJob { x: other.clone(), ..job.clone() }, &space, Shape, "of x is (3, 4), expected (3, 5)");
+    both!(network::NetworkJob { output: other.clone(), ..job.clone() }, &space, Shape, "of output is (3, 4)");
+    both!(network::NetworkJob { term: DataTerm::Near(other.clone()), ..job.clone() }, &space, Shape, "of c is (3, 4)");
+    let short = Workspace::new(&page.device, 1, 3, 5).expect("space");
     both!(job.clone(), &short, Shape, "layers that the space is for is 1, expected 2 or more");
     let d = page.matrix(full(2, 4), Format::Dense, 1);
-    let term = Term::Linear { d, y: page.batch(60, 2, 5) };
-    both!(network::Job { term, ..job.clone() }, &space, Shape, "network: columns of D is 4, expected 3");
+    let term = DataTerm::Linear { d, y: page.batch(60, 2, 5) };
+    both!(network::NetworkJob { term, ..job.clone() }, &space, Shape, "network: columns of D is 4, expected 3");
     let d = page.matrix(full(2, 3), Format::Dense, 1);
-    let term = Term::Linear { d: d.clone(), y: page.batch(60, 3, 5) };
-    both!(network::Job { term, ..job.clone() }, &space, Shape, "network: components of y is 3, expected 2");
-    let term = Term::Linear { d, y: page.batch(60, 2, 4) };
-    both!(network::Job { term, ..job.clone() }, &space, Shape, "network: vectors of y is 4, expected 5");
-    let wrong = network::Job { output: page.batch(14, 3, 5), ..job.clone() };
+    let term = DataTerm::Linear { d: d.clone(), y: page.batch(60, 3, 5) };
+    both!(network::NetworkJob { term, ..job.clone() }, &space, Shape, "network: components of y is 3, expected 2");
+    let term = DataTerm::Linear { d, y: page.batch(60, 2, 4) };
+    both!(network::NetworkJob { term, ..job.clone() }, &space, Shape, "network: vectors of y is 4, expected 5");
+    let wrong = network::NetworkJob { output: page.batch(14, 3, 5), ..job.clone() };
     refused!(forward(&wrong, &space), Overlap, "x and output overlap");
-    let bind = |bar: &Batch, gradient: &Learned, x_bar: Option<&Batch>| {
+    let bind = |bar: &Batch, gradient: &LearnedParameters, x_bar: Option<&Batch>| {
         network::backward(&page.kernels, &job, &space, bar, gradient, x_bar)
     };
     refused!(bind(&other, &gradient, None), Shape, "shape of bar is 3 x 4, expected 3 x 5");
@@ -899,12 +899,12 @@ fn binding_on_a_lost_device_is_refused() {
             let (passed, into) = passed(&page);
             let learned = page.learned(1000, THREE, 2);
             let batch = |at| page.batch(at, 3, 4);
-            let product = product::Job {
+            let product = spmm::SpmmJob {
                 matrix: matrix.clone(),
                 layer: 1,
                 transposed: false,
-                operand: Operand::Plain,
-                finish: Finish::Plain,
+                prologue: Prologue::Plain,
+                epilogue: Epilogue::Plain,
                 learned: None,
                 learned_layer: 0,
                 scale_by: None,
@@ -921,7 +921,7 @@ fn binding_on_a_lost_device_is_refused() {
                 inputs: None,
                 output: batch(20),
             };
-            let backward = backward::Passed {
+            let backward = backward::SavedActivations {
                 learned: learned.clone(),
                 layer: 0,
                 x: batch(0),
@@ -934,20 +934,20 @@ fn binding_on_a_lost_device_is_refused() {
             };
             let (there, back) = separable(&page);
             let kernels = &page.kernels;
-            // once, so that pipelines and slots are there; the rest of the rooms compiles on the lost device
-            let bound = product::bind(kernels, &product).expect("the device is there");
+            // once, so that pipelines and slots are there; the rest of the kernels compiles on the lost device
+            let bound = spmm::bind(kernels, &product).expect("the device is there");
             let mut steps = learn::Update::bind(kernels, &step(&page)).expect("the device is there");
             page.untouched();
             page.device.destroy();
 
             gone(label, Matrix::new(kernels, Arc::new(full(3, 3)), Format::Csr, 1).err());
-            gone(label, Space::new(&page.device, 2, 3, 5).err());
-            gone(label, product::bind(kernels, &product).err());
-            gone(label, product::refresh(kernels, &matrix, &learned).err());
+            gone(label, Workspace::new(&page.device, 2, 3, 5).err());
+            gone(label, spmm::bind(kernels, &product).err());
+            gone(label, spmm::refresh(kernels, &matrix, &learned).err());
             gone(label, layer::forward(kernels, &forward).err());
             gone(label, layer::backward(kernels, &matrix, &backward).err());
             gone(label, sums::bind(kernels, &passed, &into).err());
-            gone(label, sampled::bind(kernels, &Arc::new(full(3, 3)), &passed, &into).err());
+            gone(label, sddmm::bind(kernels, &Arc::new(full(3, 3)), &passed, &into).err());
             let loss = page.view(60, 1);
             gone(label, loss::bind(kernels, &batch(0), &batch(20), (1.0, 0.0), &batch(40), &loss).err());
             gone(label, learn::Update::bind(kernels, &step(&page)).err());
@@ -956,7 +956,7 @@ fn binding_on_a_lost_device_is_refused() {
             // what was bound before can still be recorded, more often than there are slots
             submit(&page.device, &page.queue, |encoder| {
                 for step in 1..10 {
-                    if let Err(error) = steps.set(encoder, Hyper { rate: 0.1, step }) {
+                    if let Err(error) = steps.set(encoder, UpdateParameters { rate: 0.1, step }) {
                         gone(label, Some(error));
                     }
                     let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());

@@ -7,10 +7,10 @@ mod support;
 
 use maf_srl::Error;
 use maf_srl::gpu::{self, View};
-use maf_srl::kernels::Kernels;
+use maf_srl::kernels::PipelineCache;
 use maf_srl::kernels::norms::{self, Norm};
 use maf_srl::kernels::solver::Solver;
-use maf_srl::kernels::step::{Adam, Base, Element, Hyper, Reference, Variant, Width};
+use maf_srl::kernels::step::{Adam, Optimizer, Element, StepParameters, StepReference, Variant, Width};
 use maf_srl::penalty::{Group, GroupPenalty, Groups, Layout, Penalty};
 use maf_srl::schedule::{Plan, Schedule, Spec, Tensor, Verify};
 use support::work::{USAGE, blank, download, submit, upload, upload_f32, view};
@@ -56,7 +56,7 @@ fn a_tensor_larger_than_a_binding_is_windowed_and_folded() {
         let (device, queue) = one.device_with(&descriptor);
         assert_eq!(device.limits().max_storage_buffer_binding_size, limits.max_storage_buffer_binding_size);
         let schedule = Schedule::new(&device);
-        for (base, lead) in [(Base::Gradient, 0), (Base::Gradient, 3), (Base::Adam(Adam::default()), 1)] {
+        for (base, lead) in [(Optimizer::Gradient, 0), (Optimizer::Gradient, 3), (Optimizer::Adam(Adam::default()), 1)] {
             let (w, g) = (values(LENGTH + 8, 1), values(LENGTH + 8, 2));
             let (weights, gradients) = (upload_f32(&device, &w), upload_f32(&device, &g));
             // W and G aligned alike: vec4; not alike: scalar
@@ -68,14 +68,14 @@ fn a_tensor_larger_than_a_binding_is_windowed_and_folded() {
                 let windows = (4 * LENGTH as u64).div_ceil(limits.max_storage_buffer_binding_size);
                 assert!(plan.dispatches() as u64 >= windows, "{}: {}", one.label, plan.dispatches());
                 let before = download(&device, &queue, &weights);
-                let hyper = Hyper::new(0.25, 1).expect("in the domain");
+                let hyper = StepParameters::new(0.25, 1).expect("in the domain");
                 submit(&device, &queue, |encoder| plan.record(encoder, &hyper));
                 let after = download(&device, &queue, &weights);
                 let found = plan.finish().expect("no mismatch");
                 assert_eq!((found.checked, found.mismatches), (LENGTH as u64, 0), "{}", one.label);
-                if base == Base::Gradient {
+                if base == Optimizer::Gradient {
                     // by a path of its own, so that a hole in the verification cannot hide a hole in the windows
-                    let twin = Reference::new(base, penalty("l1"), 0.5, 1.0, &hyper);
+                    let reference = StepReference::new(base, penalty("l1"), 0.5, 1.0, &hyper);
                     for k in 0..LENGTH {
                         let at = k + lead as usize;
                         let element = |word: u32| Element {
@@ -83,7 +83,7 @@ fn a_tensor_larger_than_a_binding_is_windowed_and_folded() {
                             g: g[at + gap as usize],
                             ..Element::default()
                         };
-                        let verdict = twin.judge(element(before[at]), element(after[at]));
+                        let verdict = reference.judge(element(before[at]), element(after[at]));
                         assert!(verdict.ok, "{}: {base} {lead} {gap}: index {k}: {verdict:?}", one.label);
                     }
                 }
@@ -143,16 +143,16 @@ fn grouped_tensors_larger_than_a_binding_are_windowed() {
     // it measures its groups several times
     let exclusive: GroupPenalty = "exclusive".parse().expect("one");
     let splitting = Solver::Splitting { beta: 2.0, published: false };
-    let adam = Base::Adam(Adam::default());
+    let adam = Optimizer::Adam(Adam::default());
     for one in support::software_adapters() {
         let descriptor = wgpu::DeviceDescriptor { required_limits: lowered_bindings(), ..Default::default() };
         let devices = [one.device_with(&descriptor), one.device()];
         let schedules = devices.each_ref().map(|(device, _)| Schedule::new(device));
         for (base, penalty_of_groups, lambda, solver) in [
-            (Base::Gradient, lasso, 0.02, Solver::Proximal),
-            (Base::Gradient, exclusive, 1e-5, Solver::Proximal),
+            (Optimizer::Gradient, lasso, 0.02, Solver::Proximal),
+            (Optimizer::Gradient, exclusive, 1e-5, Solver::Proximal),
             (adam, lasso, 0.02, Solver::Proximal),
-            (Base::Gradient, lasso, 0.02, splitting),
+            (Optimizer::Gradient, lasso, 0.02, splitting),
         ] {
             for (name, groups, lead) in wide() {
                 let place = format!("{}: {base} {} {solver}: {name}", one.label, penalty_of_groups.name());
@@ -172,7 +172,7 @@ fn grouped_tensors_larger_than_a_binding_are_windowed() {
                     let mut plan =
                         schedule.bind(base, &[tensor], verify).unwrap_or_else(|e| panic!("{place}: {e}"));
                     for step in 1..=steps {
-                        let hyper = Hyper::new(0.25, step).expect("in the domain");
+                        let hyper = StepParameters::new(0.25, step).expect("in the domain");
                         submit(device, queue, |encoder| plan.record(encoder, &hyper));
                     }
                     dispatches.push(plan.dispatches());
@@ -208,7 +208,7 @@ fn norms_of_tensors_larger_than_a_binding_are_windowed() {
     for one in support::software_adapters() {
         let descriptor = wgpu::DeviceDescriptor { required_limits: lowered_bindings(), ..Default::default() };
         let (device, queue) = one.device_with(&descriptor);
-        let kernels = Kernels::new(&device);
+        let kernels = PipelineCache::new(&device);
         for (name, groups, lead) in wide() {
             let (length, count) = (groups.length() as usize, groups.count() as usize);
             let w = values(length + lead as usize, 1);
@@ -217,7 +217,7 @@ fn norms_of_tensors_larger_than_a_binding_are_windowed() {
                 let place = format!("{}: {norm}: {name}", one.label);
                 // one word before the norms and two after them
                 let output = upload(&device, &vec![7; count + 3]);
-                let job = norms::Job {
+                let job = norms::NormsJob {
                     groups: groups.clone(),
                     input: view(&input, 4 * lead, length),
                     output: view(&output, 4, count),
@@ -232,7 +232,7 @@ fn norms_of_tensors_larger_than_a_binding_are_windowed() {
                 });
                 let words = download(&device, &queue, &output);
                 assert_eq!((words[0], &words[count + 1..]), (7, &[7, 7][..]), "{place}");
-                let reference = norms::Reference::new(norm, &groups);
+                let reference = norms::NormsReference::new(norm, &groups);
                 let found = reference.compare(&w[lead as usize..], &words[1..=count]);
                 assert_eq!((found.mismatches, found.first_mismatch), (0, None), "{place}");
             }
@@ -260,13 +260,13 @@ fn columns_whose_tile_no_binding_holds_are_refused_by_their_span() {
             let spec = spec(0.1).with_solver(solver).with_group(Group::new(lasso, 0.1, groups.clone()));
             let other = blank(&device, 400_000);
             let tensor = Tensor::new(spec, view(&page, 0, 80_000)).with_gradient(view(&other, 0, 80_000));
-            let bound = bind(&device, Base::Gradient, &[tensor], Verify::Full);
+            let bound = bind(&device, Optimizer::Gradient, &[tensor], Verify::Full);
             let place = if solver == Solver::Proximal { "group/" } else { "solver/" };
             refused(place, bound.map(drop).expect_err("no binding holds it"));
         }
         let output = blank(&device, 4 * 400);
-        let job = norms::Job { groups, input: view(&page, 0, 80_000), output: view(&output, 0, 400) };
-        let bound = norms::bind(&Kernels::new(&device), Norm::L2, &[job]);
+        let job = norms::NormsJob { groups, input: view(&page, 0, 80_000), output: view(&output, 0, 400) };
+        let bound = norms::bind(&PipelineCache::new(&device), Norm::L2, &[job]);
         refused("norms/", bound.map(drop).expect_err("no binding holds it"));
     }
 }
@@ -289,9 +289,9 @@ fn more_tensors_than_one_dispatch_has_workgroups_take_several() {
                 )
             })
             .collect();
-        let mut plan = Schedule::new(&device).bind(Base::Prox, &tensors, Verify::Full).expect("they bind");
+        let mut plan = Schedule::new(&device).bind(Optimizer::Prox, &tensors, Verify::Full).expect("they bind");
         assert_eq!(plan.dispatches(), 2 * COUNT.div_ceil(49), "{}", one.label);
-        submit(&device, &queue, |encoder| plan.record(encoder, &Hyper::new(1.0, 1).expect("in the domain")));
+        submit(&device, &queue, |encoder| plan.record(encoder, &StepParameters::new(1.0, 1).expect("in the domain")));
         let found = plan.finish().expect("no mismatch");
         assert_eq!(found.checked, (COUNT * LENGTH) as u64, "{}", one.label);
         let got = download(&device, &queue, &weights);
@@ -315,7 +315,7 @@ fn more_tensors_than_one_dispatch_has_workgroups_take_several() {
 
 #[test]
 fn limits_that_no_window_helps_with_are_refused_before_any_work() {
-    let refused = |limits: wgpu::Limits, base: Base, tensors: usize| {
+    let refused = |limits: wgpu::Limits, base: Optimizer, tensors: usize| {
         let device = noop(limits);
         let weights = blank(&device, 32 * tensors as u64);
         let gradients = blank(&device, 32 * tensors as u64);
@@ -335,10 +335,10 @@ fn limits_that_no_window_helps_with_are_refused_before_any_work() {
         Schedule::new(&device).bind(base, &tensors, Verify::Off).map(|plan| plan.dispatches())
     };
     let few = wgpu::Limits { max_storage_buffers_per_shader_stage: 4, ..wgpu::Limits::default() };
-    // three tables and W: the prox alone has room, a gradient has not
-    assert!(matches!(refused(few.clone(), Base::Prox, 1), Ok(1)));
+    // three tables and W: the prox alone has kernel, a gradient has not
+    assert!(matches!(refused(few.clone(), Optimizer::Prox, 1), Ok(1)));
     for (base, needs) in
-        [(Base::Gradient, 5), (Base::HeavyBall { momentum: 0.9 }, 6), (Base::Adam(Adam::default()), 7)]
+        [(Optimizer::Gradient, 5), (Optimizer::HeavyBall { momentum: 0.9 }, 6), (Optimizer::Adam(Adam::default()), 7)]
     {
         match refused(few.clone(), base, 1) {
             Err(Error::Limit { place, name, needed, limit }) => {
@@ -349,7 +349,7 @@ fn limits_that_no_window_helps_with_are_refused_before_any_work() {
         }
     }
     let narrow = wgpu::Limits { max_compute_invocations_per_workgroup: 128, ..wgpu::Limits::default() };
-    let error = refused(narrow, Base::Gradient, 1);
+    let error = refused(narrow, Optimizer::Gradient, 1);
     assert!(
         matches!(
             error,
@@ -358,11 +358,11 @@ fn limits_that_no_window_helps_with_are_refused_before_any_work() {
         "{error:?}"
     );
     let short = wgpu::Limits { max_compute_workgroup_size_x: 64, ..wgpu::Limits::default() };
-    let error = refused(short, Base::Gradient, 1);
+    let error = refused(short, Optimizer::Gradient, 1);
     assert!(matches!(error, Err(Error::Limit { name: "max_compute_workgroup_size_x", .. })), "{error:?}");
     // 64 bytes of hyper-parameters per tensor with a lambda of its own
-    assert!(refused(lowered(), Base::Gradient, 1024).is_ok());
-    let error = refused(lowered(), Base::Gradient, 1025);
+    assert!(refused(lowered(), Optimizer::Gradient, 1024).is_ok());
+    let error = refused(lowered(), Optimizer::Gradient, 1025);
     assert!(
         matches!(
             error,
@@ -375,7 +375,7 @@ fn limits_that_no_window_helps_with_are_refused_before_any_work() {
     let device = noop(tiny);
     let weights = blank(&device, 8192);
     let tensor = Tensor::new(Spec::new("w", penalty("l1"), 0.1), view(&weights, 0, 2048));
-    let error = Schedule::new(&device).bind(Base::Prox, &[tensor], Verify::Off);
+    let error = Schedule::new(&device).bind(Optimizer::Prox, &[tensor], Verify::Off);
     assert!(matches!(error, Err(Error::Limit { name: "max_storage_buffer_binding_size", .. })), "{error:?}");
 }
 
@@ -426,7 +426,7 @@ fn a_view_outside_its_buffer_is_refused_by_name() {
 }
 
 /// What binding says to one tensor, or to several.
-fn bind(device: &wgpu::Device, base: Base, tensors: &[Tensor], verify: Verify) -> Result<Plan, Error> {
+fn bind(device: &wgpu::Device, base: Optimizer, tensors: &[Tensor], verify: Verify) -> Result<Plan, Error> {
     Schedule::new(device).bind(base, tensors, verify)
 }
 
@@ -440,27 +440,27 @@ fn tensors_that_do_not_fit_together_are_refused_by_name() {
     let (page, other) = (blank(&device, 4096), blank(&device, 4096));
     let w = || Tensor::new(spec(0.1), view(&page, 0, 100));
     let ok = w().with_gradient(view(&page, 416, 100));
-    assert!(bind(&device, Base::Gradient, std::slice::from_ref(&ok), Verify::Full).is_ok());
+    assert!(bind(&device, Optimizer::Gradient, std::slice::from_ref(&ok), Verify::Full).is_ok());
 
     // lengths
-    let error = bind(&device, Base::Gradient, &[w().with_gradient(view(&other, 0, 99))], Verify::Off);
+    let error = bind(&device, Optimizer::Gradient, &[w().with_gradient(view(&other, 0, 99))], Verify::Off);
     assert!(
         matches!(&error, Err(Error::Shape { place, got, .. }) if place == "layer: G" && got == "99"),
         "{error:?}"
     );
     // a gradient too few and too many
-    let error = bind(&device, Base::Gradient, &[w()], Verify::Off);
+    let error = bind(&device, Optimizer::Gradient, &[w()], Verify::Off);
     assert!(
         matches!(&error, Err(Error::Unsupported { place, what, .. }) if place == "layer" && what.contains("without a gradient")),
         "{error:?}"
     );
-    let error = bind(&device, Base::Prox, std::slice::from_ref(&ok), Verify::Off);
+    let error = bind(&device, Optimizer::Prox, std::slice::from_ref(&ok), Verify::Off);
     assert!(
         matches!(&error, Err(Error::Unsupported { place, what, .. }) if place == "layer" && what.contains("with a gradient")),
         "{error:?}"
     );
     // states: the wrong number for each base step, and the wrong length
-    for base in Base::all().into_iter().filter(Base::has_gradient) {
+    for base in Optimizer::all().into_iter().filter(Optimizer::has_gradient) {
         for count in 1..=3 {
             let states = (0..count).map(|k| view(&other, 400 * k, 100)).collect();
             let bound = bind(&device, base, &[ok.clone().with_states(states)], Verify::Off);
@@ -479,14 +479,14 @@ fn tensors_that_do_not_fit_together_are_refused_by_name() {
         }
     }
     let short = ok.clone().with_states(vec![view(&other, 0, 98)]);
-    let error = bind(&device, Base::HeavyBall { momentum: 0.9 }, &[short], Verify::Off);
+    let error = bind(&device, Optimizer::HeavyBall { momentum: 0.9 }, &[short], Verify::Off);
     assert!(matches!(&error, Err(Error::Shape { place, .. }) if place == "layer: state 0"), "{error:?}");
     // verification copies
     let blind = gpu::buffer(&device, "blind", 4096, wgpu::BufferUsages::STORAGE, false).expect("a buffer");
     let unseen = || Tensor::new(spec(0.1), view(&blind, 0, 100));
-    assert!(bind(&device, Base::Prox, &[unseen()], Verify::Off).is_ok());
+    assert!(bind(&device, Optimizer::Prox, &[unseen()], Verify::Off).is_ok());
     for verify in [Verify::Full, Verify::Sample { every: 5, tensors: 1, seed: 0 }] {
-        let error = bind(&device, Base::Prox, &[unseen()], verify);
+        let error = bind(&device, Optimizer::Prox, &[unseen()], verify);
         assert!(
             matches!(&error, Err(Error::Unsupported { place, what, .. }) if place == "layer: W" && what.contains("COPY_SRC")),
             "{error:?}"
@@ -502,7 +502,7 @@ fn views_that_share_memory_are_refused_with_the_shared_bytes() {
         Tensor::new(Spec::new(name, penalty("l1"), 0.1), view(&page, w, length))
             .with_gradient(view(&page, g, length))
     };
-    let overlap = |tensors: &[Tensor]| match bind(&device, Base::Gradient, tensors, Verify::Off) {
+    let overlap = |tensors: &[Tensor]| match bind(&device, Optimizer::Gradient, tensors, Verify::Off) {
         Ok(_) => None,
         Err(Error::Overlap { first, second, start, end }) => Some((first, second, start, end)),
         Err(error) => panic!("{error:?}"),
@@ -522,7 +522,7 @@ fn views_that_share_memory_are_refused_with_the_shared_bytes() {
     assert_eq!(found, named("a: W", "b: W", 100, 140));
     // states count as well
     let states = |at: u64| tensor("a", 0, 400, 100).with_states(vec![view(&page, at, 100)]);
-    let base = Base::Nesterov { momentum: 0.5 };
+    let base = Optimizer::Nesterov { momentum: 0.5 };
     assert!(bind(&device, base, &[states(800)], Verify::Off).is_ok());
     let error = bind(&device, base, &[states(796)], Verify::Off);
     assert!(matches!(&error, Err(Error::Overlap { second, .. }) if second == "a: state 0"), "{error:?}");
@@ -536,7 +536,7 @@ fn numbers_outside_their_domain_are_refused_by_name() {
     let device = noop(wgpu::Limits::default());
     let page = blank(&device, 4096);
     let refused = |place: &str, name: &str, value: f64, spec: Spec| {
-        let bound = bind(&device, Base::Prox, &[Tensor::new(spec, view(&page, 0, 4))], Verify::Off);
+        let bound = bind(&device, Optimizer::Prox, &[Tensor::new(spec, view(&page, 0, 4))], Verify::Off);
         match bound {
             Err(Error::Domain { place: p, name: n, value: v, allowed }) => {
                 assert_eq!((p.as_str(), n.as_str(), v.to_bits()), (place, name, value.to_bits()));
@@ -547,8 +547,8 @@ fn numbers_outside_their_domain_are_refused_by_name() {
     };
     for value in OUTSIDE {
         refused("layer", "lambda", value, spec(value));
-        refused("layer", "rate scale", value, spec(0.1).with_rate_scale(value));
-        for error in [Hyper::new(value, 1), Hyper::new(0.1, 1).and_then(|h| h.with_lambda_scale(value))] {
+        refused("layer", "learning-rate scale", value, spec(0.1).with_lr_scale(value));
+        for error in [StepParameters::new(value, 1), StepParameters::new(0.1, 1).and_then(|h| h.with_lambda_scale(value))] {
             assert!(
                 matches!(&error, Err(Error::Domain { place, value: v, .. }) if place == "hyper-parameters" && v.to_bits() == value.to_bits()),
                 "{value}: {error:?}"
@@ -574,20 +574,20 @@ fn numbers_outside_their_domain_are_refused_by_name() {
     }
     for value in [0.0, 1e6] {
         assert!(
-            Hyper::new(value, 1).is_ok()
-                && bind(&device, Base::Prox, &[Tensor::new(spec(value), view(&page, 0, 4))], Verify::Off)
+            StepParameters::new(value, 1).is_ok()
+                && bind(&device, Optimizer::Prox, &[Tensor::new(spec(value), view(&page, 0, 4))], Verify::Off)
                     .is_ok()
         );
     }
-    let error = Hyper::new(0.1, 0);
+    let error = StepParameters::new(0.1, 0);
     assert!(matches!(&error, Err(Error::Domain { name, .. }) if name == "step"), "{error:?}");
     for base in [
-        Base::HeavyBall { momentum: 1.0 },
-        Base::Nesterov { momentum: f64::NAN },
-        Base::Adam(Adam { beta1: 1.0, ..Adam::default() }),
-        Base::Adam(Adam { beta2: -0.1, ..Adam::default() }),
-        Base::AdamMetric(Adam { epsilon: 0.0, ..Adam::default() }),
-        Base::Adam(Adam { decay: -1.0, ..Adam::default() }),
+        Optimizer::HeavyBall { momentum: 1.0 },
+        Optimizer::Nesterov { momentum: f64::NAN },
+        Optimizer::Adam(Adam { beta1: 1.0, ..Adam::default() }),
+        Optimizer::Adam(Adam { beta2: -0.1, ..Adam::default() }),
+        Optimizer::AdamMetric(Adam { epsilon: 0.0, ..Adam::default() }),
+        Optimizer::Adam(Adam { decay: -1.0, ..Adam::default() }),
     ] {
         let tensor = Tensor::new(spec(0.1), view(&page, 0, 4)).with_gradient(view(&page, 16, 4));
         let error = bind(&device, base, &[tensor], Verify::Off);
@@ -596,7 +596,7 @@ fn numbers_outside_their_domain_are_refused_by_name() {
     for verify in
         [Verify::Sample { every: 0, tensors: 1, seed: 0 }, Verify::Sample { every: 1, tensors: 0, seed: 0 }]
     {
-        let error = bind(&device, Base::Prox, &[Tensor::new(spec(0.1), view(&page, 0, 4))], verify);
+        let error = bind(&device, Optimizer::Prox, &[Tensor::new(spec(0.1), view(&page, 0, 4))], verify);
         assert!(matches!(&error, Err(Error::Domain { place, .. }) if place == "verification"), "{error:?}");
     }
 }
@@ -605,7 +605,7 @@ fn numbers_outside_their_domain_are_refused_by_name() {
 fn adams_metric_is_refused_where_the_threshold_has_no_closed_form() {
     let device = noop(wgpu::Limits::default());
     let page = blank(&device, 4096);
-    let base = Base::AdamMetric(Adam::default());
+    let base = Optimizer::AdamMetric(Adam::default());
     let mut bound = 0;
     for penalty in Penalty::all() {
         let tensor = Tensor::new(Spec::new("layer", penalty, 0.1), view(&page, 0, 4))
@@ -631,13 +631,13 @@ fn adams_metric_is_refused_where_the_threshold_has_no_closed_form() {
 fn an_empty_plan_and_empty_tensors_bind_and_record() {
     let (device, queue) = noop_with_queue(wgpu::Limits::default());
     let page = upload(&device, &[0; 8]);
-    let mut plan = bind(&device, Base::Prox, &[], Verify::Full).expect("no tensor at all");
+    let mut plan = bind(&device, Optimizer::Prox, &[], Verify::Full).expect("no tensor at all");
     assert_eq!(plan.dispatches(), 0);
     let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-    plan.record(&mut encoder, &Hyper::new(0.1, 1).expect("in the domain"));
+    plan.record(&mut encoder, &StepParameters::new(0.1, 1).expect("in the domain"));
     let empty = Tensor::new(spec(0.1), view(&page, 32, 0));
-    let mut plan = bind(&device, Base::Prox, &[empty], Verify::Full).expect("an empty tensor");
-    plan.record(&mut encoder, &Hyper::new(0.1, 1).expect("in the domain"));
+    let mut plan = bind(&device, Optimizer::Prox, &[empty], Verify::Full).expect("an empty tensor");
+    plan.record(&mut encoder, &StepParameters::new(0.1, 1).expect("in the domain"));
     queue.submit([encoder.finish()]);
     assert_eq!((plan.dispatches(), plan.finish().expect("no mismatch").checked), (0, 0));
 }

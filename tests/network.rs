@@ -1,8 +1,8 @@
-//! The unfolded network on every adapter against its float64 twin: outputs, the gradient by every learned number, that by
+//! The unfolded network on every adapter against its float64 reference: outputs, the gradient by every learned number, that by
 //! the input, for the three kinds of data terms; the trainer against the trainer on the CPU.
 //!
 //! Each number may be off by a multiple of the standard deviation of its rounding errors, and, where an activation may lie
-//! on either side of a knee, by what the jump of its derivative amounts to. The rooms' own cases are held to bounds that no
+//! on either side of a knee, by what the jump of its derivative amounts to. The kernels' own cases are held to bounds that no
 //! rounding can break; this test is about how they are put together.
 
 mod support;
@@ -10,10 +10,10 @@ mod support;
 use std::sync::Arc;
 
 use maf_srl::gpu::View;
-use maf_srl::kernels::{Batch, Dispatches, Format, Kernels, Learned, Matrix, Order, product};
+use maf_srl::kernels::{Batch, Dispatches, Format, PipelineCache, LearnedParameters, Matrix, Order, product};
 use maf_srl::matrix::Pattern;
 use maf_srl::network::reference::{Phi, loss_gradient, times, transposed_times, unfolded};
-use maf_srl::network::{self, Gradient, Job, Space, Term};
+use maf_srl::network::{self, Gradient, Job, Workspace, DataTerm};
 use maf_srl::penalty::Activation;
 use maf_srl::regulariser::Parameters;
 use ndarray::Array2;
@@ -229,8 +229,8 @@ impl Gradient for Own {
 /// A matrix as the words of a batch.
 fn laid(x: &Array2<f64>, order: Order) -> Vec<f32> {
     match order {
-        Order::Components => x.iter().map(|&v| v as f32).collect(),
-        Order::Samples => x.t().iter().map(|&v| v as f32).collect(),
+        Order::FeatureMajor => x.iter().map(|&v| v as f32).collect(),
+        Order::BatchMajor => x.t().iter().map(|&v| v as f32).collect(),
     }
 }
 
@@ -256,7 +256,7 @@ struct Run {
 
 fn run(adapter: &TestAdapter, problem: &Problem, format: Format, order: Order, own: bool) -> Run {
     let (device, queue) = adapter.device();
-    let kernels = Kernels::new(&device);
+    let kernels = PipelineCache::new(&device);
     let (n, m) = (problem.x.nrows() as u32, problem.x.ncols() as u32);
     let places = problem.sets[0].places();
     let packed: Vec<f32> = problem.sets.iter().flat_map(Parameters::packed).collect();
@@ -264,13 +264,13 @@ fn run(adapter: &TestAdapter, problem: &Problem, format: Format, order: Order, o
     let numbers = |values: &[f32]| {
         let view =
             View::new("numbers", &upload_f32(&device, values), 0, values.len() as u64).expect("a view");
-        Learned::new("numbers", view, places, sets).expect("numbers")
+        LearnedParameters::new("numbers", view, places, sets).expect("numbers")
     };
     let learned = numbers(&packed);
     let gradient = numbers(&vec![f32::NAN; packed.len()]);
     let matrix = Matrix::new(&kernels, problem.sets[0].pattern.clone(), format, sets).expect("a matrix");
-    let refresh = product::refresh(&kernels, &matrix, &learned).expect("refresh");
-    let space = Space::new(&device, problem.layers, n, m).expect("space");
+    let refresh = spmm::refresh(&kernels, &matrix, &learned).expect("refresh");
+    let space = Workspace::new(&device, problem.layers, n, m).expect("space");
     let x = batch(&device, &problem.x, order);
     let empty = |rows: u32| {
         let view = View::new("batch", &blank(&device, u64::from(rows * m) * 4), 0, u64::from(rows * m));
@@ -279,24 +279,24 @@ fn run(adapter: &TestAdapter, problem: &Problem, format: Format, order: Order, o
     let output = empty(n);
     let mut first = vec![];
     let term = match &problem.data {
-        Kind::Near(c) => Term::Near(batch(&device, c, order)),
+        Kind::Near(c) => DataTerm::Near(batch(&device, c, order)),
         Kind::Linear(d, y) => {
             let pattern = Arc::new(Pattern::full(d.nrows() as u32, n).expect("a pattern"));
             let matrix = Matrix::new(&kernels, pattern, Format::Dense, 1).expect("D");
             let values: Vec<f32> = d.iter().map(|&v| v as f32).collect();
             let view = View::new("D", &upload_f32(&device, &values), 0, values.len() as u64).expect("a view");
-            first.push(product::refresh_packed(&kernels, &matrix, &view).expect("refresh"));
+            first.push(spmm::refresh_packed(&kernels, &matrix, &view).expect("refresh"));
             if own {
                 own_gradient((&device, &kernels), problem, &space, &x, d, &mut first)
             } else {
-                Term::Linear { d: matrix, y: batch(&device, y, order) }
+                DataTerm::Linear { d: matrix, y: batch(&device, y, order) }
             }
         }
     };
     let job = Job { matrix, learned, layers: problem.layers, x, term, output: output.clone() };
     let forward = network::forward(&kernels, &job, &space).expect("forward");
     let target = batch(&device, &problem.target, order);
-    let bar = batch(&device, &Array2::zeros((n as usize, m as usize)), Order::Components);
+    let bar = batch(&device, &Array2::zeros((n as usize, m as usize)), Order::FeatureMajor);
     let loss = View::new("loss", &blank(&device, 16), 0, 1).expect("a view");
     let difference =
         maf_srl::kernels::loss::bind(&kernels, &output, &target, (1.0, 0.0), &bar, &loss).expect("loss");
@@ -322,26 +322,26 @@ fn run(adapter: &TestAdapter, problem: &Problem, format: Format, order: Order, o
 
 /// The term 1/2 ||D x||^2 as a caller would bring it: its gradient at x, and its Hessian times x, are DᵀD x.
 fn own_gradient(
-    (device, kernels): (&wgpu::Device, &Kernels),
+    (device, kernels): (&wgpu::Device, &PipelineCache),
     problem: &Problem,
-    space: &Space,
+    space: &Workspace,
     x: &Batch,
     d: &Array2<f64>,
     first: &mut Vec<Dispatches>,
-) -> Term {
+) -> DataTerm {
     let n = problem.x.nrows() as u32;
     let pattern = Arc::new(Pattern::full(n, n).expect("a pattern"));
     let values: Vec<f32> = d.t().dot(d).iter().map(|&v| v as f32).collect();
     let matrix = Matrix::new(kernels, pattern, Format::Dense, 1).expect("a matrix");
     let view = View::new("DᵀD", &upload_f32(device, &values), 0, values.len() as u64).expect("a view");
-    first.push(product::refresh_packed(kernels, &matrix, &view).expect("refresh"));
+    first.push(spmm::refresh_packed(kernels, &matrix, &view).expect("refresh"));
     let multiply = |of: &Batch, into: &Batch| {
-        let job = product::Job {
+        let job = spmm::SpmmJob {
             matrix: matrix.clone(),
             layer: 0,
             transposed: false,
-            operand: product::Operand::Plain,
-            finish: product::Finish::Plain,
+            operand: spmm::Prologue::Plain,
+            finish: spmm::Epilogue::Plain,
             learned: None,
             learned_layer: 0,
             scale_by: None,
@@ -349,16 +349,16 @@ fn own_gradient(
             second: None,
             output: into.clone(),
         };
-        product::bind(kernels, &job).expect("a product")
+        spmm::bind(kernels, &job).expect("a product")
     };
     let input = |layer: u32| if layer == 0 { x.clone() } else { space.input(layer).expect("an input") };
-    Term::Given(Arc::new(Own {
+    DataTerm::Given(Arc::new(Own {
         gradient: (0..problem.layers).map(|l| multiply(&input(l), space.gradient())).collect(),
         hessian: multiply(space.r_bar(), space.hessian_times()),
     }))
 }
 
-/// Holds a run against the float64 twin.
+/// Holds a run against the float64 reference.
 fn compare(label: &str, problem: &Problem, order: Order, got: &Run) {
     let passed = unfolded(&problem.layers(), &problem.phi(), &problem.x);
     let output = &passed[passed.len() - 1].y;
@@ -369,7 +369,7 @@ fn compare(label: &str, problem: &Problem, order: Order, got: &Run) {
     let mut hold = |what: &str, k: usize, got: f32, expected: f64, bound: f64| {
         let bound = bound + 1e-37;
         let error = (f64::from(got) - expected).abs();
-        assert!(error <= bound, "{label}: {what} {k}: GPU {got}, twin {expected}, bound {bound:e}");
+        assert!(error <= bound, "{label}: {what} {k}: GPU {got}, reference {expected}, bound {bound:e}");
         worst = worst.max(error / bound);
     };
     let pairs =
@@ -377,8 +377,8 @@ fn compare(label: &str, problem: &Problem, order: Order, got: &Run) {
     for (what, got, expected, bound) in pairs {
         let flat = |a: &Array2<f64>| -> Vec<f64> {
             match order {
-                Order::Components => a.iter().copied().collect(),
-                Order::Samples => a.t().iter().copied().collect(),
+                Order::FeatureMajor => a.iter().copied().collect(),
+                Order::BatchMajor => a.t().iter().copied().collect(),
             }
         };
         for (k, ((&g, e), m)) in got.iter().zip(flat(expected)).zip(flat(bound)).enumerate() {
@@ -427,7 +427,7 @@ fn every_size_and_density_agrees_with_the_twin() {
                 let layers = if n <= 65 { 3 } else { 2 };
                 let problem = Problem::new(n, m as usize, density, layers, (n + m) % 2 == 0, false);
                 let format = Format::ALL[(n as usize + k) % 3];
-                let order = [Order::Samples, Order::Components][(k + m as usize) % 2];
+                let order = [Order::BatchMajor, Order::FeatureMajor][(k + m as usize) % 2];
                 for adapter in &adapters {
                     let label = format!("{} n={n} m={m} density={density} {format}", adapter.label);
                     compare(&label, &problem, order, &run(adapter, &problem, format, order, false));
@@ -447,8 +447,8 @@ fn every_data_term_agrees_with_the_twin() {
             compare(
                 &label,
                 &problem,
-                Order::Samples,
-                &run(&adapter, &problem, Format::Csr, Order::Samples, false),
+                Order::BatchMajor,
+                &run(&adapter, &problem, Format::Csr, Order::BatchMajor, false),
             );
 
             // y = 0: the caller's own gradient is that of the same term
@@ -457,8 +457,8 @@ fn every_data_term_agrees_with_the_twin() {
                 y.fill(0.0);
             }
             let label = format!("{} n={n} own", adapter.label);
-            let got = run(&adapter, &problem, Format::Bitmap, Order::Components, true);
-            compare(&label, &problem, Order::Components, &got);
+            let got = run(&adapter, &problem, Format::Bitmap, Order::FeatureMajor, true);
+            compare(&label, &problem, Order::FeatureMajor, &got);
         }
     }
 }
@@ -467,7 +467,7 @@ fn every_data_term_agrees_with_the_twin() {
 fn the_same_bits_each_run() {
     for adapter in software_adapters() {
         let problem = Problem::new(64, 100, 0.4, 4, true, false);
-        let runs = [0, 1].map(|_| run(&adapter, &problem, Format::Csr, Order::Samples, false));
+        let runs = [0, 1].map(|_| run(&adapter, &problem, Format::Csr, Order::BatchMajor, false));
         let bits = |run: &Run| -> Vec<u32> {
             [&run.output, &run.gradient, &run.x_bar].into_iter().flatten().map(|x| x.to_bits()).collect()
         };
@@ -493,7 +493,7 @@ fn one_step_of_training_is_that_of_the_cpu() {
             problem.data = Kind::Near(problem.x.clone());
             let rate = 0.01;
             let start = Start { parameters: problem.sets.clone(), layers: 3, options };
-            let (x, target) = (laid(&problem.x, Order::Samples), laid(&problem.target, Order::Samples));
+            let (x, target) = (laid(&problem.x, Order::BatchMajor), laid(&problem.target, Order::BatchMajor));
             let mut cpu = Trainer::on_cpu(start.clone()).expect("a trainer");
             let mut gpu = Trainer::on_device(&context, start, 50).expect("a trainer");
             for trainer in [&mut cpu, &mut gpu] {
@@ -535,7 +535,7 @@ fn training_lowers_the_loss_and_survives_pruning() {
         let options = Options { bound: Some(2), ..Options::default() };
         let start = Start { parameters: problem.sets.clone(), layers: 2, options };
         let mut trainer = Trainer::on_device(&context, start, 40).expect("a trainer");
-        let x = laid(&problem.x, Order::Samples);
+        let x = laid(&problem.x, Order::BatchMajor);
         let target: Vec<f32> = x.iter().map(|v| 0.3 * v).collect();
         let mut losses = Vec::new();
         for step in 0..60 {
@@ -599,7 +599,7 @@ fn projections_inside_the_forward_pass_are_those_of_the_cpu() {
                 sparsity: 0.25,
             };
             let start = Start { parameters: problem.sets.clone(), layers: 3, options };
-            let (x, target) = (laid(&problem.x, Order::Samples), laid(&problem.target, Order::Samples));
+            let (x, target) = (laid(&problem.x, Order::BatchMajor), laid(&problem.target, Order::BatchMajor));
             let mut cpu = Trainer::on_cpu(start.clone()).expect("a trainer");
             let mut gpu = Trainer::on_device(&context, start, 50).expect("a trainer");
             for trainer in [&mut cpu, &mut gpu] {

@@ -2,7 +2,7 @@
 
 mod support;
 
-use maf_srl::kernels::step::{Base, Element, Hyper, Reference, Variant, Width};
+use maf_srl::kernels::step::{Optimizer, Element, StepParameters, StepReference, Variant, Width};
 use maf_srl::penalty::Penalty;
 use maf_srl::schedule::{Schedule, Spec, Tensor, Verify};
 use support::TestAdapter;
@@ -52,7 +52,7 @@ fn step(
     one: &TestAdapter,
     (device, queue): &(wgpu::Device, wgpu::Queue),
     schedule: &Schedule,
-    base: Base,
+    base: Optimizer,
     penalty: Penalty,
     (w, g): (&[u32], &[u32]),
 ) -> (Vec<u32>, Vec<Vec<u32>>, u32) {
@@ -83,12 +83,12 @@ fn step(
 
 const LAMBDA: f64 = 0.3;
 
-fn hyper() -> Hyper {
-    Hyper::new(0.5, 1).expect("in the domain")
+fn hyper() -> StepParameters {
+    StepParameters::new(0.5, 1).expect("in the domain")
 }
 
-fn combinations() -> impl Iterator<Item = (Base, Penalty)> {
-    Base::all().into_iter().flat_map(|base| {
+fn combinations() -> impl Iterator<Item = (Optimizer, Penalty)> {
+    Optimizer::all().into_iter().flat_map(|base| {
         let fits = move |p: &Penalty| Variant::new(base, *p, Width::Scalar).is_ok();
         Penalty::all().into_iter().filter(fits).map(move |penalty| (base, penalty))
     })
@@ -105,7 +105,7 @@ fn broken_weights_and_gradients_come_out_broken_and_are_counted() {
         for (base, penalty) in combinations() {
             let place = format!("{}: {base} {penalty}", one.label);
             let (got, states, count) = step(&one, &pair, &schedule, base, penalty, (&w, &g));
-            let twin = Reference::new(base, penalty, LAMBDA, 1.0, &hyper());
+            let reference = StepReference::new(base, penalty, LAMBDA, 1.0, &hyper());
             let mut broken = 0;
             for k in 0..w.len() {
                 let reads_finite = is_finite(w[k]) && (!base.has_gradient() || is_finite(g[k]));
@@ -119,12 +119,12 @@ fn broken_weights_and_gradients_come_out_broken_and_are_counted() {
                     }
                     continue;
                 }
-                // finite inputs: right by the twin, which knows of overflow; never another NaN than ours
+                // finite inputs: right by the reference, which knows of overflow; never another NaN than ours
                 let before =
                     Element { w: f32::from_bits(w[k]), g: f32::from_bits(g[k]), ..Element::default() };
                 let state = |n: usize| states.get(n).map_or(0.0, |s| f32::from_bits(s[k]));
                 let after = Element { w: f32::from_bits(got[k]), m: state(0), v: state(1), ..before };
-                assert!(twin.judge(before, after).ok, "{place}: index {k}: {before:?} {after:?}");
+                assert!(reference.judge(before, after).ok, "{place}: index {k}: {before:?} {after:?}");
                 assert!(is_finite(got[k]) || got[k] == QUIET_NAN, "{place}: index {k}: {:#010x}", got[k]);
             }
             assert_eq!(count, broken, "{place}: the status word");
@@ -176,7 +176,7 @@ fn each_tensor_counts_its_own_and_each_step_anew() {
                 Tensor::new(spec, view(&page, 4 * places[k] as u64, lengths[k]))
             })
             .collect();
-        let mut plan = Schedule::new(&device).bind(Base::Prox, &tensors, Verify::Full).expect("they bind");
+        let mut plan = Schedule::new(&device).bind(Optimizer::Prox, &tensors, Verify::Full).expect("they bind");
         let (first, second) = submit(&device, &queue, |encoder| {
             plan.record(encoder, &hyper());
             let first = plan.status(encoder).expect("a staging buffer");
@@ -218,7 +218,7 @@ fn zeros_are_positive_whatever_makes_them() {
             assert_eq!(count, 0, "{place}");
             assert!(got.iter().all(|&word| word != 0x8000_0000), "{place}");
             assert_eq!(got[..2], [0, 0], "{place}: zeros of either sign become +0.0");
-            if base == Base::Gradient {
+            if base == Optimizer::Gradient {
                 assert_eq!(got[w.len() - 2..], [0, 0], "{place}: a step that lands on zero");
             }
         }

@@ -5,20 +5,20 @@ mod support;
 
 use maf_srl::Error;
 use maf_srl::gpu::View;
-use maf_srl::kernels::norms::{Job, Norm, Reference, bind};
-use maf_srl::kernels::{Kernels, Outcome, ROOMS};
+use maf_srl::kernels::norms::{NormsJob, Norm, NormsReference, bind};
+use maf_srl::kernels::{PipelineCache, Outcome, KERNELS};
 use maf_srl::penalty::{Groups, Layout};
 use support::work::{blank, download, submit, upload_f32};
 
 /// What a case of the register finds on a device whose kernels are edited so.
 fn run(device: &wgpu::Device, queue: &wgpu::Queue, case: &str, edit: fn(String) -> String) -> Outcome {
-    let case = ROOMS
+    let case = KERNELS
         .iter()
         .filter(|room| room.name == "norms")
         .flat_map(|room| (room.cases)())
         .find(|one| one.name() == format!("norms/{case}"))
         .expect("the register has the case");
-    case.run(device, queue, &Kernels::edited(device, edit)).expect("the device answers")
+    case.run(device, queue, &PipelineCache::edited(device, edit)).expect("the device answers")
 }
 
 /// Replaces what must be there wherever it is: a fault that is not planted proves nothing.
@@ -144,14 +144,14 @@ fn many_tensors_take_few_dispatches_and_the_same_bits_as_alone() {
     let (values, tensors) = many();
     for one in support::software_adapters() {
         let (device, queue) = one.device();
-        let kernels = Kernels::new(&device);
+        let kernels = PipelineCache::new(&device);
         let input = upload_f32(&device, &values);
         for norm in Norm::ALL {
-            let work = |output: &wgpu::Buffer| -> Vec<Job> {
+            let work = |output: &wgpu::Buffer| -> Vec<NormsJob> {
                 let view = |buffer: &wgpu::Buffer, at: u64, length: u64| {
                     View::new("tensor", buffer, 4 * at, length).expect("inside")
                 };
-                let job = |(groups, from, to): &(Groups, u64, u64)| Job {
+                let job = |(groups, from, to): &(Groups, u64, u64)| NormsJob {
                     groups: groups.clone(),
                     input: view(&input, *from, groups.length()),
                     output: view(output, *to, groups.count()),
@@ -182,7 +182,7 @@ fn many_tensors_take_few_dispatches_and_the_same_bits_as_alone() {
             for (k, (groups, from, to)) in tensors.iter().enumerate() {
                 let range = *to as usize..(*to + groups.count()) as usize;
                 let values = &values[*from as usize..(*from + groups.length()) as usize];
-                let found = Reference::new(norm, groups).compare(values, &together[range.clone()]);
+                let found = NormsReference::new(norm, groups).compare(values, &together[range.clone()]);
                 assert_eq!(found.first_mismatch, None, "{}: {norm} of tensor {k}", one.label);
                 if k % 7 == 0 {
                     assert_eq!(together[range.clone()], alone[range], "{}: {norm} of tensor {k}", one.label);
@@ -196,13 +196,13 @@ fn many_tensors_take_few_dispatches_and_the_same_bits_as_alone() {
 fn wrong_jobs_are_refused() {
     let one = support::adapter("lavapipe");
     let (device, _) = one.device();
-    let kernels = Kernels::new(&device);
+    let kernels = PipelineCache::new(&device);
     let (input, output) = (blank(&device, 400), blank(&device, 400));
     let view =
         |buffer: &wgpu::Buffer, at: u64, length| View::new("tensor", buffer, 4 * at, length).expect("inside");
     let rows = Groups::new(Layout::Rows, &[4, 5]).expect("it fits");
-    let bind = |jobs: &[Job]| bind(&kernels, Norm::L2, jobs);
-    let job = |input, output| Job { groups: rows.clone(), input, output };
+    let bind = |jobs: &[NormsJob]| bind(&kernels, Norm::L2, jobs);
+    let job = |input, output| NormsJob { groups: rows.clone(), input, output };
     let right = job(view(&input, 0, 20), view(&output, 0, 4));
     assert!(bind(std::slice::from_ref(&right)).is_ok());
     for (wrong, what) in [
@@ -220,6 +220,6 @@ fn wrong_jobs_are_refused() {
     }
     // one tensor in two groupings
     let columns = Groups::new(Layout::Columns, &[4, 5]).expect("it fits");
-    let other = Job { groups: columns, input: view(&input, 0, 20), output: view(&output, 4, 5) };
+    let other = NormsJob { groups: columns, input: view(&input, 0, 20), output: view(&output, 4, 5) };
     assert!(bind(&[right, other]).is_ok());
 }

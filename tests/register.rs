@@ -5,7 +5,7 @@ use std::path::Path;
 
 use maf_srl::Penalty;
 use maf_srl::gpu::compute_pipeline;
-use maf_srl::kernels::{ROOMS, Room, Source};
+use maf_srl::kernels::{KERNELS, Kernel, Source};
 use wgpu::naga;
 
 /// The names, without extension, of a folder's files of one kind.
@@ -21,9 +21,9 @@ fn stems(folder: &str, extension: &str) -> BTreeSet<String> {
 
 #[test]
 fn every_room_has_its_files_and_every_shader_its_room() {
-    let rooms: BTreeSet<String> = ROOMS.iter().map(|room| room.name.to_owned()).collect();
+    let rooms: BTreeSet<String> = KERNELS.iter().map(|room| room.name.to_owned()).collect();
     assert_eq!(stems("shaders", "wgsl"), rooms);
-    for room in ROOMS {
+    for room in KERNELS {
         let files = stems(&format!("src/kernels/{}", room.name), "rs");
         for needed in ["mod", "reference", "cases", "bench"] {
             assert!(files.contains(needed), "{} lacks {needed}.rs", room.name);
@@ -35,7 +35,7 @@ fn every_room_has_its_files_and_every_shader_its_room() {
 }
 
 /// A variant's module, valid without any feature, and what of it is used.
-fn module(room: &Room, variant: &Source) -> (naga::Module, naga::valid::ModuleInfo) {
+fn module(room: &Kernel, variant: &Source) -> (naga::Module, naga::valid::ModuleInfo) {
     let name = format!("{}/{}", room.name, variant.name);
     let module = naga::front::wgsl::parse_str(&variant.wgsl)
         .unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(&variant.wgsl)));
@@ -91,7 +91,7 @@ fn laid_out(module: &naga::Module, name: &str) -> Option<(Vec<(String, u32)>, u3
 
 #[test]
 fn every_variant_is_valid_and_reads_the_structs_that_the_host_writes() {
-    for room in ROOMS {
+    for room in KERNELS {
         let (mut known, mut met) = (BTreeSet::new(), BTreeSet::new());
         for variant in (room.variants)() {
             let name = format!("{}/{}", room.name, variant.name);
@@ -117,7 +117,7 @@ fn every_variant_is_valid_and_reads_the_structs_that_the_host_writes() {
 #[test]
 fn every_variant_compiles_on_the_default_limits() {
     let (device, _) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
-    for room in ROOMS {
+    for room in KERNELS {
         for variant in (room.variants)() {
             let bindings: Vec<_> = storage(&module(room, &variant))
                 .into_iter()
@@ -132,7 +132,7 @@ fn every_variant_compiles_on_the_default_limits() {
 
 #[test]
 fn case_and_variant_names_are_unique() {
-    for room in ROOMS {
+    for room in KERNELS {
         let cases = (room.cases)().iter().map(|case| case.name()).collect::<Vec<_>>();
         let variants = (room.variants)().into_iter().map(|v| v.name);
         let mut seen = BTreeSet::new();
@@ -152,7 +152,7 @@ fn every_penalty_has_its_two_files_and_every_file_its_penalty() {
 
 #[test]
 fn every_shared_shader_is_used() {
-    let sources: String = ROOMS.iter().flat_map(|room| (room.variants)()).map(|v| v.wgsl).collect();
+    let sources: String = KERNELS.iter().flat_map(|room| (room.variants)()).map(|v| v.wgsl).collect();
     for name in stems("shaders/shared", "wgsl") {
         let says = [format!("fn {name}("), format!("const {} =", name.to_uppercase())];
         assert!(

@@ -5,9 +5,9 @@ mod support;
 use std::sync::Arc;
 
 use maf_srl::Error;
-use maf_srl::kernels::Kernels;
+use maf_srl::kernels::PipelineCache;
 use maf_srl::kernels::solver::Solver;
-use maf_srl::kernels::step::{Adam, Base, Hyper};
+use maf_srl::kernels::step::{Adam, Optimizer, StepParameters};
 use maf_srl::matrix::Pattern;
 use maf_srl::penalty::{Activation, Group, Groups, Layout};
 use maf_srl::regulariser::{Parameters, Regulariser};
@@ -50,7 +50,7 @@ fn specs() -> Vec<(Spec, usize)> {
         (l1.clone(), 33),
         (spec("columns", 0.3, &small, groups(Layout::Columns, &[7, 13])), 91),
         (spec("large rows", 0.7, &large, groups(Layout::Rows, &[40, 66])), 2640),
-        (spec("large columns", 0.2, &large, groups(Layout::Columns, &[66, 35])).with_rate_scale(0.5), 2310),
+        (spec("large columns", 0.2, &large, groups(Layout::Columns, &[66, 35])).with_lr_scale(0.5), 2310),
         (l1.with_group(lasso), 45),
         (spec("blocks", 0.3, &small, groups(Layout::Blocks(7), &[3, 14])), 42),
         (spec("whole", 0.3, &large, groups(Layout::Whole, &[6, 11])), 66),
@@ -85,7 +85,7 @@ impl Page {
         Page { specs: specs.into_iter().map(|(spec, _)| spec).collect(), places, w, g }
     }
 
-    fn bind(&self, schedule: &Schedule, device: &wgpu::Device, base: Base) -> (Plan, wgpu::Buffer) {
+    fn bind(&self, schedule: &Schedule, device: &wgpu::Device, base: Optimizer) -> (Plan, wgpu::Buffer) {
         let (w, g) = (upload_f32(device, &self.w), upload_f32(device, &self.g));
         let tensor = |(spec, place): (&Spec, &std::ops::Range<usize>)| {
             let at = 4 * place.start as u64;
@@ -96,25 +96,25 @@ impl Page {
         (schedule.bind(base, &tensors, Verify::Full).expect("they bind"), w)
     }
 
-    /// The same steps by the float64 twins.
-    fn on_cpu(&self, base: Base, hypers: &[Hyper]) -> Vec<Vec<f32>> {
+    /// The same steps by the float64 references.
+    fn on_cpu(&self, base: Optimizer, hypers: &[StepParameters]) -> Vec<Vec<f32>> {
         let slices =
             |from: &'_ [f32]| self.places.iter().map(|p| from[p.clone()].to_vec()).collect::<Vec<_>>();
         let (mut w, g) = (slices(&self.w), slices(&self.g));
         let before: Vec<&[f32]> = w.iter().map(Vec::as_slice).collect();
-        let mut twin = HostSchedule::new(&Backend::Cpu, &self.specs, &before, base, Verify::Full).unwrap();
+        let mut reference = HostSchedule::new(&Backend::Cpu, &self.specs, &before, base, Verify::Full).unwrap();
         let gradients: Vec<&[f32]> = g.iter().filter(|_| base.has_gradient()).map(Vec::as_slice).collect();
         for hyper in hypers {
             let mut out: Vec<&mut [f32]> = w.iter_mut().map(Vec::as_mut_slice).collect();
-            twin.step(*hyper, &gradients, &mut out).unwrap();
+            reference.step(*hyper, &gradients, &mut out).unwrap();
         }
         w
     }
 }
 
 /// Steps of these rates.
-fn hypers(rates: &[f64]) -> Vec<Hyper> {
-    rates.iter().zip(1..).map(|(&rate, step)| Hyper::new(rate, step).unwrap()).collect()
+fn hypers(rates: &[f64]) -> Vec<StepParameters> {
+    rates.iter().zip(1..).map(|(&rate, step)| StepParameters::new(rate, step).unwrap()).collect()
 }
 
 fn floats(words: &[u32]) -> &[f32] {
@@ -127,7 +127,7 @@ fn every_layout_holds_its_bound_and_agrees_with_the_cpu() {
         let (device, queue) = one.device();
         let schedule = Schedule::new(&device);
         for base in
-            [Base::Prox, Base::Gradient, Base::HeavyBall { momentum: 0.9 }, Base::Adam(Adam::default())]
+            [Optimizer::Prox, Optimizer::Gradient, Optimizer::HeavyBall { momentum: 0.9 }, Optimizer::Adam(Adam::default())]
         {
             let page = Page::new(specs(), 11);
             let (mut plan, w) = page.bind(&schedule, &device, base);
@@ -178,8 +178,8 @@ fn no_other_point_is_better() {
         let one = spec("w", 1.0, &of, groups(Layout::Whole, &[7]));
         let x: Vec<f32> = (0..7).map(|_| rng.random_range(-2.0..2.0)).collect();
         let mut y = x.clone();
-        let mut twin = HostSchedule::new(&Backend::Cpu, &[one], &[&x], Base::Prox, Verify::Off).unwrap();
-        twin.step(Hyper::new(t, 1).unwrap(), &[], &mut [&mut y]).unwrap();
+        let mut reference = HostSchedule::new(&Backend::Cpu, &[one], &[&x], Optimizer::Prox, Verify::Off).unwrap();
+        reference.step(StepParameters::new(t, 1).unwrap(), &[], &mut [&mut y]).unwrap();
         let double = |z: &[f32]| z.iter().map(|z| f64::from(*z)).collect::<Vec<_>>();
         let (x, y) = (double(&x), double(&y));
         let value = |y: &[f64]| objective(of.parameters(), of.inverse_transposed().unwrap(), t, &x, y);
@@ -209,7 +209,7 @@ fn rate_0_leaves_weights_and_a_large_one_makes_zeros_of_whole_groups() {
                 groups.members(g).for_each(|k| page.w[page.places[0].start + k] *= 1e-3);
             }
             let schedule = Schedule::new(&device);
-            let (mut plan, w) = page.bind(&schedule, &device, Base::Prox);
+            let (mut plan, w) = page.bind(&schedule, &device, Optimizer::Prox);
             submit(&device, &queue, |encoder| plan.record(encoder, &hypers(&[0.0])[0]));
             plan.finish().expect("the bound holds");
             let same = download(&device, &queue, &w);
@@ -234,7 +234,7 @@ fn rate_0_leaves_weights_and_a_large_one_makes_zeros_of_whole_groups() {
 fn what_is_not_finite_makes_its_group_nan() {
     for one in support::software_adapters() {
         let (device, queue) = one.device();
-        for base in [Base::Prox, Base::Gradient] {
+        for base in [Optimizer::Prox, Optimizer::Gradient] {
             let mut page = Page::new(specs(), 6);
             let (rows, large) = (page.places[0].start, page.places[4].start);
             page.w[rows + 9] = f32::NAN;
@@ -244,7 +244,7 @@ fn what_is_not_finite_makes_its_group_nan() {
             let schedule = Schedule::new(&device);
             let (mut plan, w) = page.bind(&schedule, &device, base);
             submit(&device, &queue, |encoder| plan.record(encoder, &hypers(&[0.1])[0]));
-            let found = plan.finish().expect("the twin says so too");
+            let found = plan.finish().expect("the reference says so too");
             assert_eq!(found.mismatches, 0);
             let words = download(&device, &queue, &w);
             for (k, value) in floats(&words)[page.places[0].clone()].iter().enumerate() {
@@ -266,14 +266,14 @@ fn gradients_may_move_and_dispatches_are_counted() {
     let (device, queue) = one.device();
     let of = regulariser(7, 0.6, 1);
     let page = Page::new(vec![(spec("w", 0.3, &of, groups(Layout::Rows, &[12, 7])), 84)], 7);
-    let (mut plan, w) = page.bind(&Schedule::new(&device), &device, Base::Gradient);
+    let (mut plan, w) = page.bind(&Schedule::new(&device), &device, Optimizer::Gradient);
     let (before, other) = (plan.dispatches(), blank(&device, 4 * 100));
     plan.update(&Update::new().with_gradients(&[view(&other, 4, 84)])).expect("it fits");
     assert_eq!(plan.dispatches(), before);
     submit(&device, &queue, |encoder| plan.record(encoder, &hypers(&[0.1])[0]));
     plan.finish().expect("the bound holds");
     // as without a gradient
-    let expected = &page.on_cpu(Base::Prox, &hypers(&[0.1]))[0];
+    let expected = &page.on_cpu(Optimizer::Prox, &hypers(&[0.1]))[0];
     let words = download(&device, &queue, &w);
     let far = floats(&words)[1..85].iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert!(far <= 1e-5, "{far}");
@@ -299,8 +299,8 @@ fn planted_faults_are_found() {
     let (device, queue) = one.device();
     for (name, edit) in FAULTS {
         let page = Page::new(specs(), 8);
-        let schedule = Schedule::with_kernels(&device, Kernels::edited(&device, edit));
-        let (mut plan, _) = page.bind(&schedule, &device, Base::Gradient);
+        let schedule = Schedule::with_pipelines(&device, PipelineCache::edited(&device, edit));
+        let (mut plan, _) = page.bind(&schedule, &device, Optimizer::Gradient);
         submit(&device, &queue, |encoder| plan.record(encoder, &hypers(&[0.3])[0]));
         let error = plan.finish().expect_err(name);
         assert!(matches!(error, Error::Mismatch(_)), "{name}: {error}");
@@ -355,13 +355,13 @@ fn what_cannot_be_is_refused_by_name() {
         let error = spec.check().unwrap_err().to_string();
         assert!(error.contains(needle), "{needle}: {error}");
     }
-    let host = |spec: &Spec, length: usize, base: Base| {
+    let host = |spec: &Spec, length: usize, base: Optimizer| {
         let zeros = vec![0.0; length];
         HostSchedule::new(&Backend::Cpu, std::slice::from_ref(spec), &[&zeros], base, Verify::Off)
             .map(drop)
             .unwrap_err()
     };
-    let metric = Base::AdamMetric(Adam::default());
+    let metric = Optimizer::AdamMetric(Adam::default());
     assert!(matches!(host(&good, 84, metric), Error::Unsupported { .. }));
-    assert!(matches!(host(&good, 85, Base::Gradient), Error::Shape { .. }));
+    assert!(matches!(host(&good, 85, Optimizer::Gradient), Error::Shape { .. }));
 }

@@ -4,7 +4,7 @@ mod support;
 
 use std::collections::HashSet;
 
-use maf_srl::kernels::step::{Base, Hyper, LANES, Variant, Width};
+use maf_srl::kernels::step::{Optimizer, StepParameters, VECTOR_WIDTH, Variant, Width};
 use maf_srl::penalty::Penalty;
 use maf_srl::schedule::{Plan, Schedule, Spec, Tensor, Verify};
 use rand::{RngExt, SeedableRng};
@@ -46,7 +46,7 @@ fn place(rng: &mut ChaCha8Rng, penalties: &[Penalty], lengths: &[usize]) -> (Vec
             let scale = rng.random_range(0.1..2.0);
             let lambda = 10f64.powf(rng.random_range(-4.0..0.0));
             let spec = Spec::new(format!("tensor {k}"), penalties[k % penalties.len()], lambda)
-                .with_rate_scale(scale);
+                .with_lr_scale(scale);
             let place = Place { spec, w, g, length };
             w += length;
             g += length;
@@ -73,7 +73,7 @@ fn words(length: usize, seed: u32) -> Vec<u32> {
 fn variants(places: &[Place], gradient: bool) -> HashSet<(&'static str, Width)> {
     let mut used = HashSet::new();
     for place in places.iter().filter(|p| p.length > 0) {
-        let lanes = LANES as usize;
+        let lanes = VECTOR_WIDTH as usize;
         let name = place.spec.penalty.name();
         if gradient && place.w % lanes != place.g % lanes {
             used.insert((name, Width::Scalar));
@@ -105,11 +105,11 @@ fn a_thousand_tensors_take_a_dispatch_per_kernel_and_equal_single_plans_bit_for_
         let (device, queue) = one.device();
         let schedule = Schedule::new(&device);
         let gradients = upload(&device, &g);
-        let hyper = Hyper::new(0.05, 1).expect("in the domain");
+        let hyper = StepParameters::new(0.05, 1).expect("in the domain");
 
         let batched = upload(&device, &w);
         let tensors: Vec<Tensor> = places.iter().map(|p| p.tensor(&batched, Some(&gradients))).collect();
-        let mut plan = schedule.bind(Base::Gradient, &tensors, Verify::Off).expect("they bind");
+        let mut plan = schedule.bind(Optimizer::Gradient, &tensors, Verify::Off).expect("they bind");
         let used = variants(&places, true);
         println!(
             "{}: {} tensors, {} dispatches, {} kernels",
@@ -126,7 +126,7 @@ fn a_thousand_tensors_take_a_dispatch_per_kernel_and_equal_single_plans_bit_for_
             .iter()
             .map(|p| {
                 schedule
-                    .bind(Base::Gradient, &[p.tensor(&looped, Some(&gradients))], Verify::Off)
+                    .bind(Optimizer::Gradient, &[p.tensor(&looped, Some(&gradients))], Verify::Off)
                     .expect("it binds")
             })
             .collect();
@@ -171,7 +171,7 @@ fn every_base_step_verifies_over_steps_with_changing_rates_and_lambdas() {
     for one in support::software_adapters() {
         let (device, queue) = one.device();
         let schedule = Schedule::new(&device);
-        for base in Base::all() {
+        for base in Optimizer::all() {
             let mut rng = ChaCha8Rng::seed_from_u64(SEED);
             let penalties: Vec<Penalty> = Penalty::all()
                 .into_iter()
@@ -207,7 +207,7 @@ fn every_base_step_verifies_over_steps_with_changing_rates_and_lambdas() {
                 plan.dispatches()
             );
             for step in 1..=STEPS {
-                let hyper = Hyper::new(0.2 / step as f64, step)
+                let hyper = StepParameters::new(0.2 / step as f64, step)
                     .and_then(|h| h.with_lambda_scale(0.5 * step as f64))
                     .expect("in the domain");
                 submit(&device, &queue, |encoder| plan.record(encoder, &hyper));
@@ -265,9 +265,9 @@ fn a_sample_checks_what_it_says_and_nothing_else() {
         let run = |verify| {
             let (weights, gradients) = (upload(&device, &words(total, 5)), upload(&device, &words(total, 6)));
             let tensors: Vec<Tensor> = places.iter().map(|p| p.tensor(&weights, Some(&gradients))).collect();
-            let mut plan = schedule.bind(Base::Gradient, &tensors, verify).expect("they bind");
+            let mut plan = schedule.bind(Optimizer::Gradient, &tensors, verify).expect("they bind");
             for step in 1..=STEPS {
-                let hyper = Hyper::new(0.1, step).expect("in the domain");
+                let hyper = StepParameters::new(0.1, step).expect("in the domain");
                 submit(&device, &queue, |encoder| plan.record(encoder, &hyper));
             }
             plan.finish().expect("no mismatch")
@@ -298,11 +298,11 @@ fn a_step_recorded_in_halves_equals_a_whole_one_and_is_not_verified() {
     for one in support::software_adapters() {
         let (device, queue) = one.device();
         let schedule = Schedule::new(&device);
-        let hyper = Hyper::new(0.01, 1).expect("in the domain");
+        let hyper = StepParameters::new(0.01, 1).expect("in the domain");
         let run = |halves: bool| {
             let weights = upload(&device, &words(64, 8));
             let tensor = Tensor::new(Spec::new("layer", l1, 30.0), view(&weights, 0, 64));
-            let mut plan = schedule.bind(Base::Prox, &[tensor], Verify::Full).expect("it binds");
+            let mut plan = schedule.bind(Optimizer::Prox, &[tensor], Verify::Full).expect("it binds");
             submit(&device, &queue, |encoder| {
                 if halves {
                     let staged = plan.stage(encoder, &hyper).expect("recorded");

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use maf_srl::Error;
 use maf_srl::gpu::{Context, View};
 use maf_srl::kernels::solver::Solver;
-use maf_srl::kernels::step::{Adam, Base, Hyper};
+use maf_srl::kernels::step::{Adam, Optimizer, StepParameters};
 use maf_srl::matrix::Pattern;
 use maf_srl::penalty::{Activation, Group, Groups, Layout};
 use maf_srl::regulariser::{Parameters, Regulariser};
@@ -22,23 +22,23 @@ fn numbers(seed: u64, length: usize) -> Vec<f32> {
     (0..length).map(|_| rng.random_range(-1.0..1.0)).collect()
 }
 
-fn hyper(step: u64) -> Hyper {
-    Hyper::new(0.05, step).expect("in the domain")
+fn hyper(step: u64) -> StepParameters {
+    StepParameters::new(0.05, step).expect("in the domain")
 }
 
-fn adam(decay: f64) -> Base {
-    Base::Adam(Adam { decay, ..Adam::default() })
+fn adam(decay: f64) -> Optimizer {
+    Optimizer::Adam(Adam { decay, ..Adam::default() })
 }
 
 /// A tensor for every operator, and large groups that take several dispatches.
-fn specs(base: Base) -> Vec<(Spec, usize)> {
+fn specs(base: Optimizer) -> Vec<(Spec, usize)> {
     let l1 = |name: &str| Spec::new(name, "l1".parse().expect("known"), 0.02);
     let rows = |count: u64, size: u64| {
         let groups = Groups::new(Layout::Rows, &[count, size]).expect("they fit");
         Group::new("lasso".parse().expect("known"), 0.02, groups)
     };
     let mut all = vec![(l1("elementwise"), 61)];
-    if matches!(base, Base::AdamMetric(_)) {
+    if matches!(base, Optimizer::AdamMetric(_)) {
         return all;
     }
     all.push((l1("groups").with_group(rows(6, 8)), 48));
@@ -67,13 +67,13 @@ struct World {
     device: wgpu::Device,
     queue: wgpu::Queue,
     specs: Vec<(Spec, usize)>,
-    base: Base,
+    base: Optimizer,
     weights: Vec<View>,
     gradients: Vec<Vec<View>>,
 }
 
 impl World {
-    fn new(one: &support::TestAdapter, base: Base, specs: Vec<(Spec, usize)>) -> Self {
+    fn new(one: &support::TestAdapter, base: Optimizer, specs: Vec<(Spec, usize)>) -> Self {
         let (device, queue) = one.device();
         let page = |seed: u64| -> Vec<View> {
             let one = |(k, (_, length)): (usize, &(Spec, usize))| {
@@ -95,7 +95,7 @@ impl World {
         Schedule::new(&self.device).bind(self.base, &tensors, verify).expect("they bind")
     }
 
-    fn step(&self, plan: &mut Plan, hyper: &Hyper) {
+    fn step(&self, plan: &mut Plan, hyper: &StepParameters) {
         if self.base.has_gradient() {
             let turn = &self.gradients[hyper.step() as usize % self.gradients.len()];
             plan.update(&Update::new().with_gradients(turn)).expect("they fit");
@@ -128,7 +128,7 @@ fn set(plan: &mut Plan, tensor: usize, change: impl FnOnce(&mut Settings)) {
 #[test]
 fn a_tensor_that_sits_out_is_not_touched_and_the_others_take_their_steps() {
     for one in support::software_adapters() {
-        for base in [Base::Prox, Base::HeavyBall { momentum: 0.9 }, adam(0.01)] {
+        for base in [Optimizer::Prox, Optimizer::HeavyBall { momentum: 0.9 }, adam(0.01)] {
             let world = World::new(&one, base, specs(base));
             // two elements of the first tensor are not finite, and its status word says so
             world.queue.write_buffer(world.weights[0].buffer(), 40, bytemuck::cast_slice(&[f32::NAN; 2]));
@@ -213,7 +213,7 @@ fn settings_equal_what_could_have_been_bound() {
         let plain = World::new(&one, adam(0.0), specs(adam(0.0)));
         let changed = specs(adam(0.0)).into_iter().map(|(spec, length)| {
             let group = spec.group.clone().map(|group| Group { lambda: 0.07, ..group });
-            let mut spec = spec.with_rate_scale(0.5);
+            let mut spec = spec.with_lr_scale(0.5);
             (spec.lambda, spec.group) = (0.11, group);
             (spec, length)
         });
@@ -222,7 +222,7 @@ fn settings_equal_what_could_have_been_bound() {
         for k in 0..plain.specs.len() {
             let grouped = plain.specs[k].0.group.is_some();
             set(&mut first, k, |settings| {
-                (settings.lambda, settings.rate_scale, settings.decay) = (0.11, 0.5, 0.3);
+                (settings.lambda, settings.lr_scale, settings.decay) = (0.11, 0.5, 0.3);
                 settings.group_lambda = if grouped { 0.07 } else { 0.0 };
             });
         }
@@ -240,7 +240,7 @@ fn settings_equal_what_could_have_been_bound() {
 #[test]
 fn settings_outside_their_domains_are_refused() {
     let one = support::software_adapters().remove(0);
-    let base = Base::HeavyBall { momentum: 0.9 };
+    let base = Optimizer::HeavyBall { momentum: 0.9 };
     let world = World::new(&one, base, specs(base));
     let mut plan = world.bind(Verify::Off);
     let good = *plan.settings(0).expect("there");
@@ -254,7 +254,7 @@ fn settings_outside_their_domains_are_refused() {
     };
     for change in [
         (|s: &mut Settings| s.lambda = -1.0) as fn(&mut Settings),
-        |s| s.rate_scale = f64::NAN,
+        |s| s.lr_scale = f64::NAN,
         |s| s.group_lambda = f64::INFINITY,
         |s| s.decay = -0.1,
         |s| s.step = Some(0),
@@ -282,11 +282,11 @@ fn a_thousand_steps_bring_no_frozen_zero_back() {
     const FIRST: u64 = 60;
     const STEPS: u64 = 1000;
     let bases = [
-        Base::Gradient,
-        Base::HeavyBall { momentum: 0.9 },
-        Base::Nesterov { momentum: 0.9 },
+        Optimizer::Gradient,
+        Optimizer::HeavyBall { momentum: 0.9 },
+        Optimizer::Nesterov { momentum: 0.9 },
         adam(0.01),
-        Base::AdamMetric(Adam::default()),
+        Optimizer::AdamMetric(Adam::default()),
     ];
     for one in support::software_adapters() {
         for base in bases {

@@ -18,9 +18,9 @@ const FAMILIES: [&str; 3] = ["vega10", "navi10", "navi21"];
 /// Set in the child process: the file that takes the answers: the driver, then a line of JSON per kernel.
 const CHILD: &str = "MAF_SRL_RADV_CHILD";
 
-/// Every kernel of the library: the register's rooms, whose entry points are named as they are.
+/// Every kernel of the library: the register's kernels, whose entry points are named as they are.
 fn kernels() -> Vec<Kernel> {
-    let of_room = |room: &maf_srl::kernels::Room| {
+    let of_room = |room: &maf_srl::kernels::Kernel| {
         let entry_point = room.name.to_owned();
         (room.variants)().into_iter().map(move |variant| Kernel {
             name: format!("{entry_point}/{}", variant.name),
@@ -28,7 +28,7 @@ fn kernels() -> Vec<Kernel> {
             entry_point: entry_point.clone(),
         })
     };
-    maf_srl::kernels::ROOMS.iter().flat_map(of_room).collect()
+    maf_srl::kernels::KERNELS.iter().flat_map(of_room).collect()
 }
 
 /// A kernel that no compiler can keep in registers: it shows that the figures tell.

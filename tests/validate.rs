@@ -1,4 +1,4 @@
-//! T2: every case of every room on every software adapter.
+//! T2: every case of every kernel on every software adapter.
 
 mod support;
 

@@ -1,6 +1,6 @@
 // copy: the yardstick of the benchmarks: as many bytes as a kernel moves, half of them read and half written.
 //
-// No room of the register: it has no formula to be judged by a reference, and nobody calls it but the benchmarks,
+// No kernel of the register: it has no formula to be judged by a reference, and nobody calls it but the benchmarks,
 // which compare its output with its input.
 
 override invocations: u32 = 256u;

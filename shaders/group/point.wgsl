@@ -1,4 +1,4 @@
-// needs: step/plain, shared/poisoned, shared/tile_at, words/gradient, shared/tally, shared/tally_word, shared/shrunk, group/row
+// needs: step/plain, shared/poisoned, shared/tile_at, load_store/gradient, shared/tally, shared/tally_word, shared/shrunk, group/row
 // The base step and the elementwise prox of a word. What is not finite is counted and becomes 0 here.
 struct Point {
     z: vec4<f32>,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::measure::{Effort, Measured, Stopwatch};
 use crate::error::{Error, Result};
 use crate::gpu::Context;
-use crate::kernels::product::{Job, Reference, bind, refresh_packed};
-use crate::kernels::{Batch, Format, Kernels, Matrix, Order, Set, Setup, numbers};
+use crate::kernels::spmm::{SpmmJob, SpmmReference, bind, refresh_packed};
+use crate::kernels::{Batch, Format, PipelineCache, Matrix, Order, Set, Setup, numbers};
 use crate::matrix::Pattern;
 
 /// Densities from one entry in a hundred to all of them.
@@ -42,7 +42,7 @@ pub fn formats(
     effort: &Effort,
     mut progress: impl FnMut(&str),
 ) -> Result<Vec<FormatTime>> {
-    let kernels = Kernels::new(&context.device);
+    let kernels = PipelineCache::new(&context.device);
     let stopwatch = Stopwatch::new(context)?;
     let mut all = Vec::new();
     for vectors in VECTORS {
@@ -67,7 +67,7 @@ pub fn formats(
 /// Both products of one format, checked and timed.
 fn one(
     context: &Context,
-    kernels: &Kernels,
+    kernels: &PipelineCache,
     stopwatch: &Stopwatch,
     effort: &Effort,
     pattern: &Arc<Pattern>,
@@ -89,18 +89,18 @@ fn one(
         })?;
         let x = batch(on.filled(&x)?)?;
         let job = |transposed| {
-            Ok(Job::plain(matrix.clone(), transposed, x.clone(), batch(on.empty(0, elements)?)?))
+            Ok(SpmmJob::plain(matrix.clone(), transposed, x.clone(), batch(on.empty(0, elements)?)?))
         };
-        let jobs: [Job; 2] = [job(false)?, job(true)?];
+        let jobs: [SpmmJob; 2] = [job(false)?, job(true)?];
         let products = [bind(kernels, &jobs[0])?, bind(kernels, &jobs[1])?];
         let record = move |pass: &mut wgpu::ComputePass<'_>| products.iter().for_each(|p| p.record(pass));
         Ok(Set::new(record, jobs.map(|job| job.output.view)))
     };
     let loaded = on.load(set, |seen, outcome| {
         for (transposed, got) in [false, true].into_iter().zip(seen) {
-            let reference = Reference::plain(pattern, format, &values, &x, vectors);
+            let reference = SpmmReference::plain(pattern, format, &values, &x, vectors);
             let got = |i, c| got[(i * vectors + c) as usize];
-            outcome.merge(Reference { transposed, ..reference }.compare(got));
+            outcome.merge(SpmmReference { transposed, ..reference }.compare(got));
         }
     })?;
     context.check()?;

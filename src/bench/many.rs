@@ -9,7 +9,7 @@ use super::measure::{Effort, Measured, Stopwatch};
 use crate::error::{Error, Result};
 use crate::gpu::{self, Clock, Context, Timer, View};
 use crate::kernels::numbers;
-use crate::kernels::step::{Base, Hyper};
+use crate::kernels::step::{Optimizer, StepParameters};
 use crate::penalty::L1;
 use crate::schedule::{Plan, Schedule, Spec, Tensor, Verify};
 
@@ -83,14 +83,14 @@ pub fn many_tensors(
         lengths.iter().zip(&places).enumerate().map(one).collect()
     };
     let schedule = Schedule::new(device);
-    let hyper = Hyper::new(0.1, 1)?;
+    let hyper = StepParameters::new(0.1, 1)?;
     let batched_tensors = list(&weights)?;
-    let mut batched = vec![schedule.bind(Base::Gradient, &batched_tensors, Verify::Off)?];
-    let alone = |tensor| schedule.bind(Base::Gradient, &[tensor], Verify::Off);
+    let mut batched = vec![schedule.bind(Optimizer::Gradient, &batched_tensors, Verify::Off)?];
+    let alone = |tensor| schedule.bind(Optimizer::Gradient, &[tensor], Verify::Off);
     let mut looped = list(&other)?.into_iter().map(alone).collect::<Result<Vec<_>>>()?;
 
     let elements = lengths.iter().sum();
-    let mut checked = schedule.bind(Base::Gradient, &batched_tensors, Verify::Full)?;
+    let mut checked = schedule.bind(Optimizer::Gradient, &batched_tensors, Verify::Full)?;
     let view = |page: &wgpu::Buffer| View::own(page, 0, page.size() / 4);
     let pages: Vec<View> = weights.iter().chain(&other).map(view).collect();
     let read = gpu::read_after::<u32>((device, &context.queue), "many tensors", &pages, |encoder| {
@@ -127,7 +127,7 @@ fn way(
     stopwatch: &Stopwatch,
     effort: &Effort,
     plans: &mut [Plan],
-    hyper: &Hyper,
+    hyper: &StepParameters,
     elements: u64,
 ) -> Result<Way> {
     let dispatches = plans.iter().map(Plan::dispatches).sum();
@@ -149,7 +149,7 @@ fn way(
     context.check()?;
 
     let plans = std::cell::RefCell::new(plans);
-    let bytes = Base::Gradient.bytes_per_element() * elements;
+    let bytes = Optimizer::Gradient.bytes_per_element() * elements;
     let pass = stopwatch.measure(effort, bytes, 1, |timer: &Timer, _| {
         let mut plans = plans.borrow_mut();
         let staged = std::cell::RefCell::new(Vec::with_capacity(plans.len()));

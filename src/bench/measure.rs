@@ -37,7 +37,7 @@ impl Effort {
         }
     }
 
-    /// For software adapters and for the float64 twins, whose times nobody compares.
+    /// For software adapters and for the float64 references, whose times nobody compares.
     #[must_use]
     pub fn software() -> Self {
         Effort {

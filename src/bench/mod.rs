@@ -1,6 +1,6 @@
 //! Measuring: how long each kernel takes, and what share of the adapter's own copy bandwidth that is.
 //!
-//! The subjects come from the register ([`crate::kernels::Room::benches`]). Each is compared with its float64 reference
+//! The subjects come from the register ([`crate::kernels::Kernel::benches`]). Each is compared with its float64 reference
 //! before it is timed, on the very buffers that are timed. `docs/PERFORMANCE.md` says what the figures mean.
 
 mod copy;
@@ -20,12 +20,12 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::gpu::{AdapterFacts, Clock, Context, Timer};
-use crate::kernels::{Bench, Kernels, Loaded, ROOMS, Room, Setup};
+use crate::kernels::{Bench, PipelineCache, Loaded, KERNELS, Kernel, Setup};
 
 /// Sizes on hardware: from one workgroup to beyond every cache.
 pub const SIZES: [u64; 4] = [1 << 10, 1 << 16, 1 << 20, 1 << 24];
 
-/// Sizes on software adapters and for the twins: the whole run should take less than a minute.
+/// Sizes on software adapters and for the references: the whole run should take less than a minute.
 pub const SMALL_SIZES: [u64; 3] = [1 << 10, 1 << 14, 1 << 18];
 
 /// Tensors of the comparison of one schedule with many.
@@ -61,7 +61,7 @@ impl Options {
 /// One kernel at one size.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Row {
-    /// The room.
+    /// The kernel.
     pub room: &'static str,
     /// The variant, and its form where it is timed in several.
     pub variant: String,
@@ -87,7 +87,7 @@ pub struct Row {
 /// A kernel against what a user would run without it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Instead {
-    /// The room.
+    /// The kernel.
     pub room: &'static str,
     /// The variant.
     pub variant: String,
@@ -116,8 +116,8 @@ pub struct Report {
     pub driver: String,
     /// Whether the adapter is software on the CPU, so that the figures say nothing about GPUs.
     pub software: bool,
-    /// Whether the float64 twins were timed, under the names of the kernels that do the same work.
-    pub twins: bool,
+    /// Whether the float64 references were timed, under the names of the kernels that do the same work.
+    pub references: bool,
     /// What measured: `device`, `wall`, or `mixed` where each row says its own.
     pub clock: &'static str,
     /// The copy bandwidth at the largest volume.
@@ -149,14 +149,14 @@ impl Report {
     }
 }
 
-/// Every room's subjects at every size: the room, the subject, the number of elements.
+/// Every kernel's subjects at every size: the kernel, the subject, the number of elements.
 fn subjects(options: &Options) -> impl Iterator<Item = (&'static str, Rc<dyn Bench>, u64)> {
     let of_room =
-        |room: &'static Room| (room.benches)().into_iter().map(|bench| (room.name, Rc::from(bench)));
+        |room: &'static Kernel| (room.benches)().into_iter().map(|bench| (room.name, Rc::from(bench)));
     let at_sizes = |(room, bench): (_, Rc<dyn Bench>)| {
         options.sizes.iter().map(move |&elements| (room, bench.clone(), elements))
     };
-    ROOMS.iter().flat_map(of_room).flat_map(at_sizes)
+    KERNELS.iter().flat_map(of_room).flat_map(at_sizes)
 }
 
 /// How many steps [`run`] and [`run_twins`] report to their `progress`.
@@ -171,7 +171,7 @@ pub fn steps(options: &Options) -> u64 {
 /// [`Error::Mismatch`] where the comparison fails; those of [`Bench::load`].
 pub fn load_checked(
     context: &Context,
-    kernels: &Kernels,
+    kernels: &PipelineCache,
     (room, bench, elements): (&str, &dyn Bench, u64),
     effort: &Effort,
 ) -> Result<Loaded> {
@@ -183,7 +183,7 @@ pub fn load_checked(
     loaded.checked()
 }
 
-/// Measures every room's subjects at every size, each against the copy of as many bytes, and against what a user would
+/// Measures every kernel's subjects at every size, each against the copy of as many bytes, and against what a user would
 /// run instead. `progress` is told of each step.
 ///
 /// # Errors
@@ -200,7 +200,7 @@ pub fn run(context: &Context, options: &Options, mut progress: impl FnMut(&str))
         context,
         effort: &options.effort,
         stopwatch: Stopwatch::new(context)?,
-        kernels: Kernels::new(&context.device),
+        kernels: PipelineCache::new(&context.device),
         copies: BTreeMap::new(),
     };
     for (room, bench, elements) in subjects(options) {
@@ -228,7 +228,7 @@ struct OnAdapter<'a> {
     context: &'a Context,
     effort: &'a Effort,
     stopwatch: Stopwatch,
-    kernels: Kernels,
+    kernels: PipelineCache,
     copies: BTreeMap<u64, CopySpeed>,
 }
 
@@ -292,21 +292,21 @@ impl Row {
     }
 }
 
-/// Measures the float64 twins on all cores of this machine, by the wall clock. They are the reference, so there is
+/// Measures the float64 references on all cores of this machine, by the wall clock. They are the reference, so there is
 /// nothing to compare them with.
 #[must_use]
 pub fn run_twins(options: &Options, mut progress: impl FnMut(&str)) -> Report {
-    let adapter = "cpu (float64 twins)".into();
-    let mut report = Report { adapter, software: true, twins: true, ..Report::default() };
+    let adapter = "cpu (float64 references)".into();
+    let mut report = Report { adapter, software: true, references: true, ..Report::default() };
     let mut copies = BTreeMap::new();
     for (room, bench, elements) in subjects(options) {
         progress(&format!("{room}/{}/{elements}", bench.label()));
-        let Some(twin) = bench.twin(elements) else { continue };
+        let Some(reference) = bench.host(elements) else { continue };
         let bytes = bench.bytes(elements);
         if !copies.contains_key(&bytes) {
             copies.extend(copy_bandwidth_host(&options.effort, bytes).map(|copy| (bytes, copy)));
         }
-        let time = measure_host(&options.effort, twin);
+        let time = measure_host(&options.effort, reference);
         if let (Some(time), Some(copy)) = (time, copies.get(&bytes)) {
             report.rows.push(Row { dtype: "f64", ..Row::new(room, &*bench, elements, time, copy) });
         }

@@ -44,8 +44,8 @@ impl Batch {
     #[must_use]
     pub fn strides(&self) -> (u32, u32) {
         match self.order {
-            Order::Components => (self.vectors, 1),
-            Order::Samples => (1, self.components),
+            Order::FeatureMajor => (self.vectors, 1),
+            Order::BatchMajor => (1, self.components),
         }
     }
 }

@@ -1,10 +1,10 @@
-//! What every room's `bind` returns: dispatches that hold what they bind as data, in the order in which they run.
+//! What every kernel's `bind` returns: dispatches that hold what they bind as data, in the order in which they run.
 
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
-use super::Kernels;
+use super::PipelineCache;
 use super::program::Program;
 use crate::error::{Error, Result};
 use crate::gpu::{self, Pipeline};
@@ -101,13 +101,13 @@ pub struct Dispatch {
 impl Dispatch {
     /// Compiles what is missing, and makes the bind group.
     pub(super) fn new<P: Program>(
-        kernels: &Kernels,
+        kernels: &PipelineCache,
         program: &P,
         bound: Vec<Binding>,
         workgroups: (u32, u32),
     ) -> Result<Self> {
         let pipeline = kernels.pipeline(program, bound.iter().map(|b| b.binding))?;
-        Self::bound_to(kernels.device(), P::ROOM, pipeline, bound, workgroups)
+        Self::bound_to(kernels.device(), P::KERNEL, pipeline, bound, workgroups)
     }
 
     fn bound_to(
@@ -130,13 +130,13 @@ impl Dispatch {
 
     /// The same of a kernel that reads a job: it gets a buffer of its own, bound at 0.
     pub(super) fn of_job<P: Program>(
-        kernels: &Kernels,
+        kernels: &PipelineCache,
         program: &P,
         job: &[u8],
         buffers: &[(u32, wgpu::BufferBinding<'_>)],
         workgroups: (u32, u32),
     ) -> Result<Self> {
-        let job = gpu::buffer_with(kernels.device(), P::ROOM, job, wgpu::BufferUsages::STORAGE)?;
+        let job = gpu::buffer_with(kernels.device(), P::KERNEL, job, wgpu::BufferUsages::STORAGE)?;
         let first = Binding::new(0, &job.as_entire_buffer_binding());
         let others = buffers.iter().map(|(binding, buffer)| Binding::new(*binding, buffer));
         Dispatch::new(kernels, program, std::iter::once(first).chain(others).collect(), workgroups)
@@ -144,13 +144,13 @@ impl Dispatch {
 
     /// The same with so many workgroups, in rows where the device cannot have them side by side.
     pub(super) fn of_groups<P: Program>(
-        kernels: &Kernels,
+        kernels: &PipelineCache,
         program: &P,
         job: &[u8],
         buffers: &[(u32, wgpu::BufferBinding<'_>)],
         groups: u64,
     ) -> Result<Self> {
-        let place = format!("{}/{}", P::ROOM, program.name());
+        let place = format!("{}/{}", P::KERNEL, program.name());
         let workgroups = folded(&place, groups, &kernels.device().limits())?;
         Dispatch::of_job(kernels, program, job, buffers, workgroups)
     }

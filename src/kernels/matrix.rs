@@ -1,13 +1,13 @@
 //! Matrices on the device: one pattern, any number of layers of values, in one of three formats, plain and transposed.
 //!
 //! The learned numbers are the values in the pattern's order. Kernels read them in the order of their format, which is kept
-//! in a buffer of its own: [`super::product::refresh()`] brings it up to date after the values have changed.
+//! in a buffer of its own: [`super::spmm::refresh()`] brings it up to date after the values have changed.
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::Kernels;
+use super::PipelineCache;
 use super::program::host_struct;
 use crate::error::{Error, Result, same, within};
 use crate::gpu;
@@ -205,11 +205,11 @@ pub struct Matrix {
 }
 
 impl Matrix {
-    /// Room for `layers` matrices; the values are zeros until the room `product`'s refresh has run.
+    /// Kernel for `layers` matrices; the values are zeros until the kernel `product`'s refresh has run.
     ///
     /// # Errors
     /// [`Error::Limit`] where structure or values exceed a binding; those of buffers.
-    pub fn new(kernels: &Kernels, pattern: Arc<Pattern>, format: Format, layers: u32) -> Result<Self> {
+    pub fn new(kernels: &PipelineCache, pattern: Arc<Pattern>, format: Format, layers: u32) -> Result<Self> {
         Self::make(kernels, pattern, format, layers, None)
     }
 
@@ -217,14 +217,14 @@ impl Matrix {
     ///
     /// # Errors
     /// As [`Matrix::new`]; [`Error::Shape`] for another number of values.
-    pub fn of(kernels: &Kernels, pattern: Arc<Pattern>, format: Format, values: &[f32]) -> Result<Self> {
+    pub fn of(kernels: &PipelineCache, pattern: Arc<Pattern>, format: Format, values: &[f32]) -> Result<Self> {
         let place = format!("{format} matrix of {} x {}", pattern.rows(), pattern.columns());
         same(&place, "number of values", values.len(), pattern.nonzeros() as usize)?;
         Self::make(kernels, pattern, format, 1, Some(values))
     }
 
     fn make(
-        kernels: &Kernels,
+        kernels: &PipelineCache,
         pattern: Arc<Pattern>,
         format: Format,
         layers: u32,

@@ -1,6 +1,6 @@
-//! The kernels, one room each: formula, host parameters, float64 reference and cases stand together.
+//! The kernels, one kernel each: formula, host parameters, float64 reference and cases stand together.
 //!
-//! A room `<name>` is the folder `kernels/<name>/` (`mod.rs`, `reference.rs`, `cases.rs`, `bench.rs`) and the
+//! A kernel `<name>` is the folder `kernels/<name>/` (`mod.rs`, `reference.rs`, `cases.rs`, `bench.rs`) and the
 //! shader `shaders/<name>.wgsl`, whose entry point is `<name>`.
 
 pub(crate) mod adam;
@@ -14,7 +14,7 @@ mod fixture;
 pub mod group;
 pub mod layer;
 pub mod learn;
-mod learned;
+mod parameters;
 pub mod loss;
 mod matrix;
 mod mode;
@@ -22,9 +22,9 @@ pub mod norms;
 pub(crate) mod operator;
 mod packer;
 mod pipelines;
-pub mod product;
+pub mod spmm;
 mod program;
-pub mod sampled;
+pub mod sddmm;
 pub mod solver;
 pub mod step;
 pub mod sums;
@@ -37,11 +37,11 @@ mod word;
 pub use batch::{Batch, Data, Order};
 pub(crate) use dispatch::Unbound;
 pub use dispatch::{Binding, Dispatch, Dispatches};
-pub use learned::Learned;
+pub use parameters::Learned;
 pub use matrix::{Format, Matrix};
 pub use mode::Mode;
-pub use operator::{Job, Twin};
-pub use pipelines::Kernels;
+pub use operator::{TensorJob, Reference};
+pub use pipelines::PipelineCache;
 pub use program::{Source, Struct};
 pub use timed::{Loaded, Setup};
 pub(crate) use timed::{Set, numbers};
@@ -49,9 +49,9 @@ pub(crate) use window::{refuse_overlap, refuse_overlap_among};
 
 use crate::error::Result;
 
-/// What the register says about a room.
+/// What the register says about a kernel.
 #[derive(Clone, Copy, Debug)]
-pub struct Room {
+pub struct Kernel {
     /// Its name: folder, module, shader file, entry point, bench id and case prefix.
     pub name: &'static str,
     /// Every kernel variant.
@@ -62,25 +62,25 @@ pub struct Room {
     pub benches: fn() -> Vec<Box<dyn Bench>>,
 }
 
-/// The register: one line per room.
-pub const ROOMS: &[Room] = &[
-    step::ROOM,
-    group::ROOM,
-    solver::ROOM,
-    norms::ROOM,
-    product::ROOM,
-    layer::ROOM,
-    sampled::ROOM,
-    sums::ROOM,
-    loss::ROOM,
-    chain::ROOM,
-    learn::ROOM,
-    dsrl::ROOM,
+/// The register: one line per kernel.
+pub const KERNELS: &[Kernel] = &[
+    step::KERNEL,
+    group::KERNEL,
+    solver::KERNEL,
+    norms::KERNEL,
+    spmm::KERNEL,
+    layer::KERNEL,
+    sddmm::KERNEL,
+    sums::KERNEL,
+    loss::KERNEL,
+    chain::KERNEL,
+    learn::KERNEL,
+    dsrl::KERNEL,
 ];
 
-/// One case of a room: inputs, the kernel to run, and the reference that judges it.
+/// One case of a kernel: inputs, the kernel to run, and the reference that judges it.
 pub trait Case: Send + Sync {
-    /// `room/variant/...`.
+    /// `kernel/variant/...`.
     fn name(&self) -> String;
 
     /// How many elements the case has.
@@ -90,7 +90,7 @@ pub trait Case: Send + Sync {
     ///
     /// # Errors
     /// Errors of the GPU; a mismatch is part of the [`Outcome`].
-    fn run(&self, device: &wgpu::Device, queue: &wgpu::Queue, kernels: &Kernels) -> Result<Outcome>;
+    fn run(&self, device: &wgpu::Device, queue: &wgpu::Queue, kernels: &PipelineCache) -> Result<Outcome>;
 }
 
 /// A kernel to be timed, at any number of elements.
@@ -118,8 +118,8 @@ pub trait Bench: Send + Sync {
     /// Those of buffers and pipelines; a mismatch is part of [`Loaded::outcome`].
     fn load(&self, on: &Setup<'_>) -> Result<Loaded>;
 
-    /// The float64 twin of the same work on all cores, one run per call; `None` where it is that of another subject.
-    fn twin(&self, _elements: u64) -> Option<Box<dyn FnMut()>> {
+    /// The float64 reference of the same work on all cores, one run per call; `None` where it is that of another subject.
+    fn host(&self, _elements: u64) -> Option<Box<dyn FnMut()>> {
         None
     }
 

@@ -1,11 +1,11 @@
-//! What is done to a tensor after its base step, as the rooms that take steps share it: an operator with its numbers, the
-//! work of one tensor, and the float64 twin.
+//! What is done to a tensor after its base step, as the kernels that take steps share it: an operator with its numbers, the
+//! work of one tensor, and the float64 reference.
 
 use std::fmt::{Debug, Display};
 
 use super::Judgement;
 use super::element::Element;
-use super::step::{Base, Hyper};
+use super::step::{Optimizer, StepParameters};
 use crate::error::{Result, unsupported};
 use crate::gpu::View;
 use crate::penalty::Groups;
@@ -14,7 +14,7 @@ use crate::penalty::Groups;
 /// whether it goes with a base step is said by [`Operator::check`].
 pub(crate) trait Operator: Debug + Send + Sync {
     /// Whether there is a kernel of it after `base`; `place` is the tensor in messages.
-    fn check(&self, base: Base, place: &str) -> Result<()>;
+    fn check(&self, base: Optimizer, place: &str) -> Result<()>;
 
     /// The groups by which a tensor is stepped, if by any.
     fn groups(&self) -> Option<&Groups>;
@@ -30,8 +30,8 @@ pub(crate) trait Operator: Debug + Send + Sync {
     /// The largest backward error that the bound allows, in ULP of |x|; with groups, of their largest member.
     fn allowed_ulps(&self) -> f64;
 
-    /// The float64 twin of one step.
-    fn twin(&self, base: Base, rate_scale: f64, hyper: &Hyper) -> Box<dyn Twin>;
+    /// The float64 reference of one step.
+    fn reference(&self, base: Optimizer, lr_scale: f64, hyper: &StepParameters) -> Box<dyn Reference>;
 }
 
 /// An operator whose kernel reads a row of hyper-parameters per distinct setting.
@@ -43,7 +43,7 @@ pub(crate) trait Tabled: Operator + Clone {
     fn alike(&self, other: &Self) -> bool;
 
     /// The row of one step. Allocates nothing.
-    fn row(&self, base: Base, rate_scale: f64, hyper: &Hyper) -> Self::Row;
+    fn row(&self, base: Optimizer, lr_scale: f64, hyper: &StepParameters) -> Self::Row;
 
     /// The row of a tensor that sits out.
     fn resting() -> Self::Row;
@@ -51,7 +51,7 @@ pub(crate) trait Tabled: Operator + Clone {
 
 /// One tensor's work.
 #[derive(Clone, Copy, Debug)]
-pub struct Job<'a, O> {
+pub struct TensorJob<'a, O> {
     /// What is done to it.
     pub operator: &'a O,
     /// W, then G if the base step reads one, then the states, then the copy where the operator keeps one; all of one length
@@ -64,7 +64,7 @@ pub struct Job<'a, O> {
 }
 
 /// The step of one tensor in float64.
-pub trait Twin: Send + Sync {
+pub trait Reference: Send + Sync {
     /// The tensor's groups, where it has to be taken group by group.
     fn groups(&self) -> Option<&Groups>;
 
@@ -77,9 +77,9 @@ pub trait Twin: Send + Sync {
 }
 
 /// Refuses Adam's metric, in which only elementwise operators have closed forms.
-pub(super) fn refuse_metric(base: Base, place: &str, what: impl Display) -> Result<()> {
+pub(super) fn refuse_metric(base: Optimizer, place: &str, what: impl Display) -> Result<()> {
     match base {
-        Base::AdamMetric(_) => {
+        Optimizer::AdamMetric(_) => {
             let what = format!("{what} after {}", base.name());
             Err(unsupported(place, what, "elementwise penalties and the solver proximal, or adam"))
         }

@@ -12,8 +12,8 @@ use super::dispatch::{Binding, folded};
 use super::program::Program;
 use super::tables::Tables;
 use super::window::ADDRESSABLE;
-use super::word::LANES;
-use super::{Kernels, Unbound};
+use super::word::VECTOR_WIDTH;
+use super::{PipelineCache, Unbound};
 use crate::error::{Error, Result};
 use crate::gpu::{Pipeline, View};
 
@@ -36,7 +36,7 @@ impl Slot {
 }
 
 /// A kernel that works on tiles.
-pub(super) trait Kernel: Program + Copy {
+pub(super) trait Tiled: Program + Copy {
     /// What tells its variants apart, without their parameters.
     type Key: Copy + Eq + Hash;
     /// What of a tensor a workgroup works on.
@@ -97,7 +97,7 @@ struct Lane<K> {
 }
 
 /// Dispatches while they are filled.
-pub(super) struct Packer<K: Kernel> {
+pub(super) struct Packer<K: Tiled> {
     room: &'static str,
     most: u64,
     largest: u64,
@@ -108,13 +108,13 @@ pub(super) struct Packer<K: Kernel> {
     drafts: Vec<Draft<K::Tile>>,
 }
 
-impl<K: Kernel> Packer<K> {
+impl<K: Tiled> Packer<K> {
     pub fn new(room: &'static str, limits: &wgpu::Limits) -> Self {
         Packer {
             room,
             most: u64::from(limits.max_compute_workgroups_per_dimension),
             largest: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size).min(ADDRESSABLE),
-            alignment: u64::from(limits.min_storage_buffer_offset_alignment).max(4 * LANES),
+            alignment: u64::from(limits.min_storage_buffer_offset_alignment).max(4 * VECTOR_WIDTH),
             numbers: HashMap::new(),
             keys: HashMap::new(),
             lanes: Vec::new(),
@@ -214,7 +214,7 @@ impl<K: Kernel> Packer<K> {
     /// Fixes the windows, lays out the tables, and compiles what is missing. `fixed` are the bindings that all share.
     pub fn close(
         self,
-        kernels: &Kernels,
+        kernels: &PipelineCache,
         tables: &mut Tables,
         fixed: &[(u32, wgpu::BufferBinding<'_>)],
     ) -> Result<Vec<(K, Unbound)>> {

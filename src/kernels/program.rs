@@ -5,10 +5,10 @@ use std::collections::HashSet;
 
 use super::word::WORKGROUP;
 
-/// One variant of a room's kernel.
+/// One variant of a kernel's kernel.
 pub(super) trait Program {
-    /// The room: the name of the entry point.
-    const ROOM: &'static str;
+    /// The kernel: the name of the entry point.
+    const KERNEL: &'static str;
 
     /// The variant's name.
     fn name(&self) -> String;
@@ -36,7 +36,7 @@ pub(super) trait Program {
 pub struct Source {
     /// The variant's name.
     pub name: String,
-    /// Its complete WGSL; the entry point is the room's name.
+    /// Its complete WGSL; the entry point is the kernel's name.
     pub wgsl: String,
     /// The structs that the host writes, as it lays them out.
     pub structs: Vec<Struct>,

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::window::within_binding;
-use super::word::LANES;
-use super::{Dispatches, Kernels, Unbound};
+use super::word::VECTOR_WIDTH;
+use super::{Dispatches, PipelineCache, Unbound};
 use crate::error::Result;
 use crate::gpu;
 
@@ -13,14 +13,14 @@ use crate::gpu;
 pub(crate) struct Tables {
     bytes: Vec<u8>,
     alignment: usize,
-    /// What larger groups are measured into, room by room: a later binding that needs no more takes it again.
+    /// What larger groups are measured into, kernel by kernel: a later binding that needs no more takes it again.
     scratch: Vec<(&'static str, wgpu::Buffer)>,
 }
 
 impl Tables {
     /// Empty ones for a device with these limits.
     pub fn new(limits: &wgpu::Limits) -> Self {
-        let alignment = limits.min_storage_buffer_offset_alignment.max(4 * LANES as u32) as usize;
+        let alignment = limits.min_storage_buffer_offset_alignment.max(4 * VECTOR_WIDTH as u32) as usize;
         Tables { bytes: Vec::new(), alignment, scratch: Vec::new() }
     }
 
@@ -42,7 +42,7 @@ impl Tables {
         start..self.bytes.len() as u64
     }
 
-    /// Scratch memory of a room, of at least so many bytes. Dispatches take effect one after another, so that all may share it.
+    /// Scratch memory of a kernel, of at least so many bytes. Dispatches take effect one after another, so that all may share it.
     pub(super) fn scratch(
         &mut self,
         device: &wgpu::Device,
@@ -62,7 +62,7 @@ impl Tables {
 
     /// Dispatches with tables of their own: `lay` puts the tables here.
     pub(super) fn alone(
-        kernels: &Kernels,
+        kernels: &PipelineCache,
         lay: impl FnOnce(&mut Tables) -> Result<Vec<Unbound>>,
     ) -> Result<Dispatches> {
         let device = kernels.device();

@@ -2,7 +2,7 @@
 //!
 //! Three tiers, by the size of a group:
 //! - small groups share a workgroup, many side by side, in several rounds;
-//! - a group of up to [`Grain::held`] elements has all of it at most, so that one pass over memory is enough;
+//! - a group of up to [`TilePolicy::held`] elements has all of it at most, so that one pass over memory is enough;
 //! - larger ones are cut into parts of [`PART`] elements, which a second stage puts together.
 //!
 //! Members that lie side by side are worked on by neighbouring invocations; in columns, neighbouring invocations take
@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use super::packer::{self, Slot};
 use super::program::host_struct;
 use super::tables::Tables;
-use super::word::{LANES, WORKGROUP, Width};
+use super::word::{VECTOR_WIDTH, WORKGROUP, Width};
 use crate::error::{Error, Result, shape};
 use crate::gpu::View;
 use crate::penalty::{Group, Groups, Layout};
@@ -27,7 +27,7 @@ pub(crate) const PART: u64 = 4 * HELD;
 
 /// How finely groups are cut: what suits a kernel.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Grain {
+pub(crate) struct TilePolicy {
     /// The most members of a group in one piece, and the same in columns.
     pub held: u64,
     pub column: u64,
@@ -38,10 +38,10 @@ pub(crate) struct Grain {
 }
 
 /// That of kernels which hold their groups in registers.
-pub(crate) const IN_REGISTERS: Grain =
-    Grain { held: HELD, column: HELD, alone: 1, sharing: WORKGROUP as u64 };
+pub(crate) const IN_REGISTERS: TilePolicy =
+    TilePolicy { held: HELD, column: HELD, alone: 1, sharing: WORKGROUP as u64 };
 
-impl Grain {
+impl TilePolicy {
     /// Invocations for a group of `size` members that lie side by side: sixteen members each, so that few share the tree
     /// of sums, but enough of them that they read 128 bytes in one go.
     fn lanes(&self, size: u64, width: Width) -> u64 {
@@ -49,7 +49,7 @@ impl Grain {
             return 1;
         }
         let abreast = 128 / (4 * width.elements());
-        lanes(size, 16).max(lanes(size, LANES).min(abreast))
+        lanes(size, 16).max(lanes(size, VECTOR_WIDTH).min(abreast))
     }
 }
 
@@ -146,7 +146,7 @@ pub(crate) struct Cut {
 }
 
 /// A run of groups that are alike.
-struct Alike {
+struct Run {
     first: u64,
     count: u64,
     size: u64,
@@ -156,7 +156,7 @@ struct Alike {
     start: u64,
 }
 
-impl Alike {
+impl Run {
     /// Whether neighbouring invocations take neighbouring groups.
     fn across(&self) -> bool {
         self.inner <= NARROW && self.inner < self.size
@@ -170,7 +170,7 @@ impl Alike {
         (from, length): (u64, u64),
         lanes: u64,
     ) -> Piece {
-        let Alike { apart, jump, .. } = *self;
+        let Run { apart, jump, .. } = *self;
         let start = self.start + first * apart + from / self.inner * jump + from % self.inner;
         let inner = self.inner.min(length);
         let ids = self.first + first..self.first + first + groups;
@@ -221,7 +221,7 @@ pub(crate) fn check(tensor: usize, groups: Option<&Groups>, views: &[View], want
 
 /// Elements per word that fits: four where every group of every array starts and ends at a multiple of four.
 pub(crate) fn width(groups: &Groups, views: &[View]) -> Width {
-    let fits = |n: u64| n.is_multiple_of(LANES);
+    let fits = |n: u64| n.is_multiple_of(VECTOR_WIDTH);
     let aligned = views.iter().all(|view| fits(view.offset / 4));
     let even = match groups.layout() {
         Layout::Ragged(offsets) => offsets.iter().all(|o| fits(*o)),
@@ -233,7 +233,7 @@ pub(crate) fn width(groups: &Groups, views: &[View]) -> Width {
 }
 
 /// Cuts a tensor's groups into tiles of this grain. Empty groups are in none.
-pub(crate) fn cut(group: &Group, width: Width, grain: Grain) -> Cut {
+pub(crate) fn cut(group: &Group, width: Width, grain: TilePolicy) -> Cut {
     let groups = &group.groups;
     let mut cut = Cut::default();
     if groups.length() == 0 {
@@ -248,7 +248,7 @@ pub(crate) fn cut(group: &Group, width: Width, grain: Grain) -> Cut {
         let size = groups.size(first);
         let inner = if run > 0 { run } else { size };
         let apart = if run > 0 || count > 1 { groups.start(1) } else { size };
-        Alike { first, count, size, inner, jump: groups.jump(), apart, start: groups.start(first) }
+        Run { first, count, size, inner, jump: groups.jump(), apart, start: groups.start(first) }
     };
     let all = groups.count();
     let tail = u64::from(groups.size(all - 1) != groups.size(0));
@@ -276,7 +276,7 @@ fn reach(length: u64, inner: u64, jump: u64) -> u64 {
 }
 
 /// Tiles of groups that stay in one piece.
-fn hold(group: &Group, class: &Alike, width: Width, grain: Grain, cut: &mut Cut) {
+fn hold(group: &Group, class: &Run, width: Width, grain: TilePolicy, cut: &mut Cut) {
     let across = class.across();
     // columns: many members each, so that more columns lie side by side
     let lanes =
@@ -294,7 +294,7 @@ fn hold(group: &Group, class: &Alike, width: Width, grain: Grain, cut: &mut Cut)
 }
 
 /// Parts of groups that do not.
-fn part(group: &Group, class: &Alike, cut: &mut Cut) {
+fn part(group: &Group, class: &Run, cut: &mut Cut) {
     const SIDE_BY_SIDE: u64 = 32;
     let across = class.across();
     let together = if across { SIDE_BY_SIDE.min(class.count) } else { 1 };
@@ -336,7 +336,7 @@ fn part(group: &Group, class: &Alike, cut: &mut Cut) {
 }
 
 /// Groups of different sizes: those that take equally many invocations share tiles.
-fn cut_ragged(group: &Group, width: Width, grain: Grain, cut: &mut Cut) {
+fn cut_ragged(group: &Group, width: Width, grain: TilePolicy, cut: &mut Cut) {
     let groups = &group.groups;
     let mut open: HashMap<u64, Piece> = HashMap::new();
     let mut elements: HashMap<u64, u64> = HashMap::new();
@@ -348,7 +348,7 @@ fn cut_ragged(group: &Group, width: Width, grain: Grain, cut: &mut Cut) {
         if size > grain.held {
             part(
                 group,
-                &Alike { first: g, count: 1, size, inner: size, jump: size, apart: size, start },
+                &Run { first: g, count: 1, size, inner: size, jump: size, apart: size, start },
                 cut,
             );
             continue;

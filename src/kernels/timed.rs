@@ -1,4 +1,4 @@
-//! What the rooms' benchmarks share: sets of buffers, filled with random numbers, checked, reset and timed.
+//! What the kernels' benchmarks share: sets of buffers, filled with random numbers, checked, reset and timed.
 
 use std::ops::Range;
 
@@ -7,8 +7,8 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::element::Element;
-use super::step::{Base, Hyper};
-use super::{Batch, Bench, Dispatches, Judgement, Kernels, Order, Outcome, compare};
+use super::step::{Optimizer, StepParameters};
+use super::{Batch, Bench, Dispatches, Judgement, PipelineCache, Order, Outcome, compare};
 use crate::error::{Error, Result};
 use crate::gpu::{self, Timer, View};
 use crate::penalty::Groups;
@@ -124,7 +124,7 @@ impl Setup<'_> {
 
     /// The view of a batch of [`vectors`].
     pub(super) fn batch(&self, view: View) -> Result<Batch> {
-        Batch::new(self.name, view, COMPONENTS, vectors(self.elements), Order::Components)
+        Batch::new(self.name, view, COMPONENTS, vectors(self.elements), Order::FeatureMajor)
     }
 
     /// A buffer for `length` values, `lead` elements past its begin.
@@ -190,13 +190,13 @@ pub(super) fn batches<const N: usize>(elements: u64) -> [Vec<f32>; N] {
     arrays(whole(elements), [2.0; N])
 }
 
-/// A room's subjects.
+/// A kernel's subjects.
 pub(super) fn boxed<B: Bench + 'static>(subjects: impl IntoIterator<Item = B>) -> Vec<Box<dyn Bench>> {
     subjects.into_iter().map(|subject| Box::new(subject) as Box<dyn Bench>).collect()
 }
 
-/// The twin that does `work` on the host.
-pub(super) fn twin<T>(mut work: impl FnMut() -> T + 'static) -> Option<Box<dyn FnMut()>> {
+/// The reference that does `work` on the host.
+pub(super) fn host<T>(mut work: impl FnMut() -> T + 'static) -> Option<Box<dyn FnMut()>> {
     Some(Box::new(move || drop(std::hint::black_box(work()))))
 }
 
@@ -228,8 +228,8 @@ pub(super) struct Tensors {
 }
 
 /// The values of every step that is timed.
-pub(super) fn hyper() -> Result<Hyper> {
-    Hyper::new(0.1, 10)
+pub(super) fn hyper() -> Result<StepParameters> {
+    StepParameters::new(0.1, 10)
 }
 
 /// Weights and gradients of ordinary size and either sign, states as training leaves them; no zeros.
@@ -240,12 +240,12 @@ pub(super) fn contents(length: u64) -> Vec<Element> {
 }
 
 /// The bytes of a set of tensors.
-pub(super) fn footprint(base: Base, copy: bool, length: u64) -> u64 {
+pub(super) fn footprint(base: Optimizer, copy: bool, length: u64) -> u64 {
     4 * of_step(base, copy).len() as u64 * length
 }
 
 /// The arrays of a step's tensors: the weights, the gradient where it has one, the states, and a copy or not.
-fn of_step(base: Base, copy: bool) -> Vec<Array> {
+fn of_step(base: Optimizer, copy: bool) -> Vec<Array> {
     let mut arrays: Vec<Array> = vec![|e| &mut e.w];
     arrays.extend(base.has_gradient().then_some::<Array>(|e| &mut e.g));
     arrays.extend([(|e| &mut e.m) as Array, |e| &mut e.v].into_iter().take(base.states()));
@@ -253,15 +253,15 @@ fn of_step(base: Base, copy: bool) -> Vec<Array> {
     arrays
 }
 
-/// The twin of a step on such tensors: `step` takes each run of `size` elements with its number.
-pub(super) fn twin_of_runs<T>(
+/// The reference of a step on such tensors: `step` takes each run of `size` elements with its number.
+pub(super) fn host_runs<T>(
     length: u64,
     size: usize,
     step: impl Fn(u64, &mut [Element]) -> T + Sync + 'static,
 ) -> Option<Box<dyn FnMut()>> {
     let before = contents(length);
     let mut after = before.clone();
-    twin(move || {
+    host(move || {
         let runs = after.par_chunks_mut(size).zip(before.par_chunks(size)).enumerate();
         runs.with_min_len((1024 / size).max(1)).for_each(|(g, (after, before))| {
             after.copy_from_slice(before);
@@ -299,7 +299,7 @@ pub(super) fn by_groups(
 
 impl Tensors {
     /// Tensors of these groups, of which whole ones are compared: all of the tensor where a group's members lie apart.
-    pub fn of_groups(on: &Setup<'_>, groups: &Groups, shape: (Base, bool)) -> Result<Self> {
+    pub fn of_groups(on: &Setup<'_>, groups: &Groups, shape: (Optimizer, bool)) -> Result<Self> {
         let unit = if groups.run() > 0 { groups.length() } else { groups.size(0) };
         Tensors::new(on, groups.length(), shape, windows(groups.length(), unit))
     }
@@ -308,7 +308,7 @@ impl Tensors {
     pub fn new(
         on: &Setup<'_>,
         length: u64,
-        (base, copy): (Base, bool),
+        (base, copy): (Optimizer, bool),
         windows: Vec<Range<u64>>,
     ) -> Result<Self> {
         let arrays = of_step(base, copy);

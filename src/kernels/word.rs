@@ -4,7 +4,7 @@
 pub const WORKGROUP: u32 = 256;
 
 /// Elements of a vec4.
-pub const LANES: u64 = 4;
+pub const VECTOR_WIDTH: u64 = 4;
 
 /// Elements per word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -21,7 +21,7 @@ impl Width {
     pub fn elements(self) -> u64 {
         match self {
             Width::Scalar => 1,
-            Width::Vec4 => LANES,
+            Width::Vec4 => VECTOR_WIDTH,
         }
     }
 

@@ -2,12 +2,12 @@
 //! projection.
 
 use super::options::{Options, Projection, Start};
-use crate::kernels::learn::Hyper;
+use crate::kernels::learn::UpdateParameters;
 use crate::penalty::{Activation, raised};
 use crate::regulariser::{Floors, Parameters};
 
 /// The numbers at the head of one set, unprojected, with the method's moments. Arrays are in the order of
-/// [`Places`](crate::regulariser::Places): L, eta1, eta2, delta1, delta2.
+/// [`ParameterLayout`](crate::regulariser::ParameterLayout): L, eta1, eta2, delta1, delta2.
 #[derive(Clone, Debug)]
 pub(super) struct Head {
     raw: [f64; 5],
@@ -75,13 +75,13 @@ impl Head {
     }
 
     /// One step from the derivatives by the projected numbers. The decay acts on the unprojected ones.
-    pub fn step(&mut self, gradient: [f64; 5], options: &Options, hyper: Hyper) {
+    pub fn step(&mut self, gradient: [f64; 5], options: &Options, hyper: UpdateParameters) {
         let gradient = self.pulled_back(gradient, options.floors);
         let rates = [options.rates.l].into_iter().chain([options.rates.activation; 4]);
         for (((x, gradient), moments), rate) in
             self.raw.iter_mut().zip(gradient).zip(&mut self.moments).zip(rates)
         {
-            options.advance(Hyper { rate: hyper.rate * rate, ..hyper }, x, gradient, moments.each_mut());
+            options.advance(UpdateParameters { rate: hyper.rate * rate, ..hyper }, x, gradient, moments.each_mut());
         }
     }
 }
@@ -180,7 +180,7 @@ mod tests {
                 of.step(
                     gradient,
                     &Options { floors: FLOORS, ..Options::default() },
-                    Hyper { rate: 0.1, step: 1 },
+                    UpdateParameters { rate: 0.1, step: 1 },
                 );
                 assert!(of.raw[k].is_nan(), "{raw:?} {k}: {of:?}");
                 assert!(flat(&of)[k].is_nan(), "{raw:?} {k}: {of:?}");

@@ -9,11 +9,11 @@
 //! Â is square with a fixed sparsity pattern, xi the piecewise linear [`Activation`](crate::penalty::Activation).
 //! Source: MAF-SRL, eq. (17) and (27), as corrected in this documentation.
 
-mod device;
+mod unfolded;
 mod family;
 mod head;
 mod on_cpu;
-mod on_device;
+mod on_gpu;
 mod options;
 mod plateau;
 pub mod reference;
@@ -21,7 +21,7 @@ pub mod reference;
 mod tests;
 mod training;
 
-pub use device::{Gradient, Job, Space, Term, Unfolded, backward, forward};
+pub use unfolded::{Gradient, NetworkJob, Workspace, DataTerm, Unfolded, backward, forward};
 pub use family::Family;
 pub use options::{Options, Projection, Start};
 pub use plateau::Plateau;

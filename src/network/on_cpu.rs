@@ -6,7 +6,7 @@ use super::head::Head;
 use super::options::{Options, Start};
 use super::reference::{Gradient, Phi, loss_gradient, separable, separable_outputs, unfolded};
 use crate::error::Result;
-use crate::kernels::learn::{self, Hyper, Rates};
+use crate::kernels::learn::{self, UpdateParameters, Rates};
 use crate::penalty::Activation;
 use crate::regulariser::Parameters;
 
@@ -81,7 +81,7 @@ impl OnCpu {
             sets[if shared { 0 } else { k }].add(gradient);
         }
         let options = self.start.options;
-        let hyper = Hyper { rate, step: self.steps };
+        let hyper = UpdateParameters { rate, step: self.steps };
         for (k, (p, gradient)) in self.start.parameters.iter_mut().zip(&sets).enumerate() {
             update(p, gradient, scale, &mut self.moments[k], &options, hyper);
             let rested = (options.rates.q == 0.0).then(|| p.q.clone());
@@ -112,12 +112,12 @@ fn update(
     scale: f64,
     moments: &mut [Vec<f64>; 2],
     options: &Options,
-    hyper: Hyper,
+    hyper: UpdateParameters,
 ) {
     let places = p.places();
     let Rates { values, q, b, activation, l } = options.stored_rates();
     let mut step = |at: usize, rate: f64, x: &mut f64, gradient: f64| {
-        let hyper = Hyper { rate: hyper.rate * rate, ..hyper };
+        let hyper = UpdateParameters { rate: hyper.rate * rate, ..hyper };
         options.advance(hyper, x, scale * gradient, moments.each_mut().map(|moment| &mut moment[at]));
     };
     let Activation { eta1, eta2, delta1, delta2 } = &mut p.activation;

@@ -1,4 +1,4 @@
-//! The float64 twin of the layer, of the unfolded network and of their gradients, written to be read.
+//! The float64 reference of the layer, of the unfolded network and of their gradients, written to be read.
 //!
 //! One layer, on the columns of x (n x m), with phi's gradient g:
 //!
@@ -124,7 +124,7 @@ pub fn transposed_times(pattern: &Pattern, values: &[f64], x: &Array2<f64>) -> A
 
 /// What a layer computes on the way.
 #[derive(Clone, Debug)]
-pub struct Passed {
+pub struct SavedActivations {
     /// phi's gradient at the layer's input.
     pub g: Array2<f64>,
     /// x - g / L.
@@ -142,7 +142,7 @@ pub struct Passed {
 /// # Panics
 /// Where shapes do not fit together.
 #[must_use]
-pub fn layer(p: &Parameters, phi: &Phi<'_>, x: &Array2<f64>) -> Passed {
+pub fn layer(p: &Parameters, phi: &Phi<'_>, x: &Array2<f64>) -> SavedActivations {
     let g = phi.gradient(x);
     let r = x - &(&g / p.l);
     let u = times(&p.pattern, &p.values, &r);
@@ -151,7 +151,7 @@ pub fn layer(p: &Parameters, phi: &Phi<'_>, x: &Array2<f64>) -> Passed {
         row.mapv_inplace(|u| p.activation.value(p.q[i] * u) - p.b[i]);
     }
     let y = transposed_times(&p.pattern, &p.values, &e);
-    Passed { g, r, u, e, y }
+    SavedActivations { g, r, u, e, y }
 }
 
 /// The derivatives of a loss by x and by the parameters of a layer, from those by its output, `bar`.
@@ -162,7 +162,7 @@ pub fn layer(p: &Parameters, phi: &Phi<'_>, x: &Array2<f64>) -> Passed {
 pub fn layer_back(
     p: &Parameters,
     phi: &Phi<'_>,
-    passed: &Passed,
+    passed: &SavedActivations,
     bar: &Array2<f64>,
 ) -> (Array2<f64>, Gradient) {
     let w_bar = times(&p.pattern, &p.values, bar);
@@ -194,8 +194,8 @@ pub fn layer_back(
 /// # Panics
 /// Where shapes do not fit together.
 #[must_use]
-pub fn unfolded(layers: &[&Parameters], phi: &Phi<'_>, x: &Array2<f64>) -> Vec<Passed> {
-    let mut all: Vec<Passed> = Vec::new();
+pub fn unfolded(layers: &[&Parameters], phi: &Phi<'_>, x: &Array2<f64>) -> Vec<SavedActivations> {
+    let mut all: Vec<SavedActivations> = Vec::new();
     for p in layers {
         let passed = layer(p, phi, all.last().map_or(x, |before| &before.y));
         all.push(passed);

@@ -1,4 +1,4 @@
-//! The float64 twin, the learned regulariser and its files, against vectors of another program and against theory.
+//! The float64 reference, the learned regulariser and its files, against vectors of another program and against theory.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -922,7 +922,7 @@ fn sets_that_do_not_fit_are_not_written() {
     assert!(said(&[p, bad], 2).starts_with("layer1: L = 0"));
 }
 
-/// The values of the twin by which the kernels of layers are judged are those of the twin without bounds.
+/// The values of the reference by which the kernels of layers are judged are those of the reference without bounds.
 #[test]
 fn the_twin_with_bounds_has_the_same_values() {
     let (n, m) = (12_usize, 7);
@@ -941,21 +941,21 @@ fn the_twin_with_bounds_has_the_same_values() {
         a.iter().zip(b).for_each(|(a, b)| assert!((a.value - b).abs() < 1e-9, "{a:?} {b}"));
     };
     for format in Format::ALL {
-        let twin = Layer::new(&pattern, &p.packed(), format);
-        close(&twin.forward(&numbers(&x), &numbers(&c), false), &passed.y);
-        close(&twin.forward(&numbers(&x), &numbers(&passed.g), true), &passed.y);
-        let u = twin.u(&numbers(&x), &numbers(&c), false);
+        let reference = Layer::new(&pattern, &p.packed(), format);
+        close(&reference.forward(&numbers(&x), &numbers(&c), false), &passed.y);
+        close(&reference.forward(&numbers(&x), &numbers(&passed.g), true), &passed.y);
+        let u = reference.u(&numbers(&x), &numbers(&c), false);
         close(&u, &passed.u);
-        let (r_bar, _) = twin.r_bar(&u, &twin.w(&numbers(&bar), None));
+        let (r_bar, _) = reference.r_bar(&u, &reference.w(&numbers(&bar), None));
         close(&r_bar, &(x_bar.clone() / (1.0 - 1.0 / p.l)));
-        let scaled = twin.w(&numbers(&bar), Some(4.0));
-        twin.w(&numbers(&bar), None).iter().zip(&scaled).for_each(|(a, b)| {
+        let scaled = reference.w(&numbers(&bar), Some(4.0));
+        reference.w(&numbers(&bar), None).iter().zip(&scaled).for_each(|(a, b)| {
             assert!((0.75 * a.value - b.value).abs() < 1e-9);
         });
     }
 }
 
-/// Â = I, q = 1 and b = 0 make the network's twin that of the kernels of DSRL.
+/// Â = I, q = 1 and b = 0 make the network's reference that of the kernels of DSRL.
 #[test]
 fn the_twin_of_dsrl_is_that_of_the_identity() {
     let (n, m, layers) = (3u32, 7usize, 4u32);
@@ -971,7 +971,7 @@ fn the_twin_of_dsrl_is_that_of_the_identity() {
         loss_gradient(&vec![&p; layers as usize], &Phi::Near(wc.view()), &wx, ArrayView2::from(&target), 0.0);
     let mut numbers = vec![0.0f32; 8];
     numbers[..5].copy_from_slice(&[2.0, 1.25, 0.5, 0.25, 0.75]);
-    let reference = dsrl::Reference::new(&numbers, layers);
+    let reference = dsrl::DsrlReference::new(&numbers, layers);
     let mut sums = [0.0; 5];
     for k in 0..x.len() {
         let bar = reference.value(x[k], c[k]);

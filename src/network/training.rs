@@ -2,7 +2,7 @@
 //! float64 on the CPU.
 
 use super::on_cpu::OnCpu;
-use super::on_device::OnDevice;
+use super::on_gpu::OnDevice;
 use super::options::Start;
 use crate::error::{Result, require, shape};
 use crate::gpu::Context;

@@ -1,15 +1,15 @@
 //! A learned penalty as an object: its parameters, its prox and values, what is known about it, and its file. No GPU.
 //!
-//! [`Parameters`] are what a MAF-SRL layer learns; [`Regulariser`] is the penalty G that they make; [`Places`] says where
+//! [`Parameters`] are what a MAF-SRL layer learns; [`Regulariser`] is the penalty G that they make; [`ParameterLayout`] says where
 //! they lie in a vector, on the device as on the host; [`mod@file`] keeps them; [`pruned`] makes Â sparser.
 
 pub mod file;
 mod object;
 mod parameters;
-mod places;
+mod layout;
 mod pruning;
 
 pub use object::{Diagnostics, Regulariser};
 pub use parameters::{Floors, Parameters};
-pub use places::{HEAD, Places};
+pub use layout::{HEAD, ParameterLayout};
 pub use pruning::pruned;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Places;
+use super::ParameterLayout;
 use crate::error::{Result, require, same, unsupported};
 use crate::matrix::Pattern;
 use crate::penalty::{Activation, in_f32, raised};
@@ -70,8 +70,8 @@ impl Parameters {
 
     /// Where the numbers lie in a vector of f32.
     #[must_use]
-    pub fn places(&self) -> Places {
-        Places { components: self.components(), nonzeros: self.pattern.nonzeros() }
+    pub fn places(&self) -> ParameterLayout {
+        ParameterLayout { components: self.components(), nonzeros: self.pattern.nonzeros() }
     }
 
     /// Checks shapes and domains: a square pattern with its diagonal, finite values and b, q and L in [1e-6, 1e6] when rounded to f32, the
@@ -122,7 +122,7 @@ impl Parameters {
         Ok(())
     }
 
-    /// L, eta1, eta2, delta1, delta2: the numbers at the head of the [`Places`], in their order.
+    /// L, eta1, eta2, delta1, delta2: the numbers at the head of the [`ParameterLayout`], in their order.
     pub(crate) fn head(&self) -> [f64; 5] {
         let Activation { eta1, eta2, delta1, delta2 } = self.activation;
         [self.l, eta1, eta2, delta1, delta2]
@@ -133,7 +133,7 @@ impl Parameters {
         (self.l, self.activation) = (l, Activation { eta1, eta2, delta1, delta2 });
     }
 
-    /// The numbers as f32, at their [`Places`].
+    /// The numbers as f32, at their [`ParameterLayout`].
     #[must_use]
     pub fn packed(&self) -> Vec<f32> {
         let places = self.places();
@@ -155,7 +155,7 @@ impl Parameters {
     /// # Errors
     /// [`crate::Error::Shape`] for another length.
     pub fn unpacked(pattern: Arc<Pattern>, packed: &[f32]) -> Result<Self> {
-        let places = Places { components: pattern.rows(), nonzeros: pattern.nonzeros() };
+        let places = ParameterLayout { components: pattern.rows(), nonzeros: pattern.nonzeros() };
         same("parameters", "length", packed.len(), places.length() as usize)?;
         let numbers = |range: std::ops::Range<usize>| packed[range].iter().map(|&x| f64::from(x)).collect();
         let [l, eta1, eta2, delta1, delta2] = std::array::from_fn(|at| f64::from(packed[at]));

@@ -2,22 +2,22 @@
 
 use super::operator::{self, Checked, Operator};
 use super::plan::{Plan, Schedule, Views};
-use super::{Settings, Spec, Verification, Verify, twin};
+use super::{Settings, Spec, Verification, Verify, reference};
 use crate::error::{Error, Result, same};
 use crate::gpu::{self, Context, Readback, View};
-use crate::kernels::step::{Base, Element, Hyper};
+use crate::kernels::step::{Optimizer, Element, StepParameters};
 
 /// Where the steps run.
 #[derive(Clone, Debug)]
 pub enum Backend {
     /// A GPU, or a software adapter that poses as one.
     Gpu(Box<Context>),
-    /// The float64 twins, on all cores. There is nothing to verify them against, so no element is counted as checked.
+    /// The float64 references, on all cores. There is nothing to verify them against, so no element is counted as checked.
     Cpu,
 }
 
 impl Backend {
-    /// `None`: the best adapter, else the CPU twins. `Some`: an index, part of an adapter's name, or `cpu`.
+    /// `None`: the best adapter, else the CPU references. `Some`: an index, part of an adapter's name, or `cpu`.
     ///
     /// # Errors
     /// [`Error::NoAdapter`] where `Some` matches none; [`Error::Gpu`] where the driver gives no device.
@@ -32,12 +32,12 @@ impl Backend {
         }
     }
 
-    /// The adapter's name and backend, or `cpu (float64 twins)`.
+    /// The adapter's name and backend, or `cpu (float64 references)`.
     #[must_use]
     pub fn name(&self) -> String {
         match self {
             Backend::Gpu(context) => context.name(),
-            Backend::Cpu => "cpu (float64 twins)".into(),
+            Backend::Cpu => "cpu (float64 references)".into(),
         }
     }
 }
@@ -52,7 +52,7 @@ pub struct StepReport {
 /// Many tensors held where the steps run, stepped with gradients from the host.
 #[derive(Debug)]
 pub struct HostSchedule {
-    base: Base,
+    base: Optimizer,
     lengths: Vec<(String, usize)>,
     engine: Engine,
 }
@@ -80,7 +80,7 @@ impl HostSchedule {
         backend: &Backend,
         specs: &[Spec],
         weights: &[&[f32]],
-        base: Base,
+        base: Optimizer,
         verify: Verify,
     ) -> Result<Self> {
         same("weights", "number of tensors", weights.len(), specs.len())?;
@@ -105,14 +105,14 @@ impl HostSchedule {
         Ok(HostSchedule { base, lengths, engine })
     }
 
-    /// One step: a gradient per tensor in (none at all for [`Base::Prox`]), the new weights out.
+    /// One step: a gradient per tensor in (none at all for [`Optimizer::Prox`]), the new weights out.
     ///
     /// # Errors
     /// [`Error::Shape`] naming the tensor whose lengths differ; [`Error::Mismatch`] where a check that is done by now
     /// failed; the errors of the device.
     pub fn step(
         &mut self,
-        hyper: Hyper,
+        hyper: StepParameters,
         gradients: &[&[f32]],
         weights: &mut [&mut [f32]],
     ) -> Result<StepReport> {
@@ -137,7 +137,7 @@ impl HostSchedule {
                     if let Some(gradient) = gradients.get(k) {
                         tensor.iter_mut().zip(*gradient).for_each(|(e, &g)| e.g = g);
                     }
-                    nonfinite[k] = twin::step(&*checked[k].twin(&hyper), tensor);
+                    nonfinite[k] = reference::step(&*checked[k].reference(&hyper), tensor);
                     checked[k].count();
                 }
                 for (weights, tensor) in weights.iter_mut().zip(tensors) {
@@ -227,7 +227,7 @@ fn gpu_engine(
     context: &Context,
     checked: Vec<Checked>,
     weights: &[&[f32]],
-    base: Base,
+    base: Optimizer,
     verify: Verify,
 ) -> Result<Engine> {
     let pieces = weights.iter().map(|w| (0, 4 * w.len() as u64));
@@ -270,7 +270,7 @@ fn gpu_step<'a>(
     plan: &mut Plan,
     pages: &'a [Page],
     places: &[(usize, u64)],
-    hyper: &Hyper,
+    hyper: &StepParameters,
     gradients: &'a [&'a [f32]],
     weights: &mut [&mut [f32]],
 ) -> Result<StepReport> {

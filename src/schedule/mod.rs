@@ -10,12 +10,12 @@ mod host;
 mod operator;
 mod plan;
 mod report;
-mod rooms;
+mod kernels;
 mod settings;
-mod twin;
+mod reference;
 mod verify;
 
-pub use crate::kernels::product::metric::Regularised;
+pub use crate::kernels::spmm::metric::Regularised;
 pub use host::{Backend, HostSchedule, StepReport};
 pub use plan::{Plan, Schedule, Staged, Tensor, Update};
 pub use report::{FirstMismatch, TensorReport, Verification};
@@ -25,7 +25,7 @@ pub use verify::Verify;
 use std::sync::Arc;
 
 use crate::kernels::solver::Solver;
-use crate::kernels::step::Base;
+use crate::kernels::step::Optimizer;
 use crate::penalty::{Group, Groups, Penalty};
 use crate::regulariser::Regulariser;
 
@@ -40,7 +40,7 @@ pub struct Spec {
     /// Its weight.
     pub lambda: f64,
     /// A factor of the learning rate, 1 for most tensors.
-    pub rate_scale: f64,
+    pub lr_scale: f64,
     /// A penalty of groups of weights, whose operator follows the elementwise one.
     pub group: Option<Group>,
     /// How the penalties enter the step.
@@ -57,7 +57,7 @@ impl Spec {
             name: name.into(),
             penalty,
             lambda,
-            rate_scale: 1.0,
+            lr_scale: 1.0,
             group: None,
             solver: Solver::Proximal,
             regulariser: None,
@@ -66,8 +66,8 @@ impl Spec {
 
     /// The same tensor at `scale` times the learning rate.
     #[must_use]
-    pub fn with_rate_scale(self, scale: f64) -> Self {
-        Spec { rate_scale: scale, ..self }
+    pub fn with_lr_scale(self, scale: f64) -> Self {
+        Spec { lr_scale: scale, ..self }
     }
 
     /// The same tensor with a penalty of groups.
@@ -132,7 +132,7 @@ impl Spec {
     /// How many arrays the tensor keeps beside its weights: the base step's states, and the copy of variable splitting or the
     /// coefficients of a learned regulariser.
     #[must_use]
-    pub fn states(&self, base: Base) -> usize {
+    pub fn states(&self, base: Optimizer) -> usize {
         base.states() + usize::from(self.solver.has_copy() || self.regulariser.is_some())
     }
 }

@@ -1,4 +1,4 @@
-//! What is done to a tensor after its base step: the one place that tells the rooms apart.
+//! What is done to a tensor after its base step: the one place that tells the kernels apart.
 
 use std::ops::Deref;
 
@@ -6,10 +6,10 @@ use super::{Settings, Spec};
 use crate::error::{Result, require, unsupported};
 use crate::gpu::View;
 use crate::kernels::group::Grouped;
-use crate::kernels::operator::{self, Twin};
-use crate::kernels::product::metric::Weighed;
+use crate::kernels::operator::{self, Reference};
+use crate::kernels::spmm::metric::Weighed;
 use crate::kernels::solver::{Solved, Solver};
-use crate::kernels::step::{Base, Elementwise, Hyper};
+use crate::kernels::step::{Optimizer, Elementwise, StepParameters};
 use crate::penalty::WEIGHT;
 
 /// The operator of a tensor: one variant per way of stepping it.
@@ -58,19 +58,19 @@ impl Deref for Operator {
 pub(super) struct Checked {
     name: String,
     /// With the tensor's own weight decay.
-    base: Base,
+    base: Optimizer,
     settings: Settings,
     operator: Operator,
 }
 
 impl Checked {
     /// Checks that the numbers are in their domains, and that there is a kernel after this base step, whose numbers are.
-    pub fn new(base: Base, spec: &Spec) -> Result<Self> {
+    pub fn new(base: Optimizer, spec: &Spec) -> Result<Self> {
         spec.check()?;
-        let Spec { name, penalty, lambda, rate_scale, solver, group, regulariser } = spec.clone();
+        let Spec { name, penalty, lambda, lr_scale, solver, group, regulariser } = spec.clone();
         let own = Elementwise::new(penalty, lambda);
         let settings = Settings {
-            rate_scale,
+            lr_scale,
             lambda,
             group_lambda: group.as_ref().map_or(0.0, |group| group.lambda),
             decay: base.decay().unwrap_or(0.0),
@@ -115,12 +115,12 @@ impl Checked {
     }
 
     /// The base step, with the tensor's own weight decay.
-    pub fn base(&self) -> Base {
+    pub fn base(&self) -> Optimizer {
         self.base
     }
 
     /// The values of a step as they are for this tensor.
-    pub fn hyper(&self, hyper: &Hyper) -> Hyper {
+    pub fn hyper(&self, hyper: &StepParameters) -> StepParameters {
         let hyper = hyper.with_frozen_zeros(hyper.frozen_zeros() || self.settings.freeze);
         self.settings.step.map_or(hyper, |step| hyper.numbered(step))
     }
@@ -139,9 +139,9 @@ impl Checked {
         self.base.states() + usize::from(self.operator.keeps())
     }
 
-    /// The float64 twin of one step that is not sat out.
-    pub fn twin(&self, hyper: &Hyper) -> Box<dyn Twin> {
-        self.operator.twin(self.base, self.settings.rate_scale, &self.hyper(hyper))
+    /// The float64 reference of one step that is not sat out.
+    pub fn reference(&self, hyper: &StepParameters) -> Box<dyn Reference> {
+        self.operator.reference(self.base, self.settings.lr_scale, &self.hyper(hyper))
     }
 
     /// The name, and the largest backward error that the bound allows.
@@ -169,7 +169,7 @@ pub(super) struct Bound {
     pub checked: Checked,
     /// W, then G if the base step reads one, then the states.
     pub views: Vec<View>,
-    /// Index of its row among those of its room.
+    /// Index of its row among those of its kernel.
     pub row: usize,
 }
 
@@ -206,6 +206,6 @@ impl Spec {
         }
         self.penalty.check()?;
         require(WEIGHT.contains(self.lambda), &self.name, "lambda", self.lambda, WEIGHT)?;
-        require(WEIGHT.contains(self.rate_scale), &self.name, "rate scale", self.rate_scale, WEIGHT)
+        require(WEIGHT.contains(self.lr_scale), &self.name, "learning-rate scale", self.lr_scale, WEIGHT)
     }
 }

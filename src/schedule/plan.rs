@@ -5,17 +5,17 @@ use std::sync::Arc;
 use super::bindings::Bindings;
 use super::operator::{self, Bound, Checked, Operator};
 use super::report::Verification;
-use super::rooms::{self, Learned, Rows};
+use super::kernels::{self, Learned, Rows};
 use super::verify::{Checker, Verify};
 use super::{Settings, Spec};
 #[cfg(doc)]
 use crate::error::Error;
 use crate::error::{Result, same, shape, unsupported};
 use crate::gpu::{self, Readback, Ring, View};
-use crate::kernels::product::metric::Matrices;
-use crate::kernels::step::{Base, Hyper, LANES};
+use crate::kernels::spmm::metric::Matrices;
+use crate::kernels::step::{Optimizer, StepParameters, VECTOR_WIDTH};
 use crate::kernels::tables::Tables;
-use crate::kernels::{Dispatches, Kernels, refuse_overlap_among};
+use crate::kernels::{Dispatches, PipelineCache, refuse_overlap_among};
 use crate::penalty::Groups;
 
 /// Steps that may be recorded before the first of them is done, without the staging ring growing.
@@ -67,7 +67,7 @@ impl Tensor {
 ///
 /// ```no_run
 /// use maf_srl::gpu::View;
-/// use maf_srl::kernels::step::{Base, Hyper};
+/// use maf_srl::kernels::step::{Optimizer, StepParameters};
 /// use maf_srl::schedule::{Schedule, Spec, Tensor, Verify};
 /// # fn embed(device: &wgpu::Device, queue: &wgpu::Queue, page: &wgpu::Buffer) -> maf_srl::Result<()> {
 /// let schedule = Schedule::new(device);
@@ -77,11 +77,11 @@ impl Tensor {
 ///     View::new("layer1.weight", page, 0, 100)?,
 /// )
 /// .with_gradient(View::new("layer1.weight.grad", page, 416, 100)?);
-/// let mut plan = schedule.bind(Base::Gradient, &[tensor], Verify::Off)?;
+/// let mut plan = schedule.bind(Optimizer::Gradient, &[tensor], Verify::Off)?;
 /// for step in 1..=100 {
 ///     let mut encoder = device.create_command_encoder(&Default::default());
 ///     // ... the pipeline's own backward pass ...
-///     plan.record(&mut encoder, &Hyper::new(0.1, step)?);
+///     plan.record(&mut encoder, &StepParameters::new(0.1, step)?);
 ///     queue.submit([encoder.finish()]);
 /// }
 /// # Ok(())
@@ -90,19 +90,19 @@ impl Tensor {
 #[derive(Debug)]
 pub struct Schedule {
     device: wgpu::Device,
-    kernels: Arc<Kernels>,
+    kernels: Arc<PipelineCache>,
 }
 
 impl Schedule {
     /// For a borrowed device. No handler is installed on it; pipelines are compiled by [`Schedule::bind`] and kept.
     #[must_use]
     pub fn new(device: &wgpu::Device) -> Self {
-        Self::with_kernels(device, Kernels::new(device))
+        Self::with_pipelines(device, PipelineCache::new(device))
     }
 
     /// The same with the given kernels, which must belong to `device`.
     #[must_use]
-    pub fn with_kernels(device: &wgpu::Device, kernels: Kernels) -> Self {
+    pub fn with_pipelines(device: &wgpu::Device, kernels: PipelineCache) -> Self {
         Schedule { device: device.clone(), kernels: Arc::new(kernels) }
     }
 
@@ -115,7 +115,7 @@ impl Schedule {
     /// [`Error::Domain`] and [`Error::Unsupported`] for parameters and combinations, [`Error::Shape`] for lengths that
     /// differ, and for the shape of a view, where it was said, that groups are not made for, [`Error::Overlap`] for views that share memory, [`Error::Limit`], [`Error::OutOfMemory`],
     /// [`Error::DeviceLost`] and [`Error::Gpu`] for what the device cannot give. Nothing has been recorded then.
-    pub fn bind(&self, base: Base, tensors: &[Tensor], verify: Verify) -> Result<Plan> {
+    pub fn bind(&self, base: Optimizer, tensors: &[Tensor], verify: Verify) -> Result<Plan> {
         base.check()?;
         verify.check()?;
         let check = |tensor: &Tensor| Ok((Checked::new(base, &tensor.spec)?, tensor.views.clone()));
@@ -123,7 +123,7 @@ impl Schedule {
     }
 
     /// The same, where base step, verification and the tensors' numbers are checked already.
-    pub(super) fn bind_checked(&self, base: Base, tensors: Vec<Placed>, verify: Verify) -> Result<Plan> {
+    pub(super) fn bind_checked(&self, base: Optimizer, tensors: Vec<Placed>, verify: Verify) -> Result<Plan> {
         let mut rows = Rows::default();
         let mut bound = Vec::with_capacity(tensors.len());
         for (checked, views) in tensors {
@@ -175,7 +175,7 @@ impl Schedule {
             let missing: Vec<usize> = (0..tensors.len()).filter(|&k| wanted(&tensors[k])).collect();
             let pieces = missing.iter().map(|&k| {
                 let w = &tensors[k].views[0];
-                (w.offset % (4 * LANES), 4 * w.length)
+                (w.offset % (4 * VECTOR_WIDTH), 4 * w.length)
             });
             let (sizes, places) = gpu::pack(self.device.limits().max_buffer_size, pieces);
             let new = |&bytes: &u64| gpu::buffer(&self.device, "optimiser state", bytes, gpu::USAGE, false);
@@ -190,7 +190,7 @@ impl Schedule {
 }
 
 /// Whether a tensor has the views that its step needs.
-fn check_kinds(base: Base, checked: &Checked, views: &Views) -> Result<()> {
+fn check_kinds(base: Optimizer, checked: &Checked, views: &Views) -> Result<()> {
     let name = checked.name();
     if base.has_gradient() != views.gradient.is_some() {
         let has = if base.has_gradient() { "without" } else { "with" };
@@ -205,7 +205,7 @@ fn check_kinds(base: Base, checked: &Checked, views: &Views) -> Result<()> {
 }
 
 /// What messages call a view of a tensor.
-fn named(base: Base, name: &str, view: usize) -> String {
+fn named(base: Optimizer, name: &str, view: usize) -> String {
     match (view, base.has_gradient()) {
         (0, _) => format!("{name}: W"),
         (1, true) => format!("{name}: G"),
@@ -214,7 +214,7 @@ fn named(base: Base, name: &str, view: usize) -> String {
 }
 
 /// Whether a tensor's views fit each other, its groups and what is verified.
-fn check(base: Base, tensor: &Bound, verify: Verify) -> Result<()> {
+fn check(base: Optimizer, tensor: &Bound, verify: Verify) -> Result<()> {
     let Bound { checked, views, .. } = tensor;
     let length = views[0].length;
     let groups = checked.operator().groups().map(Groups::length);
@@ -242,7 +242,7 @@ fn check(base: Base, tensor: &Bound, verify: Verify) -> Result<()> {
 }
 
 /// Refuses views of one plan that share memory, but for gradients among themselves, which are only read.
-fn refuse_overlap(base: Base, tensors: &[Bound]) -> Result<()> {
+fn refuse_overlap(base: Optimizer, tensors: &[Bound]) -> Result<()> {
     let is_gradient = |k: usize| base.has_gradient() && k == 1;
     let views = tensors.iter().enumerate().flat_map(|(tensor, bound)| {
         bound.views.iter().enumerate().map(move |(k, view)| ((tensor, k), view, !is_gradient(k)))
@@ -286,7 +286,7 @@ impl<'a> Update<'a> {
     }
 
     /// The views of one tensor that are given, each with its place among the views of the tensor.
-    fn of(&self, base: Base, tensor: usize) -> impl Iterator<Item = (usize, &'a View)> + use<'a> {
+    fn of(&self, base: Optimizer, tensor: usize) -> impl Iterator<Item = (usize, &'a View)> + use<'a> {
         let first = 1 + usize::from(base.has_gradient());
         let weights = self.weights.map(|all| (0, &all[tensor]));
         let gradient = self.gradients.map(|all| (1, &all[tensor]));
@@ -295,7 +295,7 @@ impl<'a> Update<'a> {
     }
 
     /// Whether there are as many views as a plan has.
-    fn check(&self, base: Base, tensors: &[Bound]) -> Result<()> {
+    fn check(&self, base: Optimizer, tensors: &[Bound]) -> Result<()> {
         if self.gradients.is_some() && !base.has_gradient() {
             let what = format!("gradients for the base step {}", base.name());
             return Err(unsupported("update", what, "every base step but prox"));
@@ -319,8 +319,8 @@ impl<'a> Update<'a> {
 #[derive(Debug)]
 pub struct Plan {
     device: wgpu::Device,
-    kernels: Arc<Kernels>,
-    base: Base,
+    kernels: Arc<PipelineCache>,
+    base: Optimizer,
     rows: Rows,
     ring: Ring,
     /// The rows on the device.
@@ -358,7 +358,7 @@ impl Plan {
     ///
     /// It cannot fail: what goes wrong while recording (a device lost meanwhile, no memory for a check) is returned by
     /// [`Plan::verification`].
-    pub fn record(&mut self, encoder: &mut wgpu::CommandEncoder, hyper: &Hyper) {
+    pub fn record(&mut self, encoder: &mut wgpu::CommandEncoder, hyper: &StepParameters) {
         if !self.begin(encoder, hyper) {
             return;
         }
@@ -379,7 +379,7 @@ impl Plan {
     /// Records the first half of a step: its values go to the device and the status words to zero. The second half is
     /// [`Staged::dispatch`], into a compute pass of the caller's own in the same encoder. None where the first half could not be
     /// recorded, for then the second would repeat an older step; why is returned by [`Plan::verification`].
-    pub fn stage(&mut self, encoder: &mut wgpu::CommandEncoder, hyper: &Hyper) -> Option<Staged<'_>> {
+    pub fn stage(&mut self, encoder: &mut wgpu::CommandEncoder, hyper: &StepParameters) -> Option<Staged<'_>> {
         if !self.begin(encoder, hyper) {
             return None;
         }
@@ -387,7 +387,7 @@ impl Plan {
         Some(Staged { plan: self })
     }
 
-    fn begin(&mut self, encoder: &mut wgpu::CommandEncoder, hyper: &Hyper) -> bool {
+    fn begin(&mut self, encoder: &mut wgpu::CommandEncoder, hyper: &StepParameters) -> bool {
         let Plan { rows, tensors, ring, target, .. } = self;
         let recorded = self.bindings.record(encoder).and_then(|hold| {
             let write = |write: &mut dyn FnMut(u64, &[u8])| rows.write(tensors, hyper, write);
@@ -433,7 +433,7 @@ impl Plan {
     /// // zeros of the first tensor stay from now on, and its learning rate is halved
     /// if let Some(mut settings) = plan.settings(0).copied() {
     ///     settings.freeze = true;
-    ///     settings.rate_scale *= 0.5;
+    ///     settings.lr_scale *= 0.5;
     ///     plan.set(0, settings)?;
     /// }
     /// # Ok(())
@@ -484,9 +484,9 @@ impl Plan {
     /// Makes the dispatches of the views of now. On an error they are as they were.
     fn bind(&mut self) -> Result<()> {
         let Plan { kernels, tensors, rows, target, status, matrices, .. } = self;
-        let learned = rooms::bind_learned(kernels, tensors, rows, target, matrices, &self.learned)?;
+        let learned = kernels::bind_learned(kernels, tensors, rows, target, matrices, &self.learned)?;
         let base = self.base;
-        let lay = |tables: &mut Tables| rooms::lay(kernels, base, tensors, rows, (target, status), tables);
+        let lay = |tables: &mut Tables| kernels::lay(kernels, base, tensors, rows, (target, status), tables);
         self.dispatches = self.bindings.update(lay)?;
         self.learned = learned;
         Ok(())
@@ -513,7 +513,7 @@ impl Plan {
 
     /// The base step.
     #[must_use]
-    pub fn base(&self) -> Base {
+    pub fn base(&self) -> Optimizer {
         self.base
     }
 

@@ -1,7 +1,7 @@
 //! What may differ from tensor to tensor and from step to step.
 
 use crate::error::{Result, require, unsupported};
-use crate::kernels::step::Base;
+use crate::kernels::step::Optimizer;
 use crate::penalty::WEIGHT;
 
 /// How one tensor takes its next steps. A plan begins with what its [`Spec`](super::Spec)s say; [`Plan::set`](super::Plan::set)
@@ -10,7 +10,7 @@ use crate::penalty::WEIGHT;
 #[non_exhaustive]
 pub struct Settings {
     /// A factor of the learning rate, in [0, 1e6].
-    pub rate_scale: f64,
+    pub lr_scale: f64,
     /// The weight of the elementwise penalty, or of the learned regulariser, in [0, 1e6].
     pub lambda: f64,
     /// The weight of the group penalty, in [0, 1e6]; 0 for a tensor without one.
@@ -19,20 +19,20 @@ pub struct Settings {
     pub decay: f64,
     /// The number of the tensor's next step, at least 1, where the tensor counts its own: Adam's bias correction, and the first
     /// step of variable splitting, go by it. It grows by one with each step that is recorded and not sat out. None: the number
-    /// is that of the [`Hyper`](crate::kernels::step::Hyper).
+    /// is that of the [`StepParameters`](crate::kernels::step::StepParameters).
     pub step: Option<u64>,
     /// Whether the tensor sits out: no element, state or status word of it is touched.
     pub rests: bool,
-    /// Whether zeros stay zeros, as with [`Hyper::with_frozen_zeros`](crate::kernels::step::Hyper::with_frozen_zeros); either
+    /// Whether zeros stay zeros, as with [`StepParameters::with_frozen_zeros`](crate::kernels::step::StepParameters::with_frozen_zeros); either
     /// suffices.
     pub freeze: bool,
 }
 
 impl Settings {
     /// Checks them for a tensor of this name after a base step, with a group penalty or without.
-    pub(super) fn check(&self, name: &str, base: Base, grouped: bool) -> Result<()> {
+    pub(super) fn check(&self, name: &str, base: Optimizer, grouped: bool) -> Result<()> {
         let inside = |what, value| require(WEIGHT.contains(value), name, what, value, WEIGHT);
-        inside("rate scale", self.rate_scale)?;
+        inside("learning-rate scale", self.lr_scale)?;
         inside("lambda", self.lambda)?;
         inside("lambda of the group penalty", self.group_lambda)?;
         inside("decay", self.decay)?;

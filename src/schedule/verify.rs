@@ -1,4 +1,4 @@
-//! Checking steps against the float64 twin while training goes on.
+//! Checking steps against the float64 reference while training goes on.
 //!
 //! For a step that is checked, inputs and outputs of the chosen tensors are copied on the device, before and after the
 //! dispatches and in the same encoder. When the submission is done, worker threads compare them; nothing waits for it.
@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use super::operator::{Bound, Checked};
 use super::report::Verification;
-use super::twin;
+use super::reference;
 use crate::error::{Error, Result};
 use crate::gpu;
-use crate::kernels::step::{Base, Element, Hyper};
+use crate::kernels::step::{Optimizer, Element, StepParameters};
 use rand::SeedableRng;
 use rand::seq::index::sample;
 
@@ -85,7 +85,7 @@ struct Batch {
 
 /// A check between the copies before and after the dispatches.
 pub(super) struct Open {
-    hyper: Hyper,
+    hyper: StepParameters,
     batches: Vec<(wgpu::Buffer, Batch)>,
 }
 
@@ -150,7 +150,7 @@ impl Drop for Ticket {
 #[derive(Debug)]
 pub(super) struct Checker {
     device: wgpu::Device,
-    base: Base,
+    base: Optimizer,
     verify: Verify,
     recorded: u64,
     shared: Arc<Shared>,
@@ -158,7 +158,7 @@ pub(super) struct Checker {
 }
 
 impl Checker {
-    pub fn new(device: &wgpu::Device, base: Base, tensors: &[Bound], verify: Verify) -> Result<Self> {
+    pub fn new(device: &wgpu::Device, base: Optimizer, tensors: &[Bound], verify: Verify) -> Result<Self> {
         let found = Verification::new(tensors.iter().map(|t| t.checked.allowed_ulps()));
         let limit = device.limits().max_buffer_size;
         let checker = Checker {
@@ -245,7 +245,7 @@ impl Checker {
         &mut self,
         encoder: &mut wgpu::CommandEncoder,
         tensors: &[Bound],
-        hyper: &Hyper,
+        hyper: &StepParameters,
     ) -> Option<Open> {
         let chosen = self.verify.chosen(self.recorded, tensors.len());
         self.recorded += 1;
@@ -373,7 +373,7 @@ fn copy(
 }
 
 /// Compares a batch that has arrived.
-fn finish(ticket: &Ticket, base: Base, hyper: &Hyper, values: &[f32], work: &[(Piece, Checked)]) {
+fn finish(ticket: &Ticket, base: Optimizer, hyper: &StepParameters, values: &[f32], work: &[(Piece, Checked)]) {
     for (piece, checked) in work {
         let count = piece.count as usize;
         let start = piece.offset as usize / 4;
@@ -394,8 +394,8 @@ fn finish(ticket: &Ticket, base: Base, hyper: &Hyper, values: &[f32], work: &[(P
         };
         let step = checked.hyper(hyper).step();
         let report = match checked.settings().rests {
-            true => twin::untouched(step, piece.first, count, element),
-            false => twin::compare(&*checked.twin(hyper), step, piece.first, count, element),
+            true => reference::untouched(step, piece.first, count, element),
+            false => reference::compare(&*checked.reference(hyper), step, piece.first, count, element),
         };
         ticket.shared.lock().found.add(piece.tensor, &report);
     }

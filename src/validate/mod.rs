@@ -1,10 +1,10 @@
-//! Validating GPUs and their drivers: every case of every room, judged by the float64 references.
+//! Validating GPUs and their drivers: every case of every kernel, judged by the float64 references.
 
 use std::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::gpu::{AdapterFacts, Context};
-use crate::kernels::{Case, Kernels, Outcome, ROOMS};
+use crate::kernels::{Case, PipelineCache, Outcome, KERNELS};
 
 /// A case that did not hold.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -51,7 +51,7 @@ pub struct Report {
 /// The cases whose name contains `filter`; all of them for `None`.
 #[must_use]
 pub fn cases(filter: Option<&str>) -> Vec<Box<dyn Case>> {
-    let all = ROOMS.iter().flat_map(|room| (room.cases)());
+    let all = KERNELS.iter().flat_map(|room| (room.cases)());
     all.filter(|case| filter.is_none_or(|f| case.name().contains(f))).collect()
 }
 
@@ -63,7 +63,7 @@ pub fn cases(filter: Option<&str>) -> Vec<Box<dyn Case>> {
 pub fn run(adapter: wgpu::Adapter, cases: &[Box<dyn Case>], mut done: impl FnMut()) -> Result<Report> {
     let facts = AdapterFacts::of(0, &adapter);
     let context = Context::on(adapter)?;
-    let kernels = Kernels::new(&context.device);
+    let kernels = PipelineCache::new(&context.device);
     let start = Instant::now();
     let mut report =
         Report { name: facts.name, backend: facts.backend, driver: facts.driver, ..Report::default() };

@@ -14,7 +14,7 @@ use maf_srl::schedule::Backend;
 ///
 /// Each kernel is compared with its float64 reference, then timed at several sizes beside a plain copy of as many
 /// bytes. Beside that: fused kernels against separate passes, and a thousand small tensors in one schedule against a
-/// thousand plans. With --device cpu the float64 twins are timed instead.
+/// thousand plans. With --device cpu the float64 references are timed instead.
 #[derive(Args, Clone, Debug)]
 pub struct Bench {
     /// Two sizes and few repeats
@@ -32,7 +32,7 @@ pub struct Bench {
 }
 
 const SOFTWARE: &str = "A software adapter: these figures prove nothing about GPUs.";
-const TWINS: &str = "The float64 twins on this machine's cores: these figures prove nothing about GPUs.";
+const TWINS: &str = "The float64 references on this machine's cores: these figures prove nothing about GPUs.";
 
 impl Bench {
     pub(super) fn run(&self, global: &Global) -> Result<()> {
@@ -46,7 +46,7 @@ impl Bench {
             let Backend::Gpu(context) = &backend else {
                 return Err(unsupported(
                     "--formats",
-                    "the float64 twins, which know no formats",
+                    "the float64 references, which know no formats",
                     "an adapter",
                 ));
             };
@@ -174,12 +174,12 @@ fn heading(report: &Report) -> String {
 /// What a reader must know before the figures, and what is missing among them.
 fn remarks(report: &Report) -> Vec<String> {
     let mut remarks = Vec::new();
-    if report.twins {
+    if report.references {
         remarks.push(TWINS.to_string());
     } else if report.software {
         remarks.push(SOFTWARE.to_string());
     }
-    if report.clock != "device" && !report.twins {
+    if report.clock != "device" && !report.references {
         remarks.push("Times by the wall clock include what submission and waiting take.".into());
     }
     remarks.extend(report.left_out.iter().map(|left| format!("Left out: {left}")));

@@ -9,7 +9,7 @@ use maf_srl::gpu::{AdapterFacts, adapters};
 
 /// List the adapters with backend, driver, limits and features that matter
 ///
-/// The first column is what --device takes; a part of a name does as well. `cpu` stands for the float64 twins on all
+/// The first column is what --device takes; a part of a name does as well. `cpu` stands for the float64 references on all
 /// cores and is always there.
 #[derive(Args, Clone, Debug)]
 pub struct Devices {}
@@ -55,7 +55,7 @@ impl Devices {
                     yes(a.f16),
                 ]);
             }
-            let cpu = ["cpu", "float64 twins on all cores"].map(String::from).to_vec();
+            let cpu = ["cpu", "float64 references on all cores"].map(String::from).to_vec();
             rows.push(cpu);
             table(&rows)
         })

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::{Global, grouped, printable, table};
 use maf_srl::error::{Error, Result};
 use maf_srl::kernels::Outcome;
-use maf_srl::kernels::norms::{self, Norm, Reference};
+use maf_srl::kernels::norms::{self, Norm, NormsReference};
 use maf_srl::penalty::{Groups, Layout};
 use maf_srl::schedule::Backend;
 use maf_srl_lab::data::{Select, Tensor, Tensors};
@@ -85,7 +85,7 @@ impl Norms {
 
         progress.set_message(format!("norms on {}", backend.name()));
         let work: Vec<(&[f32], &Groups)> = values.iter().map(|v| &**v).zip(&groups).collect();
-        let reference = |groups: &Groups| Reference::new(norm, groups);
+        let reference = |groups: &Groups| NormsReference::new(norm, groups);
         let (words, found): (Vec<Vec<u32>>, Vec<Outcome>) = match &backend {
             Backend::Gpu(context) => {
                 let words = norms::norms(context, norm, &work)?;

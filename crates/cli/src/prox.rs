@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::{Global, grouped, penalties, printable, table};
 use maf_srl::error::{Result, require, shape, unsupported};
-use maf_srl::kernels::step::{Base, Hyper};
+use maf_srl::kernels::step::{Optimizer, StepParameters};
 use maf_srl::penalty::{self, Group, GroupPenalty, Layout, Penalty, WEIGHT};
 use maf_srl::schedule::{Backend, HostSchedule, Spec, TensorReport, Verify};
 use maf_srl_lab::data::{Format, Select, Tensor, Tensors};
@@ -124,7 +124,7 @@ struct Row {
 impl Prox {
     pub(super) fn run(&self, global: &Global) -> Result<()> {
         let penalty: Penalty = self.penalty.parse()?;
-        let hyper = Hyper::new(self.lr, 1)?;
+        let hyper = StepParameters::new(self.lr, 1)?;
         penalty.prox(self.lr, self.lambda)?;
         require(WEIGHT.contains(self.group_lambda), "--group-lambda", "lambda", self.group_lambda, WEIGHT)?;
         let group = self.group_penalty()?;
@@ -258,10 +258,10 @@ fn step(
     specs: &[Spec],
     weights: &mut [&mut [f32]],
     gradients: Option<&[Cow<'_, [f32]>]>,
-    hyper: Hyper,
+    hyper: StepParameters,
     check: Check,
 ) -> Result<Vec<TensorReport>> {
-    let base = if gradients.is_some() { Base::Gradient } else { Base::Prox };
+    let base = if gradients.is_some() { Optimizer::Gradient } else { Optimizer::Prox };
     let before: Vec<&[f32]> = weights.iter().map(|values| &**values).collect();
     let mut schedule = HostSchedule::new(backend, specs, &before, base, check.into())?;
     let gradients: Vec<&[f32]> = gradients.unwrap_or_default().iter().map(|g| &**g).collect();

@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 
 use crate::{Global, penalties, tell};
 use maf_srl::error::{self, Error, Result};
-use maf_srl::kernels::step::Base;
+use maf_srl::kernels::step::Optimizer;
 use maf_srl::regulariser::{Regulariser, file};
 use maf_srl::schedule::Verify;
 use maf_srl_lab::data::Source;
@@ -359,7 +359,7 @@ impl Train {
     /// Everything that can be told wrong before any work.
     fn options(&self, source: Source) -> Result<Options> {
         let defaults = Defaults::of(self.preset);
-        let base: Base = self.optimizer.as_deref().unwrap_or(defaults.optimizer).parse()?;
+        let base: Optimizer = self.optimizer.as_deref().unwrap_or(defaults.optimizer).parse()?;
         let epochs = self.epochs.unwrap_or(match source {
             Source::Digits => Options::default().epochs as u64,
             Source::Pendigits => 30,
@@ -376,7 +376,7 @@ impl Train {
             epochs: usize::try_from(epochs).unwrap_or(usize::MAX),
             batch: self.batch.unwrap_or(defaults.batch),
             rate: self.lr.unwrap_or(match base {
-                Base::Adam(_) | Base::AdamMetric(_) => defaults.adam_rate,
+                Optimizer::Adam(_) | Optimizer::AdamMetric(_) => defaults.adam_rate,
                 _ => defaults.rate,
             }),
             hidden: widths.collect::<Result<_>>()?,
@@ -423,7 +423,7 @@ impl Train {
         }
         let folder = Folder::new(&self.out_dir, self.name.as_deref().unwrap_or(source.name()))?;
         let backend = global.backend()?;
-        let momentum = matches!(options.base, Base::HeavyBall { .. } | Base::Nesterov { .. });
+        let momentum = matches!(options.base, Optimizer::HeavyBall { .. } | Optimizer::Nesterov { .. });
         if self.lambda.is_none()
             && self.preset.is_none()
             && !momentum

@@ -8,7 +8,7 @@ use support::Place;
 fn the_command_prints_what_scripts_rely_on() {
     let place = Place::new();
     let document = place.json("bench --device cpu --quick --json --report bench.md");
-    assert_eq!(document["adapter"], "cpu (float64 twins)");
+    assert_eq!(document["adapter"], "cpu (float64 references)");
     assert_eq!(document["clock"], "wall");
     assert!(document["copy_gb_s"].as_f64().unwrap() > 0.0);
     let row = &document["rows"][0];
@@ -19,6 +19,6 @@ fn the_command_prints_what_scripts_rely_on() {
         assert!(row[field].as_f64().unwrap() > 0.0, "{field}: {row}");
     }
     let markdown = place.text("bench.md");
-    assert!(markdown.starts_with("## cpu (float64 twins)") && markdown.contains("prove nothing about GPUs"));
+    assert!(markdown.starts_with("## cpu (float64 references)") && markdown.contains("prove nothing about GPUs"));
     assert!(markdown.lines().any(|line| line.starts_with("|---|--:|")));
 }

@@ -146,7 +146,7 @@ fn help_lists_every_penalty_and_survives_a_closed_pipe() {
 // From here on the step itself runs.
 
 /// The float64 operator with step and lambda as f32 kernels see them, rounded once.
-fn twin(penalty: &str, step: f64, lambda: f64, x: f64) -> f32 {
+fn reference(penalty: &str, step: f64, lambda: f64, x: f64) -> f32 {
     let (step, lambda) = (f64::from(step as f32), f64::from(lambda as f32));
     penalty.parse::<Penalty>().expect("a penalty").prox(step, lambda).expect("in the domain").apply(x) as f32
 }
@@ -163,7 +163,7 @@ fn close(got: &[f32], expected: &[f32]) {
 #[test]
 fn prox_of_an_array() {
     let place = place();
-    // the twins have nothing to be verified against
+    // the references have nothing to be verified against
     let devices = [
         ("cpu", "cpu", 0),
         ("llvmpipe", "llvmpipe", 8),
@@ -179,7 +179,7 @@ fn prox_of_an_array() {
             device,
             &format!("--in w.npy --out y.npy --penalty {penalty} --lambda 0.2 --lr 0.5"),
         );
-        let expected: Vec<f32> = WEIGHTS.iter().map(|&w| twin(penalty, 0.5, 0.2, w.into())).collect();
+        let expected: Vec<f32> = WEIGHTS.iter().map(|&w| reference(penalty, 0.5, 0.2, w.into())).collect();
         let got = place.read_npy("y.npy");
         close(&got, &expected);
         let nonzeros = got.iter().filter(|&&v| v != 0.0).count();
@@ -202,7 +202,7 @@ fn prox_after_a_gradient() {
     let place = place();
     prox(&place, "llvmpipe", "--in w.npy --grad g.npy --out y.npy --penalty l1 --lambda 0.2 --lr 0.5");
     let x = WEIGHTS.iter().zip(GRADIENT).map(|(&w, g)| f64::from(w) - 0.5 * f64::from(g));
-    close(&place.read_npy("y.npy"), &x.map(|x| twin("l1", 0.5, 0.2, x)).collect::<Vec<_>>());
+    close(&place.read_npy("y.npy"), &x.map(|x| reference("l1", 0.5, 0.2, x)).collect::<Vec<_>>());
 }
 
 #[test]
@@ -222,7 +222,7 @@ fn prox_of_a_model() {
     assert_eq!(model.tensor("empty").expect("there").shape(), [0, 5]);
     let bias = model.tensor("layer.bias").expect("there");
     let x = f16::from_f32(0.1).to_f64() - 0.5;
-    let expected = f16::from_f32(twin("l1", 0.5, 0.01, x)).to_le_bytes();
+    let expected = f16::from_f32(reference("l1", 0.5, 0.01, x)).to_le_bytes();
     assert_eq!((bias.dtype(), bias.data()), (Dtype::F16, &expected.repeat(3)[..]));
 }
 

@@ -46,7 +46,7 @@ fn two_epochs_give_the_document_the_weights_and_the_charts() {
     }
     assert_eq!(methods[0]["density_mean"], 1.0);
     assert!(methods[1]["density_mean"].as_f64().unwrap() < 1.0);
-    // The CPU twins have nothing to be compared with but themselves.
+    // The CPU references have nothing to be compared with but themselves.
     assert_eq!(found["verification"]["checked"], 0);
     assert_eq!(found["verification"]["mismatches"], 0);
 

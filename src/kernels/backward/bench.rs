@@ -1,18 +1,18 @@
-//! How the rooms of derivatives load what they time.
+//! How the kernels of derivatives load what they time.
 
 use super::cases::{Numbers, Subject};
-use super::{Into, Passed};
+use super::{GradientTarget, SavedActivations};
 use crate::error::Result;
 use crate::kernels::timed::Set;
 use crate::kernels::{Dispatches, Loaded, Outcome, Setup};
-use crate::regulariser::Places;
+use crate::regulariser::ParameterLayout;
 
 /// Loads a layer's arrays, and what `bind` makes of each set; `judge` is asked about the gradient's layer.
 pub fn load(
     on: &Setup<'_>,
     of: &Subject,
-    places: Places,
-    bind: impl Fn(&Passed, &Into) -> Result<Dispatches>,
+    places: ParameterLayout,
+    bind: impl Fn(&SavedActivations, &GradientTarget) -> Result<Dispatches>,
     judge: impl Fn(&Numbers, &[f32], &mut Outcome),
 ) -> Result<Loaded> {
     let numbers = of.numbers(places);

@@ -1,4 +1,4 @@
-//! The layers and batches that the rooms of derivatives have cases of.
+//! The layers and batches that the kernels of derivatives have cases of.
 
 use std::sync::Arc;
 
@@ -6,13 +6,13 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::reference::{Layer, Sum};
-use super::{Into, Passed};
+use super::{GradientTarget, SavedActivations};
 use crate::error::Result;
 use crate::gpu::{self, View};
 use crate::kernels::fixture::Fixture;
-use crate::kernels::{Batch, Data, Dispatches, Learned, Order, Outcome};
+use crate::kernels::{Batch, Data, Dispatches, LearnedParameters, Order, Outcome};
 use crate::matrix::Pattern;
-use crate::regulariser::{HEAD, Places};
+use crate::regulariser::{HEAD, ParameterLayout};
 
 /// What the output holds before, so that a word that is not written is seen.
 pub const UNWRITTEN: u32 = 0x7fba_0001;
@@ -36,7 +36,7 @@ pub enum Kind {
     /// NaN and infinities here and there.
     Broken,
     /// A learned number that is not finite: which one, from the layer's first.
-    Learned(usize, f32),
+    LearnedParameters(usize, f32),
     /// L of the layer behind is not finite.
     Behind(f32),
 }
@@ -63,7 +63,7 @@ pub fn subject(n: u32, m: u32, density: f64) -> Subject {
         n,
         m,
         density,
-        orders: [Order::Components; 3],
+        orders: [Order::FeatureMajor; 3],
         lead: 0,
         one_buffer: false,
         given: false,
@@ -73,7 +73,7 @@ pub fn subject(n: u32, m: u32, density: f64) -> Subject {
     }
 }
 
-/// Every form that the cases of both rooms have.
+/// Every form that the cases of both kernels have.
 pub fn subjects() -> Vec<Subject> {
     let mut all = Vec::new();
     for n in [1, 2, 3, 16, 63, 64, 65, 256] {
@@ -83,7 +83,7 @@ pub fn subjects() -> Vec<Subject> {
             }
             // each shape in another form
             let k = (n + m) as usize + all.len();
-            let order = |bit: usize| if k >> bit & 1 == 1 { Order::Samples } else { Order::Components };
+            let order = |bit: usize| if k >> bit & 1 == 1 { Order::BatchMajor } else { Order::FeatureMajor };
             all.push(Subject {
                 orders: [order(0), order(1), order(2)],
                 lead: (k % 4) as u64,
@@ -100,7 +100,7 @@ pub fn subjects() -> Vec<Subject> {
     all.push(Subject { add: true, ..subject(1000, 3, 0.05) });
     let kinds = [Kind::Zeros, Kind::Size(1e18), Kind::Size(1e-25), Kind::Size(1e-40), Kind::Broken];
     let knees = [(0.5, 1.25), (0.0, 1.0), (0.75, 0.75), (0.0, 0.0)].map(|(a, b)| Kind::Knees(a, b));
-    let places = Places { components: 17, nonzeros: 0 };
+    let places = ParameterLayout { components: 17, nonzeros: 0 };
     let learned = (0..5).chain([places.q().start, places.b().start]);
     let learned = learned.flat_map(|at| [f32::NAN, f32::INFINITY].map(|x| Kind::Learned(at, x)));
     let behind = [f32::NAN, f32::INFINITY].map(Kind::Behind);
@@ -130,8 +130,8 @@ pub struct Numbers {
 pub fn laid(values: &[f32], n: u32, order: Order) -> Vec<f32> {
     let (n, m) = (n as usize, values.len() / n as usize);
     match order {
-        Order::Components => values.to_vec(),
-        Order::Samples => (0..n * m).map(|k| values[k % n * m + k / n]).collect(),
+        Order::FeatureMajor => values.to_vec(),
+        Order::BatchMajor => (0..n * m).map(|k| values[k % n * m + k / n]).collect(),
     }
 }
 
@@ -139,8 +139,8 @@ impl Subject {
     /// What its name says of it.
     pub fn name(&self) -> String {
         let order = |order: &Order| match order {
-            Order::Components => 'c',
-            Order::Samples => 's',
+            Order::FeatureMajor => 'c',
+            Order::BatchMajor => 's',
         };
         let mut name = format!("n={}/m={}/density={}/", self.n, self.m, self.density);
         name.extend(self.orders.iter().map(order));
@@ -172,7 +172,7 @@ impl Subject {
     }
 
     /// Its numbers.
-    pub fn numbers(&self, places: Places) -> Numbers {
+    pub fn numbers(&self, places: ParameterLayout) -> Numbers {
         let mut rng = ChaCha8Rng::seed_from_u64(0x5a3d);
         let count = self.n as usize * self.m as usize;
         let size = match self.kind {
@@ -202,8 +202,8 @@ impl Subject {
         let own = &mut theta[LAYER as usize * length..][..length];
         match self.kind {
             Kind::Knees(delta1, delta2) => {
-                own[Places::DELTA1] = delta1;
-                own[Places::DELTA2] = delta2;
+                own[ParameterLayout::DELTA1] = delta1;
+                own[ParameterLayout::DELTA2] = delta2;
                 own[places.q()].fill(1.0);
                 let near = |x: f32| [x, x.next_up(), x.next_down()];
                 let places: Vec<f32> =
@@ -236,8 +236,8 @@ impl Subject {
         Numbers { x, data, bar, u, w, r_bar, theta, gradient }
     }
 
-    /// The float64 twin of the layer.
-    pub fn layer(&self, numbers: &Numbers, places: Places) -> Layer {
+    /// The float64 reference of the layer.
+    pub fn layer(&self, numbers: &Numbers, places: ParameterLayout) -> Layer {
         let length = places.length() as usize;
         let behind = self.scaled.then(|| numbers.theta[BEHIND as usize * length]);
         Layer::new(&numbers.theta[LAYER as usize * length..][..length], places, behind)
@@ -252,11 +252,11 @@ impl Subject {
     }
 
     /// What the kernels are bound to, in views of the arrays.
-    pub fn passed(&self, name: &str, views: &[View], places: Places) -> Result<(Passed, Into)> {
+    pub fn passed(&self, name: &str, views: &[View], places: ParameterLayout) -> Result<(SavedActivations, GradientTarget)> {
         let order = |k: usize| self.orders.get(k).copied().unwrap_or_default();
         let batch = |k: usize| Batch::new(name, views[k].clone(), self.n, self.m, order(k));
-        let passed = Passed {
-            learned: Learned::new(name, views[6].clone(), places, LAYERS[0])?,
+        let passed = SavedActivations {
+            learned: LearnedParameters::new(name, views[6].clone(), places, LAYERS[0])?,
             layer: LAYER,
             x: batch(0)?,
             data: if self.given { Data::Given(batch(1)?) } else { Data::Near(batch(1)?) },
@@ -266,8 +266,8 @@ impl Subject {
             w: batch(4)?,
             r_bar: batch(5)?,
         };
-        let gradient = Learned::new(name, views[7].clone(), places, LAYERS[1])?;
-        Ok((passed, Into { gradient, layer: LAYER, add: self.add }))
+        let gradient = LearnedParameters::new(name, views[7].clone(), places, LAYERS[1])?;
+        Ok((passed, GradientTarget { gradient, layer: LAYER, add: self.add }))
     }
 
     /// Runs what `bind` makes, and returns the layer's gradient; nothing else may have changed.
@@ -275,8 +275,8 @@ impl Subject {
         &self,
         (device, queue): (&wgpu::Device, &wgpu::Queue),
         numbers: &Numbers,
-        places: Places,
-        bind: impl FnOnce(&Passed, &Into) -> Result<Dispatches>,
+        places: ParameterLayout,
+        bind: impl FnOnce(&SavedActivations, &GradientTarget) -> Result<Dispatches>,
     ) -> Result<(Vec<f32>, Outcome)> {
         let arrays = self.arrays(numbers);
         let leads: Vec<u64> = (0..8).map(|k| (self.lead + k) * u64::from(self.lead > 0) % 4).collect();
@@ -299,7 +299,7 @@ impl Subject {
 }
 
 /// What the gradient's layer was before, where a sum is added to it.
-pub fn start(add: bool, numbers: &Numbers, places: Places, at: usize) -> Sum {
+pub fn start(add: bool, numbers: &Numbers, places: ParameterLayout, at: usize) -> Sum {
     let mut sum = Sum::default();
     if add {
         sum.add(f64::from(numbers.gradient[(LAYER * places.length()) as usize + at]), 0.0);
@@ -351,7 +351,7 @@ pub struct Bound {
     pub b: Batch,
     pub out: Batch,
     pub number: View,
-    pub learned: Learned,
+    pub learned: LearnedParameters,
 }
 
 /// What came of it, component by component.
@@ -363,7 +363,7 @@ pub struct Made {
 
 /// An ordinary one with L = 1.9.
 pub fn pair(n: u32, m: u32) -> Pair {
-    let orders = [Order::Components; 3];
+    let orders = [Order::FeatureMajor; 3];
     Pair { n, m, orders, lead: 0, one_buffer: false, size: 1.0, l: 1.9, zeros: false }
 }
 
@@ -372,7 +372,7 @@ pub fn pairs() -> Vec<Pair> {
     let mut all = Vec::new();
     let shapes = [(1, 1), (3, 1), (2, 3), (63, 65), (64, 128), (65, 1000), (1000, 300)];
     for (k, (n, m)) in shapes.into_iter().enumerate() {
-        let orders = std::array::from_fn(|j| [Order::Components, Order::Samples][(k >> j) % 2]);
+        let orders = std::array::from_fn(|j| [Order::FeatureMajor, Order::BatchMajor][(k >> j) % 2]);
         for size in [1.0, 1e17, 1e-25, f32::NAN] {
             if size == 1.0 || k == 3 {
                 all.push(Pair { orders, lead: k as u64 % 4, one_buffer: k % 2 == 1, size, ..pair(n, m) });
@@ -393,7 +393,7 @@ impl Pair {
         self.n as usize * self.m as usize
     }
 
-    /// Runs what `bind` makes of `room`'s case; what is read may not have changed.
+    /// Runs what `bind` makes of `kernel`'s case; what is read may not have changed.
     pub fn run(
         &self,
         (device, queue): (&wgpu::Device, &wgpu::Queue),
@@ -412,7 +412,7 @@ impl Pair {
         } else if self.zeros {
             pair[0].iter_mut().step_by(3).enumerate().for_each(|(k, x)| *x = [0.0, -0.0][k % 2]);
         }
-        let places = Places { components: self.n, nonzeros: 1 };
+        let places = ParameterLayout { components: self.n, nonzeros: 1 };
         let mut theta = vec![0.5; 2 * places.length() as usize];
         theta[places.length() as usize] = self.l;
         let unwritten = f32::from_bits(UNWRITTEN);
@@ -431,15 +431,15 @@ impl Pair {
             b: batch(1)?,
             out: batch(2)?,
             number: fixture.views[3].clone(),
-            learned: Learned::new(name, fixture.views[4].clone(), places, 2)?,
+            learned: LearnedParameters::new(name, fixture.views[4].clone(), places, 2)?,
         })?;
         let status = gpu::buffer_with(device, "status", &[0; 16], wgpu::BufferUsages::COPY_SRC)?;
         fixture.run(device, queue, &status, |pass| dispatches.record(pass))?;
         let mut outcome = Outcome::default();
         [0, 1, 4].into_iter().for_each(|k| fixture.judge_surroundings(Some(k), &mut outcome));
         let at = |i: usize, c: usize| match self.orders[2] {
-            Order::Components => i * m + c,
-            Order::Samples => c * n + i,
+            Order::FeatureMajor => i * m + c,
+            Order::BatchMajor => c * n + i,
         };
         let out = (0..n * m).map(|k| fixture.value(2, at(k / m, k % m))).collect();
         Ok((Made { pair, out, number: fixture.value(3, 0) }, outcome))

@@ -1,22 +1,22 @@
-//! What a layer's backward pass leaves, and where derivatives go: what the rooms of derivatives share, with the float64
-//! twin of a layer and the batches that they have cases of.
+//! What a layer's backward pass leaves, and where derivatives go: what the kernels of derivatives share, with the float64
+//! reference of a layer and the batches that they have cases of.
 
 pub(super) mod bench;
 pub(super) mod cases;
 pub(super) mod reference;
 
 use super::window::{Strided, Window, refuse_overlap};
-use super::{Batch, Data, Learned};
+use super::{Batch, Data, LearnedParameters};
 use crate::error::{Result, same};
 use crate::gpu::View;
-use crate::regulariser::Places;
+use crate::regulariser::ParameterLayout;
 
 /// A layer's backward pass: what it reads and what it leaves, from which the derivatives by the layer's parameters are
 /// computed.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Passed {
+pub struct SavedActivations {
     /// The learned numbers.
-    pub learned: Learned,
+    pub learned: LearnedParameters,
     /// Whose numbers are the layer's: 0 where they are shared.
     pub layer: u32,
     /// The layer's input x.
@@ -28,7 +28,7 @@ pub struct Passed {
     /// The layer whose 1 - 1/L multiplies `bar` to give ȳ: the next one, for phi = 1/2 ||x - c||² and `bar` that
     /// layer's r̄. ȳ = bar for `None`.
     pub scale_by: Option<u32>,
-    /// u = Â r. For the room `layer` in [`Order::Components`](super::Order::Components) and in one buffer with the next two.
+    /// u = Â r. For the kernel `layer` in [`Order::FeatureMajor`](super::Order::FeatureMajor) and in one buffer with the next two.
     pub u: Batch,
     /// w̄ = Â ȳ.
     pub w: Batch,
@@ -38,9 +38,9 @@ pub struct Passed {
 
 /// Where derivatives go: to the places of the numbers by which they are.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Into {
+pub struct GradientTarget {
     /// The gradient.
-    pub gradient: Learned,
+    pub gradient: LearnedParameters,
     /// The layer of the gradient.
     pub layer: u32,
     /// Whether the derivatives are added to what is there, as for layers that share parameters, or replace it.
@@ -61,7 +61,7 @@ pub(super) fn window(
     Ok((window, strided))
 }
 
-impl Passed {
+impl SavedActivations {
     /// n and m.
     pub(super) fn shape(&self) -> (u32, u32) {
         (self.learned.places.components, self.x.vectors)
@@ -69,10 +69,10 @@ impl Passed {
 
     /// Checks what bindings do not, and returns the layer's gradient: layers, places, and that nothing that is read is
     /// written.
-    pub(super) fn check(&self, place: &str, into: &Into) -> Result<View> {
+    pub(super) fn check(&self, place: &str, into: &GradientTarget) -> Result<View> {
         self.learned.has(place, "layer", self.layer)?;
         let gradient = into.gradient.of_layer(place, into.layer)?;
-        let said = |of: &Learned| format!("{:?}", of.places);
+        let said = |of: &LearnedParameters| format!("{:?}", of.places);
         same(place, "gradient", said(&into.gradient), said(&self.learned))?;
         if let Some(layer) = self.scale_by {
             self.learned.has(place, "layer of the scale", layer)?;
@@ -97,6 +97,6 @@ impl Passed {
 
     /// The element of the L of the scale there; `u32::MAX` without a scale.
     pub(super) fn scale_at(&self, learned: &Window) -> u32 {
-        self.scale_by.map_or(u32::MAX, |layer| self.learned.first(learned, layer) + Places::L as u32)
+        self.scale_by.map_or(u32::MAX, |layer| self.learned.first(learned, layer) + ParameterLayout::L as u32)
     }
 }

@@ -1,8 +1,8 @@
-//! The float64 twin of what derivatives are computed from: each number with how far what WGSL permits may lie from it.
+//! The float64 reference of what derivatives are computed from: each number with how far what WGSL permits may lie from it.
 
 use crate::accuracy::{FLUSH, RELATIVE};
 use crate::penalty::Activation;
-use crate::regulariser::Places;
+use crate::regulariser::ParameterLayout;
 
 /// Beyond this a result of f32 may be infinite.
 const LARGE: f64 = 0.99 * f32::MAX as f64;
@@ -51,14 +51,14 @@ pub struct Layer {
 
 impl Layer {
     /// Of the learned numbers of the layer, and of L of the one behind it, by which ȳ is scaled.
-    pub fn new(theta: &[f32], places: Places, behind: Option<f32>) -> Self {
+    pub fn new(theta: &[f32], places: ParameterLayout, behind: Option<f32>) -> Self {
         let number = |at: usize| f64::from(theta[at]);
         let numbers = |range: std::ops::Range<usize>| theta[range].iter().map(|&x| f64::from(x)).collect();
         let a = Activation {
-            eta1: number(Places::ETA1),
-            eta2: number(Places::ETA2),
-            delta1: number(Places::DELTA1),
-            delta2: number(Places::DELTA2),
+            eta1: number(ParameterLayout::ETA1),
+            eta2: number(ParameterLayout::ETA2),
+            delta1: number(ParameterLayout::DELTA1),
+            delta2: number(ParameterLayout::DELTA2),
         };
         let scale = match behind.map(f64::from) {
             None => Near { value: 1.0, error: 0.0 },
@@ -69,7 +69,7 @@ impl Layer {
             Some(_) => Near { value: f64::NAN, error: 0.0 },
         };
         let bad = [a.eta1, a.eta2, a.delta1, a.delta2].iter().any(|x| !x.is_finite());
-        Layer { a, l: number(Places::L), q: numbers(places.q()), b: numbers(places.b()), scale, bad }
+        Layer { a, l: number(ParameterLayout::L), q: numbers(places.q()), b: numbers(places.b()), scale, bad }
     }
 
     /// v = q u; without error where the product is a number of f32. NaN where it or a number of the activation is not finite.

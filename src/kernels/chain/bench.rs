@@ -5,8 +5,8 @@ use super::{Chain, bind};
 use crate::error::Result;
 use crate::kernels::program::Program;
 use crate::kernels::timed::{self, COMPONENTS, Set};
-use crate::kernels::{Bench, Learned, Loaded, Setup};
-use crate::regulariser::Places;
+use crate::kernels::{Bench, LearnedParameters, Loaded, Setup};
+use crate::regulariser::ParameterLayout;
 
 const L: f32 = 1.7;
 
@@ -30,22 +30,22 @@ impl Bench for Chain {
 
     fn load(&self, on: &Setup<'_>) -> Result<Loaded> {
         let [r_bar, h] = timed::batches(on.elements);
-        let places = Places { components: COMPONENTS, nonzeros: 0 };
+        let places = ParameterLayout { components: COMPONENTS, nonzeros: 0 };
         let mut theta = vec![1.0; places.length() as usize];
-        theta[Places::L] = L;
+        theta[ParameterLayout::L] = L;
         let set = || {
             let (r_bar, h) = (on.batch(on.filled(&r_bar)?)?, on.batch(on.filled(&h)?)?);
             let out = on.empty(0, r_bar.view.length())?;
-            let learned = Learned::new(on.name, on.filled(&theta)?, places, 1)?;
+            let learned = LearnedParameters::new(on.name, on.filled(&theta)?, places, 1)?;
             let dispatches = bind(on.kernels, &learned, 0, &r_bar, &h, &on.batch(out.clone())?)?;
             Ok(Set::new(move |pass| dispatches.record(pass), [out]))
         };
         on.load(set, |seen, outcome| judge(L, &r_bar, &h, &seen[0], outcome))
     }
 
-    fn twin(&self, elements: u64) -> Option<Box<dyn FnMut()>> {
+    fn host(&self, elements: u64) -> Option<Box<dyn FnMut()>> {
         let [r_bar, h] = timed::batches(elements);
-        timed::twin(move || {
+        timed::host(move || {
             let one = |(r, h): (&f32, &f32)| f64::from(*r) - f64::from(*h) / f64::from(L);
             r_bar.iter().zip(&h).map(one).collect::<Vec<f64>>()
         })

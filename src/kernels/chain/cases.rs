@@ -4,7 +4,7 @@ use super::bind;
 use super::reference::judge;
 use crate::error::Result;
 use crate::kernels::backward::cases::{Pair, UNWRITTEN, pair, pairs, unchanged};
-use crate::kernels::{Case, Kernels, Outcome};
+use crate::kernels::{Case, PipelineCache, Outcome};
 
 /// A pair, and whether h is r̄.
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ impl Case for Chained {
         self.0.elements()
     }
 
-    fn run(&self, device: &wgpu::Device, queue: &wgpu::Queue, kernels: &Kernels) -> Result<Outcome> {
+    fn run(&self, device: &wgpu::Device, queue: &wgpu::Queue, kernels: &PipelineCache) -> Result<Outcome> {
         let Chained(pair, scaled) = self;
         let (made, mut outcome) = pair.run((device, queue), &self.name(), |to| match scaled {
             true => bind(kernels, &to.learned, 1, &to.a, &to.a, &to.out),
@@ -44,19 +44,19 @@ impl Case for Chained {
 mod tests {
     use super::super::bind;
     use crate::gpu::{self, View};
-    use crate::kernels::{Batch, Kernels, Learned, Order};
-    use crate::regulariser::Places;
+    use crate::kernels::{Batch, PipelineCache, LearnedParameters, Order};
+    use crate::regulariser::ParameterLayout;
 
     /// Requests that do not fit are refused before anything is recorded.
     #[test]
     fn bad_requests_name_what_does_not_fit() {
         let (device, _) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
-        let kernels = Kernels::new(&device);
+        let kernels = PipelineCache::new(&device);
         let buffer = gpu::buffer(&device, "page", 4096, wgpu::BufferUsages::STORAGE, false).unwrap();
         let view = |at: u64, length: u64| View::new("view", &buffer, 4 * at, length).unwrap();
-        let batch = |at: u64| Batch::new("batch", view(at, 12), 3, 4, Order::Components).unwrap();
-        let places = Places { components: 3, nonzeros: 9 };
-        let learned = Learned::new("learned", view(100, 48), places, 2).unwrap();
+        let batch = |at: u64| Batch::new("batch", view(at, 12), 3, 4, Order::FeatureMajor).unwrap();
+        let places = ParameterLayout { components: 3, nonzeros: 9 };
+        let learned = LearnedParameters::new("learned", view(100, 48), places, 2).unwrap();
         let said = bind(&kernels, &learned, 1, &batch(1), &batch(1), &batch(12)).unwrap_err().to_string();
         assert!(said.contains("the derivative by the input and r̄ overlap"), "{said}");
         assert_eq!(bind(&kernels, &learned, 1, &batch(1), &batch(13), &batch(25)).unwrap().len(), 1);

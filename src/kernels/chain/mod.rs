@@ -20,29 +20,29 @@ use super::backward::window;
 use super::program::{Host, Program, Struct, host_struct, listed};
 use super::window::{Strided, Window, refuse_overlap};
 use super::word::WORKGROUP;
-use super::{Batch, Dispatch, Dispatches, Kernels, Learned, Room};
+use super::{Batch, Dispatch, Dispatches, PipelineCache, LearnedParameters, Kernel};
 #[cfg(doc)]
 use crate::error::Error;
 use crate::error::Result;
 use crate::wgsl::compose;
 
 /// The register's line.
-pub(super) const ROOM: Room =
-    Room { name: "chain", variants: || listed([Chain]), cases: cases::all, benches: bench::all };
+pub(super) const KERNEL: Kernel =
+    Kernel { name: "chain", variants: || listed([Chain]), cases: cases::all, benches: bench::all };
 
 /// The one kernel.
 #[derive(Clone, Copy, Debug)]
 struct Chain;
 
 impl Program for Chain {
-    const ROOM: &'static str = ROOM.name;
+    const KERNEL: &'static str = KERNEL.name;
 
     fn name(&self) -> String {
         "input".into()
     }
 
     fn source(&self) -> String {
-        compose(&[ROOM.name])
+        compose(&[KERNEL.name])
     }
 
     fn structs(&self) -> Vec<Struct> {
@@ -69,15 +69,15 @@ host_struct! {
 /// # Errors
 /// [`Error::Shape`], [`Error::Overlap`] where `out` shares memory with another view, and those of the device.
 pub fn bind(
-    kernels: &Kernels,
-    learned: &Learned,
+    kernels: &PipelineCache,
+    learned: &LearnedParameters,
     layer: u32,
     r_bar: &Batch,
     h: &Batch,
     out: &Batch,
 ) -> Result<Dispatches> {
     let limits = kernels.device().limits();
-    learned.has(ROOM.name, "layer", layer)?;
+    learned.has(KERNEL.name, "layer", layer)?;
     let read = [("r̄", &r_bar.view), ("h", &h.view), ("the learned numbers", &learned.view)];
     refuse_overlap(&read, &[("the derivative by the input", &out.view)])?;
     let shape = (learned.places.components, out.vectors);

@@ -3,12 +3,12 @@
 use rayon::prelude::*;
 
 use super::dispatch::PLACES;
-use super::{Backward, Forward, Reference, Stage, backward, forward};
+use super::{Backward, Forward, DsrlReference, Stage, backward, forward};
 use crate::error::Result;
 use crate::gpu::View;
 use crate::kernels::program::Program;
 use crate::kernels::timed::{self, Set};
-use crate::kernels::{Bench, Learned, Loaded, Setup};
+use crate::kernels::{Bench, LearnedParameters, Loaded, Setup};
 
 /// N.
 const LAYERS: u32 = 10;
@@ -65,7 +65,7 @@ impl Bench for Subject {
         let host = arrays(on.elements);
         let set = || {
             let [x, c] = [on.filled(&host[0])?, on.filled(&host[1])?];
-            let learned = Learned::new(on.name, on.filled(&NUMBERS)?, PLACES, 1)?;
+            let learned = LearnedParameters::new(on.name, on.filled(&NUMBERS)?, PLACES, 1)?;
             let output = on.empty(0, on.elements)?;
             let forward = |layers: u32, x: &View, output: &View| {
                 let (learned, x, c, output) = (learned.clone(), x.clone(), c.clone(), output.clone());
@@ -82,7 +82,7 @@ impl Bench for Subject {
                     begins.zip(ends).map(|(from, to)| forward(1, from, to)).collect::<Result<_>>()?
                 }
                 Subject::Backward => {
-                    let gradient = Learned::new(on.name, on.filled(&[0.0; 8])?, PLACES, 1)?;
+                    let gradient = LearnedParameters::new(on.name, on.filled(&[0.0; 8])?, PLACES, 1)?;
                     seen.push(gradient.view.clone());
                     let (layers, bar, x_bar) = (LAYERS, on.filled(&host[2])?, Some(output));
                     let job = Backward { learned, layers, x, c, bar, x_bar, gradient, add: false };
@@ -91,7 +91,7 @@ impl Bench for Subject {
             };
             Ok(Set::new(move |pass| dispatches.iter().for_each(|d| d.record(pass)), seen))
         };
-        let reference = Reference::new(&NUMBERS, LAYERS);
+        let reference = DsrlReference::new(&NUMBERS, LAYERS);
         let [x, c, bar] = &host;
         on.load(set, |seen, outcome| {
             outcome.merge(match self {
@@ -101,13 +101,13 @@ impl Bench for Subject {
         })
     }
 
-    fn twin(&self, elements: u64) -> Option<Box<dyn FnMut()>> {
+    fn host(&self, elements: u64) -> Option<Box<dyn FnMut()>> {
         if *self != Subject::Forward {
             return None;
         }
         let [x, c, _] = arrays(elements);
-        let reference = Reference::new(&NUMBERS, LAYERS);
-        timed::twin(move || {
+        let reference = DsrlReference::new(&NUMBERS, LAYERS);
+        timed::host(move || {
             let one = |(x, c): (&f32, &f32)| reference.value(*x, *c);
             x.par_iter().zip(&c).with_min_len(1024).map(one).collect::<Vec<f64>>()
         })

@@ -4,11 +4,11 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::dispatch::PLACES;
-use super::{Backward, Forward, Reference, backward, forward};
+use super::{Backward, Forward, DsrlReference, backward, forward};
 use crate::error::Result;
 use crate::gpu;
 use crate::kernels::fixture::Fixture;
-use crate::kernels::{Case, Kernels, Learned, Outcome};
+use crate::kernels::{Case, PipelineCache, LearnedParameters, Outcome};
 
 /// What outputs hold before, so that a word that is not written is seen.
 const UNWRITTEN: u32 = 0x7fba_0001;
@@ -179,15 +179,15 @@ impl Case for Batch {
         self.elements
     }
 
-    fn run(&self, device: &wgpu::Device, queue: &wgpu::Queue, kernels: &Kernels) -> Result<Outcome> {
+    fn run(&self, device: &wgpu::Device, queue: &wgpu::Queue, kernels: &PipelineCache) -> Result<Outcome> {
         let arrays = self.arrays();
         let leads = if self.elements.is_multiple_of(2) { [0, 1, 2, 3, 1, 2] } else { [0; 6] };
         let mut fixture = Fixture::new(device, &self.name, &arrays, &leads, self.one_buffer)?;
         let view = |k: usize| fixture.views[k].clone();
         let rows = (arrays[3].len() / 8) as u32;
-        let learned = Learned::new(&self.name, view(3), PLACES, rows)?;
+        let learned = LearnedParameters::new(&self.name, view(3), PLACES, rows)?;
         let dispatches = if self.backward {
-            let gradient = Learned::new(&self.name, view(4), PLACES, rows)?;
+            let gradient = LearnedParameters::new(&self.name, view(4), PLACES, rows)?;
             let job = Backward {
                 learned,
                 layers: self.layers,
@@ -207,7 +207,7 @@ impl Case for Batch {
         fixture.run(device, queue, &status, |pass| dispatches.record(pass))?;
         let read = |k: usize| -> Vec<f32> { (0..arrays[k].len()).map(|i| fixture.value(k, i)).collect() };
         let [x, c, bar, numbers, before, _] = &arrays;
-        let reference = Reference::new(numbers, self.layers);
+        let reference = DsrlReference::new(numbers, self.layers);
         let output = read(5);
         let mut outcome = if self.backward {
             let before = self.add.then_some(&before[..]);

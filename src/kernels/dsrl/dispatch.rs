@@ -1,6 +1,6 @@
 //! The dispatches, forward and backward.
 
-use super::{ROOM, Stage};
+use super::{KERNEL, Stage};
 #[cfg(doc)]
 use crate::error::Error;
 use crate::error::{Result, same, shape, within};
@@ -9,11 +9,11 @@ use crate::kernels::program::host_struct;
 use crate::kernels::step::WORKGROUP;
 use crate::kernels::window::{Window, refuse_overlap, within_binding};
 use crate::kernels::{Dispatch, Dispatches};
-use crate::kernels::{Kernels, Learned};
-use crate::regulariser::Places;
+use crate::kernels::{PipelineCache, LearnedParameters};
+use crate::regulariser::ParameterLayout;
 
 /// The places of a layer's numbers: the head alone.
-pub(super) const PLACES: Places = Places { components: 0, nonzeros: 0 };
+pub(super) const PLACES: ParameterLayout = ParameterLayout { components: 0, nonzeros: 0 };
 
 /// The sums of a layer: by L, eta1, eta2, delta1, delta2.
 pub(super) const SUMS: u32 = 5;
@@ -28,7 +28,7 @@ pub(super) const GROUPS: u32 = 2048;
 #[derive(Clone, Debug)]
 pub struct Forward {
     /// The numbers of one layer, which all share, or of each; their places have neither components nor entries.
-    pub learned: Learned,
+    pub learned: LearnedParameters,
     /// N.
     pub layers: u32,
     /// x_0.
@@ -43,7 +43,7 @@ pub struct Forward {
 #[derive(Clone, Debug)]
 pub struct Backward {
     /// The numbers, as in [`Forward`].
-    pub learned: Learned,
+    pub learned: LearnedParameters,
     /// N.
     pub layers: u32,
     /// x_0.
@@ -55,7 +55,7 @@ pub struct Backward {
     /// Takes the derivative by x_0.
     pub x_bar: Option<View>,
     /// Takes the derivative by the numbers, at their places; summed over layers that share them.
-    pub gradient: Learned,
+    pub gradient: LearnedParameters,
     /// Whether the gradient is added to what is there.
     pub add: bool,
 }
@@ -88,7 +88,7 @@ host_struct! {
 /// # Errors
 /// [`Error::Shape`] where lengths or layers do not fit, [`Error::Overlap`] where the output shares memory with another view;
 /// [`Error::Limit`], [`Error::OutOfMemory`] and [`Error::Gpu`] for what the device cannot give.
-pub fn forward(kernels: &Kernels, job: &Forward) -> Result<Dispatches> {
+pub fn forward(kernels: &PipelineCache, job: &Forward) -> Result<Dispatches> {
     check(&job.learned, job.layers, &job.x, &[("c", &job.c), ("output", &job.output)])?;
     let read = [("learned numbers", &job.learned.view), ("x", &job.x), ("c", &job.c)];
     refuse_overlap(&read, &[("output", &job.output)])?;
@@ -119,12 +119,12 @@ pub fn forward(kernels: &Kernels, job: &Forward) -> Result<Dispatches> {
 ///
 /// # Errors
 /// As [`forward`]; neither the gradient nor the derivative by x_0 may share memory with another view.
-pub fn backward(kernels: &Kernels, job: &Backward) -> Result<Dispatches> {
+pub fn backward(kernels: &PipelineCache, job: &Backward) -> Result<Dispatches> {
     let mut views = vec![("c", &job.c), ("derivative by the output", &job.bar)];
     views.extend(job.x_bar.iter().map(|view| ("derivative by x", view)));
     check(&job.learned, job.layers, &job.x, &views)?;
     let (learned, gradient) = (&job.learned, &job.gradient);
-    learned.like(ROOM.name, "gradient", gradient)?;
+    learned.like(KERNEL.name, "gradient", gradient)?;
     let read = [("learned numbers", &learned.view), ("x", &job.x), views[0], views[1]];
     refuse_overlap(&read, &[&views[2..], &[("gradient", &gradient.view)]].concat())?;
 
@@ -177,17 +177,17 @@ pub fn backward(kernels: &Kernels, job: &Backward) -> Result<Dispatches> {
     Ok(order)
 }
 
-fn check(learned: &Learned, layers: u32, x: &View, others: &[(&str, &View)]) -> Result<()> {
+fn check(learned: &LearnedParameters, layers: u32, x: &View, others: &[(&str, &View)]) -> Result<()> {
     if learned.places != PLACES {
         let got = format_args!("{:?}", learned.places);
-        return Err(shape(ROOM.name, "places of the numbers", got, "neither components nor entries"));
+        return Err(shape(KERNEL.name, "places of the numbers", got, "neither components nor entries"));
     }
     if layers == 0 || (learned.layers != 1 && learned.layers != layers) {
         let expected = format!("1 or that of the network, {layers}, at least 1");
-        return Err(shape(ROOM.name, "number of layers of the numbers", learned.layers, expected));
+        return Err(shape(KERNEL.name, "number of layers of the numbers", learned.layers, expected));
     }
     for (name, view) in others {
-        same(ROOM.name, format!("length of {name}"), view.length(), x.length())?;
+        same(KERNEL.name, format!("length of {name}"), view.length(), x.length())?;
     }
-    within(ROOM.name, "elements", x.length(), u64::from(u32::MAX) / 4)
+    within(KERNEL.name, "elements", x.length(), u64::from(u32::MAX) / 4)
 }

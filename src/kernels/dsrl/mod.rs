@@ -19,7 +19,7 @@
 //! are its derivative by x_0 and the sums that it belongs to. A layer whose L, slopes or knees are not finite makes all of its
 //! elements NaN. So do results beyond the range of f32. -0.0 never comes out of a layer.
 //!
-//! **Accuracy.** By running errors ([`Reference`]). Where v is within its error of a knee, either side's derivative is right.
+//! **Accuracy.** By running errors ([`DsrlReference`]). Where v is within its error of a knee, either side's derivative is right.
 //!
 //! **Limits.** 256 invocations, 6 KiB of workgroup memory, 7 storage buffers. Each view must lie within one binding.
 
@@ -29,17 +29,17 @@ mod dispatch;
 mod reference;
 
 pub use dispatch::{Backward, Forward, backward, forward};
-pub use reference::Reference;
+pub use reference::DsrlReference;
 
-use super::Room;
+use super::Kernel;
 use super::program::{Host, Program, Struct, listed};
 #[cfg(doc)]
 use crate::penalty::Activation;
 use crate::wgsl::compose;
 
 /// The register's line.
-pub(super) const ROOM: Room =
-    Room { name: "dsrl", variants: || listed(Stage::ALL), cases: cases::all, benches: bench::all };
+pub(super) const KERNEL: Kernel =
+    Kernel { name: "dsrl", variants: || listed(Stage::ALL), cases: cases::all, benches: bench::all };
 
 /// One kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl Stage {
 }
 
 impl Program for Stage {
-    const ROOM: &'static str = ROOM.name;
+    const KERNEL: &'static str = KERNEL.name;
 
     fn name(&self) -> String {
         match self {
@@ -66,7 +66,7 @@ impl Program for Stage {
     }
 
     fn source(&self) -> String {
-        compose(&[&format!("{}/{}", ROOM.name, self.name())])
+        compose(&[&format!("{}/{}", KERNEL.name, self.name())])
     }
 
     fn structs(&self) -> Vec<Struct> {

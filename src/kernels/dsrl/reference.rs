@@ -1,4 +1,4 @@
-//! The float64 twin of the fused layers, with what WGSL permits of them.
+//! The float64 reference of the fused layers, with what WGSL permits of them.
 
 use rayon::prelude::*;
 
@@ -7,7 +7,7 @@ use crate::accuracy::QUIET_NAN;
 use crate::accuracy::{Approx, FLUSH, RELATIVE};
 use crate::kernels::Outcome;
 use crate::penalty::{Activation, Partials};
-use crate::regulariser::Places;
+use crate::regulariser::ParameterLayout;
 
 /// A layer as its kernel reads it.
 #[derive(Clone, Copy, Debug)]
@@ -20,14 +20,14 @@ struct Layer {
 
 /// N layers.
 #[derive(Clone, Debug)]
-pub struct Reference {
+pub struct DsrlReference {
     layers: Vec<Layer>,
     shared: bool,
 }
 
 /// A layer's argument, and what the way back needs of it.
 #[derive(Clone, Copy, Debug)]
-struct Passed {
+struct SavedActivations {
     x: Approx,
     v: Approx,
     /// Whether it certainly is finite, or certainly not.
@@ -101,7 +101,7 @@ impl Layer {
     }
 }
 
-impl Reference {
+impl DsrlReference {
     /// `numbers` of one layer, which all of `layers` share, or of each: eight per layer.
     #[must_use]
     pub fn new(numbers: &[f32], layers: u32) -> Self {
@@ -109,12 +109,12 @@ impl Reference {
         let one = |l: usize| {
             let head = &numbers[if shared { 0 } else { 8 * l }..][..5];
             let [step, eta1, eta2, delta1, delta2] =
-                [Places::L, Places::ETA1, Places::ETA2, Places::DELTA1, Places::DELTA2]
+                [ParameterLayout::L, ParameterLayout::ETA1, ParameterLayout::ETA2, ParameterLayout::DELTA1, ParameterLayout::DELTA2]
                     .map(|p| f64::from(head[p]));
             let a = Activation { eta1, eta2, delta1, delta2 };
             Layer { a, l: step, bad: head.iter().any(|x| !x.is_finite()) }
         };
-        Reference { layers: (0..layers as usize).map(one).collect(), shared }
+        DsrlReference { layers: (0..layers as usize).map(one).collect(), shared }
     }
 
     /// x_N of one element.
@@ -128,11 +128,11 @@ impl Reference {
     }
 
     /// Every layer's input, then the output, as far as numbers are finite; and whether the output is.
-    fn passed(&self, x: f32, c: f32) -> (Vec<Passed>, Approx, Option<bool>) {
+    fn passed(&self, x: f32, c: f32) -> (Vec<SavedActivations>, Approx, Option<bool>) {
         let nothing = Approx::exact(0.0);
         let mut all = Vec::with_capacity(self.layers.len());
         if !x.is_finite() || !c.is_finite() {
-            all.resize(self.layers.len(), Passed { x: nothing, v: nothing, finite: Some(false) });
+            all.resize(self.layers.len(), SavedActivations { x: nothing, v: nothing, finite: Some(false) });
             return (all, nothing, Some(false));
         }
         let (mut x, c) = (exact(x), exact(c));
@@ -143,7 +143,7 @@ impl Reference {
                 (Some(false), _) | (_, true) => Some(false),
                 (before, false) => both(before, v.finite()),
             };
-            all.push(Passed { x, v, finite });
+            all.push(SavedActivations { x, v, finite });
             x = if finite == Some(false) { nothing } else { layer.value(v) };
         }
         let last = if finite == Some(false) { finite } else { both(finite, x.finite()) };

@@ -1,13 +1,13 @@
 //! What is timed of the step with groups: every group penalty, every tier and every kind of layout; and the same work in
 //! two passes, the step and then the operator of the groups, which is what a user would run without a fused kernel.
 
-use super::{Grouped, Reference, bind};
+use super::{Grouped, GroupReference, bind};
 use crate::error::Result;
 use crate::gpu::View;
-use crate::kernels::step::{self, Adam, Base, Element, Elementwise};
+use crate::kernels::step::{self, Adam, Optimizer, Element, Elementwise};
 use crate::kernels::tiles::HELD;
 use crate::kernels::timed::{self, Tensors};
-use crate::kernels::{Bench, Job, Loaded, Setup, Twin};
+use crate::kernels::{Bench, TensorJob, Loaded, Setup, Reference};
 use crate::penalty::group::{Exclusive, Lasso};
 use crate::penalty::{Group, GroupPenalty, Groups, L1, Layout, NoPenalty, Penalty, Tl1};
 
@@ -18,7 +18,7 @@ const GROUP_LAMBDA: f64 = 0.05;
 /// One kernel, or the two that do its work.
 #[derive(Clone, Debug)]
 struct Subject {
-    base: Base,
+    base: Optimizer,
     penalty: Penalty,
     group: GroupPenalty,
     /// How the tensor is divided, and how many elements a row or column has.
@@ -34,14 +34,14 @@ pub(super) fn all() -> Vec<Box<dyn Bench>> {
     let rows = [1, 9, 64, 576, 4096, 8192].map(|n| (Layout::Rows, n));
     let columns = [64, 512, 4096].map(|n| (Layout::Columns, n));
     let layouts = rows.into_iter().chain(columns).chain([(Layout::Whole, 0)]);
-    let mut all: Vec<_> = layouts.map(|layout| (Base::Gradient, l1, lasso, layout)).collect();
+    let mut all: Vec<_> = layouts.map(|layout| (Optimizer::Gradient, l1, lasso, layout)).collect();
     let rows = (Layout::Rows, 512);
-    all.extend(GroupPenalty::all().into_iter().map(|group| (Base::Gradient, l1, group, rows.clone())));
+    all.extend(GroupPenalty::all().into_iter().map(|group| (Optimizer::Gradient, l1, group, rows.clone())));
     all.extend([
-        (Base::Gradient, Tl1::default().into(), lasso, rows.clone()),
-        (Base::Prox, NoPenalty.into(), lasso, rows.clone()),
-        (Base::Adam(Adam::default()), l1, lasso, rows),
-        (Base::Gradient, l1, Exclusive.into(), (Layout::Whole, 0)),
+        (Optimizer::Gradient, Tl1::default().into(), lasso, rows.clone()),
+        (Optimizer::Prox, NoPenalty.into(), lasso, rows.clone()),
+        (Optimizer::Adam(Adam::default()), l1, lasso, rows),
+        (Optimizer::Gradient, l1, Exclusive.into(), (Layout::Whole, 0)),
     ]);
     let subject =
         |(base, penalty, group, layout)| Subject { base, penalty, group, layout, two_passes: false };
@@ -59,9 +59,9 @@ impl Subject {
         Ok(Group::new(self.group, GROUP_LAMBDA, groups?))
     }
 
-    fn reference(&self, group: &Group) -> Result<Reference> {
+    fn reference(&self, group: &Group) -> Result<GroupReference> {
         let operator = Grouped::new(Elementwise::new(self.penalty, LAMBDA), group.clone());
-        Ok(Reference::of(&operator, self.base, 1.0, &timed::hyper()?))
+        Ok(GroupReference::of(&operator, self.base, 1.0, &timed::hyper()?))
     }
 
     /// Elements that are really there: whole groups. And those of a group.
@@ -115,19 +115,19 @@ impl Bench for Subject {
         // the operator by itself after the step without groups, where there are two passes
         let own = Elementwise::new(penalty, LAMBDA);
         let (then_base, then) =
-            if self.two_passes { (Base::Prox, Elementwise::new(NoPenalty.into(), 0.0)) } else { (base, own) };
+            if self.two_passes { (Optimizer::Prox, Elementwise::new(NoPenalty.into(), 0.0)) } else { (base, own) };
         let operator = Grouped::new(then, group.clone());
-        let first = step::Reference::new(base, penalty, LAMBDA, 1.0, &hyper).row();
+        let first = step::StepReference::new(base, penalty, LAMBDA, 1.0, &hyper).row();
         let first = on.bytes(bytemuck::bytes_of(&first))?;
-        let then = Reference::of(&operator, then_base, 1.0, &hyper).row();
+        let then = GroupReference::of(&operator, then_base, 1.0, &hyper).row();
         let then = on.bytes(bytemuck::bytes_of(&then))?;
         let bind = |views: &[View]| {
-            let job = Job { operator: &own, views, row: 0, tensor: 0 };
+            let job = TensorJob { operator: &own, views, row: 0, tensor: 0 };
             let jobs = if self.two_passes { vec![job] } else { Vec::new() };
             let rows = first.as_entire_buffer_binding();
             let mut all = step::bind(on.kernels, base, &jobs, rows, &tensors.status)?;
             let views = if self.two_passes { &views[..1] } else { views };
-            let job = Job { operator: &operator, views, row: 0, tensor: 0 };
+            let job = TensorJob { operator: &operator, views, row: 0, tensor: 0 };
             let rows = then.as_entire_buffer_binding();
             all.extend(bind(on.kernels, then_base, &[job], rows, &tensors.status)?);
             Ok(all)
@@ -136,17 +136,17 @@ impl Bench for Subject {
         tensors.load(on, 0, bind, timed::by_groups(&group.groups, judge))
     }
 
-    fn twin(&self, elements: u64) -> Option<Box<dyn FnMut()>> {
-        // one twin per penalty, on rows; the others do the same work in another order
+    fn host(&self, elements: u64) -> Option<Box<dyn FnMut()>> {
+        // one reference per penalty, on rows; the others do the same work in another order
         if self.layout != (Layout::Rows, 512) {
             return None;
         }
-        let twin = self.reference(&self.group(elements).ok()?).ok()?;
-        timed::twin_of_runs(self.size(elements).0, 512, move |g, members| twin.step(g, members))
+        let reference = self.reference(&self.group(elements).ok()?).ok()?;
+        timed::host_runs(self.size(elements).0, 512, move |g, members| reference.step(g, members))
     }
 
     fn instead(&self) -> Option<Box<dyn Bench>> {
-        let timed = self.base == Base::Gradient
+        let timed = self.base == Optimizer::Gradient
             && matches!(self.group, GroupPenalty::Lasso(_))
             && matches!(self.layout, (Layout::Rows, 64 | 4096) | (Layout::Columns, 512))
             && !self.two_passes;

@@ -5,13 +5,13 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::{Grouped, Reference, bind};
+use super::{Grouped, GroupReference, bind};
 use crate::accuracy::QUIET_NAN;
 use crate::error::Result;
 use crate::gpu;
 use crate::kernels::fixture::Fixture;
-use crate::kernels::step::{Base, Element, Elementwise, Hyper};
-use crate::kernels::{Case, Job, Kernels, Outcome, Twin};
+use crate::kernels::step::{Optimizer, Element, Elementwise, StepParameters};
+use crate::kernels::{Case, TensorJob, PipelineCache, Outcome, Reference};
 use crate::penalty::group::Lasso;
 use crate::penalty::{Group, GroupPenalty, Groups, L1, Layout, NoPenalty, Penalty};
 
@@ -19,11 +19,11 @@ use crate::penalty::{Group, GroupPenalty, Groups, L1, Layout, NoPenalty, Penalty
 #[derive(Clone, Debug)]
 struct Step {
     name: String,
-    base: Base,
+    base: Optimizer,
     penalty: Penalty,
     lambda: f64,
     group: Group,
-    hyper: Hyper,
+    hyper: StepParameters,
     leads: [u64; 4],
     one_buffer: bool,
     content: Content,
@@ -70,7 +70,7 @@ pub(super) fn all() -> Vec<Box<dyn Case>> {
 #[expect(clippy::too_many_arguments, reason = "a case has that many parts")]
 fn case(
     what: &str,
-    base: Base,
+    base: Optimizer,
     (penalty, lambda): (Penalty, f64),
     (group, weight): (GroupPenalty, f64),
     rate: f64,
@@ -79,7 +79,7 @@ fn case(
     leads: [u64; 4],
 ) -> Option<Step> {
     let groups = Groups::new(layout.clone(), shape).ok()?;
-    let hyper = Hyper::new(rate, 7).ok()?;
+    let hyper = StepParameters::new(rate, 7).ok()?;
     let shape: Vec<_> = shape.iter().map(u64::to_string).collect();
     let offsets: Vec<_> = leads.iter().map(u64::to_string).collect();
     let name = format!(
@@ -127,7 +127,7 @@ fn values() -> Vec<Step> {
             for (layout, size) in
                 [(Layout::Rows, [60, 7]), (Layout::Rows, [40, 64]), (Layout::Columns, [33, 50])]
             {
-                all.extend(case("values", Base::Prox, none, (shape, lambda), rate, layout, &size, [0; 4]));
+                all.extend(case("values", Optimizer::Prox, none, (shape, lambda), rate, layout, &size, [0; 4]));
             }
         }
     }
@@ -138,11 +138,11 @@ fn values() -> Vec<Step> {
 /// in closed form and searched for. The kernel is put together from independent files.
 fn pairs() -> Vec<Step> {
     let mut all = Vec::new();
-    let bases = Base::all().into_iter().filter(|b| !matches!(b, Base::AdamMetric(_)));
+    let bases = Optimizer::all().into_iter().filter(|b| !matches!(b, Optimizer::AdamMetric(_)));
     let l1: Penalty = L1.into();
     let pairs = bases
         .map(|base| (base, l1))
-        .chain(Penalty::all().into_iter().filter(|p| *p != l1).map(|penalty| (Base::Gradient, penalty)));
+        .chain(Penalty::all().into_iter().filter(|p| *p != l1).map(|penalty| (Optimizer::Gradient, penalty)));
     for (base, penalty) in pairs {
         let elementwise_alone = penalty != l1;
         let searched = |g: &GroupPenalty| matches!(g, GroupPenalty::Lasso(_) | GroupPenalty::Exclusive(_));
@@ -172,7 +172,7 @@ fn layouts() -> Vec<Step> {
     let mut all = Vec::new();
     let mut add = |group: GroupPenalty, layout: Layout, shape: &[u64], leads: [u64; 4]| {
         let elementwise: (Penalty, f64) = (L1.into(), 0.2);
-        let made = case("layout", Base::Gradient, elementwise, (group, 0.4), 0.5, layout, shape, leads);
+        let made = case("layout", Optimizer::Gradient, elementwise, (group, 0.4), 0.5, layout, shape, leads);
         all.extend(made.clone().map(|one| Step {
             name: format!("{}/one-buffer", one.name),
             one_buffer: true,
@@ -244,12 +244,12 @@ fn layouts() -> Vec<Step> {
 /// Members that are not finite, and sums that are not, in the last part of groups that no workgroup holds, beside groups
 /// that are sound; for every stage: measured once and searched for, with every state and without.
 fn extremes() -> Vec<Step> {
-    let adam = Base::all().into_iter().find(|b| b.states() == 2).unwrap_or(Base::Gradient);
-    let steps: [(Base, GroupPenalty); 4] = [
+    let adam = Optimizer::all().into_iter().find(|b| b.states() == 2).unwrap_or(Optimizer::Gradient);
+    let steps: [(Optimizer, GroupPenalty); 4] = [
         (adam, Lasso::default().into()),
-        (Base::Gradient, crate::penalty::group::Exclusive.into()),
-        (Base::HeavyBall { momentum: 0.9 }, crate::penalty::group::Cges::default().into()),
-        (Base::Prox, crate::penalty::group::L1L2 { alpha: 0.6 }.into()),
+        (Optimizer::Gradient, crate::penalty::group::Exclusive.into()),
+        (Optimizer::HeavyBall { momentum: 0.9 }, crate::penalty::group::Cges::default().into()),
+        (Optimizer::Prox, crate::penalty::group::L1L2 { alpha: 0.6 }.into()),
     ];
     let shapes = [
         (Layout::Rows, vec![3, 4097]),
@@ -283,11 +283,11 @@ fn millions() -> Vec<Step> {
     let none: (Penalty, f64) = (NoPenalty.into(), 0.0);
     let lasso: GroupPenalty = Lasso::default().into();
     for (layout, shape, weight) in [(Layout::Blocks(1), [MANY], 0.8), (Layout::Whole, [MANY], 900.0)] {
-        let one = case("millions", Base::Prox, none, (lasso, weight), 1.0, layout, &shape, [0; 4]);
+        let one = case("millions", Optimizer::Prox, none, (lasso, weight), 1.0, layout, &shape, [0; 4]);
         all.extend(one.map(|one| Step { content: Content::Finite, ..one }));
     }
     let exclusive: GroupPenalty = crate::penalty::group::Exclusive.into();
-    let one = case("millions", Base::Prox, none, (exclusive, 1e-6), 1.0, Layout::Whole, &[MANY], [0; 4]);
+    let one = case("millions", Optimizer::Prox, none, (exclusive, 1e-6), 1.0, Layout::Whole, &[MANY], [0; 4]);
     all.extend(one.map(|one| Step { content: Content::Finite, ..one }));
     all
 }
@@ -311,7 +311,7 @@ impl Step {
         let mut rng = ChaCha8Rng::seed_from_u64(0x9409);
         let groups = &self.group.groups;
         let mut all = vec![Element::default(); groups.length() as usize];
-        let rate = self.hyper.rate();
+        let rate = self.hyper.lr();
         for g in 0..groups.count() {
             let n = groups.size(g) as f64;
             let t = rate * self.group.lambda * f64::from(self.group.weight(g));
@@ -403,9 +403,9 @@ impl Case for Step {
         self.group.groups.length() as usize
     }
 
-    fn run(&self, device: &wgpu::Device, queue: &wgpu::Queue, kernels: &Kernels) -> Result<Outcome> {
+    fn run(&self, device: &wgpu::Device, queue: &wgpu::Queue, kernels: &PipelineCache) -> Result<Outcome> {
         let operator = Grouped::new(Elementwise::new(self.penalty, self.lambda), self.group.clone());
-        let reference = Reference::of(&operator, self.base, 1.0, &self.hyper);
+        let reference = GroupReference::of(&operator, self.base, 1.0, &self.hyper);
         let before = self.elements();
         let gradient = usize::from(self.base.has_gradient());
         let states = self.base.states();
@@ -416,7 +416,7 @@ impl Case for Step {
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
         let rows = gpu::buffer_with(device, "rows", bytemuck::bytes_of(&reference.row()), usage)?;
         let status = gpu::buffer_with(device, "status", &[0; 16], usage)?;
-        let job = Job { operator: &operator, views: &fixture.views, row: 0, tensor: 0 };
+        let job = TensorJob { operator: &operator, views: &fixture.views, row: 0, tensor: 0 };
         let rows = rows.as_entire_buffer_binding();
         let dispatches = bind(kernels, self.base, &[job], rows, &status)?;
         let counted = fixture.run(device, queue, &status, |pass| dispatches.record(pass))?;
@@ -429,7 +429,7 @@ impl Case for Step {
         };
         // directions may be ill conditioned where the penalty is not convex
         let convex = self.group.penalty.rule().convex();
-        let alone = self.base == Base::Prox && self.lambda == 0.0 && !convex;
+        let alone = self.base == Optimizer::Prox && self.lambda == 0.0 && !convex;
         let judge = |g: u64| {
             let places: Vec<usize> = self.group.groups.members(g).collect();
             let (was, is): (Vec<_>, Vec<_>) = places.iter().map(|&i| (before[i], after(i))).unzip();

@@ -4,23 +4,23 @@ use super::{Grouped, Stage, Variant};
 use crate::error::Result;
 use crate::kernels::operator::Operator;
 use crate::kernels::packer::Packer;
-use crate::kernels::step::{Base, Width};
+use crate::kernels::step::{Optimizer, Width};
 use crate::kernels::tables::Tables;
 use crate::kernels::tiles::{self, Cut, IN_REGISTERS, Piece, Scratch};
-use crate::kernels::{Dispatches, Job, Kernels, Unbound};
+use crate::kernels::{Dispatches, TensorJob, PipelineCache, Unbound};
 
 /// Words of 16 bytes that the state of a large group takes in the scratch buffer.
 const STATE: u64 = 3;
 
-/// Cuts, compiles what is missing, and binds. `rows` holds the jobs' [`Row`](super::Row)s, `status` the status words.
+/// Cuts, compiles what is missing, and binds. `rows` holds the jobs' [`Row`](super::GroupRow)s, `status` the status words.
 ///
 /// # Errors
 /// [`crate::Error::Unsupported`] for Adam's metric, in which groups have no closed form; [`crate::Error::Shape`] naming the tensor whose
 /// views do not fit its groups; [`crate::Error::Limit`], [`crate::Error::OutOfMemory`] and [`crate::Error::Gpu`] for what the device cannot give.
 pub fn bind(
-    kernels: &Kernels,
-    base: Base,
-    jobs: &[Job<'_, Grouped>],
+    kernels: &PipelineCache,
+    base: Optimizer,
+    jobs: &[TensorJob<'_, Grouped>],
     rows: wgpu::BufferBinding<'_>,
     status: &wgpu::Buffer,
 ) -> Result<Dispatches> {
@@ -29,9 +29,9 @@ pub fn bind(
 
 /// The same with the tables among others.
 pub(crate) fn lay(
-    kernels: &Kernels,
-    base: Base,
-    jobs: &[Job<'_, Grouped>],
+    kernels: &PipelineCache,
+    base: Optimizer,
+    jobs: &[TensorJob<'_, Grouped>],
     rows: wgpu::BufferBinding<'_>,
     status: &wgpu::Buffer,
     tables: &mut Tables,
@@ -45,14 +45,14 @@ pub(crate) fn lay(
     for job in jobs {
         let Grouped { group, .. } = job.operator;
         let groups = &group.groups;
-        job.operator.check(base, super::ROOM.name)?;
+        job.operator.check(base, super::KERNEL.name)?;
         tiles::check(job.tensor, Some(groups), job.views, slots.len())?;
         let width = tiles::width(groups, job.views);
         cuts.push((width, tiles::cut(group, width, IN_REGISTERS)));
     }
-    let (scratch, mut places) = Scratch::new(kernels.device(), super::ROOM.name, tables, STATE, &cuts)?;
+    let (scratch, mut places) = Scratch::new(kernels.device(), super::KERNEL.name, tables, STATE, &cuts)?;
 
-    let mut packer = Packer::new(super::ROOM.name, &limits);
+    let mut packer = Packer::new(super::KERNEL.name, &limits);
     for (job, (width, cut)) in jobs.iter().zip(&cuts) {
         let Grouped { first, group } = job.operator;
         let measurements = group.penalty.rule().measurements();

@@ -1,6 +1,6 @@
 //! The step with groups: W <- group(prox(W - rate * direction)), one pass over memory for groups that fit on chip.
 //!
-//! **Formula.** A [`Base`] step moves the weights, the prox of the elementwise [`Penalty`] is taken there, and the operator
+//! **Formula.** A [`Optimizer`] step moves the weights, the prox of the elementwise [`Penalty`] is taken there, and the operator
 //! of the [`GroupPenalty`] of that, group by group. The composition is the algorithm of that name (sparse group lasso,
 //! integrated TL1, SGL0, CGES, ...); it is the prox of the sum of both penalties for l1 and the group lasso, and for either
 //! penalty alone.
@@ -20,7 +20,7 @@
 //! group NaN (0x7fc00000), and all its elements are counted in the tensor's status word; so does, for every t, a sum of
 //! magnitudes beyond the range of f32. A group of zeros stays zero.
 //!
-//! **Accuracy.** [`Reference::judge`]: the elementwise result is known to within an interval, the group's operator to
+//! **Accuracy.** [`GroupReference::judge`]: the elementwise result is known to within an interval, the group's operator to
 //! within what its penalty says of that interval, plus (16 + D/32) ULP of the group's largest member, D being the
 //! longest chain of additions. Where the operator is one factor for the whole group, the bound holds for each member by
 //! itself. Norms neither overflow nor vanish: squares are summed in three ranges.
@@ -36,28 +36,28 @@ mod reference;
 
 pub use dispatch::bind;
 pub(crate) use dispatch::lay;
-pub use reference::Reference;
+pub use reference::GroupReference;
 
-use super::operator::{Operator, Tabled, Twin, refuse_metric};
-use super::packer::Kernel;
+use super::operator::{Operator, Tabled, Reference, refuse_metric};
+use super::packer::Tiled;
 use super::program::{Host, Program, Struct, host_struct, listed};
 use super::step::reference::rounded;
-use super::step::{Base, Elementwise, Hyper, Width};
+use super::step::{Optimizer, Elementwise, StepParameters, Width};
 use super::tiles::Tile;
-use super::{Mode, Room};
+use super::{Mode, Kernel};
 use crate::error::Result;
 use crate::penalty::group::Lasso;
 use crate::penalty::{CONSTANTS, Group, GroupPenalty, Groups, NoPenalty, Penalty};
 use crate::wgsl::compose;
 
 /// The register's line.
-pub(super) const ROOM: Room =
-    Room { name: "group", variants: || listed(variants()), cases: cases::all, benches: bench::all };
+pub(super) const KERNEL: Kernel =
+    Kernel { name: "group", variants: || listed(variants()), cases: cases::all, benches: bench::all };
 
 host_struct! {
-    /// The values that change from step to step. WGSL's `Row`: `Base`, `Constants` and `GroupConstants`, eight f32 each, and
+    /// The values that change from step to step. WGSL's `Row`: `Optimizer`, `Constants` and `GroupConstants`, eight f32 each, and
     /// `Mode`.
-    pub struct Row {
+    pub struct GroupRow {
         /// WGSL's `Base`.
         pub base: [f32; CONSTANTS],
         /// WGSL's `Constants`, the elementwise penalty's.
@@ -85,7 +85,7 @@ impl Grouped {
 }
 
 impl Operator for Grouped {
-    fn check(&self, base: Base, place: &str) -> Result<()> {
+    fn check(&self, base: Optimizer, place: &str) -> Result<()> {
         refuse_metric(base, place, "groups")
     }
 
@@ -102,25 +102,25 @@ impl Operator for Grouped {
         reference::allowed_ulps(self.group.groups.largest() as usize)
     }
 
-    fn twin(&self, base: Base, rate_scale: f64, hyper: &Hyper) -> Box<dyn Twin> {
-        Box::new(Reference::of(self, base, rate_scale, hyper))
+    fn reference(&self, base: Optimizer, lr_scale: f64, hyper: &StepParameters) -> Box<dyn Reference> {
+        Box::new(GroupReference::of(self, base, lr_scale, hyper))
     }
 }
 
 impl Tabled for Grouped {
-    type Row = Row;
+    type GroupRow = GroupRow;
 
     fn alike(&self, other: &Self) -> bool {
         let key = |g: &Self| (g.first, g.group.penalty, g.group.lambda);
         key(self) == key(other)
     }
 
-    fn row(&self, base: Base, rate_scale: f64, hyper: &Hyper) -> Row {
-        Reference::of(self, base, rate_scale, hyper).row()
+    fn row(&self, base: Optimizer, lr_scale: f64, hyper: &StepParameters) -> GroupRow {
+        GroupReference::of(self, base, lr_scale, hyper).row()
     }
 
-    fn resting() -> Row {
-        Row { mode: Mode::RESTS, ..bytemuck::Zeroable::zeroed() }
+    fn resting() -> GroupRow {
+        GroupRow { mode: Mode::RESTS, ..bytemuck::Zeroable::zeroed() }
     }
 }
 
@@ -143,7 +143,7 @@ enum Stage {
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Variant {
     stage: Stage,
-    base: Base,
+    base: Optimizer,
     penalty: Penalty,
     group: GroupPenalty,
     width: Width,
@@ -151,22 +151,22 @@ struct Variant {
 
 impl Variant {
     /// The kernel of a stage; what it does not depend on is left out of its name and its code.
-    fn new(stage: Stage, base: Base, penalty: Penalty, group: GroupPenalty, width: Width) -> Self {
+    fn new(stage: Stage, base: Optimizer, penalty: Penalty, group: GroupPenalty, width: Width) -> Self {
         let whole = Variant { stage, base, penalty, group, width };
         let (none, lasso) = (NoPenalty.into(), Lasso::default().into());
         match stage {
             Stage::Held => whole,
             Stage::Begin => Variant { group: lasso, ..whole },
-            Stage::Combine => Variant { base: Base::Prox, penalty: none, width: Width::Vec4, ..whole },
+            Stage::Combine => Variant { base: Optimizer::Prox, penalty: none, width: Width::Vec4, ..whole },
             Stage::Measure | Stage::Apply => {
-                Variant { base: Base::Prox, penalty: none, group: lasso, ..whole }
+                Variant { base: Optimizer::Prox, penalty: none, group: lasso, ..whole }
             }
         }
     }
 }
 
 impl Program for Variant {
-    const ROOM: &'static str = ROOM.name;
+    const KERNEL: &'static str = KERNEL.name;
 
     fn name(&self) -> String {
         let width = self.width.reach();
@@ -189,7 +189,7 @@ impl Program for Variant {
             Stage::Apply => "group/apply",
         };
         let (penalty, group) = (self.penalty.rule().file(), self.group.rule().file());
-        let words = format!("words/{}", self.width.reach());
+        let words = format!("load_store/{}", self.width.reach());
         let measurements = self.group.rule().measurements();
         let files = compose(&[&penalty, self.base.file(), &words, &group, stage]);
         format!("const MEASUREMENTS = {measurements}u;\n{files}")
@@ -198,7 +198,7 @@ impl Program for Variant {
     fn structs(&self) -> Vec<Struct> {
         vec![
             Tile::layout("Tile"),
-            Row::layout("Row"),
+            GroupRow::layout("Row"),
             Mode::layout("Mode"),
             Struct::of_words("Base", &self.base.constant_names()),
             Struct::of_words("Constants", &self.penalty.rule().constant_names()),
@@ -211,7 +211,7 @@ impl Program for Variant {
     }
 }
 
-impl Kernel for Variant {
+impl Tiled for Variant {
     type Key = (Stage, &'static str, &'static str, &'static str, Width);
     type Tile = Tile;
 
@@ -233,11 +233,11 @@ impl Kernel for Variant {
 /// put together from independent files, so that any other triple is made of the same pairs.
 fn variants() -> Vec<Variant> {
     let l1: Penalty = crate::penalty::L1.into();
-    let bases = Base::all().into_iter().filter(|b| !matches!(b, Base::AdamMetric(_)));
-    let pairs: Vec<(Base, Penalty)> = bases
+    let bases = Optimizer::all().into_iter().filter(|b| !matches!(b, Optimizer::AdamMetric(_)));
+    let pairs: Vec<(Optimizer, Penalty)> = bases
         .map(|base| (base, l1))
-        .chain(Penalty::all().into_iter().map(|penalty| (Base::Gradient, penalty)))
-        .chain([(Base::Prox, NoPenalty.into())])
+        .chain(Penalty::all().into_iter().map(|penalty| (Optimizer::Gradient, penalty)))
+        .chain([(Optimizer::Prox, NoPenalty.into())])
         .collect();
     let mut all = Vec::new();
     for width in [Width::Vec4, Width::Scalar] {

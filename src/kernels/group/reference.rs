@@ -1,10 +1,10 @@
-//! The float64 twin of the step with groups.
+//! The float64 reference of the step with groups.
 
-use super::{Grouped, Row};
+use super::{Grouped, GroupRow};
 use crate::accuracy::{FLUSH, QUIET_NAN, RELATIVE, ulp};
 use crate::kernels::step::reference::f32_of;
-use crate::kernels::step::{self, Base, Element, Hyper};
-use crate::kernels::{Judgement, Twin};
+use crate::kernels::step::{self, Optimizer, Element, StepParameters};
+use crate::kernels::{Judgement, Reference};
 use crate::penalty::{Group, Groups, Shrink, interval};
 
 /// Half the relative width of the band round a threshold in which either branch is right.
@@ -12,31 +12,31 @@ const BAND: f64 = 1.0 / 1048576.0;
 
 /// The step in float64 on whole groups, with the f32 constants that the kernel sees.
 #[derive(Clone, Debug)]
-pub struct Reference {
-    step: step::Reference,
+pub struct GroupReference {
+    step: step::StepReference,
     group: Group,
     /// rate * lambda of the group penalty.
     t: f64,
 }
 
-impl Reference {
-    /// The twin for one tensor and one row of hyper-parameters. Allocates nothing.
+impl GroupReference {
+    /// The reference for one tensor and one row of hyper-parameters. Allocates nothing.
     #[must_use]
-    pub fn of(operator: &Grouped, base: Base, rate_scale: f64, hyper: &Hyper) -> Self {
-        let step = step::Reference::of(&operator.first, base, rate_scale, hyper);
+    pub fn of(operator: &Grouped, base: Optimizer, lr_scale: f64, hyper: &StepParameters) -> Self {
+        let step = step::StepReference::of(&operator.first, base, lr_scale, hyper);
         let group = operator.group.clone();
         let t = step.prox().step * f32_of(group.lambda * hyper.lambda_scale());
-        Reference { step, group, t }
+        GroupReference { step, group, t }
     }
 
     /// The constants for the kernel.
     #[must_use]
-    pub fn row(&self) -> Row {
-        let step::Row { base, prox, mode } = self.step.row();
+    pub fn row(&self) -> GroupRow {
+        let step::StepRow { base, prox, mode } = self.step.row();
         let largest = f64::from(f32::MAX);
         let group =
             self.group.penalty.rule().constants(self.t).map(|(_, c)| c.clamp(-largest, largest) as f32);
-        Row { base, prox, group, mode }
+        GroupRow { base, prox, group, mode }
     }
 
     /// t of group `g`.
@@ -69,7 +69,7 @@ impl Reference {
     }
 }
 
-impl Twin for Reference {
+impl Reference for GroupReference {
     fn groups(&self) -> Option<&Groups> {
         Some(&self.group.groups)
     }

@@ -10,11 +10,11 @@ use super::reference::{Layer, Numbers, exact, judge};
 use super::{Forward, Variant, Way, backward, cases, forward};
 use crate::error::Result;
 use crate::gpu::View;
-use crate::kernels::backward::Passed;
+use crate::kernels::backward::SavedActivations;
 use crate::kernels::program::{Program, Struct};
 use crate::kernels::step::WORKGROUP;
 use crate::kernels::timed::{self, COMPONENTS, Set};
-use crate::kernels::{Bench, Data, Dispatch, Dispatches, Format, Learned, Loaded, Outcome, Setup, compare};
+use crate::kernels::{Bench, Data, Dispatch, Dispatches, Format, LearnedParameters, Loaded, Outcome, Setup, compare};
 use crate::matrix::Pattern;
 use crate::penalty::Activation;
 use crate::regulariser::Parameters;
@@ -129,7 +129,7 @@ impl Bench for Subject {
         let numbers = timed::batches(on.elements);
         let theta = on.filled(&p)?;
         let dense = on.filled(&dense(pattern, &p[places.values()]))?;
-        let learned = Learned::new(on.name, theta.clone(), places, 1)?;
+        let learned = LearnedParameters::new(on.name, theta.clone(), places, 1)?;
         let matrix = cases::matrix(on.queue, on.kernels, self.format, pattern, std::slice::from_ref(&p))?;
         let passes = Passes { on, sizes: [COMPONENTS, m], theta, dense };
         let set = || {
@@ -150,7 +150,7 @@ impl Bench for Subject {
                     } else {
                         let (u, w, r_bar) = (batch(part(0))?, batch(part(1))?, batch(part(2))?);
                         let (layer, scale_by, bar) = (0, None, batch(bar)?);
-                        let passed = Passed { learned, layer, x, data, bar, scale_by, u, w, r_bar };
+                        let passed = SavedActivations { learned, layer, x, data, bar, scale_by, u, w, r_bar };
                         backward(on.kernels, &matrix, &passed)?
                     }
                 }
@@ -161,14 +161,14 @@ impl Bench for Subject {
         on.load(set, |seen, outcome| outcome.merge(self.judge(&layer, &numbers, m as usize, &seen[0])))
     }
 
-    fn twin(&self, elements: u64) -> Option<Box<dyn FnMut()>> {
+    fn host(&self, elements: u64) -> Option<Box<dyn FnMut()>> {
         if self.format != Format::Csr || self.separate {
             return None;
         }
         let p = parameters().ok()?;
         let (layer, way, layers) = (Layer::new(&p.pattern, &p.packed(), self.format), self.way, self.layers);
         let [x, c, bar] = timed::batches(elements).map(exact);
-        timed::twin(move || match way {
+        timed::host(move || match way {
             Way::Forward => {
                 let first = layer.forward(&x, &c, false);
                 (1..layers).fold(first, |x, _| layer.forward(&x, &c, false))
@@ -198,14 +198,14 @@ fn dense(pattern: &Pattern, values: &[f32]) -> Vec<f32> {
 struct Pass<const PRODUCT: bool>;
 
 impl<const PRODUCT: bool> Program for Pass<PRODUCT> {
-    const ROOM: &'static str = if PRODUCT { "product" } else { "elementwise" };
+    const KERNEL: &'static str = if PRODUCT { "spmm" } else { "elementwise" };
 
     fn name(&self) -> String {
         "bench".into()
     }
 
     fn source(&self) -> String {
-        compose(&[&format!("bench/{}", Self::ROOM)])
+        compose(&[&format!("bench/{}", Self::KERNEL)])
     }
 
     /// An array of sizes.

@@ -9,12 +9,12 @@ use super::reference::{Layer, Numbers, exact, judge};
 use super::{Forward, Way, backward, forward};
 use crate::error::Result;
 use crate::gpu::{self, View};
-use crate::kernels::backward::Passed;
+use crate::kernels::backward::SavedActivations;
 use crate::kernels::fixture::Fixture;
 use crate::kernels::matrix::Laid;
-use crate::kernels::{Batch, Case, Data, Format, Kernels, Learned, Matrix, Order, Outcome, compare};
+use crate::kernels::{Batch, Case, Data, Format, PipelineCache, LearnedParameters, Matrix, Order, Outcome, compare};
 use crate::matrix::Pattern;
-use crate::regulariser::Places;
+use crate::regulariser::ParameterLayout;
 
 /// What outputs hold before, so that a word that is not written is seen.
 const UNWRITTEN: u32 = 0x7fba_0001;
@@ -60,7 +60,7 @@ pub(super) fn all() -> Vec<Box<dyn Case>> {
     let density =
         |n, density| Arc::new(Pattern::random(n, density, u64::from(n)).expect("a density in (0, 1]"));
     let orders =
-        |k: usize| [0, 1, 2].map(|bit| if k >> bit & 1 == 0 { Order::Components } else { Order::Samples });
+        |k: usize| [0, 1, 2].map(|bit| if k >> bit & 1 == 0 { Order::FeatureMajor } else { Order::BatchMajor });
     let basic = Subject {
         way: Way::Forward,
         format: Format::Csr,
@@ -154,8 +154,8 @@ pub(super) fn all() -> Vec<Box<dyn Case>> {
                     ..of.clone()
                 });
             }
-            let places = Places { components: 16, nonzeros: of.pattern.nonzeros() };
-            let heads = [Places::L, Places::ETA1, Places::ETA2, Places::DELTA1, Places::DELTA2];
+            let places = ParameterLayout { components: 16, nonzeros: of.pattern.nonzeros() };
+            let heads = [ParameterLayout::L, ParameterLayout::ETA1, ParameterLayout::ETA2, ParameterLayout::DELTA1, ParameterLayout::DELTA2];
             let others = [places.q().start + 1, places.b().start + 2, places.values().start + 5];
             for (k, at) in heads.into_iter().chain(others).enumerate() {
                 for number in [f32::NAN, f32::INFINITY] {
@@ -189,8 +189,8 @@ impl Subject {
         self.columns as usize
     }
 
-    fn places(&self) -> Places {
-        Places { components: self.pattern.rows(), nonzeros: self.pattern.nonzeros() }
+    fn places(&self) -> ParameterLayout {
+        ParameterLayout { components: self.pattern.rows(), nonzeros: self.pattern.nonzeros() }
     }
 
     /// The learned numbers of each layer: backward there is always one more, whose L scales ȳ.
@@ -199,9 +199,9 @@ impl Subject {
         let places = self.places();
         let one = |layer: u32| {
             let mut p = vec![0.0; places.length() as usize];
-            p[Places::L] = 1.3 + 0.2 * f64::from(layer);
-            (p[Places::ETA1], p[Places::ETA2]) = (0.85, 0.7 + 0.05 * f64::from(layer));
-            (p[Places::DELTA1], p[Places::DELTA2]) = match self.kind {
+            p[ParameterLayout::L] = 1.3 + 0.2 * f64::from(layer);
+            (p[ParameterLayout::ETA1], p[ParameterLayout::ETA2]) = (0.85, 0.7 + 0.05 * f64::from(layer));
+            (p[ParameterLayout::DELTA1], p[ParameterLayout::DELTA2]) = match self.kind {
                 Kind::Knees => (0.5, 1.25),
                 Kind::Tiny => (0.0, 1e-37),
                 _ => (0.15, 0.9),
@@ -254,7 +254,7 @@ impl Subject {
         if self.kind == Kind::Knees {
             for k in 0..n * m {
                 let q = p[self.places().q().start + k / m];
-                let knee = [p[Places::DELTA1], p[Places::DELTA2]][k % 2] / q;
+                let knee = [p[ParameterLayout::DELTA1], p[ParameterLayout::DELTA2]][k % 2] / q;
                 let near = [knee, knee.next_up(), knee.next_down(), 0.0][k / m % 4];
                 all[0][k] = if k % 3 == 0 { -near } else { near };
             }
@@ -267,8 +267,8 @@ impl Subject {
     fn laid(&self, numbers: &[f32], order: Order) -> Vec<f32> {
         let (n, m) = (self.n(), self.m());
         match order {
-            Order::Components => numbers.to_vec(),
-            Order::Samples => (0..n * m).map(|k| numbers[k % n * m + k / n]).collect(),
+            Order::FeatureMajor => numbers.to_vec(),
+            Order::BatchMajor => (0..n * m).map(|k| numbers[k % n * m + k / n]).collect(),
         }
     }
 
@@ -280,8 +280,8 @@ impl Subject {
     fn got(&self, fixture: &Fixture, array: usize, order: Order, start: usize) -> Vec<f32> {
         let (n, m) = (self.n(), self.m());
         let at = |k: usize| match order {
-            Order::Components => k,
-            Order::Samples => k % m * n + k / m,
+            Order::FeatureMajor => k,
+            Order::BatchMajor => k % m * n + k / m,
         };
         (0..n * m).map(|k| fixture.value(array, start + at(k))).collect()
     }
@@ -328,7 +328,7 @@ impl Subject {
                 Layer::new(&self.pattern, &p[k.min(p.len() - 1)], self.format).forward(&x, &data, self.given);
             let got = match k + 1 == layers {
                 true => output.clone(),
-                false => self.got(&fixture, 4, Order::Components, k * count),
+                false => self.got(&fixture, 4, Order::FeatureMajor, k * count),
             };
             outcome.merge(judged(&expected, &got, &format!("layer {k}")));
             x = exact(got);
@@ -362,14 +362,14 @@ impl Subject {
         let part = |k: usize| {
             let offset = views[4].offset() + 4 * (k * (count + GAP)) as u64;
             let view = View::new("case", views[4].buffer(), offset, count as u64)?;
-            self.batch(&view, Order::Components)
+            self.batch(&view, Order::FeatureMajor)
         };
         // of several layers, the one before the last, scaled by the last
         let (layer, scale_by) = match p.len() {
             1 => (0, (self.layers > 1).then_some(0)),
             all => (all as u32 - 2, Some(all as u32 - 1)),
         };
-        let passed = Passed {
+        let passed = SavedActivations {
             learned,
             layer,
             x: self.batch(&views[0], self.orders[0])?,
@@ -383,14 +383,14 @@ impl Subject {
         let dispatches = backward(run.kernels, &run.matrix, &passed)?;
         fixture.run(run.device, run.queue, &run.status, |pass| dispatches.record(pass))?;
 
-        let twin = Layer::new(&self.pattern, &p[layer as usize], self.format);
+        let reference = Layer::new(&self.pattern, &p[layer as usize], self.format);
         let [x, data, bar] = numbers.each_ref().map(|all| exact(all.iter().copied()));
-        let got = |k: usize| self.got(&fixture, 4, Order::Components, k * (count + GAP));
+        let got = |k: usize| self.got(&fixture, 4, Order::FeatureMajor, k * (count + GAP));
         let (w, u, r_bar) = (got(0), got(1), got(2));
-        let mut outcome = judged(&twin.u(&x, &data, self.given), &u, "u");
-        let scale_by = scale_by.map(|k| f64::from(p[k as usize][Places::L]));
-        outcome.merge(judged(&twin.w(&bar, scale_by), &w, "w"));
-        let (expected, in_band) = twin.r_bar(&exact(u), &exact(w));
+        let mut outcome = judged(&reference.u(&x, &data, self.given), &u, "u");
+        let scale_by = scale_by.map(|k| f64::from(p[k as usize][ParameterLayout::L]));
+        outcome.merge(judged(&reference.w(&bar, scale_by), &w, "w"));
+        let (expected, in_band) = reference.r_bar(&exact(u), &exact(w));
         outcome.in_band += in_band;
         outcome.merge(judged(&expected, &r_bar, "r_bar"));
         for k in 0..3 * GAP {
@@ -402,10 +402,10 @@ impl Subject {
     }
 
     /// The arrays on the device, and the third as learned numbers.
-    fn fixture(&self, run: &Run<'_>, arrays: &[Vec<f32>]) -> Result<(Fixture, Learned)> {
+    fn fixture(&self, run: &Run<'_>, arrays: &[Vec<f32>]) -> Result<(Fixture, LearnedParameters)> {
         let leads: Vec<u64> = (0..arrays.len() as u64).map(|k| (self.lead * (k + 1)) % 4).collect();
         let fixture = Fixture::new(run.device, &self.name(), arrays, &leads, self.one_buffer)?;
-        let learned = Learned::new("case", fixture.views[2].clone(), self.places(), run.matrix.layers())?;
+        let learned = LearnedParameters::new("case", fixture.views[2].clone(), self.places(), run.matrix.layers())?;
         Ok((fixture, learned))
     }
 }
@@ -429,14 +429,14 @@ fn judged(expected: &Numbers, got: &[f32], stage: &str) -> Outcome {
 /// A matrix on the device with its values.
 pub(super) fn matrix(
     queue: &wgpu::Queue,
-    kernels: &Kernels,
+    kernels: &PipelineCache,
     format: Format,
     pattern: &Arc<Pattern>,
     p: &[Vec<f32>],
 ) -> Result<Matrix> {
     let matrix = Matrix::new(kernels, pattern.clone(), format, p.len() as u32)?;
     let laid = Laid::new(pattern, format);
-    let places = Places { components: pattern.rows(), nonzeros: pattern.nonzeros() };
+    let places = ParameterLayout { components: pattern.rows(), nonzeros: pattern.nonzeros() };
     let values: Vec<f32> = p.iter().flat_map(|p| laid.values(&p[places.values()])).collect();
     queue.write_buffer(&matrix.values, 0, bytemuck::cast_slice(&values));
     Ok(matrix)
@@ -446,7 +446,7 @@ impl Case for Subject {
     fn name(&self) -> String {
         let Subject { format, columns, layers, lead, kind, .. } = self;
         let way = if self.way == Way::Forward { "forward" } else { "backward" };
-        let orders = self.orders.map(|order| if order == Order::Components { 'c' } else { 's' });
+        let orders = self.orders.map(|order| if order == Order::FeatureMajor { 'c' } else { 's' });
         format!(
             "layer/{way}/{format}/{}x{columns}/entries={}/layers={layers}{}/orders={}/lead={lead}{}{}/{kind:?}",
             self.n(),
@@ -462,7 +462,7 @@ impl Case for Subject {
         self.n() * self.m()
     }
 
-    fn run(&self, device: &wgpu::Device, queue: &wgpu::Queue, kernels: &Kernels) -> Result<Outcome> {
+    fn run(&self, device: &wgpu::Device, queue: &wgpu::Queue, kernels: &PipelineCache) -> Result<Outcome> {
         let mut rng = ChaCha8Rng::seed_from_u64(0x1a7e);
         let p = self.parameters(&mut rng);
         let numbers = self.numbers(&p[0], &mut rng);

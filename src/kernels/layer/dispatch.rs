@@ -1,16 +1,16 @@
 //! The dispatches: checks, cutting, binding.
 
-use super::{LARGEST, ROOM, Variant, Way};
+use super::{LARGEST, KERNEL, Variant, Way};
 #[cfg(doc)]
 use crate::error::Error;
 use crate::error::{Result, same, shape, unsupported, within};
 use crate::gpu::View;
-use crate::kernels::backward::Passed;
+use crate::kernels::backward::SavedActivations;
 use crate::kernels::matrix::Side;
 use crate::kernels::program::{Program, host_struct};
 use crate::kernels::step::WORKGROUP;
 use crate::kernels::window::{Strided, Window, refuse_overlap, within_binding};
-use crate::kernels::{Batch, Data, Format, Kernels, Learned, Matrix, Order};
+use crate::kernels::{Batch, Data, Format, PipelineCache, LearnedParameters, Matrix, Order};
 use crate::kernels::{Dispatch, Dispatches};
 
 /// Layers forward: output = layer N (... layer 1 (x)).
@@ -19,14 +19,14 @@ pub struct Forward {
     /// Â, its values up to date.
     pub matrix: Matrix,
     /// The numbers of one layer, shared by all, or of each.
-    pub learned: Learned,
+    pub learned: LearnedParameters,
     /// N.
     pub layers: u32,
     /// The first layer's input.
     pub x: Batch,
     /// The data term.
     pub data: Data,
-    /// Where the inputs of the layers after the first go, (N - 1) n m numbers, each batch in [`Order::Components`].
+    /// Where the inputs of the layers after the first go, (N - 1) n m numbers, each batch in [`Order::FeatureMajor`].
     pub inputs: Option<View>,
     /// The last layer's output.
     pub output: Batch,
@@ -115,7 +115,7 @@ impl Cut {
 /// [`Error::Overlap`] where an output shares memory with an input or the other output; [`Error::Limit`] for more components
 /// than [`LARGEST`] and for batches larger than a binding; [`Error::OutOfMemory`] and [`Error::Gpu`] for what the device
 /// cannot give.
-pub fn forward(kernels: &Kernels, job: &Forward) -> Result<Dispatches> {
+pub fn forward(kernels: &PipelineCache, job: &Forward) -> Result<Dispatches> {
     let Forward { matrix, learned, layers, x, data, inputs, output } = job;
     let place = "layers forward";
     check(place, matrix, learned, &[("x", x), ("data", data.batch()), ("output", output)])?;
@@ -153,7 +153,7 @@ pub fn forward(kernels: &Kernels, job: &Forward) -> Result<Dispatches> {
         x: from.strided(x),
         data: term.strided(data.batch()),
         beside: inputs.map_or(Strided::default(), |view| {
-            beside.strided(&Batch { view: view.clone(), order: Order::Components, ..x.clone() })
+            beside.strided(&Batch { view: view.clone(), order: Order::FeatureMajor, ..x.clone() })
         }),
         made: made.strided(output),
         ..Job::default()
@@ -165,9 +165,9 @@ pub fn forward(kernels: &Kernels, job: &Forward) -> Result<Dispatches> {
 ///
 /// # Errors
 /// As [`forward`]; [`Error::Unsupported`] also where u, w̄ and r̄ do not lie in one buffer or have another order than
-/// [`Order::Components`]; [`Error::Shape`] for a layer that there is not.
-pub fn backward(kernels: &Kernels, matrix: &Matrix, passed: &Passed) -> Result<Dispatches> {
-    let Passed { learned, layer, x, data, bar, scale_by, u, w, r_bar } = passed;
+/// [`Order::FeatureMajor`]; [`Error::Shape`] for a layer that there is not.
+pub fn backward(kernels: &PipelineCache, matrix: &Matrix, passed: &SavedActivations) -> Result<Dispatches> {
+    let SavedActivations { learned, layer, x, data, bar, scale_by, u, w, r_bar } = passed;
     let place = "a layer backward";
     let made = [("u", u), ("w", w), ("r_bar", r_bar)];
     let read = [("x", x), ("data", data.batch()), ("bar", bar)];
@@ -179,9 +179,9 @@ pub fn backward(kernels: &Kernels, matrix: &Matrix, passed: &Passed) -> Result<D
         }
     }
     for (name, batch) in made {
-        if batch.order != Order::Components || batch.view.buffer() != u.view.buffer() {
+        if batch.order != Order::FeatureMajor || batch.view.buffer() != u.view.buffer() {
             let what = format!("{name} in another order, or another buffer than u");
-            return Err(unsupported(place, what, "u, w and r_bar in one buffer, in Order::Components"));
+            return Err(unsupported(place, what, "u, w and r_bar in one buffer, in Order::FeatureMajor"));
         }
     }
     let mut views = read.map(|(name, batch)| (name, &batch.view)).to_vec();
@@ -212,13 +212,13 @@ pub fn backward(kernels: &Kernels, matrix: &Matrix, passed: &Passed) -> Result<D
 }
 
 /// Windows of views by their names, for messages.
-fn windows<'a>(place: &'a str, kernels: &Kernels) -> impl Fn(&str, &View) -> Result<Window> + use<'a> {
+fn windows<'a>(place: &'a str, kernels: &PipelineCache) -> impl Fn(&str, &View) -> Result<Window> + use<'a> {
     let limits = kernels.device().limits();
     move |name, view| Window::new(&format!("{place}: {name}"), view, &limits)
 }
 
 /// Sizes fit together, and on the chip.
-fn check(place: &str, matrix: &Matrix, learned: &Learned, batches: &[(&str, &Batch)]) -> Result<()> {
+fn check(place: &str, matrix: &Matrix, learned: &LearnedParameters, batches: &[(&str, &Batch)]) -> Result<()> {
     let pattern = matrix.pattern();
     let (n, m) = (pattern.rows(), batches[0].1.vectors);
     let storage = [n, LARGEST].map(|components| 32 * u64::from(components));
@@ -239,7 +239,7 @@ fn check(place: &str, matrix: &Matrix, learned: &Learned, batches: &[(&str, &Bat
 
 /// Cuts, and completes the job with what both ways say alike: of `matrix` one layer, or the first of several.
 fn bind(
-    kernels: &Kernels,
+    kernels: &PipelineCache,
     way: Way,
     (matrix, layer): (&Matrix, u32),
     (x, data): (&Batch, &Data),
@@ -260,11 +260,11 @@ fn bind(
         words: cut.across * x.components,
         lanes: cut.lanes,
         rounds: cut.rounds,
-        samples: u32::from(x.order == Order::Samples),
+        samples: u32::from(x.order == Order::BatchMajor),
         ..job
     };
     let [structure, values] = [&matrix.structure, &matrix.values].map(|buffer| {
-        let place = format!("{}/{}: the matrix", ROOM.name, variant.name());
+        let place = format!("{}/{}: the matrix", KERNEL.name, variant.name());
         within_binding(&place, buffer.size(), &kernels.device().limits())?;
         Ok(buffer.as_entire_buffer_binding())
     });

@@ -44,15 +44,15 @@ pub use dispatch::{Forward, backward, forward};
 use super::matrix::Side;
 use super::program::{Host, Program, Struct, listed};
 use super::window::Strided;
-use super::{Format, Room};
+use super::{Format, Kernel};
 use crate::wgsl::compose;
 
 /// The most components that fit on chip.
 pub const LARGEST: u32 = 512;
 
 /// The register's line.
-pub(super) const ROOM: Room =
-    Room { name: "layer", variants: || listed(variants()), cases: cases::all, benches: bench::all };
+pub(super) const KERNEL: Kernel =
+    Kernel { name: "layer", variants: || listed(variants()), cases: cases::all, benches: bench::all };
 
 /// Which way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +81,7 @@ impl Variant {
 }
 
 impl Program for Variant {
-    const ROOM: &'static str = ROOM.name;
+    const KERNEL: &'static str = KERNEL.name;
 
     fn name(&self) -> String {
         let [way, word, data] = self.parts();
@@ -89,7 +89,7 @@ impl Program for Variant {
     }
 
     fn source(&self) -> String {
-        let [way, word, data] = self.parts().map(|part| format!("{}/{part}", ROOM.name));
+        let [way, word, data] = self.parts().map(|part| format!("{}/{part}", KERNEL.name));
         compose(&[&word, &data, self.format.file(), &way])
     }
 

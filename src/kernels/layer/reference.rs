@@ -1,7 +1,7 @@
-//! The float64 twin of the kernels, with bounds: every number is an [`Approx`].
+//! The float64 reference of the kernels, with bounds: every number is an [`Approx`].
 //!
 //! Layers are judged one by one, each by the input that the GPU had, and the stages of the backward pass likewise, so that the
-//! bounds stay those of one product or two. The network's twin has the same formulas without bounds.
+//! bounds stay those of one product or two. The network's reference has the same formulas without bounds.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::accuracy::{Approx, FLUSH, RELATIVE};
 use crate::kernels::{Format, Judgement};
 use crate::matrix::Pattern;
 use crate::penalty::Activation;
-use crate::regulariser::Places;
+use crate::regulariser::ParameterLayout;
 
 /// Roundings of a sum but those of its terms: the sums of up to 16 invocations, the products, and one for higher orders.
 const TREE: f64 = 18.0;
@@ -76,12 +76,12 @@ pub(crate) struct Layer {
 impl Layer {
     /// `numbers` are the layer's, at their places.
     pub fn new(pattern: &Arc<Pattern>, numbers: &[f32], format: Format) -> Self {
-        let places = Places { components: pattern.rows(), nonzeros: pattern.nonzeros() };
+        let places = ParameterLayout { components: pattern.rows(), nonzeros: pattern.nonzeros() };
         let part = |range: std::ops::Range<usize>| -> Vec<f64> {
             numbers[range].iter().map(|&x| f64::from(x)).collect()
         };
         let [l, eta1, eta2, delta1, delta2] =
-            [Places::L, Places::ETA1, Places::ETA2, Places::DELTA1, Places::DELTA2]
+            [ParameterLayout::L, ParameterLayout::ETA1, ParameterLayout::ETA2, ParameterLayout::DELTA1, ParameterLayout::DELTA2]
                 .map(|at| f64::from(numbers[at]));
         let values = part(places.values());
         let (transposed, from) = pattern.transposed();

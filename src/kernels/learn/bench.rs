@@ -8,14 +8,14 @@ use rayon::prelude::*;
 
 use super::cases::set;
 use super::reference::State;
-use super::{Hyper, Job, Method, Rates, Reference, Update, Variant};
+use super::{UpdateParameters, LearnJob, Method, Rates, LearnReference, Update, Variant};
 use crate::error::Result;
 use crate::gpu::View;
 use crate::kernels::program::Program;
 use crate::kernels::timed::{self, Set};
-use crate::kernels::{Bench, Learned, Loaded, Outcome, Setup};
+use crate::kernels::{Bench, LearnedParameters, Loaded, Outcome, Setup};
 use crate::matrix::Pattern;
-use crate::regulariser::{Floors, HEAD, Places};
+use crate::regulariser::{Floors, HEAD, ParameterLayout};
 
 /// Components of a layer, and the share of Â's entries.
 const N: u32 = 64;
@@ -33,13 +33,13 @@ pub(super) fn all() -> Vec<Box<dyn Bench>> {
     timed::boxed(Variant::ALL.map(Subject))
 }
 
-const HYPER: Hyper = Hyper { rate: 1e-3, step: 10 };
+const HYPER: UpdateParameters = UpdateParameters { rate: 1e-3, step: 10 };
 
 impl Subject {
     /// Layers of about so many numbers; at least one.
-    fn shape(elements: u64) -> Result<(Arc<Pattern>, Places, u32)> {
+    fn shape(elements: u64) -> Result<(Arc<Pattern>, ParameterLayout, u32)> {
         let pattern = Pattern::random(N, DENSITY, 5)?;
-        let places = Places { components: N, nonzeros: pattern.nonzeros() };
+        let places = ParameterLayout { components: N, nonzeros: pattern.nonzeros() };
         let layers = (elements / u64::from(places.length())).max(1) as u32;
         Ok((Arc::new(pattern), places, layers))
     }
@@ -56,7 +56,7 @@ impl Subject {
 }
 
 /// Numbers as training meets them, their gradient and moments: one layer's, to be laid end to end.
-fn layer(places: Places) -> [Vec<f32>; 4] {
+fn layer(places: ParameterLayout) -> [Vec<f32>; 4] {
     let mut rng = ChaCha8Rng::seed_from_u64(0x1eab);
     let length = places.length() as usize;
     let mut all = [0.5f32, 1.0, 0.3, 0.0].map(|size| -> Vec<f32> {
@@ -101,9 +101,9 @@ impl Bench for Subject {
         let arrays = one.map(|array| -> Vec<f32> { array.into_iter().cycle().take(total).collect() });
         let (adam, bound) = (self.0 == Variant::Adam, (self.0 == Variant::Bound).then_some(ROUNDS));
         let rate = if bound.is_some() { 0.0 } else { 1.0 };
-        let job = |views: &[View]| -> Result<Job> {
-            let learned = |k: usize| Learned::new(on.name, views[k].clone(), places, layers);
-            Ok(Job {
+        let job = |views: &[View]| -> Result<LearnJob> {
+            let learned = |k: usize| LearnedParameters::new(on.name, views[k].clone(), places, layers);
+            Ok(LearnJob {
                 pattern: pattern.clone(),
                 learned: learned(0)?,
                 gradient: learned(1)?,
@@ -117,7 +117,7 @@ impl Bench for Subject {
         };
         let fill =
             || arrays[..self.arrays()].iter().map(|array| on.filled(array)).collect::<Result<Vec<_>>>();
-        let reference = Reference::new(&job(&fill()?)?);
+        let reference = LearnReference::new(&job(&fill()?)?);
         let set = || {
             let views = fill()?;
             let mut update = Update::bind(on.kernels, &job(&views)?)?;
@@ -137,7 +137,7 @@ impl Bench for Subject {
         })
     }
 
-    fn twin(&self, elements: u64) -> Option<Box<dyn FnMut()>> {
+    fn host(&self, elements: u64) -> Option<Box<dyn FnMut()>> {
         if self.0 == Variant::Bound {
             return None;
         }
@@ -145,7 +145,7 @@ impl Bench for Subject {
         let count = Self::moved(elements) as usize;
         let adam = self.0 == Variant::Adam;
         let mut all = vec![[0.1f64, 0.2, 0.3, 0.4]; count];
-        timed::twin(move || {
+        timed::host(move || {
             all.par_iter_mut().with_min_len(4096).for_each(|[theta, g, m, v]| {
                 if adam {
                     *m = 0.9 * *m + 0.1 * *g;
@@ -165,7 +165,7 @@ fn state(adam: bool, arrays: &[Vec<f32>]) -> State<'_> {
 }
 
 /// What a bound leaves: all layers alike, as they were before, and their values smaller; cases judge by how much.
-fn shrunk(places: Places, before: &[f32], after: &[f32], outcome: &mut Outcome) {
+fn shrunk(places: ParameterLayout, before: &[f32], after: &[f32], outcome: &mut Outcome) {
     for (k, x) in after.iter().enumerate() {
         let alike = *x == after[k % places.length() as usize] && x.is_finite();
         outcome.demand(alike, || format!("place {k}: {x:e}"));

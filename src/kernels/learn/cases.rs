@@ -7,13 +7,13 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::reference::{Iteration, State};
-use super::{Hyper, Job, Method, Rates, Reference, Update};
+use super::{UpdateParameters, LearnJob, Method, Rates, LearnReference, Update};
 use crate::error::Result;
 use crate::gpu::{self, Readback};
 use crate::kernels::fixture::Fixture;
-use crate::kernels::{Case, Kernels, Learned, Outcome};
+use crate::kernels::{Case, PipelineCache, LearnedParameters, Outcome};
 use crate::matrix::Pattern;
-use crate::regulariser::{Floors, HEAD, Places};
+use crate::regulariser::{Floors, HEAD, ParameterLayout};
 
 /// A step of layers.
 #[derive(Clone, Debug)]
@@ -26,7 +26,7 @@ struct Step {
     method: Method,
     rates: Rates,
     decay: f64,
-    hyper: Hyper,
+    hyper: UpdateParameters,
     leads: [u64; 4],
     one_buffer: bool,
     contents: Contents,
@@ -76,7 +76,7 @@ pub(super) fn all() -> Vec<Box<dyn Case>> {
             method,
             rates,
             decay: if k.is_multiple_of(3) { 0.01 } else { 0.0 },
-            hyper: Hyper { rate: 0.02, step: 1 + 40 * k },
+            hyper: UpdateParameters { rate: 0.02, step: 1 + 40 * k },
             leads: if one_buffer { [1, 2, 3, 0] } else { [k % 4, 0, 0, k % 3] },
             one_buffer,
             contents,
@@ -147,10 +147,10 @@ pub(super) fn all() -> Vec<Box<dyn Case>> {
 }
 
 /// A square pattern, and the places with it; no places without components.
-fn shape(components: u32, density: f64) -> Result<(Arc<Pattern>, Places)> {
+fn shape(components: u32, density: f64) -> Result<(Arc<Pattern>, ParameterLayout)> {
     let pattern = Pattern::random(components.max(1), density, 11)?;
     let nonzeros = if components == 0 { 0 } else { pattern.nonzeros() };
-    Ok((Arc::new(pattern), Places { components, nonzeros }))
+    Ok((Arc::new(pattern), ParameterLayout { components, nonzeros }))
 }
 
 /// Any of the numbers that are not ordinary.
@@ -173,7 +173,7 @@ fn strange(rng: &mut impl Rng) -> f32 {
 
 impl Step {
     /// The numbers, their gradient, and the moments.
-    fn arrays(&self, places: Places) -> [Vec<f32>; 4] {
+    fn arrays(&self, places: ParameterLayout) -> [Vec<f32>; 4] {
         let mut rng = ChaCha8Rng::seed_from_u64(0x1ea4);
         let length = places.length() as usize;
         let mut all = [const { Vec::new() }; 4];
@@ -236,12 +236,12 @@ impl Case for Step {
         (self.layers * length) as usize
     }
 
-    fn run(&self, device: &wgpu::Device, queue: &wgpu::Queue, kernels: &Kernels) -> Result<Outcome> {
+    fn run(&self, device: &wgpu::Device, queue: &wgpu::Queue, kernels: &PipelineCache) -> Result<Outcome> {
         let (pattern, places) = shape(self.components, self.density)?;
         let arrays = self.arrays(places);
         let mut fixture = Fixture::new(device, &self.name, &arrays, &self.leads, self.one_buffer)?;
-        let learned = |k: usize| Learned::new(&self.name, fixture.views[k].clone(), places, self.layers);
-        let job = Job {
+        let learned = |k: usize| LearnedParameters::new(&self.name, fixture.views[k].clone(), places, self.layers);
+        let job = LearnJob {
             pattern,
             learned: learned(0)?,
             gradient: learned(1)?,
@@ -260,7 +260,7 @@ impl Case for Step {
             [0, 2, 3].iter().map(|&k| (0..arrays[k].len()).map(|i| fixture.value(k, i)).collect()).collect();
         let before = State { learned: &arrays[0], moments: [&arrays[2], &arrays[3]] };
         let now = State { learned: &after[0], moments: [&after[1], &after[2]] };
-        let mut outcome = Reference::new(&job).judge(self.hyper, before, &arrays[1], now, &status)?;
+        let mut outcome = LearnReference::new(&job).judge(self.hyper, before, &arrays[1], now, &status)?;
         fixture.judge_surroundings(Some(1), &mut outcome);
         Ok(outcome)
     }
@@ -271,7 +271,7 @@ pub(super) fn set(
     device: &wgpu::Device,
     queue: &wgpu::Queue,
     dispatches: &mut Update,
-    hyper: Hyper,
+    hyper: UpdateParameters,
 ) -> Result<()> {
     gpu::submit(device, queue, "learn", |encoder| dispatches.set(encoder, hyper))
 }
@@ -300,7 +300,7 @@ impl Case for Bound {
         (self.layers * length) as usize
     }
 
-    fn run(&self, device: &wgpu::Device, queue: &wgpu::Queue, kernels: &Kernels) -> Result<Outcome> {
+    fn run(&self, device: &wgpu::Device, queue: &wgpu::Queue, kernels: &PipelineCache) -> Result<Outcome> {
         let (pattern, places) = shape(self.components, self.density)?;
         let length = places.length() as usize;
         let mut rng = ChaCha8Rng::seed_from_u64(0xb0d5);
@@ -320,8 +320,8 @@ impl Case for Bound {
         let mut outcome = Outcome::default();
         let arrays = [theta.clone(), vec![1.0; theta.len()]];
         let mut fixture = Fixture::new(device, &self.name, &arrays, &[self.lead, 0], false)?;
-        let learned = |k: usize| Learned::new(&self.name, fixture.views[k].clone(), places, self.layers);
-        let job = Job {
+        let learned = |k: usize| LearnedParameters::new(&self.name, fixture.views[k].clone(), places, self.layers);
+        let job = LearnJob {
             pattern: pattern.clone(),
             learned: learned(0)?,
             gradient: learned(1)?,
@@ -337,7 +337,7 @@ impl Case for Bound {
             (0..self.layers).map(|_| Iteration::new(self.components)).collect();
         let numbers = fixture.views[0].clone();
         for last in [false, true] {
-            set(device, queue, &mut dispatches, Hyper { rate: 0.1, step: 1 })?;
+            set(device, queue, &mut dispatches, UpdateParameters { rate: 0.1, step: 1 })?;
             let after = if last {
                 fixture.run(device, queue, dispatches.status(), |pass| dispatches.record(pass))?;
                 (0..theta.len()).map(|i| fixture.value(0, i)).collect()

@@ -2,31 +2,31 @@
 
 use std::sync::Arc;
 
-use super::{Hyper, Method, Numbers, Rates, Variant, check_rounds, start};
+use super::{UpdateParameters, Method, Numbers, Rates, Variant, check_rounds, start};
 use crate::error::{Result, require, shape, unsupported};
 use crate::gpu::{self, Ring};
 use crate::kernels::program::host_struct;
 use crate::kernels::step::WORKGROUP;
 use crate::kernels::window::{Window, refuse_overlap, within_binding};
-use crate::kernels::{Dispatch, Dispatches, Kernels, Learned};
+use crate::kernels::{Dispatch, Dispatches, PipelineCache, LearnedParameters};
 use crate::matrix::Pattern;
 use crate::penalty::WEIGHT;
-use crate::regulariser::{Floors, HEAD, Places};
+use crate::regulariser::{Floors, HEAD, ParameterLayout};
 
 /// Steps that may be recorded before the first of them is done, without the ring of their values growing.
 const SLOTS: usize = 4;
 
 /// What is learned, and how.
 #[derive(Clone, Debug)]
-pub struct Job {
+pub struct LearnJob {
     /// That of Â. Not looked at where the places have neither components nor entries (DSRL).
     pub pattern: Arc<Pattern>,
     /// The numbers.
-    pub learned: Learned,
+    pub learned: LearnedParameters,
     /// Their gradient, at the same places.
-    pub gradient: Learned,
+    pub gradient: LearnedParameters,
     /// Adam's first and second moments, at the same places; the caller sets them to 0 before the first step.
-    pub moments: Option<[Learned; 2]>,
+    pub moments: Option<[LearnedParameters; 2]>,
     /// The optimiser.
     pub method: Method,
     /// The learning rates of each kind of numbers.
@@ -97,7 +97,7 @@ impl Update {
     /// [`crate::Error::Shape`] where places, layers or the pattern differ, [`crate::Error::Unsupported`] where the moments are missing,
     /// [`crate::Error::Domain`], [`crate::Error::Overlap`]; [`crate::Error::Limit`], [`crate::Error::OutOfMemory`] and [`crate::Error::Gpu`] for what the device
     /// cannot give.
-    pub fn bind(kernels: &Kernels, job: &Job) -> Result<Self> {
+    pub fn bind(kernels: &PipelineCache, job: &LearnJob) -> Result<Self> {
         job.check()?;
         let device = kernels.device();
         let limits = device.limits();
@@ -193,7 +193,7 @@ impl Update {
     ///
     /// # Errors
     /// [`crate::Error::Domain`] for a rate outside [0, 1e6] or step 0; [`crate::Error::DeviceLost`].
-    pub fn set(&mut self, encoder: &mut wgpu::CommandEncoder, hyper: Hyper) -> Result<()> {
+    pub fn set(&mut self, encoder: &mut wgpu::CommandEncoder, hyper: UpdateParameters) -> Result<()> {
         let numbers = Numbers::new(self.method, self.rates, hyper)?;
         let write = |write: &mut dyn FnMut(u64, &[u8])| write(0, bytemuck::bytes_of(&numbers));
         self.ring.record(encoder, (&self.target, size_of::<Numbers>() as u64), write, (), |()| {})?;
@@ -220,18 +220,18 @@ impl Update {
     }
 }
 
-impl Job {
+impl LearnJob {
     fn check(&self) -> Result<()> {
         let place = "learn";
         let places = self.learned.places;
         for (name, other) in self.moments().chain([("gradient", &self.gradient)]) {
             self.learned.like(place, name, other)?;
         }
-        let alone = places == Places { components: 0, nonzeros: 0 };
+        let alone = places == ParameterLayout { components: 0, nonzeros: 0 };
         let pattern = &self.pattern;
-        let of_pattern = Places { components: pattern.rows(), nonzeros: pattern.nonzeros() };
+        let of_pattern = ParameterLayout { components: pattern.rows(), nonzeros: pattern.nonzeros() };
         if !alone && (places != of_pattern || pattern.columns() != pattern.rows()) {
-            let of = |p: &Places| format!("{} components, {} entries", p.components, p.nonzeros);
+            let of = |p: &ParameterLayout| format!("{} components, {} entries", p.components, p.nonzeros);
             return Err(shape(place, "places", of(&places), of(&of_pattern) + " of the square pattern"));
         }
         if alone && self.bound.is_some() {
@@ -256,7 +256,7 @@ impl Job {
     }
 
     /// The moments, if there are any, by their names.
-    fn moments(&self) -> impl Iterator<Item = (&'static str, &Learned)> {
+    fn moments(&self) -> impl Iterator<Item = (&'static str, &LearnedParameters)> {
         ["first moments", "second moments"].into_iter().zip(self.moments.iter().flatten())
     }
 }

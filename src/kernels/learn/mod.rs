@@ -36,7 +36,7 @@
 //! layer's [`Update::status`] word. Where sigma cannot be computed, as of an Â that is not finite or beyond about 1e9, it
 //! is NaN, Â stays as it is, the next round starts afresh, and the status word counts one more.
 //!
-//! **Accuracy.** A step is judged by what WGSL permits of its expression ([`Reference`]); the knees within 16 ULP of the larger
+//! **Accuracy.** A step is judged by what WGSL permits of its expression ([`LearnReference`]); the knees within 16 ULP of the larger
 //! one beside what their own errors explain. Feasible within 5 ULP of delta2.
 //!
 //! **Limits.** 256 invocations, 1 KiB of workgroup memory, 7 storage buffers. Each view must lie within one binding.
@@ -47,12 +47,12 @@ mod dispatch;
 mod reference;
 mod start;
 
-pub use dispatch::{Job, Update};
-pub use reference::Reference;
+pub use dispatch::{LearnJob, Update};
+pub use reference::LearnReference;
 pub(crate) use start::start;
 
 use super::program::{Host, Program, Struct, host_struct, listed};
-use super::{Room, adam};
+use super::{Kernel, adam};
 use crate::error::{Result, require};
 #[cfg(doc)]
 use crate::penalty::Activation;
@@ -60,8 +60,8 @@ use crate::penalty::WEIGHT;
 use crate::wgsl::compose;
 
 /// The register's line.
-pub(super) const ROOM: Room =
-    Room { name: "learn", variants: || listed(Variant::ALL), cases: cases::all, benches: bench::all };
+pub(super) const KERNEL: Kernel =
+    Kernel { name: "learn", variants: || listed(Variant::ALL), cases: cases::all, benches: bench::all };
 
 /// How a number follows its gradient.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -137,7 +137,7 @@ impl Default for Rates {
 
 /// The values of one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Hyper {
+pub struct UpdateParameters {
     /// The learning rate, in [0, 1e6]. At 0 nothing changes but by projections.
     pub rate: f64,
     /// The number of the step, from 1: Adam's bias correction needs it.
@@ -161,7 +161,7 @@ host_struct! {
 
 impl Numbers {
     /// In float64, rounded once.
-    fn new(method: Method, rates: Rates, hyper: Hyper) -> Result<Self> {
+    fn new(method: Method, rates: Rates, hyper: UpdateParameters) -> Result<Self> {
         let place = "hyper-parameters";
         require(WEIGHT.contains(hyper.rate), place, "learning rate", hyper.rate, WEIGHT)?;
         require(hyper.step >= 1, place, "step", hyper.step as f64, "[1, inf)")?;
@@ -193,7 +193,7 @@ impl Variant {
 }
 
 impl Program for Variant {
-    const ROOM: &'static str = ROOM.name;
+    const KERNEL: &'static str = KERNEL.name;
 
     fn name(&self) -> String {
         match self {
@@ -230,10 +230,10 @@ mod tests {
 
     #[test]
     fn the_correction_of_the_first_step_is_that_of_adam() {
-        let n = Numbers::new(Method::default(), Rates::default(), Hyper { rate: 0.5, step: 1 }).unwrap();
+        let n = Numbers::new(Method::default(), Rates::default(), UpdateParameters { rate: 0.5, step: 1 }).unwrap();
         assert!((n.values - 5.0).abs() < 1e-5 && (n.root_scale - 1000f32.sqrt()).abs() < 1e-3, "{n:?}");
         assert_eq!(n.b, 0.0);
-        assert!(Numbers::new(Method::Gradient, Rates::default(), Hyper { rate: 0.5, step: 0 }).is_err());
-        assert!(Numbers::new(Method::Gradient, Rates::default(), Hyper { rate: f64::NAN, step: 1 }).is_err());
+        assert!(Numbers::new(Method::Gradient, Rates::default(), UpdateParameters { rate: 0.5, step: 0 }).is_err());
+        assert!(Numbers::new(Method::Gradient, Rates::default(), UpdateParameters { rate: f64::NAN, step: 1 }).is_err());
     }
 }

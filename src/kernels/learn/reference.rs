@@ -1,13 +1,13 @@
-//! The float64 twin of a step, and of the norm bound.
+//! The float64 reference of a step, and of the norm bound.
 
-use super::{Hyper, Job, Method, Numbers, Rates, start};
+use super::{UpdateParameters, LearnJob, Method, Numbers, Rates, start};
 use crate::accuracy::QUIET_NAN;
 use crate::accuracy::{Approx, FLUSH, RELATIVE, ulp};
 use crate::error::Result;
 use crate::kernels::Outcome;
 use crate::matrix::Pattern;
 use crate::penalty::Activation;
-use crate::regulariser::{Floors, Places};
+use crate::regulariser::{Floors, ParameterLayout};
 
 /// The numbers of a step as the host has them: f32 at the places of all layers. The moments are empty without Adam.
 #[derive(Clone, Copy, Debug)]
@@ -20,12 +20,12 @@ pub struct State<'a> {
 
 /// One step in float64, with what WGSL permits of it.
 #[derive(Clone, Copy, Debug)]
-pub struct Reference {
+pub struct LearnReference {
     method: Method,
     rates: Rates,
     decay: f32,
     floors: Floors,
-    places: Places,
+    places: ParameterLayout,
     layers: u32,
 }
 
@@ -55,11 +55,11 @@ fn clamped(x: Approx, low: f64, high: f64) -> Approx {
     Approx { value: x.value.clamp(low, high), error, peak: x.peak }
 }
 
-impl Reference {
-    /// The twin of a job's step, without its norm bound.
+impl LearnReference {
+    /// The reference of a job's step, without its norm bound.
     #[must_use]
-    pub fn new(job: &Job) -> Self {
-        Reference {
+    pub fn new(job: &LearnJob) -> Self {
+        LearnReference {
             method: job.method,
             rates: job.rates,
             decay: job.decay as f32,
@@ -107,7 +107,7 @@ impl Reference {
     /// [`crate::Error::Domain`] as [`super::Update::set`].
     pub fn judge(
         &self,
-        hyper: Hyper,
+        hyper: UpdateParameters,
         before: State<'_>,
         gradient: &[f32],
         after: State<'_>,
@@ -147,8 +147,8 @@ impl Reference {
     /// The rate of the number at `p` of a layer.
     fn rate(&self, p: usize, numbers: &Numbers) -> f32 {
         match p {
-            Places::L => numbers.l,
-            _ if p <= Places::DELTA2 => numbers.activation,
+            ParameterLayout::L => numbers.l,
+            _ if p <= ParameterLayout::DELTA2 => numbers.activation,
             _ if self.places.q().contains(&p) => numbers.q,
             _ if self.places.b().contains(&p) => numbers.b,
             _ if self.places.values().contains(&p) => numbers.values,

@@ -41,9 +41,9 @@ impl Bench for Loss {
         })
     }
 
-    fn twin(&self, elements: u64) -> Option<Box<dyn FnMut()>> {
+    fn host(&self, elements: u64) -> Option<Box<dyn FnMut()>> {
         let [output, target] = timed::batches(elements);
-        timed::twin(move || {
+        timed::host(move || {
             let d = |(a, b): (&f32, &f32)| f64::from(*a) - f64::from(*b);
             let bar: Vec<f64> = output.iter().zip(&target).map(d).collect();
             bar.iter().map(|d| d * d).sum::<f64>()

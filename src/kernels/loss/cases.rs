@@ -4,7 +4,7 @@ use super::bind;
 use super::reference::judge;
 use crate::error::Result;
 use crate::kernels::backward::cases::{Pair, pairs};
-use crate::kernels::{Case, Kernels, Outcome};
+use crate::kernels::{Case, PipelineCache, Outcome};
 
 /// The loss of a pair by this scale and with this lambda.
 #[derive(Clone, Debug)]
@@ -29,7 +29,7 @@ impl Case for Scaled {
         self.0.elements()
     }
 
-    fn run(&self, device: &wgpu::Device, queue: &wgpu::Queue, kernels: &Kernels) -> Result<Outcome> {
+    fn run(&self, device: &wgpu::Device, queue: &wgpu::Queue, kernels: &PipelineCache) -> Result<Outcome> {
         let Scaled(pair, scale, lambda) = self;
         let (made, mut outcome) = pair.run((device, queue), &self.name(), |to| {
             bind(kernels, &to.a, &to.b, (*scale, *lambda), &to.out, &to.number)
@@ -43,16 +43,16 @@ impl Case for Scaled {
 #[cfg(test)]
 mod tests {
     use crate::gpu::{self, View};
-    use crate::kernels::{Batch, Kernels, Order};
+    use crate::kernels::{Batch, PipelineCache, Order};
 
     /// Requests that do not fit are refused before anything is recorded.
     #[test]
     fn bad_requests_name_what_does_not_fit() {
         let (device, _) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
-        let kernels = Kernels::new(&device);
+        let kernels = PipelineCache::new(&device);
         let buffer = gpu::buffer(&device, "page", 4096, wgpu::BufferUsages::STORAGE, false).unwrap();
         let view = |at: u64, length: u64| View::new("view", &buffer, 4 * at, length).unwrap();
-        let batch = |at: u64| Batch::new("batch", view(at, 12), 3, 4, Order::Components).unwrap();
+        let batch = |at: u64| Batch::new("batch", view(at, 12), 3, 4, Order::FeatureMajor).unwrap();
         let (x, aim, bar) = (batch(1), batch(13), batch(25));
         let loss = |bar: &Batch, at: u64, length: u64| {
             super::super::bind(&kernels, &x, &aim, (1.0, 0.0), bar, &view(at, length))

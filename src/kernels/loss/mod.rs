@@ -31,7 +31,7 @@ use super::sums::{Fold, PLENTY, fold};
 use super::tables::scratch;
 use super::window::{Strided, Window, refuse_overlap};
 use super::word::WORKGROUP;
-use super::{Batch, Dispatch, Dispatches, Kernels, Room};
+use super::{Batch, Dispatch, Dispatches, PipelineCache, Kernel};
 #[cfg(doc)]
 use crate::error::Error;
 use crate::error::{Result, same};
@@ -39,22 +39,22 @@ use crate::gpu::View;
 use crate::wgsl::compose;
 
 /// The register's line.
-pub(super) const ROOM: Room =
-    Room { name: "loss", variants: || listed([Loss]), cases: cases::all, benches: bench::all };
+pub(super) const KERNEL: Kernel =
+    Kernel { name: "loss", variants: || listed([Loss]), cases: cases::all, benches: bench::all };
 
 /// The one kernel.
 #[derive(Clone, Copy, Debug)]
 struct Loss;
 
 impl Program for Loss {
-    const ROOM: &'static str = ROOM.name;
+    const KERNEL: &'static str = KERNEL.name;
 
     fn name(&self) -> String {
         "squares".into()
     }
 
     fn source(&self) -> String {
-        compose(&[ROOM.name])
+        compose(&[KERNEL.name])
     }
 
     fn structs(&self) -> Vec<Struct> {
@@ -84,14 +84,14 @@ host_struct! {
 /// [`Error::Shape`], [`Error::Overlap`] where `bar` or `loss` shares memory with another view, and those of the
 /// device.
 pub fn bind(
-    kernels: &Kernels,
+    kernels: &PipelineCache,
     output: &Batch,
     target: &Batch,
     (scale, lambda): (f32, f32),
     bar: &Batch,
     loss: &View,
 ) -> Result<Dispatches> {
-    same(ROOM.name, "length", loss.length(), 1)?;
+    same(KERNEL.name, "length", loss.length(), 1)?;
     let limits = kernels.device().limits();
     let (rows, columns) = (output.components, output.vectors);
     let read = [("the output", &output.view), ("the target", &target.view)];

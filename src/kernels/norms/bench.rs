@@ -1,6 +1,6 @@
 //! What is timed of the norms: groups of every tier, and columns.
 
-use super::{Job, Norm, Reference, Stage, Variant, bind};
+use super::{NormsJob, Norm, NormsReference, Stage, Variant, bind};
 use crate::error::Result;
 use crate::kernels::program::Program;
 use crate::kernels::step::Width;
@@ -64,11 +64,11 @@ impl Bench for Subject {
         let values = numbers(groups.length(), SEED, LARGEST);
         let set = || {
             let (input, output) = (on.filled(&values)?, on.empty(0, groups.count())?);
-            let job = Job { groups: groups.clone(), input: input.clone(), output: output.clone() };
+            let job = NormsJob { groups: groups.clone(), input: input.clone(), output: output.clone() };
             let dispatches = bind(on.kernels, self.norm, &[job])?;
             Ok(Set::new(move |pass| dispatches.record(pass), [input, output]))
         };
-        let reference = Reference::new(self.norm, &groups);
+        let reference = NormsReference::new(self.norm, &groups);
         on.load(set, |seen, outcome| {
             outcome.merge(reference.compare(&values, bytemuck::cast_slice(&seen[1])));
             for (after, before) in seen[0].iter().zip(&values) {
@@ -77,10 +77,10 @@ impl Bench for Subject {
         })
     }
 
-    fn twin(&self, elements: u64) -> Option<Box<dyn FnMut()>> {
+    fn host(&self, elements: u64) -> Option<Box<dyn FnMut()>> {
         let groups = self.groups(elements).ok()?;
         let values = numbers(groups.length(), SEED, LARGEST);
-        let reference = Reference::new(self.norm, &groups);
-        timed::twin(move || reference.values(&values))
+        let reference = NormsReference::new(self.norm, &groups);
+        timed::host(move || reference.values(&values))
     }
 }

@@ -3,11 +3,11 @@
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{Job, Norm, Reference, bind};
+use super::{NormsJob, Norm, NormsReference, bind};
 use crate::error::Result;
 use crate::gpu;
 use crate::kernels::fixture::Fixture;
-use crate::kernels::{Case, Kernels, Outcome};
+use crate::kernels::{Case, PipelineCache, Outcome};
 use crate::penalty::{Groups, Layout};
 
 /// What the output holds before, so that a word that is not written is seen.
@@ -142,13 +142,13 @@ impl Case for Tensor {
         self.groups.length() as usize
     }
 
-    fn run(&self, device: &wgpu::Device, queue: &wgpu::Queue, kernels: &Kernels) -> Result<Outcome> {
+    fn run(&self, device: &wgpu::Device, queue: &wgpu::Queue, kernels: &PipelineCache) -> Result<Outcome> {
         let values = self.values();
         let unwritten = vec![f32::from_bits(UNWRITTEN); self.groups.count() as usize];
         let leads = [self.leads[0], self.leads[1], 0, 0];
         let mut fixture =
             Fixture::new(device, &self.name, &[values.clone(), unwritten], &leads, self.one_buffer)?;
-        let job = Job {
+        let job = NormsJob {
             groups: self.groups.clone(),
             input: fixture.views[0].clone(),
             output: fixture.views[1].clone(),
@@ -158,7 +158,7 @@ impl Case for Tensor {
         fixture.run(device, queue, &status, |pass| dispatches.record(pass))?;
         let words: Vec<u32> =
             (0..self.groups.count() as usize).map(|g| fixture.value(1, g).to_bits()).collect();
-        let mut outcome = Reference::new(self.norm, &self.groups).compare(&values, &words);
+        let mut outcome = NormsReference::new(self.norm, &self.groups).compare(&values, &words);
         fixture.judge_surroundings(Some(0), &mut outcome);
         Ok(outcome)
     }

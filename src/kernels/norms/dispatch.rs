@@ -6,16 +6,16 @@ use crate::error::Error;
 use crate::error::{Result, same, within};
 use crate::gpu::View;
 use crate::kernels::packer::{Packer, Slot};
-use crate::kernels::step::{LANES, WORKGROUP, Width};
+use crate::kernels::step::{VECTOR_WIDTH, WORKGROUP, Width};
 use crate::kernels::tables::{Tables, scratch};
-use crate::kernels::tiles::{self, Cut, Grain, PART, Tile};
-use crate::kernels::{Dispatches, Kernels, Unbound, refuse_overlap_among};
+use crate::kernels::tiles::{self, Cut, TilePolicy, PART, Tile};
+use crate::kernels::{Dispatches, PipelineCache, Unbound, refuse_overlap_among};
 use crate::penalty::group::Lasso;
 use crate::penalty::{Group, Groups};
 
 /// One tensor's work.
 #[derive(Clone, Debug)]
-pub struct Job {
+pub struct NormsJob {
     /// The groups; their weights are not used.
     pub groups: Groups,
     /// The tensor.
@@ -26,12 +26,12 @@ pub struct Job {
 
 /// Few invocations to a group, so that few wait for each other, none at best; as many as read whole sectors of memory at a
 /// time.
-fn grain(width: Width) -> Grain {
+fn grain(width: Width) -> TilePolicy {
     let alone = match width {
-        Width::Vec4 => 4 * LANES,
-        Width::Scalar => 3 * LANES,
+        Width::Vec4 => 4 * VECTOR_WIDTH,
+        Width::Scalar => 3 * VECTOR_WIDTH,
     };
-    Grain { held: PART, column: PART / 32, alone, sharing: 8 }
+    TilePolicy { held: PART, column: PART / 32, alone, sharing: 8 }
 }
 
 /// Groups of one element are worked on like a vector from this number on.
@@ -45,11 +45,11 @@ const EMPTY: u64 = 4096;
 /// # Errors
 /// [`Error::Shape`] where a view's length is not that of its groups; [`Error::Overlap`] where an output shares memory
 /// with another view; [`Error::Limit`], [`Error::OutOfMemory`] and [`Error::Gpu`] for what the device cannot give.
-pub fn bind(kernels: &Kernels, norm: Norm, jobs: &[Job]) -> Result<Dispatches> {
+pub fn bind(kernels: &PipelineCache, norm: Norm, jobs: &[NormsJob]) -> Result<Dispatches> {
     Tables::alone(kernels, |tables| lay(kernels, norm, jobs, tables))
 }
 
-fn lay(kernels: &Kernels, norm: Norm, jobs: &[Job], tables: &mut Tables) -> Result<Vec<Unbound>> {
+fn lay(kernels: &PipelineCache, norm: Norm, jobs: &[NormsJob], tables: &mut Tables) -> Result<Vec<Unbound>> {
     jobs.iter().enumerate().try_for_each(|(k, job)| job.check(k))?;
     refuse_overlap(jobs)?;
     let limits = kernels.device().limits();
@@ -66,7 +66,7 @@ fn lay(kernels: &Kernels, norm: Norm, jobs: &[Job], tables: &mut Tables) -> Resu
     let bytes = 16 * parts.max(1);
     let scratch = scratch(kernels.device(), "sums of parts of groups", bytes)?;
 
-    let mut packer = Packer::new(super::ROOM.name, &limits);
+    let mut packer = Packer::new(super::KERNEL.name, &limits);
     let mut base = 0;
     for (number, (job, (width, cut))) in jobs.iter().zip(&cuts).enumerate() {
         let variant = |stage| Variant::new(stage, norm, *width);
@@ -97,7 +97,7 @@ fn lay(kernels: &Kernels, norm: Norm, jobs: &[Job], tables: &mut Tables) -> Resu
     Ok(closed.into_iter().map(|(_, unbound)| unbound).collect())
 }
 
-impl Job {
+impl NormsJob {
     fn check(&self, number: usize) -> Result<()> {
         let groups = &self.groups;
         let place = format!("norms of tensor {number}, groups {}", groups.layout());
@@ -109,11 +109,11 @@ impl Job {
 }
 
 /// Outputs share memory with nothing.
-fn refuse_overlap(jobs: &[Job]) -> Result<()> {
+fn refuse_overlap(jobs: &[NormsJob]) -> Result<()> {
     let views = jobs
         .iter()
         .enumerate()
-        .flat_map(|(k, Job { input, output, .. })| [((k, false), input, false), ((k, true), output, true)]);
+        .flat_map(|(k, NormsJob { input, output, .. })| [((k, false), input, false), ((k, true), output, true)]);
     refuse_overlap_among(views, |(k, written)| match written {
         true => format!("the norms of tensor {k}"),
         false => format!("tensor {k}"),

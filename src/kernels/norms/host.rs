@@ -1,9 +1,9 @@
 //! The easy layer: tensors in host memory in, norms out.
 
-use super::{Job, Norm, bind};
+use super::{NormsJob, Norm, bind};
 use crate::error::{Result, same};
 use crate::gpu::{self, Context, Readback, View};
-use crate::kernels::Kernels;
+use crate::kernels::PipelineCache;
 use crate::penalty::Groups;
 
 /// A norm of each group of each tensor, computed on a GPU: the words that the kernels write, which [`Norm::value`] reads.
@@ -41,13 +41,13 @@ pub fn norms(context: &Context, norm: Norm, tensors: &[(&[f32], &Groups)]) -> Re
     };
     let (_, inputs) = lay_out("tensors", tensors.iter().map(|(_, groups)| groups.length()).collect())?;
     let (_, outputs) = lay_out("norms", tensors.iter().map(|(_, groups)| groups.count()).collect())?;
-    let job = |((tensor, input), output): ((&(&[f32], &Groups), &View), &View)| Job {
+    let job = |((tensor, input), output): ((&(&[f32], &Groups), &View), &View)| NormsJob {
         groups: tensor.1.clone(),
         input: input.clone(),
         output: output.clone(),
     };
-    let jobs: Vec<Job> = tensors.iter().zip(&inputs).zip(&outputs).map(job).collect();
-    let dispatches = bind(&Kernels::new(device), norm, &jobs)?;
+    let jobs: Vec<NormsJob> = tensors.iter().zip(&inputs).zip(&outputs).map(job).collect();
+    let dispatches = bind(&PipelineCache::new(device), norm, &jobs)?;
     let bytes = inputs.iter().map(|view| 4 * view.length()).sum();
     gpu::guarded(device, "upload", bytes, || {
         for (view, (values, _)) in inputs.iter().zip(tensors).filter(|(view, _)| view.length() > 0) {

@@ -18,7 +18,7 @@
 //! NaN the norm infinity; both count as not zero. Norms beyond the range of f32 are infinity.
 //!
 //! **Accuracy.** `linf` and `l0` are exact. `l1` is within D ULP, D being the longest chain of roundings, `l2` within D / 2 + 6
-//! ([`Reference::judge`]). Neither overflows nor vanishes on the way; what is below 2^-126 may count as zero, as WGSL allows.
+//! ([`NormsReference::judge`]). Neither overflows nor vanishes on the way; what is below 2^-126 may count as zero, as WGSL allows.
 //!
 //! **Limits.** 256 invocations and 4 KiB of workgroup memory; 3 storage buffers. Fewer than 2^32 groups in a tensor, and
 //! elements in a group. A tile of groups must lie within one binding: with wgpu's default limits that is 128 MiB of a tensor
@@ -30,12 +30,12 @@ mod dispatch;
 mod host;
 mod reference;
 
-pub use dispatch::{Job, bind};
+pub use dispatch::{NormsJob, bind};
 pub use host::norms;
-pub use reference::Reference;
+pub use reference::NormsReference;
 
-use super::Room;
-use super::packer::Kernel;
+use super::Kernel;
+use super::packer::Tiled;
 use super::program::{Host, Program, Struct, listed};
 use super::step::Width;
 use super::tiles::Tile;
@@ -48,8 +48,8 @@ use std::fmt;
 use std::str::FromStr;
 
 /// The register's line.
-pub(super) const ROOM: Room =
-    Room { name: "norms", variants: || listed(variants()), cases: cases::all, benches: bench::all };
+pub(super) const KERNEL: Kernel =
+    Kernel { name: "norms", variants: || listed(variants()), cases: cases::all, benches: bench::all };
 
 /// What is computed of each group.
 ///
@@ -161,7 +161,7 @@ impl Variant {
 }
 
 impl Program for Variant {
-    const ROOM: &'static str = ROOM.name;
+    const KERNEL: &'static str = KERNEL.name;
 
     fn name(&self) -> String {
         let width = self.width.reach();
@@ -174,7 +174,7 @@ impl Program for Variant {
     }
 
     fn source(&self) -> String {
-        let words = &format!("words/{}", self.width.reach());
+        let words = &format!("load_store/{}", self.width.reach());
         let norm = &format!("norms/{}", self.norm);
         match self.stage {
             Stage::Each => compose(&[words, norm, "norms/each"]),
@@ -189,7 +189,7 @@ impl Program for Variant {
     }
 }
 
-impl Kernel for Variant {
+impl Tiled for Variant {
     /// What the name is made of.
     type Key = Self;
     type Tile = Tile;

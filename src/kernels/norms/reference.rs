@@ -1,4 +1,4 @@
-//! The float64 twin of the norms.
+//! The float64 reference of the norms.
 
 use std::cmp::Ordering;
 
@@ -15,19 +15,19 @@ const INFINITY: u32 = 0x7f80_0000;
 
 /// Norms of the groups of one tensor in float64.
 #[derive(Clone, Debug)]
-pub struct Reference {
+pub struct NormsReference {
     norm: Norm,
     groups: Groups,
     /// The longest chain of roundings in the largest group.
     chain: f64,
 }
 
-impl Reference {
-    /// The twin.
+impl NormsReference {
+    /// The reference.
     #[must_use]
     pub fn new(norm: Norm, groups: &Groups) -> Self {
         let largest = groups.largest();
-        Reference { norm, groups: groups.clone(), chain: chain(groups, largest) }
+        NormsReference { norm, groups: groups.clone(), chain: chain(groups, largest) }
     }
 
     /// The norm of group `g` of a tensor of these `values`: NaN where a member is one, else infinity where a member is.

@@ -2,13 +2,13 @@
 //! to compare with: no other kernel of the library adds to a gradient, so that separate passes would have to be written
 //! first.
 
-use super::{Reference, Solved, Solver, Stage, Variant, bind};
+use super::{SolverReference, Solved, Solver, Stage, Variant, bind};
 use crate::error::Result;
 use crate::gpu::View;
 use crate::kernels::program::Program;
-use crate::kernels::step::{Adam, Base, Element, Elementwise, Width};
+use crate::kernels::step::{Adam, Optimizer, Element, Elementwise, Width};
 use crate::kernels::timed::{self, Tensors};
-use crate::kernels::{Bench, Job, Loaded, Setup, Twin};
+use crate::kernels::{Bench, TensorJob, Loaded, Setup, Reference};
 use crate::penalty::group::Lasso;
 use crate::penalty::{Group, Groups, L1, Layout, Penalty};
 
@@ -22,14 +22,14 @@ const MEMBERS: u64 = 64;
 #[derive(Clone, Copy, Debug)]
 struct Subject {
     solver: Solver,
-    base: Base,
+    base: Optimizer,
 }
 
 /// Every subject.
 pub(super) fn all() -> Vec<Box<dyn Bench>> {
     let splitting = Solver::Splitting { beta: 1.0, published: false };
     let solvers = [Solver::Subgradient, splitting];
-    let bases = [Base::Gradient, Base::Adam(Adam::default())];
+    let bases = [Optimizer::Gradient, Optimizer::Adam(Adam::default())];
     timed::boxed(bases.into_iter().flat_map(|base| solvers.map(|solver| Subject { solver, base })))
 }
 
@@ -48,8 +48,8 @@ impl Subject {
         Solved::new("bench", self.solver, own, Some(group.clone()))
     }
 
-    fn reference(&self, group: &Group) -> Result<Reference> {
-        Ok(Reference::of(&self.operator(group)?, self.base, 1.0, &timed::hyper()?))
+    fn reference(&self, group: &Group) -> Result<SolverReference> {
+        Ok(SolverReference::of(&self.operator(group)?, self.base, 1.0, &timed::hyper()?))
     }
 }
 
@@ -75,7 +75,7 @@ impl Bench for Subject {
         let rows = on.bytes(bytemuck::bytes_of(&reference.row()))?;
         let operator = self.operator(&group)?;
         let bind = |views: &[View]| {
-            let job = Job { operator: &operator, views, row: 0, tensor: 0 };
+            let job = TensorJob { operator: &operator, views, row: 0, tensor: 0 };
             let rows = rows.as_entire_buffer_binding();
             bind(on.kernels, self.base, &[job], rows, &tensors.status)
         };
@@ -83,8 +83,8 @@ impl Bench for Subject {
         tensors.load(on, 0, bind, timed::by_groups(&group.groups, judge))
     }
 
-    fn twin(&self, elements: u64) -> Option<Box<dyn FnMut()>> {
-        let twin = self.reference(&Self::group(elements).ok()?).ok()?;
-        timed::twin_of_runs(elements, MEMBERS as usize, move |g, members| twin.step(g, members))
+    fn host(&self, elements: u64) -> Option<Box<dyn FnMut()>> {
+        let reference = self.reference(&Self::group(elements).ok()?).ok()?;
+        timed::host_runs(elements, MEMBERS as usize, move |g, members| reference.step(g, members))
     }
 }

@@ -5,13 +5,13 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::{Reference, Solved, Solver, bind};
+use super::{SolverReference, Solved, Solver, bind};
 use crate::accuracy::QUIET_NAN;
 use crate::error::Result;
 use crate::gpu;
 use crate::kernels::fixture::Fixture;
-use crate::kernels::step::{Base, Element, Elementwise, Hyper};
-use crate::kernels::{Case, Job, Kernels, Outcome, Twin};
+use crate::kernels::step::{Optimizer, Element, Elementwise, StepParameters};
+use crate::kernels::{Case, TensorJob, PipelineCache, Outcome, Reference};
 use crate::penalty::group::Lasso;
 use crate::penalty::{Group, Groups, L1, Layout, Penalty};
 
@@ -20,17 +20,17 @@ use crate::penalty::{Group, Groups, L1, Layout, Penalty};
 struct Step {
     name: String,
     solver: Solver,
-    base: Base,
+    base: Optimizer,
     penalty: Penalty,
     lambda: f64,
     length: u64,
     group: Option<Group>,
-    hyper: Hyper,
+    hyper: StepParameters,
     leads: [u64; 5],
     one_buffer: bool,
 }
 
-/// The solvers of this room.
+/// The solvers of this kernel.
 const SOLVERS: [Solver; 3] =
     [Solver::Subgradient, Solver::ProximalSubgradient, Solver::Splitting { beta: 1.5, published: false }];
 
@@ -46,7 +46,7 @@ pub(super) fn all() -> Vec<Box<dyn Case>> {
 /// A case, where its parts fit together.
 fn case(
     what: &str,
-    (solver, base): (Solver, Base),
+    (solver, base): (Solver, Optimizer),
     (penalty, lambda): (Penalty, f64),
     (layout, weight): (Option<Layout>, f64),
     shape: &[u64],
@@ -57,7 +57,7 @@ fn case(
         Some(layout) => Some(Groups::new(layout.clone(), shape).ok()?),
         None => None,
     };
-    let hyper = Hyper::new(rate, step).ok()?.with_beta_scale(2.0).ok()?;
+    let hyper = StepParameters::new(rate, step).ok()?.with_beta_scale(2.0).ok()?;
     let join = |numbers: &[u64], by| numbers.iter().map(u64::to_string).collect::<Vec<_>>().join(by);
     let layout = layout.map_or("none".into(), |layout| layout.to_string());
     let name = format!(
@@ -75,7 +75,7 @@ fn case(
 fn pairs() -> Vec<Step> {
     let mut all = Vec::new();
     let l1: Penalty = L1.into();
-    let bases = Base::all().into_iter().filter(|b| !matches!(b, Base::Prox | Base::AdamMetric(_)));
+    let bases = Optimizer::all().into_iter().filter(|b| !matches!(b, Optimizer::Prox | Optimizer::AdamMetric(_)));
     for base in bases {
         for solver in SOLVERS {
             for (layout, shape) in [
@@ -102,7 +102,7 @@ fn pairs() -> Vec<Step> {
             }
             for (lambda, weight, rate) in [(0.3, 0.2, 0.1), (2.0, 0.0, 1.0), (1e-3, 1e-2, 1e-2)] {
                 let groups = (Some(Layout::Rows), weight);
-                let step = (solver, Base::Gradient);
+                let step = (solver, Optimizer::Gradient);
                 all.extend(case("penalties", step, (penalty, lambda), groups, &[50, 12], (rate, 4), [0; 5]));
             }
         }
@@ -113,8 +113,8 @@ fn pairs() -> Vec<Step> {
 /// Every layout, sizes round every tier, offsets and weights.
 fn layouts() -> Vec<Step> {
     let mut all = Vec::new();
-    let adam = Base::all().into_iter().find(|b| b.states() == 2).unwrap_or(Base::Gradient);
-    let steps = [(SOLVERS[0], Base::Gradient), (SOLVERS[1], Base::Gradient), (SOLVERS[2], adam)];
+    let adam = Optimizer::all().into_iter().find(|b| b.states() == 2).unwrap_or(Optimizer::Gradient);
+    let steps = [(SOLVERS[0], Optimizer::Gradient), (SOLVERS[1], Optimizer::Gradient), (SOLVERS[2], adam)];
     let mut add = |layout: Option<Layout>, shape: &[u64], leads: [u64; 5]| {
         for (k, step) in steps.into_iter().enumerate() {
             let elementwise: (Penalty, f64) = (L1.into(), 0.2);
@@ -266,11 +266,11 @@ impl Case for Step {
         self.length as usize
     }
 
-    fn run(&self, device: &wgpu::Device, queue: &wgpu::Queue, kernels: &Kernels) -> Result<Outcome> {
+    fn run(&self, device: &wgpu::Device, queue: &wgpu::Queue, kernels: &PipelineCache) -> Result<Outcome> {
         let Step { solver, base, penalty, lambda, hyper, group, .. } = self;
         let own = Elementwise::new(*penalty, *lambda);
         let operator = Solved::new(&self.name, *solver, own, group.clone())?;
-        let reference = Reference::of(&operator, *base, 1.0, hyper);
+        let reference = SolverReference::of(&operator, *base, 1.0, hyper);
         let before = self.elements();
         let states = base.states();
         let all: [fn(&Element) -> f32; 4] = [|e| e.w, |e| e.g, |e| e.m, |e| e.v];
@@ -281,7 +281,7 @@ impl Case for Step {
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
         let rows = gpu::buffer_with(device, "rows", bytemuck::bytes_of(&reference.row()), usage)?;
         let status = gpu::buffer_with(device, "status", &[0; 16], usage)?;
-        let job = Job { operator: &operator, views: &fixture.views, row: 0, tensor: 0 };
+        let job = TensorJob { operator: &operator, views: &fixture.views, row: 0, tensor: 0 };
         let rows = rows.as_entire_buffer_binding();
         let dispatches = bind(kernels, *base, &[job], rows, &status)?;
         let counted = fixture.run(device, queue, &status, |pass| dispatches.record(pass))?;

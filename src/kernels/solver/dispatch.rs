@@ -1,29 +1,29 @@
 //! The dispatches of one step of a solver over many tensors.
 
-use super::{Row, Solved, Solver, Stage, Variant};
+use super::{SolverRow, Solved, Solver, Stage, Variant};
 use crate::error::Result;
 use crate::gpu::View;
 use crate::kernels::operator::Operator;
 use crate::kernels::packer::{Packer, Slot};
-use crate::kernels::step::{Base, Width};
+use crate::kernels::step::{Optimizer, Width};
 use crate::kernels::tables::Tables;
 use crate::kernels::tiles::{self, Cut, HELD, IN_REGISTERS, Piece, Scratch};
-use crate::kernels::{Dispatches, Job, Kernels, Unbound};
+use crate::kernels::{Dispatches, TensorJob, PipelineCache, Unbound};
 use crate::penalty::group::Lasso;
 use crate::penalty::{Group, Groups, Layout};
 
 /// Words of 16 bytes that a large group's row takes in the scratch buffer.
-const ROW: u64 = size_of::<Row>() as u64 / 16;
+const ROW: u64 = size_of::<SolverRow>() as u64 / 16;
 
-/// Cuts, compiles what is missing, and binds. `rows` holds the jobs' [`Row`](super::Row)s, `status` the status words.
+/// Cuts, compiles what is missing, and binds. `rows` holds the jobs' [`Row`](super::SolverRow)s, `status` the status words.
 ///
 /// # Errors
 /// [`crate::Error::Unsupported`] for a base step without a gradient, and for Adam's metric; [`crate::Error::Shape`] naming the tensor whose views do not fit; [`crate::Error::Limit`], [`crate::Error::OutOfMemory`] and [`crate::Error::Gpu`] for what the device cannot
 /// give.
 pub fn bind(
-    kernels: &Kernels,
-    base: Base,
-    jobs: &[Job<'_, Solved>],
+    kernels: &PipelineCache,
+    base: Optimizer,
+    jobs: &[TensorJob<'_, Solved>],
     rows: wgpu::BufferBinding<'_>,
     status: &wgpu::Buffer,
 ) -> Result<Dispatches> {
@@ -32,9 +32,9 @@ pub fn bind(
 
 /// The same with the tables among others.
 pub(crate) fn lay(
-    kernels: &Kernels,
-    base: Base,
-    jobs: &[Job<'_, Solved>],
+    kernels: &PipelineCache,
+    base: Optimizer,
+    jobs: &[TensorJob<'_, Solved>],
     rows: wgpu::BufferBinding<'_>,
     status: &wgpu::Buffer,
     tables: &mut Tables,
@@ -45,16 +45,16 @@ pub(crate) fn lay(
     let limits = kernels.device().limits();
     let mut cuts: Vec<(Width, Cut)> = Vec::with_capacity(jobs.len());
     for job in jobs {
-        job.operator.check(base, super::ROOM.name)?;
+        job.operator.check(base, super::KERNEL.name)?;
         let wanted = slots(base, job.operator.solver).len();
         tiles::check(job.tensor, job.operator.groups(), job.views, wanted)?;
         cuts.push(cut(job)?);
     }
-    let (scratch, mut places) = Scratch::new(kernels.device(), super::ROOM.name, tables, ROW, &cuts)?;
+    let (scratch, mut places) = Scratch::new(kernels.device(), super::KERNEL.name, tables, ROW, &cuts)?;
 
     // what reads the tensors' rows, and what reads those of large groups
-    let mut first = Packer::new(super::ROOM.name, &limits);
-    let mut last = Packer::new(super::ROOM.name, &limits);
+    let mut first = Packer::new(super::KERNEL.name, &limits);
+    let mut last = Packer::new(super::KERNEL.name, &limits);
     for (job, (width, cut)) in jobs.iter().zip(&cuts) {
         let slots = slots(base, job.operator.solver);
         let variant = |stage| Variant::new(stage, &job.operator, base, *width);
@@ -93,7 +93,7 @@ pub(crate) fn lay(
 }
 
 /// A tensor's tiles; one without groups is cut into blocks that have nothing in common.
-fn cut(job: &Job<'_, Solved>) -> Result<(Width, Cut)> {
+fn cut(job: &TensorJob<'_, Solved>) -> Result<(Width, Cut)> {
     let length = job.views.first().map_or(0, View::length);
     let blocks =
         || Ok(Group::new(Lasso::default().into(), 0.0, Groups::new(Layout::Blocks(HELD), &[length])?));
@@ -103,6 +103,6 @@ fn cut(job: &Job<'_, Solved>) -> Result<(Width, Cut)> {
 }
 
 /// Where a tensor's views go.
-fn slots(base: Base, solver: Solver) -> Vec<Slot> {
+fn slots(base: Optimizer, solver: Solver) -> Vec<Slot> {
     base.slots().into_iter().chain(solver.has_copy().then_some(Slot::Extra)).collect()
 }

@@ -1,6 +1,6 @@
 //! The other ways to minimise loss + penalty: by subgradients, and by variable splitting.
 //!
-//! **Formula.** What the [`Solver`] says is added to the gradient G that a [`Base`] step sees:
+//! **Formula.** What the [`Solver`] says is added to the gradient G that a [`Optimizer`] step sees:
 //!
 //! ```text
 //! subgradient           G + pull + lambda p'(|w|) sign(w)   W <- point
@@ -26,11 +26,11 @@
 //! and copies included; any other input that is not finite, and an update that overflows, its own element. All are counted in
 //! the tensor's status word. The slope of `lp` has no bound near 0: weights that come close to it overflow.
 //!
-//! **Accuracy.** [`Reference::judge`]: the pull within (D/2 + 11) 2^-23 of itself, D being the longest chain of additions of
-//! the norm's sum, the slope within what its penalty states, and from there as in the room `step`.
+//! **Accuracy.** [`SolverReference::judge`]: the pull within (D/2 + 11) 2^-23 of itself, D being the longest chain of additions of
+//! the norm's sum, the slope within what its penalty states, and from there as in the kernel `step`.
 //!
 //! **Limits.** 256 invocations and 8 KiB of workgroup memory; 8 storage buffers with Adam and splitting: wgpu's default. Groups
-//! of fewer than 2^32 elements. A tile of groups must lie within one binding, as in the room `group`.
+//! of fewer than 2^32 elements. A tile of groups must lie within one binding, as in the kernel `group`.
 
 mod bench;
 mod cases;
@@ -39,14 +39,14 @@ mod reference;
 
 pub use dispatch::bind;
 pub(crate) use dispatch::lay;
-pub use reference::Reference;
+pub use reference::SolverReference;
 
-use super::operator::{Operator, Tabled, Twin, refuse_metric};
-use super::packer::Kernel;
+use super::operator::{Operator, Tabled, Reference, refuse_metric};
+use super::packer::Tiled;
 use super::program::{Host, Program, Struct, host_struct, listed};
-use super::step::{Base, Elementwise, Hyper, Width};
+use super::step::{Optimizer, Elementwise, StepParameters, Width};
 use super::tiles::Tile;
-use super::{Mode, Room};
+use super::{Mode, Kernel};
 use crate::error::{Result, require, unsupported};
 use crate::penalty::{CONSTANTS, Domain, Group, GroupPenalty, Groups, NoPenalty, Penalty};
 use crate::wgsl::compose;
@@ -55,14 +55,14 @@ use std::mem::{Discriminant, discriminant};
 use std::ops::Bound::{Excluded, Included};
 
 /// The register's line.
-pub(super) const ROOM: Room =
-    Room { name: "solver", variants: || listed(variants()), cases: cases::all, benches: bench::all };
+pub(super) const KERNEL: Kernel =
+    Kernel { name: "solver", variants: || listed(variants()), cases: cases::all, benches: bench::all };
 
 /// How the penalties of a tensor enter its step.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub enum Solver {
-    /// By their operators: W <- group(prox(point)). The room [`step`](super::step), with groups
+    /// By their operators: W <- group(prox(point)). The kernel [`step`](super::step), with groups
     /// [`group`](super::group).
     #[default]
     Proximal,
@@ -73,7 +73,7 @@ pub enum Solver {
     /// Variable splitting (Bui et al., algorithm 1): W takes the gradient, the group lasso's subgradient and
     /// beta (W - V); the copy V <- prox of the elementwise penalty at W. **The result is V.**
     Splitting {
-        /// The first weight of |W - V|^2 / 2, in (0, 1e6]; [`Hyper::with_beta_scale`](super::step::Hyper::with_beta_scale)
+        /// The first weight of |W - V|^2 / 2, in (0, 1e6]; [`StepParameters::with_beta_scale`](super::step::StepParameters::with_beta_scale)
         /// makes it grow.
         beta: f64,
         /// SCAD's and MCP's V step as published: step size 1 and lambda / beta in place of step size 1 / beta and lambda,
@@ -166,7 +166,7 @@ impl Solved {
 }
 
 impl Operator for Solved {
-    fn check(&self, base: Base, place: &str) -> Result<()> {
+    fn check(&self, base: Optimizer, place: &str) -> Result<()> {
         if !base.has_gradient() {
             let what = format!("the solver {} after {}", self.solver, base.name());
             return Err(unsupported(place, what, "base steps with a gradient"));
@@ -193,32 +193,32 @@ impl Operator for Solved {
         self.own.allowed_ulps()
     }
 
-    fn twin(&self, base: Base, rate_scale: f64, hyper: &Hyper) -> Box<dyn Twin> {
-        Box::new(Reference::of(self, base, rate_scale, hyper))
+    fn reference(&self, base: Optimizer, lr_scale: f64, hyper: &StepParameters) -> Box<dyn Reference> {
+        Box::new(SolverReference::of(self, base, lr_scale, hyper))
     }
 }
 
 impl Tabled for Solved {
-    type Row = Row;
+    type SolverRow = SolverRow;
 
     fn alike(&self, other: &Self) -> bool {
         let key = |s: &Self| (s.solver, s.own, s.lasso.as_ref().map(|group| (group.penalty, group.lambda)));
         key(self) == key(other)
     }
 
-    fn row(&self, base: Base, rate_scale: f64, hyper: &Hyper) -> Row {
-        Reference::of(self, base, rate_scale, hyper).row()
+    fn row(&self, base: Optimizer, lr_scale: f64, hyper: &StepParameters) -> SolverRow {
+        SolverReference::of(self, base, lr_scale, hyper).row()
     }
 
-    fn resting() -> Row {
-        Row { mode: Mode::RESTS, ..bytemuck::Zeroable::zeroed() }
+    fn resting() -> SolverRow {
+        SolverRow { mode: Mode::RESTS, ..bytemuck::Zeroable::zeroed() }
     }
 }
 
 host_struct! {
-    /// The values that change from step to step. WGSL's `Row`: `Base`, `Constants` and `Pull`, eight f32 each, and
+    /// The values that change from step to step. WGSL's `Row`: `Optimizer`, `Constants` and `Pull`, eight f32 each, and
     /// `Mode`.
-    pub struct Row {
+    pub struct SolverRow {
         /// WGSL's `Base`.
         pub base: [f32; CONSTANTS],
         /// WGSL's `Constants`, the elementwise penalty's.
@@ -248,18 +248,18 @@ enum Stage {
 struct Variant {
     stage: Stage,
     solver: Solver,
-    base: Base,
+    base: Optimizer,
     penalty: Penalty,
     width: Width,
 }
 
 impl Variant {
     /// The kernel of a stage; what it does not depend on is left out of its name and its code.
-    fn new(stage: Stage, of: &Solved, base: Base, width: Width) -> Self {
+    fn new(stage: Stage, of: &Solved, base: Optimizer, width: Width) -> Self {
         let whole = Variant { stage, solver: of.solver, base, penalty: of.own.penalty(), width };
         let shared = Variant {
             solver: Solver::ProximalSubgradient,
-            base: Base::Prox,
+            base: Optimizer::Prox,
             penalty: NoPenalty.into(),
             ..whole
         };
@@ -275,7 +275,7 @@ impl Variant {
 const PULL: [&str; 8] = ["lambda", "beta", "norm", "scale", "spoiled", "unused5", "unused6", "unused7"];
 
 impl Program for Variant {
-    const ROOM: &'static str = ROOM.name;
+    const KERNEL: &'static str = KERNEL.name;
 
     fn name(&self) -> String {
         let width = self.width.reach();
@@ -299,7 +299,7 @@ impl Program for Variant {
             _ => "solver/proximal",
         };
         let (penalty, base) = (self.penalty.rule().file(), self.base.file());
-        let words = &format!("words/{}", self.width.reach());
+        let words = &format!("load_store/{}", self.width.reach());
         match self.stage {
             Stage::Held => compose(&[words, &penalty, base, solver, "solver"]),
             Stage::Elements => compose(&[words, &penalty, base, solver, "solver/elements"]),
@@ -311,7 +311,7 @@ impl Program for Variant {
     fn structs(&self) -> Vec<Struct> {
         vec![
             Tile::layout("Tile"),
-            Row::layout("Row"),
+            SolverRow::layout("Row"),
             Mode::layout("Mode"),
             Struct::of_words("Base", &self.base.constant_names()),
             Struct::of_words("Constants", &self.penalty.rule().constant_names()),
@@ -324,7 +324,7 @@ impl Program for Variant {
     }
 }
 
-impl Kernel for Variant {
+impl Tiled for Variant {
     type Key = (Stage, Discriminant<Solver>, &'static str, &'static str, Width);
     type Tile = Tile;
 
@@ -348,17 +348,17 @@ fn variants() -> Vec<Variant> {
     let splitting = Solver::Splitting { beta: 1.0, published: false };
     let mut all = Vec::new();
     for solver in [Solver::Subgradient, Solver::ProximalSubgradient, splitting] {
-        let with = |penalty| Solved::new(ROOM.name, solver, Elementwise::new(penalty, 1.0), None).ok();
+        let with = |penalty| Solved::new(KERNEL.name, solver, Elementwise::new(penalty, 1.0), None).ok();
         let l1 = with(crate::penalty::L1.into());
         for width in [Width::Vec4, Width::Scalar] {
-            for base in Base::all() {
-                let of = l1.iter().filter(|of| of.check(base, ROOM.name).is_ok());
+            for base in Optimizer::all() {
+                let of = l1.iter().filter(|of| of.check(base, KERNEL.name).is_ok());
                 let stages = [Stage::Held, Stage::Elements, Stage::Measure, Stage::Combine];
                 all.extend(of.flat_map(|of| stages.map(|stage| Variant::new(stage, of, base, width))));
             }
         }
         let every = Penalty::all().into_iter().filter_map(with);
-        all.extend(every.map(|of| Variant::new(Stage::Held, &of, Base::Gradient, Width::Vec4)));
+        all.extend(every.map(|of| Variant::new(Stage::Held, &of, Optimizer::Gradient, Width::Vec4)));
     }
     all
 }
@@ -375,13 +375,13 @@ mod tests {
             Solved::new("w", solver, Elementwise::new(penalty, 1.0), None).and_then(|of| of.check(base, "w"))
         };
         for (checked, needle) in [
-            (checked(Solver::Proximal, Base::Gradient, l1), "proximal"),
-            (checked(Solver::Subgradient, Base::Prox, l1), "subgradient after prox"),
+            (checked(Solver::Proximal, Optimizer::Gradient, l1), "proximal"),
+            (checked(Solver::Subgradient, Optimizer::Prox, l1), "subgradient after prox"),
             (
-                checked(Solver::Subgradient, Base::AdamMetric(Adam::default()), l1),
+                checked(Solver::Subgradient, Optimizer::AdamMetric(Adam::default()), l1),
                 "subgradient after adam-metric",
             ),
-            (checked(Solver::Subgradient, Base::Gradient, crate::penalty::L0.into()), "l0"),
+            (checked(Solver::Subgradient, Optimizer::Gradient, crate::penalty::L0.into()), "l0"),
         ] {
             let error = checked.unwrap_err().to_string();
             assert!(error.contains(needle), "{error}");

@@ -1,21 +1,21 @@
-//! The float64 twin of the solvers.
+//! The float64 reference of the solvers.
 
-use super::{Row, Solved, Solver};
+use super::{SolverRow, Solved, Solver};
 use crate::accuracy::QUIET_NAN;
 use crate::accuracy::{Approx, FLUSH, RELATIVE};
 use crate::kernels::step::reference::f32_of;
-use crate::kernels::step::{self, Base, Element, Elementwise, Hyper};
-use crate::kernels::{Judgement, Twin};
+use crate::kernels::step::{self, Optimizer, Element, Elementwise, StepParameters};
+use crate::kernels::{Judgement, Reference};
 use crate::penalty::group::norm;
 use crate::penalty::{Group, Groups, NoPenalty, Prox, accept};
 
 /// One step of a solver in float64 on whole groups, with the f32 constants that the kernel sees.
 #[derive(Clone, Debug)]
-pub struct Reference {
+pub struct SolverReference {
     solver: Solver,
-    base: Base,
+    base: Optimizer,
     /// The base step, with the elementwise prox where the solver takes it of the point.
-    step: step::Reference,
+    step: step::StepReference,
     /// The elementwise operator: of the copy (splitting), or with step size 1, for its slope (subgradient).
     prox: Prox,
     group: Option<Group>,
@@ -27,10 +27,10 @@ pub struct Reference {
     pull_beta: f64,
 }
 
-impl Reference {
-    /// The twin for one tensor and one row of hyper-parameters. Allocates nothing.
+impl SolverReference {
+    /// The reference for one tensor and one row of hyper-parameters. Allocates nothing.
     #[must_use]
-    pub fn of(operator: &Solved, base: Base, rate_scale: f64, hyper: &Hyper) -> Self {
+    pub fn of(operator: &Solved, base: Optimizer, lr_scale: f64, hyper: &StepParameters) -> Self {
         let Solved { solver, own, lasso: group } = operator;
         let (solver, penalty, lambda) = (*solver, own.penalty(), own.lambda());
         let none = Elementwise::new(NoPenalty.into(), lambda);
@@ -38,7 +38,7 @@ impl Reference {
         // under splitting the zeros that stay are those of the copy
         let freeze_copy = solver.has_copy() && hyper.frozen_zeros();
         let own = hyper.with_frozen_zeros(hyper.frozen_zeros() && !freeze_copy);
-        let step = step::Reference::of(inner, base, rate_scale, &own);
+        let step = step::StepReference::of(inner, base, lr_scale, &own);
         let weight = f32_of(lambda * hyper.lambda_scale());
         let beta = f32_of(solver.beta() * hyper.beta_scale());
         let prox = match solver {
@@ -48,17 +48,17 @@ impl Reference {
         };
         let lambda = group.as_ref().map_or(0.0, |g| f32_of(g.lambda * hyper.lambda_scale()));
         let pull_beta = if hyper.step() == 1 { 0.0 } else { beta };
-        Reference { solver, base, step, prox, group: group.clone(), lambda, freeze_copy, pull_beta }
+        SolverReference { solver, base, step, prox, group: group.clone(), lambda, freeze_copy, pull_beta }
     }
 
     /// The constants for the kernel.
     #[must_use]
-    pub fn row(&self) -> Row {
-        let step::Row { base, prox, mut mode } = self.step.row();
+    pub fn row(&self) -> SolverRow {
+        let step::StepRow { base, prox, mut mode } = self.step.row();
         mode.freeze |= u32::from(self.freeze_copy);
         let prox = if self.solver.has_prox_of_point() { prox } else { self.prox.constants() };
         let pull = [self.lambda as f32, self.pull_beta as f32, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
-        Row { base, prox, pull, mode }
+        SolverRow { base, prox, pull, mode }
     }
 
     /// What is added to the gradient of each member of group `g`, or of each element where there are no groups; every
@@ -136,7 +136,7 @@ impl Reference {
     }
 }
 
-impl Twin for Reference {
+impl Reference for SolverReference {
     fn groups(&self) -> Option<&Groups> {
         self.group.as_ref().map(|group| &group.groups)
     }

@@ -1,11 +1,11 @@
 //! What is timed of the step: every penalty after a gradient step, every base step, aligned and not; and the same work
 //! in two passes, which is what a user would run without a fused kernel.
 
-use super::{Base, Elementwise, Hyper, Reference, Row, Variant, Width, bind};
+use super::{Optimizer, Elementwise, StepParameters, StepReference, StepRow, Variant, Width, bind};
 use crate::error::Result;
 use crate::gpu::View;
 use crate::kernels::timed::{self, Tensors};
-use crate::kernels::{Bench, Dispatches, Job, Loaded, Setup, compare};
+use crate::kernels::{Bench, Dispatches, TensorJob, Loaded, Setup, compare};
 use crate::penalty::{L1, NoPenalty, Penalty, Tl1};
 
 /// With the rate of all benchmarks a lambda that zeroes about a tenth of the weights under l1 and leaves the others standing for
@@ -18,24 +18,24 @@ const ASKEW: u64 = 1;
 /// One kernel, or the two that do its work.
 #[derive(Clone, Copy, Debug)]
 struct Subject {
-    base: Base,
+    base: Optimizer,
     penalty: Penalty,
     width: Width,
     /// The base step writes its point to memory, and the prox reads it back.
     two_passes: bool,
 }
 
-/// Every subject. Base steps that share a kernel are timed once.
+/// Every subject. Optimizer steps that share a kernel are timed once.
 pub(super) fn all() -> Vec<Box<dyn Bench>> {
     let stands_for_all: [Penalty; 2] = [L1.into(), Tl1::default().into()];
-    let mut pairs: Vec<(Base, Penalty, Width)> =
-        Penalty::all().into_iter().map(|penalty| (Base::Gradient, penalty, Width::Vec4)).collect();
-    for base in Base::all() {
+    let mut pairs: Vec<(Optimizer, Penalty, Width)> =
+        Penalty::all().into_iter().map(|penalty| (Optimizer::Gradient, penalty, Width::Vec4)).collect();
+    for base in Optimizer::all() {
         pairs.extend(stands_for_all.map(|penalty| (base, penalty, Width::Vec4)));
         pairs.push((base, stands_for_all[0], Width::Scalar));
     }
     let mut seen = std::collections::HashSet::new();
-    let first = |&(base, penalty, width): &(Base, Penalty, Width)| {
+    let first = |&(base, penalty, width): &(Optimizer, Penalty, Width)| {
         Variant::new(base, penalty, width).is_ok_and(|variant| seen.insert(variant.name()))
     };
     let subject = |(base, penalty, width)| Subject { base, penalty, width, two_passes: false };
@@ -44,17 +44,17 @@ pub(super) fn all() -> Vec<Box<dyn Bench>> {
 
 impl Subject {
     /// The steps that do the work, in order.
-    fn steps(&self) -> Vec<(Base, Penalty)> {
+    fn steps(&self) -> Vec<(Optimizer, Penalty)> {
         if self.two_passes {
-            vec![(self.base, NoPenalty.into()), (Base::Prox, self.penalty)]
+            vec![(self.base, NoPenalty.into()), (Optimizer::Prox, self.penalty)]
         } else {
             vec![(self.base, self.penalty)]
         }
     }
 
-    /// The twin of all steps together: memory between two passes holds the same f32 that a fused kernel computes.
-    fn reference(&self, hyper: &Hyper) -> Reference {
-        Reference::new(self.base, self.penalty, LAMBDA, 1.0, hyper)
+    /// The reference of all steps together: memory between two passes holds the same f32 that a fused kernel computes.
+    fn reference(&self, hyper: &StepParameters) -> StepReference {
+        StepReference::new(self.base, self.penalty, LAMBDA, 1.0, hyper)
     }
 }
 
@@ -77,15 +77,15 @@ impl Bench for Subject {
         let hyper = timed::hyper()?;
         let tensors = Tensors::new(on, on.elements, (self.base, false), timed::windows(on.elements, 1))?;
         let steps = self.steps();
-        let rows: Vec<Row> =
-            steps.iter().map(|&(b, p)| Reference::new(b, p, LAMBDA, 1.0, &hyper).row()).collect();
+        let rows: Vec<StepRow> =
+            steps.iter().map(|&(b, p)| StepReference::new(b, p, LAMBDA, 1.0, &hyper).row()).collect();
         let rows = on.bytes(bytemuck::cast_slice(&rows))?;
         let lead = if self.width == Width::Scalar { ASKEW } else { 0 };
         let bind = |views: &[View]| {
             let mut all = Dispatches::default();
             for (row, &(base, penalty)) in steps.iter().enumerate() {
                 let views = &views[..if base.has_gradient() { views.len() } else { 1 }];
-                let job = Job { operator: &Elementwise::new(penalty, LAMBDA), views, row, tensor: 0 };
+                let job = TensorJob { operator: &Elementwise::new(penalty, LAMBDA), views, row, tensor: 0 };
                 all.extend(bind(on.kernels, base, &[job], rows.as_entire_buffer_binding(), &tensors.status)?);
             }
             Ok(all)
@@ -96,19 +96,19 @@ impl Bench for Subject {
         })
     }
 
-    fn twin(&self, elements: u64) -> Option<Box<dyn FnMut()>> {
+    fn host(&self, elements: u64) -> Option<Box<dyn FnMut()>> {
         if self.width == Width::Scalar {
             return None;
         }
-        let twin = self.reference(&timed::hyper().ok()?);
-        timed::twin_of_runs(elements, 1024, move |_, run| {
-            run.iter_mut().for_each(|element| *element = twin.step(*element).0);
+        let reference = self.reference(&timed::hyper().ok()?);
+        timed::host_runs(elements, 1024, move |_, run| {
+            run.iter_mut().for_each(|element| *element = reference.step(*element).0);
         })
     }
 
     fn instead(&self) -> Option<Box<dyn Bench>> {
         let representative = matches!(self.penalty, Penalty::L1(_) | Penalty::Tl1(_));
-        let timed = self.base == Base::Gradient && self.width == Width::Vec4 && !self.two_passes;
+        let timed = self.base == Optimizer::Gradient && self.width == Width::Vec4 && !self.two_passes;
         (representative && timed).then(|| Box::new(Subject { two_passes: true, ..*self }) as Box<dyn Bench>)
     }
 }

@@ -4,21 +4,21 @@
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{Base, Element, Elementwise, Hyper, LANES, Reference, Row, Variant, WORKGROUP, Width, bind};
+use super::{Optimizer, Element, Elementwise, StepParameters, VECTOR_WIDTH, StepReference, StepRow, Variant, WORKGROUP, Width, bind};
 use crate::error::Result;
 use crate::gpu;
 use crate::kernels::fixture::Fixture;
-use crate::kernels::{Case, Job, Kernels, Outcome, compare};
+use crate::kernels::{Case, TensorJob, PipelineCache, Outcome, compare};
 use crate::penalty::Penalty;
 
 /// One tensor, stepped once.
 #[derive(Clone, Debug)]
 struct Step {
     name: String,
-    base: Base,
+    base: Optimizer,
     penalty: Penalty,
     lambda: f64,
-    hyper: Hyper,
+    hyper: StepParameters,
     length: usize,
     /// Where the tensors start, in elements: W, G, M, V.
     leads: [u64; 4],
@@ -29,7 +29,7 @@ struct Step {
 /// Every case.
 pub(super) fn all() -> Vec<Box<dyn Case>> {
     let mut all: Vec<Step> = Vec::new();
-    for base in Base::all() {
+    for base in Optimizer::all() {
         for penalty in Penalty::all() {
             if Variant::new(base, penalty, Width::Scalar).is_ok() {
                 all.extend(values(base, penalty));
@@ -42,7 +42,7 @@ pub(super) fn all() -> Vec<Box<dyn Case>> {
 }
 
 /// One base step and penalty over the range of step sizes.
-fn values(base: Base, penalty: Penalty) -> Vec<Step> {
+fn values(base: Optimizer, penalty: Penalty) -> Vec<Step> {
     let mut settings: Vec<(Penalty, f64, f64)> = Vec::new();
     for shape in penalty.rule().examples() {
         for (rate, lambda) in
@@ -59,7 +59,7 @@ fn values(base: Base, penalty: Penalty) -> Vec<Step> {
             }
         }
     }
-    let hypers = |rate| [1, 2, 1000].map(|step| Hyper::new(rate, step)).into_iter().flatten();
+    let hypers = |rate| [1, 2, 1000].map(|step| StepParameters::new(rate, step)).into_iter().flatten();
     let steps = if base.states() > 1 { 3 } else { 1 };
     settings
         .into_iter()
@@ -68,7 +68,7 @@ fn values(base: Base, penalty: Penalty) -> Vec<Step> {
             name: format!(
                 "step/{}/{shape}/rate={}/lambda={lambda}/step={}",
                 base.name(),
-                hyper.rate(),
+                hyper.lr(),
                 hyper.step()
             ),
             base,
@@ -83,10 +83,10 @@ fn values(base: Base, penalty: Penalty) -> Vec<Step> {
 }
 
 /// Sizes and offsets, with a penalty whose code is short.
-fn layouts(base: Base) -> Vec<Step> {
-    let Ok(hyper) = Hyper::new(0.1, 7) else { return Vec::new() };
+fn layouts(base: Optimizer) -> Vec<Step> {
+    let Ok(hyper) = StepParameters::new(0.1, 7) else { return Vec::new() };
     let penalty = Penalty::all().into_iter().find(|p| p.name() == "l1").unwrap_or(Penalty::all()[0]);
-    let tile = (WORKGROUP as usize) * LANES as usize;
+    let tile = (WORKGROUP as usize) * VECTOR_WIDTH as usize;
     let mut all = Vec::new();
     let mut add = |length: usize, leads: [u64; 4], one_buffer: bool| {
         let offsets = leads.map(|l| l.to_string()).join("-");
@@ -115,7 +115,7 @@ fn layouts(base: Base) -> Vec<Step> {
 }
 
 /// Zeros that stay, among every kind of value: the first step and a later one, a smooth penalty and one that jumps.
-fn frozen(base: Base) -> Vec<Step> {
+fn frozen(base: Optimizer) -> Vec<Step> {
     let chosen = Penalty::all().into_iter().filter(|p| ["l1", "tl1"].contains(&p.name()));
     let made = |penalty: Penalty| values(base, penalty).into_iter().step_by(4).take(8);
     let offsets = layouts(base).into_iter().filter(|step| step.length == 300);
@@ -152,7 +152,7 @@ const SPECIAL: [f32; 20] = [
 
 impl Step {
     /// Inputs: the special values, thresholds with their neighbours, and magnitudes over twelve decades.
-    fn elements(&self, reference: &Reference) -> Vec<Element> {
+    fn elements(&self, reference: &StepReference) -> Vec<Element> {
         let mut rng = ChaCha8Rng::seed_from_u64(0x5eed);
         let prox = reference.prox();
         let mut points: Vec<f32> = SPECIAL.to_vec();
@@ -211,8 +211,8 @@ impl Case for Step {
         self.length
     }
 
-    fn run(&self, device: &wgpu::Device, queue: &wgpu::Queue, kernels: &Kernels) -> Result<Outcome> {
-        let reference = Reference::new(self.base, self.penalty, self.lambda, 1.0, &self.hyper);
+    fn run(&self, device: &wgpu::Device, queue: &wgpu::Queue, kernels: &PipelineCache) -> Result<Outcome> {
+        let reference = StepReference::new(self.base, self.penalty, self.lambda, 1.0, &self.hyper);
         let before = self.elements(&reference);
         let arrays = 1 + usize::from(self.base.has_gradient()) + self.base.states();
         let read: Vec<fn(&Element) -> f32> =
@@ -221,10 +221,10 @@ impl Case for Step {
         let data: Vec<Vec<f32>> = read.iter().take(arrays).map(array).collect();
         let mut fixture = Fixture::new(device, &self.name, &data, &self.leads, self.one_buffer)?;
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
-        let rows = gpu::buffer_with(device, "rows", bytemuck::bytes_of::<Row>(&reference.row()), usage)?;
+        let rows = gpu::buffer_with(device, "rows", bytemuck::bytes_of::<StepRow>(&reference.row()), usage)?;
         let status = gpu::buffer_with(device, "status", &[0; 16], usage)?;
         let operator = Elementwise::new(self.penalty, self.lambda);
-        let job = Job { operator: &operator, views: &fixture.views, row: 0, tensor: 0 };
+        let job = TensorJob { operator: &operator, views: &fixture.views, row: 0, tensor: 0 };
         let dispatches = bind(kernels, self.base, &[job], rows.as_entire_buffer_binding(), &status)?;
         let counted = fixture.run(device, queue, &status, |pass| dispatches.record(pass))?;
 

@@ -1,27 +1,27 @@
 //! Cutting tensors into tiles of at most four words per invocation.
 
-use super::{Base, Elementwise, LANES, Tile, Variant, WORKGROUP, Width};
+use super::{Optimizer, Elementwise, VECTOR_WIDTH, Tile, Variant, WORKGROUP, Width};
 use crate::error::Result;
 use crate::kernels::operator::Operator;
 use crate::kernels::packer::Packer;
 use crate::kernels::tables::Tables;
 use crate::kernels::window::within_binding;
-use crate::kernels::{Dispatches, Job, Kernels, Unbound};
+use crate::kernels::{Dispatches, TensorJob, PipelineCache, Unbound};
 
 /// Plans with at least this many elements use tiles of four words per invocation; smaller ones use one, so that few
 /// elements still spread over many workgroups.
 const LARGE: u64 = 1 << 22;
 
-/// Cuts, compiles what is missing, and binds one step over many tensors. `rows` holds the jobs' [`Row`](super::Row)s, `status`
+/// Cuts, compiles what is missing, and binds one step over many tensors. `rows` holds the jobs' [`Row`](super::StepRow)s, `status`
 /// the status words.
 ///
 /// # Errors
 /// [`crate::Error::Unsupported`] for a combination without a kernel, [`crate::Error::Limit`],
 /// [`crate::Error::OutOfMemory`] and [`crate::Error::Gpu`] for what the device cannot give.
 pub fn bind(
-    kernels: &Kernels,
-    base: Base,
-    jobs: &[Job<'_, Elementwise>],
+    kernels: &PipelineCache,
+    base: Optimizer,
+    jobs: &[TensorJob<'_, Elementwise>],
     rows: wgpu::BufferBinding<'_>,
     status: &wgpu::Buffer,
 ) -> Result<Dispatches> {
@@ -30,9 +30,9 @@ pub fn bind(
 
 /// The same with the tables among others.
 pub(crate) fn lay(
-    kernels: &Kernels,
-    base: Base,
-    jobs: &[Job<'_, Elementwise>],
+    kernels: &PipelineCache,
+    base: Optimizer,
+    jobs: &[TensorJob<'_, Elementwise>],
     rows: wgpu::BufferBinding<'_>,
     status: &wgpu::Buffer,
     tables: &mut Tables,
@@ -45,9 +45,9 @@ pub(crate) fn lay(
     let total: u64 = jobs.iter().map(|job| job.views[0].length).sum();
     let tile_words = u64::from(WORKGROUP) * if total >= LARGE { 4 } else { 1 };
     let slots = base.slots();
-    let mut packer = Packer::new(super::ROOM.name, &limits);
+    let mut packer = Packer::new(super::KERNEL.name, &limits);
     for job in jobs {
-        job.operator.check(base, super::ROOM.name)?;
+        job.operator.check(base, super::KERNEL.name)?;
         let starts = job.views.iter().map(|v| v.offset / 4);
         for (width, from, to) in pieces(starts.clone(), job.views[0].length) {
             if from == to {
@@ -78,12 +78,12 @@ pub(crate) fn lay(
 /// The pieces of a tensor, as (width, first element, end): one vec4 body with a scalar head and tail where all offsets
 /// agree modulo four, one scalar piece where they do not.
 fn pieces(mut starts: impl Iterator<Item = u64>, length: u64) -> Vec<(Width, u64, u64)> {
-    let lead = starts.next().map_or(0, |start| start % LANES);
-    if starts.any(|start| start % LANES != lead) {
+    let lead = starts.next().map_or(0, |start| start % VECTOR_WIDTH);
+    if starts.any(|start| start % VECTOR_WIDTH != lead) {
         return vec![(Width::Scalar, 0, length)];
     }
-    let head = ((LANES - lead) % LANES).min(length);
-    let body = head + (length - head) / LANES * LANES;
+    let head = ((VECTOR_WIDTH - lead) % VECTOR_WIDTH).min(length);
+    let body = head + (length - head) / VECTOR_WIDTH * VECTOR_WIDTH;
     vec![(Width::Vec4, head, body), (Width::Scalar, 0, head), (Width::Scalar, body, length)]
 }
 
@@ -99,8 +99,8 @@ mod tests {
                     let mut seen = vec![0; length as usize];
                     for (width, from, to) in pieces([lead, other].into_iter(), length) {
                         if width == Width::Vec4 && to > from {
-                            assert_eq!((lead + from) % LANES, 0);
-                            assert_eq!((to - from) % LANES, 0);
+                            assert_eq!((lead + from) % VECTOR_WIDTH, 0);
+                            assert_eq!((to - from) % VECTOR_WIDTH, 0);
                         }
                         (from..to).for_each(|k| seen[k as usize] += 1);
                     }

@@ -1,6 +1,6 @@
 //! The fused step: W <- prox(W - rate * direction), for every penalty and base step, in one pass over memory.
 //!
-//! **Formula.** A [`Base`] step moves the weight to a point (for plain gradient, `W - rate G`), the prox of the
+//! **Formula.** A [`Optimizer`] step moves the weight to a point (for plain gradient, `W - rate G`), the prox of the
 //! tensor's [`Penalty`] with step size `rate` and weight `lambda` is taken there, and the result replaces W.
 //!
 //! **Memory.** 8 bytes per element for the prox alone, 12 with a gradient, 20 with momentum, 28 with Adam: each word
@@ -17,37 +17,37 @@
 //! status word.
 //!
 //! **Accuracy.** The point carries the error that WGSL allows for its formula ([`Approx`](crate::accuracy::Approx));
-//! the prox holds the backward error that its penalty states. [`Reference::judge`] asserts both.
+//! the prox holds the backward error that its penalty states. [`StepReference::judge`] asserts both.
 //!
 //! **Limits.** 256 invocations per workgroup; 5 storage buffers per stage with a gradient, 6 with momentum, 7 with
 //! Adam: wgpu's default limits suffice. No optional feature. W and G may share a buffer in any arrangement natively; in
 //! a browser WebGPU demands that the ranges bound for writing do not overlap, so weights and gradients must not
 //! alternate within one page there.
 
-mod base;
+mod optimizer;
 mod bench;
 mod cases;
 mod dispatch;
 pub(in crate::kernels) mod reference;
 
 pub use crate::kernels::element::Element;
-pub use crate::kernels::word::{LANES, WORKGROUP, Width};
-pub use base::{Adam, Base, Hyper};
+pub use crate::kernels::word::{VECTOR_WIDTH, WORKGROUP, Width};
+pub use optimizer::{Adam, Optimizer, StepParameters};
 pub use dispatch::bind;
 pub(crate) use dispatch::lay;
-pub use reference::Reference;
+pub use reference::StepReference;
 
-use super::operator::{Operator, Tabled, Twin};
-use super::packer::{self, Kernel, Slot};
+use super::operator::{Operator, Tabled, Reference};
+use super::packer::{self, Tiled, Slot};
 use super::program::{Host, Program, Struct, host_struct, listed};
-use super::{Mode, Room};
+use super::{Mode, Kernel};
 use crate::error::{Result, unsupported};
 use crate::penalty::{CONSTANTS, Groups, Penalty};
 use crate::wgsl::compose;
 
 /// The register's line.
-pub(super) const ROOM: Room =
-    Room { name: "step", variants: || listed(variants()), cases: cases::all, benches: bench::all };
+pub(super) const KERNEL: Kernel =
+    Kernel { name: "step", variants: || listed(variants()), cases: cases::all, benches: bench::all };
 
 host_struct! {
     /// A run of elements of one tensor, the work of one workgroup. WGSL's `Tile`.
@@ -71,9 +71,9 @@ host_struct! {
         pub unused: u32,
     }
 
-    /// The values that change from step to step. WGSL's `Row`: `Base` and `Constants`, eight f32 each, and `Mode`.
-    pub struct Row {
-        /// WGSL's `Base`; the names are [`Base::constant_names`].
+    /// The values that change from step to step. WGSL's `Row`: `Optimizer` and `Constants`, eight f32 each, and `Mode`.
+    pub struct StepRow {
+        /// WGSL's `Base`; the names are [`Optimizer::constant_names`].
         pub base: [f32; CONSTANTS],
         /// WGSL's `Constants`; the names are the penalty's.
         pub prox: [f32; CONSTANTS],
@@ -116,7 +116,7 @@ impl Elementwise {
 }
 
 impl Operator for Elementwise {
-    fn check(&self, base: Base, _: &str) -> Result<()> {
+    fn check(&self, base: Optimizer, _: &str) -> Result<()> {
         Variant::new(base, self.penalty, Width::Scalar).map(drop)
     }
 
@@ -132,31 +132,31 @@ impl Operator for Elementwise {
         self.penalty.rule().backward_ulps()
     }
 
-    fn twin(&self, base: Base, rate_scale: f64, hyper: &Hyper) -> Box<dyn Twin> {
-        Box::new(Reference::of(self, base, rate_scale, hyper))
+    fn reference(&self, base: Optimizer, lr_scale: f64, hyper: &StepParameters) -> Box<dyn Reference> {
+        Box::new(StepReference::of(self, base, lr_scale, hyper))
     }
 }
 
 impl Tabled for Elementwise {
-    type Row = Row;
+    type StepRow = StepRow;
 
     fn alike(&self, other: &Self) -> bool {
         self == other
     }
 
-    fn row(&self, base: Base, rate_scale: f64, hyper: &Hyper) -> Row {
-        Reference::of(self, base, rate_scale, hyper).row()
+    fn row(&self, base: Optimizer, lr_scale: f64, hyper: &StepParameters) -> StepRow {
+        StepReference::of(self, base, lr_scale, hyper).row()
     }
 
-    fn resting() -> Row {
-        Row { mode: Mode::RESTS, ..bytemuck::Zeroable::zeroed() }
+    fn resting() -> StepRow {
+        StepRow { mode: Mode::RESTS, ..bytemuck::Zeroable::zeroed() }
     }
 }
 
 /// One kernel: what changes the code. Parameters of the penalty and of the base step are data, not code.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Variant {
-    base: Base,
+    base: Optimizer,
     penalty: Penalty,
     width: Width,
 }
@@ -166,8 +166,8 @@ impl Variant {
     ///
     /// # Errors
     /// [`crate::Error::Unsupported`] for Adam's metric with a penalty whose threshold has no closed form in the step size.
-    pub fn new(base: Base, penalty: Penalty, width: Width) -> Result<Self> {
-        if matches!(base, Base::AdamMetric(_)) && !penalty.rule().per_element_step() {
+    pub fn new(base: Optimizer, penalty: Penalty, width: Width) -> Result<Self> {
+        if matches!(base, Optimizer::AdamMetric(_)) && !penalty.rule().per_element_step() {
             let can = Penalty::all().into_iter().filter(|p| p.rule().per_element_step());
             return Err(unsupported(
                 "step",
@@ -194,12 +194,12 @@ impl Variant {
     /// The complete WGSL; its entry point is `step`.
     #[must_use]
     pub fn source(&self) -> String {
-        let constants = if matches!(self.base, Base::AdamMetric(_)) { "step/metric" } else { "step/plain" };
+        let constants = if matches!(self.base, Optimizer::AdamMetric(_)) { "step/metric" } else { "step/plain" };
         let width = match self.width {
             Width::Scalar => "step/scalar",
             Width::Vec4 => "step/vec4",
         };
-        compose(&[&self.penalty.rule().file(), constants, self.base.file(), width, ROOM.name])
+        compose(&[&self.penalty.rule().file(), constants, self.base.file(), width, KERNEL.name])
     }
 
     /// Elements per word.
@@ -210,7 +210,7 @@ impl Variant {
 }
 
 impl Program for Variant {
-    const ROOM: &'static str = ROOM.name;
+    const KERNEL: &'static str = KERNEL.name;
 
     fn name(&self) -> String {
         Variant::name(self)
@@ -223,7 +223,7 @@ impl Program for Variant {
     fn structs(&self) -> Vec<Struct> {
         vec![
             Tile::layout("Tile"),
-            Row::layout("Row"),
+            StepRow::layout("Row"),
             Mode::layout("Mode"),
             Struct::of_words("Base", &self.base.constant_names()),
             Struct::of_words("Constants", &self.penalty.rule().constant_names()),
@@ -235,8 +235,8 @@ impl Program for Variant {
     }
 }
 
-impl Kernel for Variant {
-    /// Base step, penalty, width.
+impl Tiled for Variant {
+    /// Optimizer step, penalty, width.
     type Key = (&'static str, &'static str, Width);
     type Tile = Tile;
 
@@ -275,11 +275,11 @@ impl packer::Tile for Tile {
     fn enter(&mut self, _: u32) {}
 }
 
-/// Every kernel of the room.
+/// Every kernel of the kernel.
 #[must_use]
 pub fn variants() -> Vec<Variant> {
     let mut all: Vec<Variant> = Vec::new();
-    for base in Base::all() {
+    for base in Optimizer::all() {
         for penalty in Penalty::all() {
             for width in [Width::Scalar, Width::Vec4] {
                 all.extend(Variant::new(base, penalty, width).ok());

@@ -1,17 +1,17 @@
-//! The float64 twin of the step.
+//! The float64 reference of the step.
 
-use super::{Base, Elementwise, Hyper, Row};
+use super::{Optimizer, Elementwise, StepParameters, StepRow};
 use crate::accuracy::Approx;
 use crate::accuracy::QUIET_NAN;
 use crate::kernels::element::Element;
-use crate::kernels::{Judgement, Mode, Twin};
+use crate::kernels::{Judgement, Mode, Reference};
 use crate::penalty::{Described, Groups, Penalty, Prox, accept};
 
 /// The step in float64, with the f32 constants that the kernel sees.
 #[derive(Clone, Copy, Debug)]
-pub struct Reference {
-    base: Base,
-    row: Row,
+pub struct StepReference {
+    base: Optimizer,
+    row: StepRow,
     prox: Prox,
     /// Whether zeros stay zeros.
     freeze: bool,
@@ -64,31 +64,31 @@ pub(in crate::kernels) fn rounded<F>(rule: &dyn Described<F>) -> F {
     rule.with(&rule.parameters().iter().map(|p| f32_of(p.value)).collect::<Vec<_>>())
 }
 
-impl Reference {
-    /// The twin for one row of hyper-parameters: the rate, lambda and the penalty's parameters are rounded to f32
+impl StepReference {
+    /// The reference for one row of hyper-parameters: the rate, lambda and the penalty's parameters are rounded to f32
     /// first, as the kernel sees them; everything after that is float64.
     #[must_use]
-    pub fn new(base: Base, penalty: Penalty, lambda: f64, rate_scale: f64, hyper: &Hyper) -> Self {
-        Self::of(&Elementwise::new(penalty, lambda), base, rate_scale, hyper)
+    pub fn new(base: Optimizer, penalty: Penalty, lambda: f64, lr_scale: f64, hyper: &StepParameters) -> Self {
+        Self::of(&Elementwise::new(penalty, lambda), base, lr_scale, hyper)
     }
 
     /// The same for an operator. Allocates nothing.
-    pub(crate) fn of(operator: &Elementwise, base: Base, rate_scale: f64, hyper: &Hyper) -> Self {
+    pub(crate) fn of(operator: &Elementwise, base: Optimizer, lr_scale: f64, hyper: &StepParameters) -> Self {
         let Elementwise { penalty, lambda } = *operator;
-        let rate = f32_of(hyper.rate() * rate_scale);
+        let rate = f32_of(hyper.lr() * lr_scale);
         let prox = Prox::new(penalty, rate, f32_of(lambda * hyper.lambda_scale()));
         let freeze = hyper.frozen_zeros();
-        let row = Row {
+        let row = StepRow {
             base: base.constants(rate, hyper.step()),
             prox: prox.constants(),
             mode: Mode::frozen(freeze),
         };
-        Reference { base, row, prox, freeze }
+        StepReference { base, row, prox, freeze }
     }
 
     /// The constants for the kernel.
     #[must_use]
-    pub fn row(&self) -> Row {
+    pub fn row(&self) -> StepRow {
         self.row
     }
 
@@ -111,20 +111,20 @@ impl Reference {
         let one = Approx::exact(1.0);
         let held = (self.freeze && e.w == 0.0).then_some(e.v);
         match self.base {
-            Base::Prox => Moved { point: w, scale: one, m, v, held },
-            Base::Gradient => Moved { point: w - c[0] * g, scale: one, m, v, held },
-            Base::HeavyBall { .. } | Base::Nesterov { .. } => {
+            Optimizer::Prox => Moved { point: w, scale: one, m, v, held },
+            Optimizer::Gradient => Moved { point: w - c[0] * g, scale: one, m, v, held },
+            Optimizer::HeavyBall { .. } | Optimizer::Nesterov { .. } => {
                 let [rate, momentum, look, follow, ..] = c;
                 let velocity = momentum * m + g;
                 let point = w - rate * (look * g + follow * velocity);
                 Moved { point, scale: one, m: velocity, v, held }
             }
-            Base::Adam(_) | Base::AdamMetric(_) => {
+            Optimizer::Adam(_) | Optimizer::AdamMetric(_) => {
                 let [rate, keep, beta1, rest1, beta2, rest2, root_scale, epsilon] = c;
                 let first = beta1 * m + rest1 * g;
                 let second = beta2 * v + (rest2 * g) * g; // in this order: g * g may overflow
                 let denominator = root_scale * second.sqrt() + epsilon;
-                let scale = if matches!(self.base, Base::AdamMetric(_)) { one / denominator } else { one };
+                let scale = if matches!(self.base, Optimizer::AdamMetric(_)) { one / denominator } else { one };
                 let point = keep * w - rate * (first / denominator);
                 Moved { point, scale, m: first, v: second, held }
             }
@@ -142,7 +142,7 @@ impl Reference {
     /// What the element is when an input or the result is not finite.
     fn poisoned(&self, e: Element) -> Element {
         match self.base {
-            Base::Prox => e,
+            Optimizer::Prox => e,
             _ => Element { w: f32::NAN, m: f32::NAN, v: f32::NAN, ..e },
         }
     }
@@ -153,7 +153,7 @@ impl Reference {
     }
 
     /// Whether a member's states are those of the base step: NaN where one of its own inputs or of these states is not
-    /// finite. A point that overflows leaves finite states behind in a kernel; they are NaN in the steps of twins.
+    /// finite. A point that overflows leaves finite states behind in a kernel; they are NaN in the steps of references.
     pub(crate) fn states_hold(&self, before: Element, moved: &Moved, after: Element) -> bool {
         let states = self.base.states();
         let lost = [after.m, after.v][..states].iter().all(|x| x.to_bits() == QUIET_NAN);
@@ -170,7 +170,7 @@ impl Reference {
 
     /// The operator at an element: its step size, in Adam's metric, is the element's own.
     fn prox_at(&self, scale: Approx) -> (Prox, f64) {
-        if matches!(self.base, Base::AdamMetric(_)) {
+        if matches!(self.base, Optimizer::AdamMetric(_)) {
             let step = Approx::exact(self.prox.step) * scale;
             (Prox::new(self.prox.penalty, step.value, self.prox.lambda), step.error)
         } else {
@@ -232,14 +232,14 @@ impl Reference {
     }
 }
 
-impl Twin for Reference {
+impl Reference for StepReference {
     fn groups(&self) -> Option<&Groups> {
         None
     }
 
     fn step(&self, _: u64, elements: &mut [Element]) -> u32 {
         let one = |e: &mut Element| {
-            let (after, finite) = Reference::step(self, *e);
+            let (after, finite) = StepReference::step(self, *e);
             *e = after;
             u32::from(!finite)
         };
@@ -247,6 +247,6 @@ impl Twin for Reference {
     }
 
     fn judge(&self, _: u64, before: &[Element], after: &[Element]) -> Vec<Judgement> {
-        before.iter().zip(after).map(|(b, a)| Reference::judge(self, *b, *a)).collect()
+        before.iter().zip(after).map(|(b, a)| StepReference::judge(self, *b, *a)).collect()
     }
 }

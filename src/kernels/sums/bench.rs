@@ -7,7 +7,7 @@ use crate::kernels::backward::bench::load;
 use crate::kernels::backward::cases::subject;
 use crate::kernels::timed::{self, COMPONENTS};
 use crate::kernels::{Bench, Loaded, Setup};
-use crate::regulariser::Places;
+use crate::regulariser::ParameterLayout;
 
 /// A layer of as many vectors as make the elements.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +33,7 @@ impl Bench for Layer {
 
     fn load(&self, on: &Setup<'_>) -> Result<Loaded> {
         let of = subject(COMPONENTS, timed::vectors(on.elements), 1.0);
-        let places = Places { components: of.n, nonzeros: 0 };
+        let places = ParameterLayout { components: of.n, nonzeros: 0 };
         load(
             on,
             &of,

@@ -4,8 +4,8 @@ use super::bind;
 use super::reference::judge;
 use crate::error::Result;
 use crate::kernels::backward::cases::{Subject, subject, subjects};
-use crate::kernels::{Case, Kernels, Outcome};
-use crate::regulariser::Places;
+use crate::kernels::{Case, PipelineCache, Outcome};
+use crate::regulariser::ParameterLayout;
 
 /// The sums of one layer.
 #[derive(Clone, Debug)]
@@ -26,9 +26,9 @@ impl Case for Layered {
         self.0.n as usize * self.0.m as usize
     }
 
-    fn run(&self, device: &wgpu::Device, queue: &wgpu::Queue, kernels: &Kernels) -> Result<Outcome> {
+    fn run(&self, device: &wgpu::Device, queue: &wgpu::Queue, kernels: &PipelineCache) -> Result<Outcome> {
         let subject = &self.0;
-        let places = Places { components: subject.n, nonzeros: 5 };
+        let places = ParameterLayout { components: subject.n, nonzeros: 5 };
         let numbers = subject.numbers(places);
         let (after, mut outcome) =
             subject.run((device, queue), &numbers, places, |passed, into| bind(kernels, passed, into))?;

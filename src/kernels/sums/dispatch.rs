@@ -4,12 +4,12 @@ use super::Stage;
 #[cfg(doc)]
 use crate::error::Error;
 use crate::error::Result;
-use crate::kernels::backward::{Into, Passed, window};
+use crate::kernels::backward::{GradientTarget, SavedActivations, window};
 use crate::kernels::program::host_struct;
 use crate::kernels::tables::scratch;
 use crate::kernels::window::{Strided, Window};
 use crate::kernels::word::WORKGROUP;
-use crate::kernels::{Dispatch, Dispatches, Kernels};
+use crate::kernels::{Dispatch, Dispatches, PipelineCache};
 use crate::regulariser::HEAD;
 
 /// More workgroups of the sums than this keep any GPU busy.
@@ -55,7 +55,7 @@ host_struct! {
 
 /// Puts partial sums together: of `scratch`, into `result`.
 pub(in crate::kernels) fn fold(
-    kernels: &Kernels,
+    kernels: &PipelineCache,
     job: Fold,
     scratch: &wgpu::Buffer,
     result: &Window,
@@ -110,7 +110,7 @@ impl Cut {
 /// # Errors
 /// [`Error::Shape`] where shapes or layers do not fit; [`Error::Overlap`] where the gradient shares memory with what is
 /// read; [`Error::Limit`], [`Error::OutOfMemory`] and [`Error::Gpu`] for what the device cannot give.
-pub fn bind(kernels: &Kernels, passed: &Passed, into: &Into) -> Result<Dispatches> {
+pub fn bind(kernels: &PipelineCache, passed: &SavedActivations, into: &GradientTarget) -> Result<Dispatches> {
     let place = "sums";
     let gradient = passed.check(place, into)?;
     let limits = kernels.device().limits();

@@ -12,7 +12,7 @@
 //! workgroup.
 //!
 //! **Dispatches.** Two: a workgroup has some rows and a split of the columns; the parts are then put together, as those of
-//! the rooms `loss` and `sampled` are.
+//! the kernels `loss` and `sampled` are.
 //!
 //! **Determinism.** Sums follow a fixed tree that depends on the shapes alone: the same bits each run.
 //!
@@ -33,13 +33,13 @@ mod reference;
 pub use dispatch::bind;
 pub(super) use dispatch::{Fold, PLENTY, SPLITS, fold};
 
-use super::Room;
+use super::Kernel;
 use super::program::{Host, Program, Struct, listed};
 use super::window::Strided;
 use crate::wgsl::compose;
 
 /// The register's line.
-pub(super) const ROOM: Room = Room {
+pub(super) const KERNEL: Kernel = Kernel {
     name: "sums",
     variants: || listed([Stage::Rows, Stage::Fold]),
     cases: cases::all,
@@ -56,7 +56,7 @@ enum Stage {
 }
 
 impl Program for Stage {
-    const ROOM: &'static str = ROOM.name;
+    const KERNEL: &'static str = KERNEL.name;
 
     fn name(&self) -> String {
         match self {

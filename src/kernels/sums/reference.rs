@@ -5,13 +5,13 @@ use crate::accuracy::{FLUSH, RELATIVE};
 use crate::kernels::Outcome;
 use crate::kernels::backward::cases::{LAYER, Numbers, Subject, demand, start, unchanged};
 use crate::kernels::backward::reference::{Near, Sum};
-use crate::regulariser::{HEAD, Places};
+use crate::regulariser::{HEAD, ParameterLayout};
 
 /// Judges head, q and b of a gradient's layer.
 pub(super) fn judge(
     subject: &Subject,
     numbers: &Numbers,
-    places: Places,
+    places: ParameterLayout,
     after: &[f32],
     outcome: &mut Outcome,
 ) {

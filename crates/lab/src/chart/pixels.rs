@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use plotters::style::RGBColor;
 
-/// Pixels of one size: a path per colour, which takes a tenth of the room of a rectangle per pixel.
+/// Pixels of one size: a path per colour, which takes a tenth of the kernel of a rectangle per pixel.
 pub(crate) struct Pixels<'a> {
     /// The upper left corner.
     pub at: (i32, i32),

@@ -16,7 +16,7 @@ use crate::data::Split;
 use crate::noise;
 use crate::rate::cosine;
 use maf_srl::error::{Result, unsupported};
-use maf_srl::kernels::step::Hyper;
+use maf_srl::kernels::step::StepParameters;
 use maf_srl::schedule::{Backend, HostSchedule, Verification};
 
 /// The state after one epoch.
@@ -147,7 +147,7 @@ pub fn fit(
             loss += network.backward(x.slice(s![..chosen.len(), ..]), &labels) * chosen.len() as f64;
             let warm = (options.warm_up * total as f64).max(1.0);
             let scale = if refitting { 1.0 } else { ((step + 1) as f64 / warm).min(1.0) };
-            let hyper = Hyper::new(cosine(options.rate, step, total), step + 1)?
+            let hyper = StepParameters::new(cosine(options.rate, step, total), step + 1)?
                 .with_lambda_scale(scale)?
                 .with_beta_scale(growth)?;
             if refitting {
@@ -200,7 +200,7 @@ mod tests {
     fn refitting_keeps_every_zero() {
         let split = super::super::prepared(crate::data::Source::Digits.load(None).unwrap());
         let backend = Backend::choose(Some("cpu")).unwrap();
-        for base in maf_srl::kernels::step::Base::all().into_iter().filter(|b| b.has_gradient()) {
+        for base in maf_srl::kernels::step::Optimizer::all().into_iter().filter(|b| b.has_gradient()) {
             let (rate, lambda) = if base.states() == 2 { (0.005, 5.0) } else { (0.1, 0.1) };
             let options =
                 Options { epochs: 4, refit: 0.5, hidden: vec![16], base, rate, ..Options::default() };

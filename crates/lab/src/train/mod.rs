@@ -2,7 +2,7 @@
 //!
 //! The pipeline is an ordinary one ([`mlp`], on the host); what is on show is the step. Every weight matrix and
 //! every bias is a tensor of one [`HostSchedule`](maf_srl::schedule::HostSchedule), the matrices with the method's
-//! penalty, the biases with none, and each step is compared with its float64 twin.
+//! penalty, the biases with none, and each step is compared with its float64 reference.
 //!
 //! What the figures mean:
 //! - *density*: the share of exactly nonzero entries over all weight matrices, biases left out;
@@ -46,7 +46,7 @@ pub use study::Study;
 use crate::count;
 use crate::data::Split;
 use maf_srl::error::{Result, require, unsupported};
-use maf_srl::kernels::step::Base;
+use maf_srl::kernels::step::Optimizer;
 use maf_srl::penalty::Layout;
 use maf_srl::schedule::{Backend, Verify};
 use method::Regularisation;
@@ -63,7 +63,7 @@ pub struct Options {
     /// The widths of the hidden layers.
     pub hidden: Vec<usize>,
     /// The base step.
-    pub base: Base,
+    pub base: Optimizer,
     /// Which steps are compared with float64.
     pub verify: Verify,
     /// The standard deviation of the noise on training inputs.
@@ -94,7 +94,7 @@ impl Default for Options {
             batch: 64,
             rate: 0.1,
             hidden: vec![128],
-            base: Base::HeavyBall { momentum: 0.9 },
+            base: Optimizer::HeavyBall { momentum: 0.9 },
             verify: Verify::Full,
             noise: 0.3,
             warm_up: 0.0,
@@ -171,7 +171,7 @@ impl Options {
 /// The base steps that training can take, by name.
 #[must_use]
 pub fn optimizers() -> Vec<&'static str> {
-    Base::all().iter().filter(|b| b.has_gradient()).map(Base::name).collect()
+    Optimizer::all().iter().filter(|b| b.has_gradient()).map(Optimizer::name).collect()
 }
 
 /// The three parts with their features centred and doubled; the means are those of the training part.
@@ -286,7 +286,7 @@ mod tests {
             (Options { warm_up: 1.5, ..base.clone() }, "`warm_up`"),
             (Options { refit: 1.0, ..base.clone() }, "`refit`"),
             (Options { seed: u64::MAX, ..base.clone() }, "`seed`"),
-            (Options { base: Base::Prox, ..base.clone() }, "gradient, heavy-ball"),
+            (Options { base: Optimizer::Prox, ..base.clone() }, "gradient, heavy-ball"),
         ] {
             let error = options.check().unwrap_err().to_string();
             assert!(error.contains(needle), "{error}");

@@ -4,7 +4,7 @@ use super::penalties::Penalties;
 use super::share::Share;
 use super::{Method, Regularisation};
 use maf_srl::error::Result;
-use maf_srl::kernels::step::Base;
+use maf_srl::kernels::step::Optimizer;
 use maf_srl::penalty::{Group, Groups, Layout, NoPenalty};
 use maf_srl::regulariser::Regulariser;
 use maf_srl::schedule::{Backend, HostSchedule, Spec, Verify};
@@ -85,7 +85,7 @@ impl Method {
     ///
     /// # Errors
     /// Those of [`HostSchedule::new`].
-    pub fn check(&self, base: Base, layout: Option<&Layout>) -> Result<()> {
+    pub fn check(&self, base: Optimizer, layout: Option<&Layout>) -> Result<()> {
         let n = match &self.regularisation {
             Regularisation::None | Regularisation::Penalties(_) => 1,
             Regularisation::File(regulariser) => regulariser.parameters().components() as usize,

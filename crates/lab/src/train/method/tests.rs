@@ -2,7 +2,7 @@
 
 use super::lambdas::DEFAULT_LAMBDAS;
 use super::*;
-use maf_srl::kernels::step::Base;
+use maf_srl::kernels::step::Optimizer;
 use maf_srl::penalty::{Layout, Penalty};
 use maf_srl::schedule::Spec;
 
@@ -20,7 +20,7 @@ fn pairs_and_names_give_both_penalties() {
         assert_eq!(Method::parse(&named.text(), None).unwrap().penalties(), method.penalties());
         assert_eq!(method.lambda, named.lambda);
         assert_eq!(method.group_lambda, named.lambda);
-        method.check(Base::all()[1], None).unwrap();
+        method.check(Optimizer::all()[1], None).unwrap();
         assert!(!Penalty::all().iter().any(|p| p.name() == named.name), "{}", named.name);
     }
     let other = Method::parse("integrated-tl1(s=0.25)", None).unwrap();
@@ -99,7 +99,7 @@ fn every_lambda_and_every_solver_makes_a_row() {
         assert!(error.contains(needle), "{error}");
     }
     let cges = Method { solver: Solver::Subgradient, ..Method::parse("cges", None).unwrap() };
-    assert!(matches!(cges.check(Base::all()[1], None), Err(Error::Unsupported { .. })));
+    assert!(matches!(cges.check(Optimizer::all()[1], None), Err(Error::Unsupported { .. })));
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn learned_methods_make_rows_where_their_blocks_fit() {
     assert_eq!(labels[..3], ["dsrl N=2 0.01", "dsrl N=2 0.02", "dsrl N=4 0.01"]);
     assert_eq!((labels[4], labels[8], labels.len()), ("maf-srl N=2 0.01", "l1 0.01", 10));
     assert_eq!(methods[4].penalties(), "maf-srl(n=6,layers=2)");
-    methods[0].check(Base::all()[1], None).unwrap();
+    methods[0].check(Optimizer::all()[1], None).unwrap();
     // 6 divides 3 x 4 weights, but no row
     let specs = methods[0].specs(&[12, 3, 4, 5], None).unwrap();
     let layout = |s: &Spec| s.regulariser.as_ref().map(|r| r.groups.layout().to_string());
@@ -206,7 +206,7 @@ fn a_regulariser_makes_a_row_where_it_fits() {
     let maf = &methods[2];
     assert_eq!((maf.name.as_str(), maf.lambda, maf.penalties().as_str()), (MAF, 0.07, "maf(n=6)"));
     assert_eq!(Method::parse_list("maf,l1", &choices).unwrap()[0].name, MAF);
-    maf.check(Base::all()[1], None).unwrap();
+    maf.check(Optimizer::all()[1], None).unwrap();
     // rows, blocks, and neither
     let widths = [6, 4, 3, 5];
     let specs = maf.specs(&widths, None).unwrap();

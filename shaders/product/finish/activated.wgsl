@@ -1,4 +1,0 @@
-// needs: product/finish/bent
-fn finished(row: u32, first: u32, apart: u32, sum: Word) -> Word {
-    return bent(row, sum).value;
-}

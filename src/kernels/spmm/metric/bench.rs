@@ -1,0 +1,58 @@
+//! What is timed of the operator in a learned regulariser's metric: vectors of 64 components.
+
+use super::cases::regulariser;
+use super::{MetricJob, Matrices, MetricReference, Regularised, MetricRow, bind};
+use crate::error::Result;
+use crate::gpu::View;
+use crate::kernels::spmm::{Prologue, Path, Variant};
+use crate::kernels::program::Program;
+use crate::kernels::step::{Optimizer, Element};
+use crate::kernels::timed::{self, COMPONENTS, Tensors};
+use crate::kernels::{Bench, Loaded, Setup, Reference};
+use crate::penalty::{Groups, Layout};
+
+const DENSITY: f64 = 0.4;
+const LAMBDA: f64 = 0.5;
+
+/// The operator by itself, without a base step: two products, of which the first names it.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::kernels::product) struct Metric;
+
+fn groups(elements: u64) -> Result<Groups> {
+    let n = u64::from(COMPONENTS);
+    Groups::new(Layout::Rows, &[(elements / n).max(1), n])
+}
+
+impl Bench for Metric {
+    fn variant(&self) -> String {
+        let (path, prologue) = (Path::Tiles, Prologue::Plain);
+        Variant::Product { path, prologue, epilogue: super::Epilogue::Held }.name()
+    }
+
+    fn label(&self) -> String {
+        format!("prox in the metric of n={COMPONENTS}, density {DENSITY}")
+    }
+
+    fn bytes(&self, elements: u64) -> u64 {
+        12 * groups(elements).map_or(0, |groups| groups.length())
+    }
+
+    fn footprint(&self, elements: u64) -> u64 {
+        self.bytes(elements)
+    }
+
+    fn load(&self, on: &Setup<'_>) -> Result<Loaded> {
+        let of = Regularised { regulariser: regulariser(COMPONENTS, DENSITY)?, groups: groups(on.elements)? };
+        let tensors = Tensors::of_groups(on, &of.groups, (Optimizer::Prox, true))?;
+        let hyper = timed::hyper()?;
+        let rows = on.bytes(&MetricRow::new(&of).alone(LAMBDA, 1.0, &hyper))?;
+        let bind = |views: &[View]| {
+            let [weights, coefficients] = [0, 1].map(|k| views[k].clone());
+            let job = MetricJob { name: on.name.into(), of: of.clone(), weights, coefficients, row: 0 };
+            bind(on.kernels, &job, &mut Matrices::default(), &rows)
+        };
+        let reference = MetricReference::new(Optimizer::Prox, &of, LAMBDA, 1.0, &hyper);
+        let judge = |g, before: &[Element], after: &[Element]| reference.judge(g, before, after);
+        tensors.load(on, 0, bind, timed::by_groups(&of.groups, judge))
+    }
+}
