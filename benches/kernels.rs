@@ -8,7 +8,7 @@ use std::time::Duration;
 use criterion::{Criterion, Throughput};
 use maf_srl::bench::{Options, Stopwatch, copy_bandwidth, load_checked};
 use maf_srl::gpu::{Clock, Context, Timer};
-use maf_srl::kernels::{Bench, PipelineCache, KERNELS};
+use maf_srl::kernels::{Bench, KERNELS, PipelineCache};
 
 fn main() {
     let wanted = std::env::var("MAF_SRL_DEVICE").ok();

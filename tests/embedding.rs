@@ -423,14 +423,16 @@ fn tensors_whose_binding_ranges_overlap_in_one_page_do_not_disturb_each_other() 
                 .with_gradient(view(&page, 4 * g as u64, length))
             })
             .collect();
-        let mut plan =
-            Schedule::new(&foreign.device).bind(Optimizer::Gradient, &tensors, Verify::Full).expect("they bind");
+        let mut plan = Schedule::new(&foreign.device)
+            .bind(Optimizer::Gradient, &tensors, Verify::Full)
+            .expect("they bind");
         let hyper = StepParameters::new(0.25, 1).expect("in the domain");
         submit(&foreign.device, &foreign.queue, |encoder| plan.record(encoder, &hyper));
         let got = download(&foreign.device, &foreign.queue, &page);
         let mut expected = words.clone();
         for (&(w, g, length), n) in places.iter().zip(0..) {
-            let reference = StepReference::new(Optimizer::Gradient, penalty(), LAMBDA * f64::from(n), 1.0, &hyper);
+            let reference =
+                StepReference::new(Optimizer::Gradient, penalty(), LAMBDA * f64::from(n), 1.0, &hyper);
             for k in 0..length {
                 let (before, after) =
                     (element(words[w + k], words[g + k]), element(got[w + k], words[g + k]));

@@ -69,7 +69,8 @@ fn groups_and_single_weights_mix_in_few_dispatches_and_equal_single_plans_bit_fo
                     .collect()
             };
             let batched = upload_f32(&device, &w);
-            let mut plan = schedule.bind(Optimizer::Gradient, &bound(&batched), Verify::Full).expect("they bind");
+            let mut plan =
+                schedule.bind(Optimizer::Gradient, &bound(&batched), Verify::Full).expect("they bind");
             submit(&device, &queue, |encoder| plan.record(encoder, &hyper));
             let found = plan.finish().unwrap_or_else(|e| panic!("{}: {e}", one.label));
             let elements: usize = specs.iter().map(|(_, length)| length).sum();
@@ -137,12 +138,16 @@ fn what_does_not_fit_together_is_refused_by_name() {
     let adam = Optimizer::AdamMetric(Default::default());
     let error = bind(spec(), 100, adam).expect_err("groups have no prox in Adam's metric");
     assert!(matches!(error, Error::Unsupported { .. }), "{error}");
-    let error =
-        bind(Spec::new("fc1", l1, 0.1).with_group(Group::new(lasso, -1.0, rows.clone())), 100, Optimizer::Prox);
+    let error = bind(
+        Spec::new("fc1", l1, 0.1).with_group(Group::new(lasso, -1.0, rows.clone())),
+        100,
+        Optimizer::Prox,
+    );
     assert!(matches!(error, Err(Error::Domain { .. })), "{error:?}");
     let weighted = rows.clone().with_weights(&[0.5; 10]).expect("ten");
     let log: GroupPenalty = "log".parse().expect("one");
-    let error = bind(Spec::new("fc1", l1, 0.1).with_group(Group::new(log, 0.1, weighted)), 100, Optimizer::Prox);
+    let error =
+        bind(Spec::new("fc1", l1, 0.1).with_group(Group::new(log, 0.1, weighted)), 100, Optimizer::Prox);
     assert!(matches!(error, Err(Error::Unsupported { .. })), "{error:?}");
 }
 
@@ -157,7 +162,8 @@ fn a_member_that_is_not_finite_makes_its_group_nan_and_no_other() {
         let group = Group::new("lasso".parse().expect("one"), 0.1, rows);
         let spec = Spec::new("w", "l1".parse().expect("one"), 0.1).with_group(group);
         let tensor = Tensor::new(spec, view(&weights, 0, 60));
-        let mut plan = Schedule::new(&device).bind(Optimizer::Prox, &[tensor], Verify::Full).expect("it binds");
+        let mut plan =
+            Schedule::new(&device).bind(Optimizer::Prox, &[tensor], Verify::Full).expect("it binds");
         let hyper = StepParameters::new(1.0, 1).expect("in the domain");
         let status = submit(&device, &queue, |encoder| {
             plan.record(encoder, &hyper);

@@ -7,8 +7,8 @@ mod support;
 
 use maf_srl::Error;
 use maf_srl::kernels::PipelineCache;
-use maf_srl::kernels::step::{Optimizer, Element, StepParameters, StepReference};
-use maf_srl::kernels::{Outcome, KERNELS};
+use maf_srl::kernels::step::{Element, Optimizer, StepParameters, StepReference};
+use maf_srl::kernels::{KERNELS, Outcome};
 use maf_srl::penalty::Penalty;
 use maf_srl::schedule::{Schedule, Spec, Tensor, Verify};
 use support::work::{submit, upload_f32, view};
@@ -431,8 +431,7 @@ fn every_fault_planted_in_a_product_is_reported() {
         "spmm/bitmap/63x63x3/density=0.3/straight/plain/plain/orders=ccc/offsets=03120/one-buffer";
     const TILES: &str =
         "spmm/dense/65x65x64/density=0.3/straight/plain/activated/orders=ccc/offsets=03120/one-buffer";
-    const METRIC: &str =
-        "spmm/metric/gradient/rows/n=33/m=40/density=0.6/rate=3/lambda=7/size=1e0/offset=0";
+    const METRIC: &str = "spmm/metric/gradient/rows/n=33/m=40/density=0.6/rate=3/lambda=7/size=1e0/offset=0";
     demand_reports(&planted! {
         METRIC => "poisoned(activated(v, bend) - ", "poisoned(v - ";
         METRIC => "let v = theta[job.q + row] * sum;", "let v = 1.01 * theta[job.q + row] * sum;";
@@ -563,7 +562,9 @@ fn verified(device: &wgpu::Device, queue: &wgpu::Queue, edit: fn(String) -> Stri
     let schedule = Schedule::with_pipelines(device, PipelineCache::edited(device, edit));
     let mut plan = schedule.bind(Optimizer::Gradient, &tensors, Verify::Full).expect("they bind");
     for step in 1..=3 {
-        submit(device, queue, |encoder| plan.record(encoder, &StepParameters::new(0.1, step).expect("in the domain")));
+        submit(device, queue, |encoder| {
+            plan.record(encoder, &StepParameters::new(0.1, step).expect("in the domain"))
+        });
     }
     plan.finish().map(|found| found.checked)
 }
@@ -622,7 +623,10 @@ fn a_wrong_state_is_found_for_every_base_step_that_has_one() {
         );
         assert!(!reference.judge(before, Element { m: f32::NAN, ..after }).ok, "{base}: first state NaN");
         if base.states() > 1 {
-            assert!(!reference.judge(before, Element { v: off(after.v), ..after }).ok, "{base}: second state off");
+            assert!(
+                !reference.judge(before, Element { v: off(after.v), ..after }).ok,
+                "{base}: second state off"
+            );
             assert!(
                 !reference.judge(before, Element { v: before.v, ..after }).ok,
                 "{base}: second state not written"

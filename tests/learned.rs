@@ -7,17 +7,18 @@ use std::sync::Arc;
 
 use maf_srl::Error;
 use maf_srl::gpu::{Context, View};
-use maf_srl::kernels::learn::{self, UpdateParameters, Method, Rates};
+use maf_srl::kernels::learn::{self, Method, Rates, UpdateParameters};
 use maf_srl::kernels::spmm::{self, Epilogue, Prologue};
 use maf_srl::kernels::{
-    Batch, Data, Format, PipelineCache, LearnedParameters, Matrix, Order, backward, chain, dsrl, layer, loss, sampled, sums,
+    Batch, Data, Format, LearnedParameters, Matrix, Order, PipelineCache, backward, chain, dsrl, layer, loss,
+    sddmm, sums,
 };
 use maf_srl::matrix::Pattern;
-use maf_srl::network::{self, Options, Workspace, Start, DataTerm, Trainer};
+use maf_srl::network::{self, DataTerm, Options, Start, Trainer, Workspace};
 use maf_srl::penalty::Activation;
 use maf_srl::regulariser::Floors;
-use maf_srl::regulariser::Parameters;
 use maf_srl::regulariser::ParameterLayout;
+use maf_srl::regulariser::Parameters;
 use support::TestAdapter;
 use support::work::{blank, download, submit, upload, within};
 
@@ -161,7 +162,11 @@ fn products() {
     };
     assert_eq!(bind(&near).expect("it fits").len(), 1);
 
-    refused!(bind(&spmm::SpmmJob { layer: 2, ..job.clone() }), Domain, "product: layer = 2 is outside [0, 2)");
+    refused!(
+        bind(&spmm::SpmmJob { layer: 2, ..job.clone() }),
+        Domain,
+        "product: layer = 2 is outside [0, 2)"
+    );
     let turned = spmm::SpmmJob { transposed: true, ..job.clone() };
     refused!(bind(&turned), Shape, "components of the batch is 4, expected 3");
     let wrong = spmm::SpmmJob { output: page.batch(200, 4, 5), ..job.clone() };
@@ -308,7 +313,10 @@ fn layers() {
         ("r_bar", backward::SavedActivations { r_bar: apart.clone(), ..backward.clone() }),
         (
             "u",
-            backward::SavedActivations { u: Batch { order: Order::BatchMajor, ..backward.u.clone() }, ..backward.clone() },
+            backward::SavedActivations {
+                u: Batch { order: Order::BatchMajor, ..backward.u.clone() },
+                ..backward.clone()
+            },
         ),
     ] {
         let what = format!("a layer backward: {name} in another order, or another buffer than u");
@@ -387,10 +395,13 @@ fn derivatives_by_learned_numbers() {
     let page = page();
     let (good, into) = passed(&page);
     let pattern = Arc::new(full(3, 3));
-    let sums_of = |passed: &backward::SavedActivations, into: &backward::GradientTarget| sums::bind(&page.kernels, passed, into);
-    let sampled_of = |passed: &backward::SavedActivations, into: &backward::GradientTarget, pattern: &Arc<Pattern>| {
-        sddmm::bind(&page.kernels, pattern, passed, into)
+    let sums_of = |passed: &backward::SavedActivations, into: &backward::GradientTarget| {
+        sums::bind(&page.kernels, passed, into)
     };
+    let sampled_of =
+        |passed: &backward::SavedActivations, into: &backward::GradientTarget, pattern: &Arc<Pattern>| {
+            sddmm::bind(&page.kernels, pattern, passed, into)
+        };
     sums_of(&good, &into).expect("it fits");
     sampled_of(&good, &into, &pattern).expect("it fits");
     macro_rules! both {
@@ -406,7 +417,12 @@ fn derivatives_by_learned_numbers() {
         Shape,
         "layer is 2, expected one of 2"
     );
-    both!(good.clone(), backward::GradientTarget { layer: 5, ..into.clone() }, Shape, "layer is 5, expected one of 2");
+    both!(
+        good.clone(),
+        backward::GradientTarget { layer: 5, ..into.clone() },
+        Shape,
+        "layer is 5, expected one of 2"
+    );
     let scaled = backward::SavedActivations { scale_by: Some(48), ..good.clone() };
     both!(scaled, into.clone(), Shape, "layer of the scale is 48, expected one of 2");
     let other = page.learned(2000, ParameterLayout { nonzeros: 8, ..THREE }, 2);
@@ -681,7 +697,12 @@ fn separable_layers() {
         );
     }
     let wrong = dsrl::Forward { learned: page.learned(1000, THREE, 3), ..forward.clone() };
-    refused!(bind(&wrong), Shape, "places of the numbers is ParameterLayout", "neither components nor entries");
+    refused!(
+        bind(&wrong),
+        Shape,
+        "places of the numbers is ParameterLayout",
+        "neither components nor entries"
+    );
     let wrong = dsrl::Forward { output: page.view(99, 100), ..forward.clone() };
     refused!(bind(&wrong), Overlap, "output and x overlap", "bytes 396..400");
     let wrong = dsrl::Forward { output: page.view(1023, 100), ..forward.clone() };
@@ -856,19 +877,44 @@ fn networks_of_views() {
         "as many of both"
     );
     let other = page.batch(0, 3, 4);
-    both!(network::NetworkJob { x: other.clone(), ..job.clone() }, &space, Shape, "of x is (3, 4), expected (3, 5)");
+    both!(
+        network::NetworkJob { x: other.clone(), ..job.clone() },
+        &space,
+        Shape,
+        "of x is (3, 4), expected (3, 5)"
+    );
     both!(network::NetworkJob { output: other.clone(), ..job.clone() }, &space, Shape, "of output is (3, 4)");
-    both!(network::NetworkJob { term: DataTerm::Near(other.clone()), ..job.clone() }, &space, Shape, "of c is (3, 4)");
+    both!(
+        network::NetworkJob { term: DataTerm::Near(other.clone()), ..job.clone() },
+        &space,
+        Shape,
+        "of c is (3, 4)"
+    );
     let short = Workspace::new(&page.device, 1, 3, 5).expect("space");
     both!(job.clone(), &short, Shape, "layers that the space is for is 1, expected 2 or more");
     let d = page.matrix(full(2, 4), Format::Dense, 1);
     let term = DataTerm::Linear { d, y: page.batch(60, 2, 5) };
-    both!(network::NetworkJob { term, ..job.clone() }, &space, Shape, "network: columns of D is 4, expected 3");
+    both!(
+        network::NetworkJob { term, ..job.clone() },
+        &space,
+        Shape,
+        "network: columns of D is 4, expected 3"
+    );
     let d = page.matrix(full(2, 3), Format::Dense, 1);
     let term = DataTerm::Linear { d: d.clone(), y: page.batch(60, 3, 5) };
-    both!(network::NetworkJob { term, ..job.clone() }, &space, Shape, "network: components of y is 3, expected 2");
+    both!(
+        network::NetworkJob { term, ..job.clone() },
+        &space,
+        Shape,
+        "network: components of y is 3, expected 2"
+    );
     let term = DataTerm::Linear { d, y: page.batch(60, 2, 4) };
-    both!(network::NetworkJob { term, ..job.clone() }, &space, Shape, "network: vectors of y is 4, expected 5");
+    both!(
+        network::NetworkJob { term, ..job.clone() },
+        &space,
+        Shape,
+        "network: vectors of y is 4, expected 5"
+    );
     let wrong = network::NetworkJob { output: page.batch(14, 3, 5), ..job.clone() };
     refused!(forward(&wrong, &space), Overlap, "x and output overlap");
     let bind = |bar: &Batch, gradient: &LearnedParameters, x_bar: Option<&Batch>| {

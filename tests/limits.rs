@@ -10,7 +10,7 @@ use maf_srl::gpu::{self, View};
 use maf_srl::kernels::PipelineCache;
 use maf_srl::kernels::norms::{self, Norm};
 use maf_srl::kernels::solver::Solver;
-use maf_srl::kernels::step::{Adam, Optimizer, Element, StepParameters, StepReference, Variant, Width};
+use maf_srl::kernels::step::{Adam, Element, Optimizer, StepParameters, StepReference, Variant, Width};
 use maf_srl::penalty::{Group, GroupPenalty, Groups, Layout, Penalty};
 use maf_srl::schedule::{Plan, Schedule, Spec, Tensor, Verify};
 use support::work::{USAGE, blank, download, submit, upload, upload_f32, view};
@@ -56,7 +56,9 @@ fn a_tensor_larger_than_a_binding_is_windowed_and_folded() {
         let (device, queue) = one.device_with(&descriptor);
         assert_eq!(device.limits().max_storage_buffer_binding_size, limits.max_storage_buffer_binding_size);
         let schedule = Schedule::new(&device);
-        for (base, lead) in [(Optimizer::Gradient, 0), (Optimizer::Gradient, 3), (Optimizer::Adam(Adam::default()), 1)] {
+        for (base, lead) in
+            [(Optimizer::Gradient, 0), (Optimizer::Gradient, 3), (Optimizer::Adam(Adam::default()), 1)]
+        {
             let (w, g) = (values(LENGTH + 8, 1), values(LENGTH + 8, 2));
             let (weights, gradients) = (upload_f32(&device, &w), upload_f32(&device, &g));
             // W and G aligned alike: vec4; not alike: scalar
@@ -289,9 +291,12 @@ fn more_tensors_than_one_dispatch_has_workgroups_take_several() {
                 )
             })
             .collect();
-        let mut plan = Schedule::new(&device).bind(Optimizer::Prox, &tensors, Verify::Full).expect("they bind");
+        let mut plan =
+            Schedule::new(&device).bind(Optimizer::Prox, &tensors, Verify::Full).expect("they bind");
         assert_eq!(plan.dispatches(), 2 * COUNT.div_ceil(49), "{}", one.label);
-        submit(&device, &queue, |encoder| plan.record(encoder, &StepParameters::new(1.0, 1).expect("in the domain")));
+        submit(&device, &queue, |encoder| {
+            plan.record(encoder, &StepParameters::new(1.0, 1).expect("in the domain"))
+        });
         let found = plan.finish().expect("no mismatch");
         assert_eq!(found.checked, (COUNT * LENGTH) as u64, "{}", one.label);
         let got = download(&device, &queue, &weights);
@@ -337,9 +342,11 @@ fn limits_that_no_window_helps_with_are_refused_before_any_work() {
     let few = wgpu::Limits { max_storage_buffers_per_shader_stage: 4, ..wgpu::Limits::default() };
     // three tables and W: the prox alone has kernel, a gradient has not
     assert!(matches!(refused(few.clone(), Optimizer::Prox, 1), Ok(1)));
-    for (base, needs) in
-        [(Optimizer::Gradient, 5), (Optimizer::HeavyBall { momentum: 0.9 }, 6), (Optimizer::Adam(Adam::default()), 7)]
-    {
+    for (base, needs) in [
+        (Optimizer::Gradient, 5),
+        (Optimizer::HeavyBall { momentum: 0.9 }, 6),
+        (Optimizer::Adam(Adam::default()), 7),
+    ] {
         match refused(few.clone(), base, 1) {
             Err(Error::Limit { place, name, needed, limit }) => {
                 assert!(place.starts_with("step/"), "{place}");
@@ -548,7 +555,10 @@ fn numbers_outside_their_domain_are_refused_by_name() {
     for value in OUTSIDE {
         refused("layer", "lambda", value, spec(value));
         refused("layer", "learning-rate scale", value, spec(0.1).with_lr_scale(value));
-        for error in [StepParameters::new(value, 1), StepParameters::new(0.1, 1).and_then(|h| h.with_lambda_scale(value))] {
+        for error in [
+            StepParameters::new(value, 1),
+            StepParameters::new(0.1, 1).and_then(|h| h.with_lambda_scale(value)),
+        ] {
             assert!(
                 matches!(&error, Err(Error::Domain { place, value: v, .. }) if place == "hyper-parameters" && v.to_bits() == value.to_bits()),
                 "{value}: {error:?}"
@@ -575,8 +585,13 @@ fn numbers_outside_their_domain_are_refused_by_name() {
     for value in [0.0, 1e6] {
         assert!(
             StepParameters::new(value, 1).is_ok()
-                && bind(&device, Optimizer::Prox, &[Tensor::new(spec(value), view(&page, 0, 4))], Verify::Off)
-                    .is_ok()
+                && bind(
+                    &device,
+                    Optimizer::Prox,
+                    &[Tensor::new(spec(value), view(&page, 0, 4))],
+                    Verify::Off
+                )
+                .is_ok()
         );
     }
     let error = StepParameters::new(0.1, 0);

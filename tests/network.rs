@@ -10,10 +10,10 @@ mod support;
 use std::sync::Arc;
 
 use maf_srl::gpu::View;
-use maf_srl::kernels::{Batch, Dispatches, Format, PipelineCache, LearnedParameters, Matrix, Order, product};
+use maf_srl::kernels::{Batch, Dispatches, Format, LearnedParameters, Matrix, Order, PipelineCache, spmm};
 use maf_srl::matrix::Pattern;
 use maf_srl::network::reference::{Phi, loss_gradient, times, transposed_times, unfolded};
-use maf_srl::network::{self, Gradient, Job, Workspace, DataTerm};
+use maf_srl::network::{self, DataTerm, Gradient, NetworkJob, Workspace};
 use maf_srl::penalty::Activation;
 use maf_srl::regulariser::Parameters;
 use ndarray::Array2;
@@ -293,7 +293,7 @@ fn run(adapter: &TestAdapter, problem: &Problem, format: Format, order: Order, o
             }
         }
     };
-    let job = Job { matrix, learned, layers: problem.layers, x, term, output: output.clone() };
+    let job = NetworkJob { matrix, learned, layers: problem.layers, x, term, output: output.clone() };
     let forward = network::forward(&kernels, &job, &space).expect("forward");
     let target = batch(&device, &problem.target, order);
     let bar = batch(&device, &Array2::zeros((n as usize, m as usize)), Order::FeatureMajor);
@@ -340,8 +340,8 @@ fn own_gradient(
             matrix: matrix.clone(),
             layer: 0,
             transposed: false,
-            operand: spmm::Prologue::Plain,
-            finish: spmm::Epilogue::Plain,
+            prologue: spmm::Prologue::Plain,
+            epilogue: spmm::Epilogue::Plain,
             learned: None,
             learned_layer: 0,
             scale_by: None,

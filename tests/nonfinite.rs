@@ -2,7 +2,7 @@
 
 mod support;
 
-use maf_srl::kernels::step::{Optimizer, Element, StepParameters, StepReference, Variant, Width};
+use maf_srl::kernels::step::{Element, Optimizer, StepParameters, StepReference, Variant, Width};
 use maf_srl::penalty::Penalty;
 use maf_srl::schedule::{Schedule, Spec, Tensor, Verify};
 use support::TestAdapter;
@@ -176,7 +176,8 @@ fn each_tensor_counts_its_own_and_each_step_anew() {
                 Tensor::new(spec, view(&page, 4 * places[k] as u64, lengths[k]))
             })
             .collect();
-        let mut plan = Schedule::new(&device).bind(Optimizer::Prox, &tensors, Verify::Full).expect("they bind");
+        let mut plan =
+            Schedule::new(&device).bind(Optimizer::Prox, &tensors, Verify::Full).expect("they bind");
         let (first, second) = submit(&device, &queue, |encoder| {
             plan.record(encoder, &hyper());
             let first = plan.status(encoder).expect("a staging buffer");

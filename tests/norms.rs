@@ -5,8 +5,8 @@ mod support;
 
 use maf_srl::Error;
 use maf_srl::gpu::View;
-use maf_srl::kernels::norms::{NormsJob, Norm, NormsReference, bind};
-use maf_srl::kernels::{PipelineCache, Outcome, KERNELS};
+use maf_srl::kernels::norms::{Norm, NormsJob, NormsReference, bind};
+use maf_srl::kernels::{KERNELS, Outcome, PipelineCache};
 use maf_srl::penalty::{Groups, Layout};
 use support::work::{blank, download, submit, upload_f32};
 

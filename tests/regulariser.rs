@@ -102,7 +102,8 @@ impl Page {
             |from: &'_ [f32]| self.places.iter().map(|p| from[p.clone()].to_vec()).collect::<Vec<_>>();
         let (mut w, g) = (slices(&self.w), slices(&self.g));
         let before: Vec<&[f32]> = w.iter().map(Vec::as_slice).collect();
-        let mut reference = HostSchedule::new(&Backend::Cpu, &self.specs, &before, base, Verify::Full).unwrap();
+        let mut reference =
+            HostSchedule::new(&Backend::Cpu, &self.specs, &before, base, Verify::Full).unwrap();
         let gradients: Vec<&[f32]> = g.iter().filter(|_| base.has_gradient()).map(Vec::as_slice).collect();
         for hyper in hypers {
             let mut out: Vec<&mut [f32]> = w.iter_mut().map(Vec::as_mut_slice).collect();
@@ -126,9 +127,12 @@ fn every_layout_holds_its_bound_and_agrees_with_the_cpu() {
     for one in support::software_adapters() {
         let (device, queue) = one.device();
         let schedule = Schedule::new(&device);
-        for base in
-            [Optimizer::Prox, Optimizer::Gradient, Optimizer::HeavyBall { momentum: 0.9 }, Optimizer::Adam(Adam::default())]
-        {
+        for base in [
+            Optimizer::Prox,
+            Optimizer::Gradient,
+            Optimizer::HeavyBall { momentum: 0.9 },
+            Optimizer::Adam(Adam::default()),
+        ] {
             let page = Page::new(specs(), 11);
             let (mut plan, w) = page.bind(&schedule, &device, base);
             let hypers = hypers(&[0.3, 0.05, 0.2, 0.01]);
@@ -178,7 +182,8 @@ fn no_other_point_is_better() {
         let one = spec("w", 1.0, &of, groups(Layout::Whole, &[7]));
         let x: Vec<f32> = (0..7).map(|_| rng.random_range(-2.0..2.0)).collect();
         let mut y = x.clone();
-        let mut reference = HostSchedule::new(&Backend::Cpu, &[one], &[&x], Optimizer::Prox, Verify::Off).unwrap();
+        let mut reference =
+            HostSchedule::new(&Backend::Cpu, &[one], &[&x], Optimizer::Prox, Verify::Off).unwrap();
         reference.step(StepParameters::new(t, 1).unwrap(), &[], &mut [&mut y]).unwrap();
         let double = |z: &[f32]| z.iter().map(|z| f64::from(*z)).collect::<Vec<_>>();
         let (x, y) = (double(&x), double(&y));

@@ -45,8 +45,8 @@ fn place(rng: &mut ChaCha8Rng, penalties: &[Penalty], lengths: &[usize]) -> (Vec
             // drawn in this order
             let scale = rng.random_range(0.1..2.0);
             let lambda = 10f64.powf(rng.random_range(-4.0..0.0));
-            let spec = Spec::new(format!("tensor {k}"), penalties[k % penalties.len()], lambda)
-                .with_lr_scale(scale);
+            let spec =
+                Spec::new(format!("tensor {k}"), penalties[k % penalties.len()], lambda).with_lr_scale(scale);
             let place = Place { spec, w, g, length };
             w += length;
             g += length;

@@ -6,7 +6,7 @@ use super::measure::{Effort, Measured, Stopwatch};
 use crate::error::{Error, Result};
 use crate::gpu::Context;
 use crate::kernels::spmm::{SpmmJob, SpmmReference, bind, refresh_packed};
-use crate::kernels::{Batch, Format, PipelineCache, Matrix, Order, Set, Setup, numbers};
+use crate::kernels::{Batch, Format, Matrix, Order, PipelineCache, Set, Setup, numbers};
 use crate::matrix::Pattern;
 
 /// Densities from one entry in a hundred to all of them.
@@ -79,7 +79,7 @@ fn one(
     let (values, x) = (numbers(u64::from(pattern.nonzeros()), 1, 1.0), numbers(elements, 2, 1.0));
     let (device, queue) = (&context.device, &context.queue);
     let on = Setup { device, queue, kernels, name: "timed product", elements, sets: 1 };
-    let batch = |view| Batch::new(on.name, view, n, vectors, Order::Components);
+    let batch = |view| Batch::new(on.name, view, n, vectors, Order::FeatureMajor);
     let set = || {
         let matrix = Matrix::new(kernels, pattern.clone(), format, 1)?;
         let refresh = refresh_packed(kernels, &matrix, &on.filled(&values)?)?;

@@ -20,7 +20,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::gpu::{AdapterFacts, Clock, Context, Timer};
-use crate::kernels::{Bench, PipelineCache, Loaded, KERNELS, Kernel, Setup};
+use crate::kernels::{Bench, KERNELS, Kernel, Loaded, PipelineCache, Setup};
 
 /// Sizes on hardware: from one workgroup to beyond every cache.
 pub const SIZES: [u64; 4] = [1 << 10, 1 << 16, 1 << 20, 1 << 24];

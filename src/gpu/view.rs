@@ -198,7 +198,7 @@ mod tests {
         ] {
             let view = of(shape, strides).unwrap();
             assert_eq!((view.shape(), view.offset()), (Some(shape), 256));
-            assert_eq!(view.length(), shape.iter().spmm::<u64>(), "{shape:?}");
+            assert_eq!(view.length(), shape.iter().product::<u64>(), "{shape:?}");
         }
         let view = of(&[4, 6], None).unwrap();
         assert_eq!(View::new("w", &page, 256, 24).unwrap().shape(), None);

@@ -8,9 +8,9 @@ use crate::gpu::View;
 pub enum Order {
     /// The m first components, then the m second ones: an n x m matrix, row by row.
     #[default]
-    Components,
+    FeatureMajor,
     /// The n components of the first vector, then those of the second: a batch of samples, as frameworks keep it.
-    Samples,
+    BatchMajor,
 }
 
 /// `vectors` vectors of `components` components each in a view of exactly as many elements.

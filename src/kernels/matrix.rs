@@ -217,7 +217,12 @@ impl Matrix {
     ///
     /// # Errors
     /// As [`Matrix::new`]; [`Error::Shape`] for another number of values.
-    pub fn of(kernels: &PipelineCache, pattern: Arc<Pattern>, format: Format, values: &[f32]) -> Result<Self> {
+    pub fn of(
+        kernels: &PipelineCache,
+        pattern: Arc<Pattern>,
+        format: Format,
+        values: &[f32],
+    ) -> Result<Self> {
         let place = format!("{format} matrix of {} x {}", pattern.rows(), pattern.columns());
         same(&place, "number of values", values.len(), pattern.nonzeros() as usize)?;
         Self::make(kernels, pattern, format, 1, Some(values))

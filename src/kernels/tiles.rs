@@ -346,11 +346,7 @@ fn cut_ragged(group: &Group, width: Width, grain: TilePolicy, cut: &mut Cut) {
             continue;
         }
         if size > grain.held {
-            part(
-                group,
-                &Run { first: g, count: 1, size, inner: size, jump: size, apart: size, start },
-                cut,
-            );
+            part(group, &Run { first: g, count: 1, size, inner: size, jump: size, apart: size, start }, cut);
             continue;
         }
         let lanes = grain.lanes(size, width);

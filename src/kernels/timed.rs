@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::element::Element;
 use super::step::{Optimizer, StepParameters};
-use super::{Batch, Bench, Dispatches, Judgement, PipelineCache, Order, Outcome, compare};
+use super::{Batch, Bench, Dispatches, Judgement, Order, Outcome, PipelineCache, compare};
 use crate::error::{Error, Result};
 use crate::gpu::{self, Timer, View};
 use crate::penalty::Groups;
@@ -30,7 +30,7 @@ pub struct Setup<'a> {
     /// Its queue.
     pub queue: &'a wgpu::Queue,
     /// Its kernels.
-    pub kernels: &'a Kernels,
+    pub kernels: &'a PipelineCache,
     /// The subject's name, for errors.
     pub name: &'a str,
     /// About how many elements it has.

@@ -81,7 +81,12 @@ impl Head {
         for (((x, gradient), moments), rate) in
             self.raw.iter_mut().zip(gradient).zip(&mut self.moments).zip(rates)
         {
-            options.advance(UpdateParameters { rate: hyper.rate * rate, ..hyper }, x, gradient, moments.each_mut());
+            options.advance(
+                UpdateParameters { rate: hyper.rate * rate, ..hyper },
+                x,
+                gradient,
+                moments.each_mut(),
+            );
         }
     }
 }

@@ -9,7 +9,6 @@
 //! Â is square with a fixed sparsity pattern, xi the piecewise linear [`Activation`](crate::penalty::Activation).
 //! Source: MAF-SRL, eq. (17) and (27), as corrected in this documentation.
 
-mod unfolded;
 mod family;
 mod head;
 mod on_cpu;
@@ -20,9 +19,10 @@ pub mod reference;
 #[cfg(test)]
 mod tests;
 mod training;
+mod unfolded;
 
-pub use unfolded::{Gradient, NetworkJob, Workspace, DataTerm, Unfolded, backward, forward};
 pub use family::Family;
 pub use options::{Options, Projection, Start};
 pub use plateau::Plateau;
 pub use training::Trainer;
+pub use unfolded::{DataTerm, Gradient, NetworkJob, Unfolded, Workspace, backward, forward};

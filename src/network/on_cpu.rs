@@ -6,7 +6,7 @@ use super::head::Head;
 use super::options::{Options, Start};
 use super::reference::{Gradient, Phi, loss_gradient, separable, separable_outputs, unfolded};
 use crate::error::Result;
-use crate::kernels::learn::{self, UpdateParameters, Rates};
+use crate::kernels::learn::{self, Rates, UpdateParameters};
 use crate::penalty::Activation;
 use crate::regulariser::Parameters;
 

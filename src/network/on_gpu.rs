@@ -1,13 +1,15 @@
 //! The trainer on a GPU: parameters, gradients and moments stay there.
 
-use super::unfolded::{NetworkJob, Workspace, DataTerm, Unfolded, backward, forward, owned};
 use super::head::Head;
 use super::options::Start;
+use super::unfolded::{DataTerm, NetworkJob, Unfolded, Workspace, backward, forward, owned};
 use crate::error::Result;
 use crate::gpu::{self, Context, Readback, View};
-use crate::kernels::learn::{self, UpdateParameters, Method};
-use crate::kernels::{Batch, Dispatches, Format, PipelineCache, LearnedParameters, Matrix, Order, dsrl, loss, product};
-use crate::regulariser::{HEAD, Parameters, ParameterLayout};
+use crate::kernels::learn::{self, Method, UpdateParameters};
+use crate::kernels::{
+    Batch, Dispatches, Format, LearnedParameters, Matrix, Order, PipelineCache, dsrl, loss, spmm,
+};
+use crate::regulariser::{HEAD, ParameterLayout, Parameters};
 
 /// A network bound for one number of vectors.
 struct Bound {
@@ -52,7 +54,8 @@ impl OnDevice {
         let pattern = start.parameters[0].pattern.clone();
         let alone = start.is_separable();
         let heads = Head::all(&mut start);
-        let places = if alone { ParameterLayout { components: 0, nonzeros: 0 } } else { start.parameters[0].places() };
+        let places =
+            if alone { ParameterLayout { components: 0, nonzeros: 0 } } else { start.parameters[0].places() };
         let length = places.length() as usize;
         // without components the head alone is left
         let packed: Vec<f32> = start.parameters.iter().flat_map(|p| p.packed()[..length].to_vec()).collect();

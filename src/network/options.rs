@@ -2,7 +2,7 @@
 
 use crate::error::{Result, require, shape};
 use crate::kernels::adam;
-use crate::kernels::learn::{UpdateParameters, Method, Rates, check_rounds};
+use crate::kernels::learn::{Method, Rates, UpdateParameters, check_rounds};
 use crate::regulariser::file::LAYERS;
 use crate::regulariser::{Floors, Parameters};
 
@@ -89,7 +89,13 @@ impl Options {
     }
 
     /// One step of the method on one number. Where the rate is 0 nothing changes.
-    pub(super) fn advance(&self, hyper: UpdateParameters, x: &mut f64, gradient: f64, moments: [&mut f64; 2]) {
+    pub(super) fn advance(
+        &self,
+        hyper: UpdateParameters,
+        x: &mut f64,
+        gradient: f64,
+        moments: [&mut f64; 2],
+    ) {
         // as on a device, where this is what arrives
         if hyper.rate as f32 == 0.0 {
             return;

@@ -7,8 +7,8 @@ use crate::error::Error;
 use crate::error::{Result, require, same, shape, within};
 use crate::gpu::{self, View};
 use crate::kernels::{
-    Batch, Data, Dispatches, PipelineCache, LearnedParameters, Matrix, Order, backward, chain, layer, loss, product,
-    refuse_overlap, sampled, sums,
+    Batch, Data, Dispatches, LearnedParameters, Matrix, Order, PipelineCache, backward, chain, layer, loss,
+    refuse_overlap, sddmm, spmm, sums,
 };
 
 /// The data term phi, of which each layer takes a gradient step first.
@@ -155,7 +155,7 @@ struct Linear {
 
 /// What binding a network needs at every layer.
 struct Binder<'a> {
-    kernels: &'a Kernels,
+    kernels: &'a PipelineCache,
     job: &'a NetworkJob,
     space: &'a Workspace,
     phi: Phi,
@@ -163,7 +163,7 @@ struct Binder<'a> {
 }
 
 impl<'a> Binder<'a> {
-    fn new(kernels: &'a Kernels, job: &'a NetworkJob, space: &'a Workspace) -> Result<Self> {
+    fn new(kernels: &'a PipelineCache, job: &'a NetworkJob, space: &'a Workspace) -> Result<Self> {
         let place = "network";
         let size = |batch: &Batch| format!("{:?}", (batch.components, batch.vectors));
         let vectors = space.batches[0].vectors;
@@ -317,7 +317,13 @@ impl Linear {
     }
 
     /// D or its transpose times a batch.
-    fn times(&self, kernels: &PipelineCache, transposed: bool, from: &Batch, to: &Batch) -> Result<Dispatches> {
+    fn times(
+        &self,
+        kernels: &PipelineCache,
+        transposed: bool,
+        from: &Batch,
+        to: &Batch,
+    ) -> Result<Dispatches> {
         spmm::bind(kernels, &spmm::SpmmJob::plain(self.d.clone(), transposed, from.clone(), to.clone()))
     }
 

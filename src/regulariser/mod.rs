@@ -4,12 +4,12 @@
 //! they lie in a vector, on the device as on the host; [`mod@file`] keeps them; [`pruned`] makes Â sparser.
 
 pub mod file;
+mod layout;
 mod object;
 mod parameters;
-mod layout;
 mod pruning;
 
+pub use layout::{HEAD, ParameterLayout};
 pub use object::{Diagnostics, Regulariser};
 pub use parameters::{Floors, Parameters};
-pub use layout::{HEAD, ParameterLayout};
 pub use pruning::pruned;

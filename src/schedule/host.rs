@@ -5,7 +5,7 @@ use super::plan::{Plan, Schedule, Views};
 use super::{Settings, Spec, Verification, Verify, reference};
 use crate::error::{Error, Result, same};
 use crate::gpu::{self, Context, Readback, View};
-use crate::kernels::step::{Optimizer, Element, StepParameters};
+use crate::kernels::step::{Element, Optimizer, StepParameters};
 
 /// Where the steps run.
 #[derive(Clone, Debug)]

@@ -9,7 +9,7 @@ use crate::kernels::operator::Tabled;
 use crate::kernels::spmm::metric::{self, Matrices};
 use crate::kernels::step::{self, Optimizer, StepParameters};
 use crate::kernels::tables::Tables;
-use crate::kernels::{Dispatches, TensorJob, PipelineCache, Unbound, group, solver};
+use crate::kernels::{Dispatches, PipelineCache, TensorJob, Unbound, group, solver};
 
 /// The rows of one kernel.
 #[derive(Debug, Default)]
@@ -193,8 +193,13 @@ pub(super) fn bind_learned(
         }
         let [weights, coefficients] = views.clone();
         let row = rows.regularised[number].at;
-        let job =
-            metric::MetricJob { name: checked.name().into(), of: of.of().clone(), weights, coefficients, row };
+        let job = metric::MetricJob {
+            name: checked.name().into(),
+            of: of.of().clone(),
+            weights,
+            coefficients,
+            row,
+        };
         let dispatches = metric::bind(kernels, &job, matrices, target)?;
         all.push(Learned { tensor, views, dispatches });
     }

@@ -7,12 +7,12 @@
 
 mod bindings;
 mod host;
+mod kernels;
 mod operator;
 mod plan;
-mod report;
-mod kernels;
-mod settings;
 mod reference;
+mod report;
+mod settings;
 mod verify;
 
 pub use crate::kernels::spmm::metric::Regularised;

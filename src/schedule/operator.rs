@@ -7,9 +7,9 @@ use crate::error::{Result, require, unsupported};
 use crate::gpu::View;
 use crate::kernels::group::Grouped;
 use crate::kernels::operator::{self, Reference};
-use crate::kernels::spmm::metric::Weighed;
 use crate::kernels::solver::{Solved, Solver};
-use crate::kernels::step::{Optimizer, Elementwise, StepParameters};
+use crate::kernels::spmm::metric::Weighed;
+use crate::kernels::step::{Elementwise, Optimizer, StepParameters};
 use crate::penalty::WEIGHT;
 
 /// The operator of a tensor: one variant per way of stepping it.

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::bindings::Bindings;
+use super::kernels::{self, Learned, Rows};
 use super::operator::{self, Bound, Checked, Operator};
 use super::report::Verification;
-use super::kernels::{self, Learned, Rows};
 use super::verify::{Checker, Verify};
 use super::{Settings, Spec};
 #[cfg(doc)]
@@ -379,7 +379,11 @@ impl Plan {
     /// Records the first half of a step: its values go to the device and the status words to zero. The second half is
     /// [`Staged::dispatch`], into a compute pass of the caller's own in the same encoder. None where the first half could not be
     /// recorded, for then the second would repeat an older step; why is returned by [`Plan::verification`].
-    pub fn stage(&mut self, encoder: &mut wgpu::CommandEncoder, hyper: &StepParameters) -> Option<Staged<'_>> {
+    pub fn stage(
+        &mut self,
+        encoder: &mut wgpu::CommandEncoder,
+        hyper: &StepParameters,
+    ) -> Option<Staged<'_>> {
         if !self.begin(encoder, hyper) {
             return None;
         }

@@ -7,11 +7,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::operator::{Bound, Checked};
-use super::report::Verification;
 use super::reference;
+use super::report::Verification;
 use crate::error::{Error, Result};
 use crate::gpu;
-use crate::kernels::step::{Optimizer, Element, StepParameters};
+use crate::kernels::step::{Element, Optimizer, StepParameters};
 use rand::SeedableRng;
 use rand::seq::index::sample;
 
@@ -373,7 +373,13 @@ fn copy(
 }
 
 /// Compares a batch that has arrived.
-fn finish(ticket: &Ticket, base: Optimizer, hyper: &StepParameters, values: &[f32], work: &[(Piece, Checked)]) {
+fn finish(
+    ticket: &Ticket,
+    base: Optimizer,
+    hyper: &StepParameters,
+    values: &[f32],
+    work: &[(Piece, Checked)],
+) {
     for (piece, checked) in work {
         let count = piece.count as usize;
         let start = piece.offset as usize / 4;

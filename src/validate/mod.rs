@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::gpu::{AdapterFacts, Context};
-use crate::kernels::{Case, PipelineCache, Outcome, KERNELS};
+use crate::kernels::{Case, KERNELS, Outcome, PipelineCache};
 
 /// A case that did not hold.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]

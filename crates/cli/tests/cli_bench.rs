@@ -19,6 +19,8 @@ fn the_command_prints_what_scripts_rely_on() {
         assert!(row[field].as_f64().unwrap() > 0.0, "{field}: {row}");
     }
     let markdown = place.text("bench.md");
-    assert!(markdown.starts_with("## cpu (float64 references)") && markdown.contains("prove nothing about GPUs"));
+    assert!(
+        markdown.starts_with("## cpu (float64 references)") && markdown.contains("prove nothing about GPUs")
+    );
     assert!(markdown.lines().any(|line| line.starts_with("|---|--:|")));
 }

@@ -36,7 +36,7 @@ pub enum Kind {
     /// NaN and infinities here and there.
     Broken,
     /// A learned number that is not finite: which one, from the layer's first.
-    LearnedParameters(usize, f32),
+    Learned(usize, f32),
     /// L of the layer behind is not finite.
     Behind(f32),
 }
@@ -252,7 +252,12 @@ impl Subject {
     }
 
     /// What the kernels are bound to, in views of the arrays.
-    pub fn passed(&self, name: &str, views: &[View], places: ParameterLayout) -> Result<(SavedActivations, GradientTarget)> {
+    pub fn passed(
+        &self,
+        name: &str,
+        views: &[View],
+        places: ParameterLayout,
+    ) -> Result<(SavedActivations, GradientTarget)> {
         let order = |k: usize| self.orders.get(k).copied().unwrap_or_default();
         let batch = |k: usize| Batch::new(name, views[k].clone(), self.n, self.m, order(k));
         let passed = SavedActivations {

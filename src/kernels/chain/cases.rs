@@ -4,7 +4,7 @@ use super::bind;
 use super::reference::judge;
 use crate::error::Result;
 use crate::kernels::backward::cases::{Pair, UNWRITTEN, pair, pairs, unchanged};
-use crate::kernels::{Case, PipelineCache, Outcome};
+use crate::kernels::{Case, Outcome, PipelineCache};
 
 /// A pair, and whether h is r̄.
 #[derive(Clone, Debug)]
@@ -44,7 +44,7 @@ impl Case for Chained {
 mod tests {
     use super::super::bind;
     use crate::gpu::{self, View};
-    use crate::kernels::{Batch, PipelineCache, LearnedParameters, Order};
+    use crate::kernels::{Batch, LearnedParameters, Order, PipelineCache};
     use crate::regulariser::ParameterLayout;
 
     /// Requests that do not fit are refused before anything is recorded.

@@ -20,7 +20,7 @@ use super::backward::window;
 use super::program::{Host, Program, Struct, host_struct, listed};
 use super::window::{Strided, Window, refuse_overlap};
 use super::word::WORKGROUP;
-use super::{Batch, Dispatch, Dispatches, PipelineCache, LearnedParameters, Kernel};
+use super::{Batch, Dispatch, Dispatches, Kernel, LearnedParameters, PipelineCache};
 #[cfg(doc)]
 use crate::error::Error;
 use crate::error::Result;

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::dispatch::PLACES;
-use super::{Backward, Forward, DsrlReference, Stage, backward, forward};
+use super::{Backward, DsrlReference, Forward, Stage, backward, forward};
 use crate::error::Result;
 use crate::gpu::View;
 use crate::kernels::program::Program;

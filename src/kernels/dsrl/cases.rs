@@ -4,11 +4,11 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::dispatch::PLACES;
-use super::{Backward, Forward, DsrlReference, backward, forward};
+use super::{Backward, DsrlReference, Forward, backward, forward};
 use crate::error::Result;
 use crate::gpu;
 use crate::kernels::fixture::Fixture;
-use crate::kernels::{Case, PipelineCache, LearnedParameters, Outcome};
+use crate::kernels::{Case, LearnedParameters, Outcome, PipelineCache};
 
 /// What outputs hold before, so that a word that is not written is seen.
 const UNWRITTEN: u32 = 0x7fba_0001;

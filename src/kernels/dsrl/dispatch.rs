@@ -9,7 +9,7 @@ use crate::kernels::program::host_struct;
 use crate::kernels::step::WORKGROUP;
 use crate::kernels::window::{Window, refuse_overlap, within_binding};
 use crate::kernels::{Dispatch, Dispatches};
-use crate::kernels::{PipelineCache, LearnedParameters};
+use crate::kernels::{LearnedParameters, PipelineCache};
 use crate::regulariser::ParameterLayout;
 
 /// The places of a layer's numbers: the head alone.

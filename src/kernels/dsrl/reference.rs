@@ -108,9 +108,14 @@ impl DsrlReference {
         let shared = numbers.len() == 8;
         let one = |l: usize| {
             let head = &numbers[if shared { 0 } else { 8 * l }..][..5];
-            let [step, eta1, eta2, delta1, delta2] =
-                [ParameterLayout::L, ParameterLayout::ETA1, ParameterLayout::ETA2, ParameterLayout::DELTA1, ParameterLayout::DELTA2]
-                    .map(|p| f64::from(head[p]));
+            let [step, eta1, eta2, delta1, delta2] = [
+                ParameterLayout::L,
+                ParameterLayout::ETA1,
+                ParameterLayout::ETA2,
+                ParameterLayout::DELTA1,
+                ParameterLayout::DELTA2,
+            ]
+            .map(|p| f64::from(head[p]));
             let a = Activation { eta1, eta2, delta1, delta2 };
             Layer { a, l: step, bad: head.iter().any(|x| !x.is_finite()) }
         };

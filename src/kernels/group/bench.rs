@@ -1,13 +1,13 @@
 //! What is timed of the step with groups: every group penalty, every tier and every kind of layout; and the same work in
 //! two passes, the step and then the operator of the groups, which is what a user would run without a fused kernel.
 
-use super::{Grouped, GroupReference, bind};
+use super::{GroupReference, Grouped, bind};
 use crate::error::Result;
 use crate::gpu::View;
-use crate::kernels::step::{self, Adam, Optimizer, Element, Elementwise};
+use crate::kernels::step::{self, Adam, Element, Elementwise, Optimizer};
 use crate::kernels::tiles::HELD;
 use crate::kernels::timed::{self, Tensors};
-use crate::kernels::{Bench, TensorJob, Loaded, Setup, Reference};
+use crate::kernels::{Bench, Loaded, Reference, Setup, TensorJob};
 use crate::penalty::group::{Exclusive, Lasso};
 use crate::penalty::{Group, GroupPenalty, Groups, L1, Layout, NoPenalty, Penalty, Tl1};
 
@@ -114,8 +114,11 @@ impl Bench for Subject {
         let tensors = Tensors::of_groups(on, &group.groups, (base, false))?;
         // the operator by itself after the step without groups, where there are two passes
         let own = Elementwise::new(penalty, LAMBDA);
-        let (then_base, then) =
-            if self.two_passes { (Optimizer::Prox, Elementwise::new(NoPenalty.into(), 0.0)) } else { (base, own) };
+        let (then_base, then) = if self.two_passes {
+            (Optimizer::Prox, Elementwise::new(NoPenalty.into(), 0.0))
+        } else {
+            (base, own)
+        };
         let operator = Grouped::new(then, group.clone());
         let first = step::StepReference::new(base, penalty, LAMBDA, 1.0, &hyper).row();
         let first = on.bytes(bytemuck::bytes_of(&first))?;

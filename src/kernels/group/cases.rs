@@ -5,13 +5,13 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::{Grouped, GroupReference, bind};
+use super::{GroupReference, Grouped, bind};
 use crate::accuracy::QUIET_NAN;
 use crate::error::Result;
 use crate::gpu;
 use crate::kernels::fixture::Fixture;
-use crate::kernels::step::{Optimizer, Element, Elementwise, StepParameters};
-use crate::kernels::{Case, TensorJob, PipelineCache, Outcome, Reference};
+use crate::kernels::step::{Element, Elementwise, Optimizer, StepParameters};
+use crate::kernels::{Case, Outcome, PipelineCache, Reference, TensorJob};
 use crate::penalty::group::Lasso;
 use crate::penalty::{Group, GroupPenalty, Groups, L1, Layout, NoPenalty, Penalty};
 
@@ -127,7 +127,16 @@ fn values() -> Vec<Step> {
             for (layout, size) in
                 [(Layout::Rows, [60, 7]), (Layout::Rows, [40, 64]), (Layout::Columns, [33, 50])]
             {
-                all.extend(case("values", Optimizer::Prox, none, (shape, lambda), rate, layout, &size, [0; 4]));
+                all.extend(case(
+                    "values",
+                    Optimizer::Prox,
+                    none,
+                    (shape, lambda),
+                    rate,
+                    layout,
+                    &size,
+                    [0; 4],
+                ));
             }
         }
     }

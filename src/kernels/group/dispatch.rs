@@ -7,7 +7,7 @@ use crate::kernels::packer::Packer;
 use crate::kernels::step::{Optimizer, Width};
 use crate::kernels::tables::Tables;
 use crate::kernels::tiles::{self, Cut, IN_REGISTERS, Piece, Scratch};
-use crate::kernels::{Dispatches, TensorJob, PipelineCache, Unbound};
+use crate::kernels::{Dispatches, PipelineCache, TensorJob, Unbound};
 
 /// Words of 16 bytes that the state of a large group takes in the scratch buffer.
 const STATE: u64 = 3;

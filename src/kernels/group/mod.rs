@@ -38,13 +38,13 @@ pub use dispatch::bind;
 pub(crate) use dispatch::lay;
 pub use reference::GroupReference;
 
-use super::operator::{Operator, Tabled, Reference, refuse_metric};
+use super::operator::{Operator, Reference, Tabled, refuse_metric};
 use super::packer::Tiled;
 use super::program::{Host, Program, Struct, host_struct, listed};
 use super::step::reference::rounded;
-use super::step::{Optimizer, Elementwise, StepParameters, Width};
+use super::step::{Elementwise, Optimizer, StepParameters, Width};
 use super::tiles::Tile;
-use super::{Mode, Kernel};
+use super::{Kernel, Mode};
 use crate::error::Result;
 use crate::penalty::group::Lasso;
 use crate::penalty::{CONSTANTS, Group, GroupPenalty, Groups, NoPenalty, Penalty};
@@ -108,7 +108,7 @@ impl Operator for Grouped {
 }
 
 impl Tabled for Grouped {
-    type GroupRow = GroupRow;
+    type Row = GroupRow;
 
     fn alike(&self, other: &Self) -> bool {
         let key = |g: &Self| (g.first, g.group.penalty, g.group.lambda);

@@ -1,9 +1,9 @@
 //! The float64 reference of the step with groups.
 
-use super::{Grouped, GroupRow};
+use super::{GroupRow, Grouped};
 use crate::accuracy::{FLUSH, QUIET_NAN, RELATIVE, ulp};
 use crate::kernels::step::reference::f32_of;
-use crate::kernels::step::{self, Optimizer, Element, StepParameters};
+use crate::kernels::step::{self, Element, Optimizer, StepParameters};
 use crate::kernels::{Judgement, Reference};
 use crate::penalty::{Group, Groups, Shrink, interval};
 

@@ -14,7 +14,9 @@ use crate::kernels::backward::SavedActivations;
 use crate::kernels::program::{Program, Struct};
 use crate::kernels::step::WORKGROUP;
 use crate::kernels::timed::{self, COMPONENTS, Set};
-use crate::kernels::{Bench, Data, Dispatch, Dispatches, Format, LearnedParameters, Loaded, Outcome, Setup, compare};
+use crate::kernels::{
+    Bench, Data, Dispatch, Dispatches, Format, LearnedParameters, Loaded, Outcome, Setup, compare,
+};
 use crate::matrix::Pattern;
 use crate::penalty::Activation;
 use crate::regulariser::Parameters;

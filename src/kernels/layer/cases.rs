@@ -12,7 +12,9 @@ use crate::gpu::{self, View};
 use crate::kernels::backward::SavedActivations;
 use crate::kernels::fixture::Fixture;
 use crate::kernels::matrix::Laid;
-use crate::kernels::{Batch, Case, Data, Format, PipelineCache, LearnedParameters, Matrix, Order, Outcome, compare};
+use crate::kernels::{
+    Batch, Case, Data, Format, LearnedParameters, Matrix, Order, Outcome, PipelineCache, compare,
+};
 use crate::matrix::Pattern;
 use crate::regulariser::ParameterLayout;
 
@@ -59,8 +61,9 @@ pub(super) fn all() -> Vec<Box<dyn Case>> {
     let mut all: Vec<Subject> = Vec::new();
     let density =
         |n, density| Arc::new(Pattern::random(n, density, u64::from(n)).expect("a density in (0, 1]"));
-    let orders =
-        |k: usize| [0, 1, 2].map(|bit| if k >> bit & 1 == 0 { Order::FeatureMajor } else { Order::BatchMajor });
+    let orders = |k: usize| {
+        [0, 1, 2].map(|bit| if k >> bit & 1 == 0 { Order::FeatureMajor } else { Order::BatchMajor })
+    };
     let basic = Subject {
         way: Way::Forward,
         format: Format::Csr,
@@ -155,7 +158,13 @@ pub(super) fn all() -> Vec<Box<dyn Case>> {
                 });
             }
             let places = ParameterLayout { components: 16, nonzeros: of.pattern.nonzeros() };
-            let heads = [ParameterLayout::L, ParameterLayout::ETA1, ParameterLayout::ETA2, ParameterLayout::DELTA1, ParameterLayout::DELTA2];
+            let heads = [
+                ParameterLayout::L,
+                ParameterLayout::ETA1,
+                ParameterLayout::ETA2,
+                ParameterLayout::DELTA1,
+                ParameterLayout::DELTA2,
+            ];
             let others = [places.q().start + 1, places.b().start + 2, places.values().start + 5];
             for (k, at) in heads.into_iter().chain(others).enumerate() {
                 for number in [f32::NAN, f32::INFINITY] {
@@ -405,7 +414,8 @@ impl Subject {
     fn fixture(&self, run: &Run<'_>, arrays: &[Vec<f32>]) -> Result<(Fixture, LearnedParameters)> {
         let leads: Vec<u64> = (0..arrays.len() as u64).map(|k| (self.lead * (k + 1)) % 4).collect();
         let fixture = Fixture::new(run.device, &self.name(), arrays, &leads, self.one_buffer)?;
-        let learned = LearnedParameters::new("case", fixture.views[2].clone(), self.places(), run.matrix.layers())?;
+        let learned =
+            LearnedParameters::new("case", fixture.views[2].clone(), self.places(), run.matrix.layers())?;
         Ok((fixture, learned))
     }
 }
@@ -414,7 +424,7 @@ impl Subject {
 struct Run<'a> {
     device: &'a wgpu::Device,
     queue: &'a wgpu::Queue,
-    kernels: &'a Kernels,
+    kernels: &'a PipelineCache,
     matrix: Matrix,
     status: wgpu::Buffer,
 }

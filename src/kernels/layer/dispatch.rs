@@ -1,6 +1,6 @@
 //! The dispatches: checks, cutting, binding.
 
-use super::{LARGEST, KERNEL, Variant, Way};
+use super::{KERNEL, LARGEST, Variant, Way};
 #[cfg(doc)]
 use crate::error::Error;
 use crate::error::{Result, same, shape, unsupported, within};
@@ -10,7 +10,7 @@ use crate::kernels::matrix::Side;
 use crate::kernels::program::{Program, host_struct};
 use crate::kernels::step::WORKGROUP;
 use crate::kernels::window::{Strided, Window, refuse_overlap, within_binding};
-use crate::kernels::{Batch, Data, Format, PipelineCache, LearnedParameters, Matrix, Order};
+use crate::kernels::{Batch, Data, Format, LearnedParameters, Matrix, Order, PipelineCache};
 use crate::kernels::{Dispatch, Dispatches};
 
 /// Layers forward: output = layer N (... layer 1 (x)).
@@ -218,7 +218,12 @@ fn windows<'a>(place: &'a str, kernels: &PipelineCache) -> impl Fn(&str, &View) 
 }
 
 /// Sizes fit together, and on the chip.
-fn check(place: &str, matrix: &Matrix, learned: &LearnedParameters, batches: &[(&str, &Batch)]) -> Result<()> {
+fn check(
+    place: &str,
+    matrix: &Matrix,
+    learned: &LearnedParameters,
+    batches: &[(&str, &Batch)],
+) -> Result<()> {
     let pattern = matrix.pattern();
     let (n, m) = (pattern.rows(), batches[0].1.vectors);
     let storage = [n, LARGEST].map(|components| 32 * u64::from(components));

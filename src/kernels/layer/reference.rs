@@ -80,9 +80,14 @@ impl Layer {
         let part = |range: std::ops::Range<usize>| -> Vec<f64> {
             numbers[range].iter().map(|&x| f64::from(x)).collect()
         };
-        let [l, eta1, eta2, delta1, delta2] =
-            [ParameterLayout::L, ParameterLayout::ETA1, ParameterLayout::ETA2, ParameterLayout::DELTA1, ParameterLayout::DELTA2]
-                .map(|at| f64::from(numbers[at]));
+        let [l, eta1, eta2, delta1, delta2] = [
+            ParameterLayout::L,
+            ParameterLayout::ETA1,
+            ParameterLayout::ETA2,
+            ParameterLayout::DELTA1,
+            ParameterLayout::DELTA2,
+        ]
+        .map(|at| f64::from(numbers[at]));
         let values = part(places.values());
         let (transposed, from) = pattern.transposed();
         let turned = from.iter().map(|&k| values[k as usize]).collect();

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::cases::set;
 use super::reference::State;
-use super::{UpdateParameters, LearnJob, Method, Rates, LearnReference, Update, Variant};
+use super::{LearnJob, LearnReference, Method, Rates, Update, UpdateParameters, Variant};
 use crate::error::Result;
 use crate::gpu::View;
 use crate::kernels::program::Program;

@@ -7,11 +7,11 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::reference::{Iteration, State};
-use super::{UpdateParameters, LearnJob, Method, Rates, LearnReference, Update};
+use super::{LearnJob, LearnReference, Method, Rates, Update, UpdateParameters};
 use crate::error::Result;
 use crate::gpu::{self, Readback};
 use crate::kernels::fixture::Fixture;
-use crate::kernels::{Case, PipelineCache, LearnedParameters, Outcome};
+use crate::kernels::{Case, LearnedParameters, Outcome, PipelineCache};
 use crate::matrix::Pattern;
 use crate::regulariser::{Floors, HEAD, ParameterLayout};
 
@@ -240,7 +240,8 @@ impl Case for Step {
         let (pattern, places) = shape(self.components, self.density)?;
         let arrays = self.arrays(places);
         let mut fixture = Fixture::new(device, &self.name, &arrays, &self.leads, self.one_buffer)?;
-        let learned = |k: usize| LearnedParameters::new(&self.name, fixture.views[k].clone(), places, self.layers);
+        let learned =
+            |k: usize| LearnedParameters::new(&self.name, fixture.views[k].clone(), places, self.layers);
         let job = LearnJob {
             pattern,
             learned: learned(0)?,
@@ -320,7 +321,8 @@ impl Case for Bound {
         let mut outcome = Outcome::default();
         let arrays = [theta.clone(), vec![1.0; theta.len()]];
         let mut fixture = Fixture::new(device, &self.name, &arrays, &[self.lead, 0], false)?;
-        let learned = |k: usize| LearnedParameters::new(&self.name, fixture.views[k].clone(), places, self.layers);
+        let learned =
+            |k: usize| LearnedParameters::new(&self.name, fixture.views[k].clone(), places, self.layers);
         let job = LearnJob {
             pattern: pattern.clone(),
             learned: learned(0)?,

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{UpdateParameters, Method, Numbers, Rates, Variant, check_rounds, start};
+use super::{Method, Numbers, Rates, UpdateParameters, Variant, check_rounds, start};
 use crate::error::{Result, require, shape, unsupported};
 use crate::gpu::{self, Ring};
 use crate::kernels::program::host_struct;
 use crate::kernels::step::WORKGROUP;
 use crate::kernels::window::{Window, refuse_overlap, within_binding};
-use crate::kernels::{Dispatch, Dispatches, PipelineCache, LearnedParameters};
+use crate::kernels::{Dispatch, Dispatches, LearnedParameters, PipelineCache};
 use crate::matrix::Pattern;
 use crate::penalty::WEIGHT;
 use crate::regulariser::{Floors, HEAD, ParameterLayout};

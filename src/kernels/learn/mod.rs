@@ -230,10 +230,17 @@ mod tests {
 
     #[test]
     fn the_correction_of_the_first_step_is_that_of_adam() {
-        let n = Numbers::new(Method::default(), Rates::default(), UpdateParameters { rate: 0.5, step: 1 }).unwrap();
+        let n = Numbers::new(Method::default(), Rates::default(), UpdateParameters { rate: 0.5, step: 1 })
+            .unwrap();
         assert!((n.values - 5.0).abs() < 1e-5 && (n.root_scale - 1000f32.sqrt()).abs() < 1e-3, "{n:?}");
         assert_eq!(n.b, 0.0);
-        assert!(Numbers::new(Method::Gradient, Rates::default(), UpdateParameters { rate: 0.5, step: 0 }).is_err());
-        assert!(Numbers::new(Method::Gradient, Rates::default(), UpdateParameters { rate: f64::NAN, step: 1 }).is_err());
+        assert!(
+            Numbers::new(Method::Gradient, Rates::default(), UpdateParameters { rate: 0.5, step: 0 })
+                .is_err()
+        );
+        assert!(
+            Numbers::new(Method::Gradient, Rates::default(), UpdateParameters { rate: f64::NAN, step: 1 })
+                .is_err()
+        );
     }
 }

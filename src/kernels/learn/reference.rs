@@ -1,6 +1,6 @@
 //! The float64 reference of a step, and of the norm bound.
 
-use super::{UpdateParameters, LearnJob, Method, Numbers, Rates, start};
+use super::{LearnJob, Method, Numbers, Rates, UpdateParameters, start};
 use crate::accuracy::QUIET_NAN;
 use crate::accuracy::{Approx, FLUSH, RELATIVE, ulp};
 use crate::error::Result;

@@ -4,7 +4,7 @@ use super::bind;
 use super::reference::judge;
 use crate::error::Result;
 use crate::kernels::backward::cases::{Pair, pairs};
-use crate::kernels::{Case, PipelineCache, Outcome};
+use crate::kernels::{Case, Outcome, PipelineCache};
 
 /// The loss of a pair by this scale and with this lambda.
 #[derive(Clone, Debug)]
@@ -43,7 +43,7 @@ impl Case for Scaled {
 #[cfg(test)]
 mod tests {
     use crate::gpu::{self, View};
-    use crate::kernels::{Batch, PipelineCache, Order};
+    use crate::kernels::{Batch, Order, PipelineCache};
 
     /// Requests that do not fit are refused before anything is recorded.
     #[test]

@@ -31,7 +31,7 @@ use super::sums::{Fold, PLENTY, fold};
 use super::tables::scratch;
 use super::window::{Strided, Window, refuse_overlap};
 use super::word::WORKGROUP;
-use super::{Batch, Dispatch, Dispatches, PipelineCache, Kernel};
+use super::{Batch, Dispatch, Dispatches, Kernel, PipelineCache};
 #[cfg(doc)]
 use crate::error::Error;
 use crate::error::{Result, same};

@@ -1,6 +1,6 @@
 //! What is timed of the norms: groups of every tier, and columns.
 
-use super::{NormsJob, Norm, NormsReference, Stage, Variant, bind};
+use super::{Norm, NormsJob, NormsReference, Stage, Variant, bind};
 use crate::error::Result;
 use crate::kernels::program::Program;
 use crate::kernels::step::Width;

@@ -3,11 +3,11 @@
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{NormsJob, Norm, NormsReference, bind};
+use super::{Norm, NormsJob, NormsReference, bind};
 use crate::error::Result;
 use crate::gpu;
 use crate::kernels::fixture::Fixture;
-use crate::kernels::{Case, PipelineCache, Outcome};
+use crate::kernels::{Case, Outcome, PipelineCache};
 use crate::penalty::{Groups, Layout};
 
 /// What the output holds before, so that a word that is not written is seen.

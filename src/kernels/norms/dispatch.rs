@@ -8,7 +8,7 @@ use crate::gpu::View;
 use crate::kernels::packer::{Packer, Slot};
 use crate::kernels::step::{VECTOR_WIDTH, WORKGROUP, Width};
 use crate::kernels::tables::{Tables, scratch};
-use crate::kernels::tiles::{self, Cut, TilePolicy, PART, Tile};
+use crate::kernels::tiles::{self, Cut, PART, Tile, TilePolicy};
 use crate::kernels::{Dispatches, PipelineCache, Unbound, refuse_overlap_among};
 use crate::penalty::group::Lasso;
 use crate::penalty::{Group, Groups};
@@ -110,10 +110,9 @@ impl NormsJob {
 
 /// Outputs share memory with nothing.
 fn refuse_overlap(jobs: &[NormsJob]) -> Result<()> {
-    let views = jobs
-        .iter()
-        .enumerate()
-        .flat_map(|(k, NormsJob { input, output, .. })| [((k, false), input, false), ((k, true), output, true)]);
+    let views = jobs.iter().enumerate().flat_map(|(k, NormsJob { input, output, .. })| {
+        [((k, false), input, false), ((k, true), output, true)]
+    });
     refuse_overlap_among(views, |(k, written)| match written {
         true => format!("the norms of tensor {k}"),
         false => format!("tensor {k}"),

@@ -1,6 +1,6 @@
 //! The easy layer: tensors in host memory in, norms out.
 
-use super::{NormsJob, Norm, bind};
+use super::{Norm, NormsJob, bind};
 use crate::error::{Result, same};
 use crate::gpu::{self, Context, Readback, View};
 use crate::kernels::PipelineCache;

@@ -59,7 +59,9 @@ impl Bench for Timed {
     fn load(&self, on: &Setup<'_>) -> Result<Loaded> {
         let (of, pattern, places) = self.layer(on.elements);
         let cut = Cut::new(&pattern, of.m, Some(self.1));
-        let bind = |passed: &SavedActivations, into: &GradientTarget| bind_cut(on.kernels, &pattern, passed, into, &cut);
+        let bind = |passed: &SavedActivations, into: &GradientTarget| {
+            bind_cut(on.kernels, &pattern, passed, into, &cut)
+        };
         let judge = |numbers: &Numbers, after: &[f32], outcome: &mut Outcome| {
             let layer = of.layer(numbers, places);
             let apart = (pattern.nonzeros() as usize).div_ceil(COMPARED);

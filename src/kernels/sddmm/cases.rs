@@ -5,7 +5,7 @@ use super::{Path, reference};
 use crate::error::Result;
 use crate::kernels::backward::cases::{Subject, demand, start, subject, subjects, unchanged};
 use crate::kernels::program::Program;
-use crate::kernels::{Case, PipelineCache, Outcome};
+use crate::kernels::{Case, Outcome, PipelineCache};
 use crate::regulariser::ParameterLayout;
 
 /// A layer by a path, or the one that is chosen.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Path, KERNEL};
+use super::{KERNEL, Path};
 #[cfg(doc)]
 use crate::error::Error;
 use crate::error::{Result, same};
@@ -163,7 +163,12 @@ fn tiles(pattern: &Pattern, side: u32) -> (Vec<u32>, u32) {
 /// # Errors
 /// [`Error::Shape`] where shapes, layers or the pattern do not fit; [`Error::Overlap`] where the gradient shares memory
 /// with what is read; [`Error::Limit`], [`Error::OutOfMemory`] and [`Error::Gpu`] for what the device cannot give.
-pub fn bind(kernels: &PipelineCache, pattern: &Arc<Pattern>, passed: &SavedActivations, into: &GradientTarget) -> Result<Dispatches> {
+pub fn bind(
+    kernels: &PipelineCache,
+    pattern: &Arc<Pattern>,
+    passed: &SavedActivations,
+    into: &GradientTarget,
+) -> Result<Dispatches> {
     let cut = Cut::new(pattern, passed.x.vectors.max(1), None);
     bind_cut(kernels, pattern, passed, into, &cut)
 }

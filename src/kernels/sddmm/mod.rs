@@ -100,7 +100,7 @@ mod tests {
     use super::*;
     use crate::gpu::{self, View};
     use crate::kernels::backward::{GradientTarget, SavedActivations};
-    use crate::kernels::{Batch, Data, PipelineCache, LearnedParameters, Order, sums};
+    use crate::kernels::{Batch, Data, LearnedParameters, Order, PipelineCache, sums};
     use crate::matrix::Pattern;
     use crate::regulariser::ParameterLayout;
 
@@ -137,11 +137,23 @@ mod tests {
             let other = bind(&kernels, &pattern, passed, into).unwrap_err().to_string();
             assert!(one.contains(expected) && other.contains(expected), "{one}; {other}");
         };
-        refused(&passed, &GradientTarget { gradient: gradient(50), ..into.clone() }, "the gradient and w̄ overlap");
-        refused(&passed, &GradientTarget { gradient: gradient(130), ..into.clone() }, "the learned numbers overlap");
+        refused(
+            &passed,
+            &GradientTarget { gradient: gradient(50), ..into.clone() },
+            "the gradient and w̄ overlap",
+        );
+        refused(
+            &passed,
+            &GradientTarget { gradient: gradient(130), ..into.clone() },
+            "the learned numbers overlap",
+        );
         refused(&passed, &GradientTarget { layer: 1, ..into.clone() }, "layer is 1, expected one of 1");
         refused(&SavedActivations { layer: 2, ..passed.clone() }, &into, "layer is 2, expected one of 2");
-        refused(&SavedActivations { scale_by: Some(2), ..passed.clone() }, &into, "scale is 2, expected one of 2");
+        refused(
+            &SavedActivations { scale_by: Some(2), ..passed.clone() },
+            &into,
+            "scale is 2, expected one of 2",
+        );
         refused(
             &SavedActivations { u: batch(37, 3), ..passed.clone() },
             &into,

@@ -2,13 +2,13 @@
 //! to compare with: no other kernel of the library adds to a gradient, so that separate passes would have to be written
 //! first.
 
-use super::{SolverReference, Solved, Solver, Stage, Variant, bind};
+use super::{Solved, Solver, SolverReference, Stage, Variant, bind};
 use crate::error::Result;
 use crate::gpu::View;
 use crate::kernels::program::Program;
-use crate::kernels::step::{Adam, Optimizer, Element, Elementwise, Width};
+use crate::kernels::step::{Adam, Element, Elementwise, Optimizer, Width};
 use crate::kernels::timed::{self, Tensors};
-use crate::kernels::{Bench, TensorJob, Loaded, Setup, Reference};
+use crate::kernels::{Bench, Loaded, Reference, Setup, TensorJob};
 use crate::penalty::group::Lasso;
 use crate::penalty::{Group, Groups, L1, Layout, Penalty};
 

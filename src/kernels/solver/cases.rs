@@ -5,13 +5,13 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::{SolverReference, Solved, Solver, bind};
+use super::{Solved, Solver, SolverReference, bind};
 use crate::accuracy::QUIET_NAN;
 use crate::error::Result;
 use crate::gpu;
 use crate::kernels::fixture::Fixture;
-use crate::kernels::step::{Optimizer, Element, Elementwise, StepParameters};
-use crate::kernels::{Case, TensorJob, PipelineCache, Outcome, Reference};
+use crate::kernels::step::{Element, Elementwise, Optimizer, StepParameters};
+use crate::kernels::{Case, Outcome, PipelineCache, Reference, TensorJob};
 use crate::penalty::group::Lasso;
 use crate::penalty::{Group, Groups, L1, Layout, Penalty};
 
@@ -75,7 +75,8 @@ fn case(
 fn pairs() -> Vec<Step> {
     let mut all = Vec::new();
     let l1: Penalty = L1.into();
-    let bases = Optimizer::all().into_iter().filter(|b| !matches!(b, Optimizer::Prox | Optimizer::AdamMetric(_)));
+    let bases =
+        Optimizer::all().into_iter().filter(|b| !matches!(b, Optimizer::Prox | Optimizer::AdamMetric(_)));
     for base in bases {
         for solver in SOLVERS {
             for (layout, shape) in [

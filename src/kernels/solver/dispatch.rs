@@ -1,6 +1,6 @@
 //! The dispatches of one step of a solver over many tensors.
 
-use super::{SolverRow, Solved, Solver, Stage, Variant};
+use super::{Solved, Solver, SolverRow, Stage, Variant};
 use crate::error::Result;
 use crate::gpu::View;
 use crate::kernels::operator::Operator;
@@ -8,7 +8,7 @@ use crate::kernels::packer::{Packer, Slot};
 use crate::kernels::step::{Optimizer, Width};
 use crate::kernels::tables::Tables;
 use crate::kernels::tiles::{self, Cut, HELD, IN_REGISTERS, Piece, Scratch};
-use crate::kernels::{Dispatches, TensorJob, PipelineCache, Unbound};
+use crate::kernels::{Dispatches, PipelineCache, TensorJob, Unbound};
 use crate::penalty::group::Lasso;
 use crate::penalty::{Group, Groups, Layout};
 

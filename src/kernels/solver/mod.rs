@@ -41,12 +41,12 @@ pub use dispatch::bind;
 pub(crate) use dispatch::lay;
 pub use reference::SolverReference;
 
-use super::operator::{Operator, Tabled, Reference, refuse_metric};
+use super::operator::{Operator, Reference, Tabled, refuse_metric};
 use super::packer::Tiled;
 use super::program::{Host, Program, Struct, host_struct, listed};
-use super::step::{Optimizer, Elementwise, StepParameters, Width};
+use super::step::{Elementwise, Optimizer, StepParameters, Width};
 use super::tiles::Tile;
-use super::{Mode, Kernel};
+use super::{Kernel, Mode};
 use crate::error::{Result, require, unsupported};
 use crate::penalty::{CONSTANTS, Domain, Group, GroupPenalty, Groups, NoPenalty, Penalty};
 use crate::wgsl::compose;
@@ -199,7 +199,7 @@ impl Operator for Solved {
 }
 
 impl Tabled for Solved {
-    type SolverRow = SolverRow;
+    type Row = SolverRow;
 
     fn alike(&self, other: &Self) -> bool {
         let key = |s: &Self| (s.solver, s.own, s.lasso.as_ref().map(|group| (group.penalty, group.lambda)));

@@ -1,10 +1,10 @@
 //! The float64 reference of the solvers.
 
-use super::{SolverRow, Solved, Solver};
+use super::{Solved, Solver, SolverRow};
 use crate::accuracy::QUIET_NAN;
 use crate::accuracy::{Approx, FLUSH, RELATIVE};
 use crate::kernels::step::reference::f32_of;
-use crate::kernels::step::{self, Optimizer, Element, Elementwise, StepParameters};
+use crate::kernels::step::{self, Element, Elementwise, Optimizer, StepParameters};
 use crate::kernels::{Judgement, Reference};
 use crate::penalty::group::norm;
 use crate::penalty::{Group, Groups, NoPenalty, Prox, accept};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Epilogue, SpmmJob, Prologue, Path, SpmmReference, Variant, bind, refresh_packed};
+use super::{Epilogue, Path, Prologue, SpmmJob, SpmmReference, Variant, bind, refresh_packed};
 use crate::error::Result;
 use crate::kernels::program::Program;
 use crate::kernels::timed::{self, Set, numbers};

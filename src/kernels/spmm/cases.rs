@@ -5,11 +5,11 @@ use std::sync::Arc;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{Epilogue, SpmmJob, Prologue, SpmmReference, bind, refresh, refresh_packed};
+use super::{Epilogue, Prologue, SpmmJob, SpmmReference, bind, refresh, refresh_packed};
 use crate::error::Result;
 use crate::gpu;
 use crate::kernels::fixture::Fixture;
-use crate::kernels::{Batch, Case, Format, PipelineCache, LearnedParameters, Matrix, Order, Outcome};
+use crate::kernels::{Batch, Case, Format, LearnedParameters, Matrix, Order, Outcome, PipelineCache};
 use crate::matrix::Pattern;
 use crate::regulariser::ParameterLayout;
 
@@ -48,7 +48,7 @@ struct Product {
 
 /// Every case.
 pub(super) fn all() -> Vec<Box<dyn Case>> {
-    use Order::{Components, Samples};
+    use Order::{BatchMajor, FeatureMajor};
     let mut all: Vec<Product> = Vec::new();
     let base = Product {
         rows: 1,
@@ -60,7 +60,7 @@ pub(super) fn all() -> Vec<Box<dyn Case>> {
         prologue: Prologue::Plain,
         epilogue: Epilogue::Plain,
         scaled: false,
-        orders: [Components; 3],
+        orders: [FeatureMajor; 3],
         leads: [0; 5],
         one_buffer: false,
         numbers: Numbers::Ordinary,
@@ -98,11 +98,14 @@ pub(super) fn all() -> Vec<Box<dyn Case>> {
                         continue;
                     }
                     let turned = (n + vectors) % 2 == 1;
-                    let orders =
-                        if turned { [Samples, Components, Samples] } else { [Components, Samples, Samples] };
+                    let orders = if turned {
+                        [BatchMajor, FeatureMajor, BatchMajor]
+                    } else {
+                        [FeatureMajor, BatchMajor, BatchMajor]
+                    };
                     let size = Product { rows: n, columns: n, density, vectors, format, ..base.clone() };
                     all.push(Product { transposed: !turned, orders, leads: [1, 0, 0, 3, 2], ..size.clone() });
-                    let orders = [orders[1], orders[0], Components];
+                    let orders = [orders[1], orders[0], FeatureMajor];
                     all.push(Product { transposed: turned, orders, scaled: true, one_buffer: true, ..size });
                 }
             }
@@ -115,7 +118,7 @@ pub(super) fn all() -> Vec<Box<dyn Case>> {
                 for (transposed, prologue) in
                     [(false, Prologue::Near), (true, Prologue::Plain), (true, Prologue::Given)]
                 {
-                    let orders = [Samples, Components, Components];
+                    let orders = [BatchMajor, FeatureMajor, FeatureMajor];
                     let kind =
                         Product { rows, columns, density: 0.2, vectors, format, orders, ..base.clone() };
                     all.push(Product { transposed, prologue, leads: [2, 1, 0, 5, 3], ..kind });
@@ -125,7 +128,13 @@ pub(super) fn all() -> Vec<Box<dyn Case>> {
     }
     // no vectors at all; the learned numbers that are no numbers
     all.push(Product { rows: 5, columns: 5, vectors: 0, ..base.clone() });
-    for at in [ParameterLayout::L, ParameterLayout::ETA1, ParameterLayout::ETA2, ParameterLayout::DELTA1, ParameterLayout::DELTA2] {
+    for at in [
+        ParameterLayout::L,
+        ParameterLayout::ETA1,
+        ParameterLayout::ETA2,
+        ParameterLayout::DELTA1,
+        ParameterLayout::DELTA2,
+    ] {
         for (prologue, epilogue) in [
             (Prologue::Near, Epilogue::Activated),
             (Prologue::Pulled, Epilogue::Plain),
@@ -149,11 +158,14 @@ pub(super) fn all() -> Vec<Box<dyn Case>> {
         (Format::Dense, false, 1.0, 3),
         (Format::Dense, true, 1.0, 1),
     ] {
-        let (prologue, epilogue) =
-            if transposed { (Prologue::Pulled, Epilogue::Plain) } else { (Prologue::Near, Epilogue::Activated) };
+        let (prologue, epilogue) = if transposed {
+            (Prologue::Pulled, Epilogue::Plain)
+        } else {
+            (Prologue::Near, Epilogue::Activated)
+        };
         let large =
             Product { rows: 1000, columns: 1000, density, vectors, format, transposed, ..base.clone() };
-        all.push(Product { prologue, epilogue, orders: [Components, Samples, Components], ..large });
+        all.push(Product { prologue, epilogue, orders: [FeatureMajor, BatchMajor, FeatureMajor], ..large });
     }
     all.into_iter().map(|case| Box::new(case) as Box<dyn Case>).collect()
 }

@@ -6,7 +6,7 @@ use super::dispatch::TILED;
 use super::{SpmmJob, bind};
 use crate::error::{Error, Result};
 use crate::gpu::{self, Context, Timer, View};
-use crate::kernels::{Batch, Format, PipelineCache, Matrix, Order};
+use crate::kernels::{Batch, Format, Matrix, Order, PipelineCache};
 use crate::matrix::Pattern;
 
 /// Of this density on, a wide batch is multiplied faster in tiles: by rows an invocation loads one number per

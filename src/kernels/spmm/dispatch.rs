@@ -1,11 +1,11 @@
 //! The dispatch of a product: checks, how the work is shared out, and what is bound.
 
-use super::{Epilogue, Prologue, Path, Variant, WORKGROUP};
+use super::{Epilogue, Path, Prologue, Variant, WORKGROUP};
 use crate::error::{Result, require, same, unsupported, within};
 use crate::kernels::matrix::{Format, Matrix, Side};
 use crate::kernels::program::{Host, Struct, host_struct};
 use crate::kernels::window::{Strided, Window, refuse_overlap};
-use crate::kernels::{Batch, Dispatch, Dispatches, PipelineCache, LearnedParameters, Order};
+use crate::kernels::{Batch, Dispatch, Dispatches, LearnedParameters, Order, PipelineCache};
 use crate::regulariser::HEAD;
 
 /// One product.

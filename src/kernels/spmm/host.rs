@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{SpmmJob, bind, refresh_packed};
 use crate::error::{Result, same};
 use crate::gpu::{self, Context, Readback, View};
-use crate::kernels::{Batch, Format, PipelineCache, Matrix, Order};
+use crate::kernels::{Batch, Format, Matrix, Order, PipelineCache};
 use crate::matrix::Pattern;
 
 /// A X or Aᵀ X, computed on a GPU. A has the `values` on the `pattern`, in its order; X has `vectors` columns and is laid

@@ -21,7 +21,7 @@ pub struct SpmmReference<'a> {
     /// The format: dense ones multiply by zeros too.
     pub format: Format,
     /// What it is multiplied with.
-    pub operand: Prologue,
+    pub prologue: Prologue,
     /// What becomes of the sums.
     pub epilogue: Epilogue,
     /// The learned numbers of the layer and where they lie; empty where none are needed.
@@ -61,7 +61,7 @@ impl<'a> SpmmReference<'a> {
             values,
             transposed: false,
             format,
-            operand: Prologue::Plain,
+            prologue: Prologue::Plain,
             epilogue: Epilogue::Plain,
             learned: (&[], ParameterLayout { components: 0, nonzeros: 0 }),
             scale: None,
@@ -164,7 +164,7 @@ impl SpmmReference<'_> {
         for j in 0..n {
             for c in 0..m {
                 let x = at(self.first, j, c);
-                let (r, in_band) = match self.operand {
+                let (r, in_band) = match self.prologue {
                     Prologue::Plain => (Approx::exact(f64::from(x)), false),
                     _ => self.made(j, x, at(self.second, j, c)),
                 };
@@ -186,7 +186,7 @@ impl SpmmReference<'_> {
     fn made(&self, j: u32, x: f32, other: f32) -> (Approx, bool) {
         let [x, other] = [x, other].map(|x| Approx::exact(f64::from(x)));
         let size = || step_size(self.learned.0[ParameterLayout::L]);
-        match self.operand {
+        match self.prologue {
             Prologue::Plain => (x, false),
             Prologue::Near => (x - size() * (x - other), false),
             Prologue::Given => (x - size() * other, false),

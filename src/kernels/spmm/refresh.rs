@@ -5,7 +5,7 @@ use crate::error::{Result, same};
 use crate::gpu::View;
 use crate::kernels::program::host_struct;
 use crate::kernels::window::Window;
-use crate::kernels::{Dispatch, Dispatches, PipelineCache, LearnedParameters, Matrix};
+use crate::kernels::{Dispatch, Dispatches, LearnedParameters, Matrix, PipelineCache};
 
 host_struct! {
     /// `struct Refresh` of `shaders/spmm/refresh.wgsl`.
@@ -40,7 +40,13 @@ pub fn refresh_packed(kernels: &PipelineCache, matrix: &Matrix, values: &View) -
     refresh_from(kernels, matrix, values, 0, stride)
 }
 
-fn refresh_from(kernels: &PipelineCache, matrix: &Matrix, from: &View, at: u32, stride: u32) -> Result<Dispatches> {
+fn refresh_from(
+    kernels: &PipelineCache,
+    matrix: &Matrix,
+    from: &View,
+    at: u32,
+    stride: u32,
+) -> Result<Dispatches> {
     let count = matrix.apart() * matrix.layers();
     if count == 0 {
         return Ok(Dispatches::default());

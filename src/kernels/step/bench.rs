@@ -1,11 +1,11 @@
 //! What is timed of the step: every penalty after a gradient step, every base step, aligned and not; and the same work
 //! in two passes, which is what a user would run without a fused kernel.
 
-use super::{Optimizer, Elementwise, StepParameters, StepReference, StepRow, Variant, Width, bind};
+use super::{Elementwise, Optimizer, StepParameters, StepReference, StepRow, Variant, Width, bind};
 use crate::error::Result;
 use crate::gpu::View;
 use crate::kernels::timed::{self, Tensors};
-use crate::kernels::{Bench, Dispatches, TensorJob, Loaded, Setup, compare};
+use crate::kernels::{Bench, Dispatches, Loaded, Setup, TensorJob, compare};
 use crate::penalty::{L1, NoPenalty, Penalty, Tl1};
 
 /// With the rate of all benchmarks a lambda that zeroes about a tenth of the weights under l1 and leaves the others standing for

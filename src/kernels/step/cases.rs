@@ -4,11 +4,14 @@
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{Optimizer, Element, Elementwise, StepParameters, VECTOR_WIDTH, StepReference, StepRow, Variant, WORKGROUP, Width, bind};
+use super::{
+    Element, Elementwise, Optimizer, StepParameters, StepReference, StepRow, VECTOR_WIDTH, Variant,
+    WORKGROUP, Width, bind,
+};
 use crate::error::Result;
 use crate::gpu;
 use crate::kernels::fixture::Fixture;
-use crate::kernels::{Case, TensorJob, PipelineCache, Outcome, compare};
+use crate::kernels::{Case, Outcome, PipelineCache, TensorJob, compare};
 use crate::penalty::Penalty;
 
 /// One tensor, stepped once.

@@ -1,12 +1,12 @@
 //! Cutting tensors into tiles of at most four words per invocation.
 
-use super::{Optimizer, Elementwise, VECTOR_WIDTH, Tile, Variant, WORKGROUP, Width};
+use super::{Elementwise, Optimizer, Tile, VECTOR_WIDTH, Variant, WORKGROUP, Width};
 use crate::error::Result;
 use crate::kernels::operator::Operator;
 use crate::kernels::packer::Packer;
 use crate::kernels::tables::Tables;
 use crate::kernels::window::within_binding;
-use crate::kernels::{Dispatches, TensorJob, PipelineCache, Unbound};
+use crate::kernels::{Dispatches, PipelineCache, TensorJob, Unbound};
 
 /// Plans with at least this many elements use tiles of four words per invocation; smaller ones use one, so that few
 /// elements still spread over many workgroups.

@@ -24,23 +24,23 @@
 //! a browser WebGPU demands that the ranges bound for writing do not overlap, so weights and gradients must not
 //! alternate within one page there.
 
-mod optimizer;
 mod bench;
 mod cases;
 mod dispatch;
+mod optimizer;
 pub(in crate::kernels) mod reference;
 
 pub use crate::kernels::element::Element;
 pub use crate::kernels::word::{VECTOR_WIDTH, WORKGROUP, Width};
-pub use optimizer::{Adam, Optimizer, StepParameters};
 pub use dispatch::bind;
 pub(crate) use dispatch::lay;
+pub use optimizer::{Adam, Optimizer, StepParameters};
 pub use reference::StepReference;
 
-use super::operator::{Operator, Tabled, Reference};
-use super::packer::{self, Tiled, Slot};
+use super::operator::{Operator, Reference, Tabled};
+use super::packer::{self, Slot, Tiled};
 use super::program::{Host, Program, Struct, host_struct, listed};
-use super::{Mode, Kernel};
+use super::{Kernel, Mode};
 use crate::error::{Result, unsupported};
 use crate::penalty::{CONSTANTS, Groups, Penalty};
 use crate::wgsl::compose;
@@ -138,7 +138,7 @@ impl Operator for Elementwise {
 }
 
 impl Tabled for Elementwise {
-    type StepRow = StepRow;
+    type Row = StepRow;
 
     fn alike(&self, other: &Self) -> bool {
         self == other
@@ -194,7 +194,8 @@ impl Variant {
     /// The complete WGSL; its entry point is `step`.
     #[must_use]
     pub fn source(&self) -> String {
-        let constants = if matches!(self.base, Optimizer::AdamMetric(_)) { "step/metric" } else { "step/plain" };
+        let constants =
+            if matches!(self.base, Optimizer::AdamMetric(_)) { "step/metric" } else { "step/plain" };
         let width = match self.width {
             Width::Scalar => "step/scalar",
             Width::Vec4 => "step/vec4",

@@ -179,7 +179,9 @@ impl Optimizer {
             |name, value, domain: Domain| require(domain.contains(value), self.name(), name, value, domain);
         match *self {
             Optimizer::Prox | Optimizer::Gradient => Ok(()),
-            Optimizer::HeavyBall { momentum } | Optimizer::Nesterov { momentum } => inside("momentum", momentum, UNIT),
+            Optimizer::HeavyBall { momentum } | Optimizer::Nesterov { momentum } => {
+                inside("momentum", momentum, UNIT)
+            }
             Optimizer::Adam(adam) | Optimizer::AdamMetric(adam) => {
                 inside("beta1", adam.beta1, UNIT)?;
                 inside("beta2", adam.beta2, UNIT)?;
@@ -254,7 +256,9 @@ impl Optimizer {
         let used: &[&str] = match self {
             Optimizer::Prox => &[],
             Optimizer::Gradient => &["rate"],
-            Optimizer::HeavyBall { .. } | Optimizer::Nesterov { .. } => &["rate", "momentum", "look", "follow"],
+            Optimizer::HeavyBall { .. } | Optimizer::Nesterov { .. } => {
+                &["rate", "momentum", "look", "follow"]
+            }
             Optimizer::Adam(_) | Optimizer::AdamMetric(_) => {
                 &["rate", "keep", "beta1", "rest1", "beta2", "rest2", "root_scale", "epsilon"]
             }
@@ -294,7 +298,9 @@ impl Optimizer {
     fn parameters(&self) -> Vec<(&'static str, f64)> {
         match *self {
             Optimizer::Prox | Optimizer::Gradient => Vec::new(),
-            Optimizer::HeavyBall { momentum } | Optimizer::Nesterov { momentum } => vec![("momentum", momentum)],
+            Optimizer::HeavyBall { momentum } | Optimizer::Nesterov { momentum } => {
+                vec![("momentum", momentum)]
+            }
             Optimizer::Adam(Adam { beta1, beta2, epsilon, decay })
             | Optimizer::AdamMetric(Adam { beta1, beta2, epsilon, decay }) => {
                 vec![("beta1", beta1), ("beta2", beta2), ("epsilon", epsilon), ("decay", decay)]
@@ -356,7 +362,10 @@ mod tests {
             assert_eq!(base.to_string().parse::<Optimizer>().unwrap(), base);
             assert_eq!(base.name().parse::<Optimizer>().unwrap(), base);
         }
-        assert_eq!("nesterov( momentum = 0.5 )".parse::<Optimizer>().unwrap(), Optimizer::Nesterov { momentum: 0.5 });
+        assert_eq!(
+            "nesterov( momentum = 0.5 )".parse::<Optimizer>().unwrap(),
+            Optimizer::Nesterov { momentum: 0.5 }
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The float64 reference of the step.
 
-use super::{Optimizer, Elementwise, StepParameters, StepRow};
+use super::{Elementwise, Optimizer, StepParameters, StepRow};
 use crate::accuracy::Approx;
 use crate::accuracy::QUIET_NAN;
 use crate::kernels::element::Element;
@@ -68,7 +68,13 @@ impl StepReference {
     /// The reference for one row of hyper-parameters: the rate, lambda and the penalty's parameters are rounded to f32
     /// first, as the kernel sees them; everything after that is float64.
     #[must_use]
-    pub fn new(base: Optimizer, penalty: Penalty, lambda: f64, lr_scale: f64, hyper: &StepParameters) -> Self {
+    pub fn new(
+        base: Optimizer,
+        penalty: Penalty,
+        lambda: f64,
+        lr_scale: f64,
+        hyper: &StepParameters,
+    ) -> Self {
         Self::of(&Elementwise::new(penalty, lambda), base, lr_scale, hyper)
     }
 
@@ -124,7 +130,8 @@ impl StepReference {
                 let first = beta1 * m + rest1 * g;
                 let second = beta2 * v + (rest2 * g) * g; // in this order: g * g may overflow
                 let denominator = root_scale * second.sqrt() + epsilon;
-                let scale = if matches!(self.base, Optimizer::AdamMetric(_)) { one / denominator } else { one };
+                let scale =
+                    if matches!(self.base, Optimizer::AdamMetric(_)) { one / denominator } else { one };
                 let point = keep * w - rate * (first / denominator);
                 Moved { point, scale, m: first, v: second, held }
             }

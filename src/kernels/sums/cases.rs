@@ -4,7 +4,7 @@ use super::bind;
 use super::reference::judge;
 use crate::error::Result;
 use crate::kernels::backward::cases::{Subject, subject, subjects};
-use crate::kernels::{Case, PipelineCache, Outcome};
+use crate::kernels::{Case, Outcome, PipelineCache};
 use crate::regulariser::ParameterLayout;
 
 /// The sums of one layer.

@@ -77,7 +77,7 @@ impl Tensors {
                     "the tensors that were read from a .safetensors file",
                 ));
             }
-            if shape.iter().spmm::<usize>() != values.len() {
+            if shape.iter().product::<usize>() != values.len() {
                 let expected = format!("as many as {shape:?} has");
                 return Err(error::shape(place(name), "number of values", values.len(), expected));
             }

@@ -1,14 +1,14 @@
 //! What is timed of the operator in a learned regulariser's metric: vectors of 64 components.
 
 use super::cases::regulariser;
-use super::{MetricJob, Matrices, MetricReference, Regularised, MetricRow, bind};
+use super::{Matrices, MetricJob, MetricReference, MetricRow, Regularised, bind};
 use crate::error::Result;
 use crate::gpu::View;
-use crate::kernels::spmm::{Prologue, Path, Variant};
 use crate::kernels::program::Program;
-use crate::kernels::step::{Optimizer, Element};
+use crate::kernels::spmm::{Path, Prologue, Variant};
+use crate::kernels::step::{Element, Optimizer};
 use crate::kernels::timed::{self, COMPONENTS, Tensors};
-use crate::kernels::{Bench, Loaded, Setup, Reference};
+use crate::kernels::{Bench, Loaded, Reference, Setup};
 use crate::penalty::{Groups, Layout};
 
 const DENSITY: f64 = 0.4;
@@ -16,7 +16,7 @@ const LAMBDA: f64 = 0.5;
 
 /// The operator by itself, without a base step: two products, of which the first names it.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::kernels::product) struct Metric;
+pub(in crate::kernels::spmm) struct Metric;
 
 fn groups(elements: u64) -> Result<Groups> {
     let n = u64::from(COMPONENTS);

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{MetricJob, Matrices, MetricReference, Regularised, MetricRow, bind};
+use super::{Matrices, MetricJob, MetricReference, MetricRow, Regularised, bind};
 use crate::error::Result;
 use crate::gpu;
 use crate::kernels::fixture::Fixture;
-use crate::kernels::operator::{Tabled, Reference};
-use crate::kernels::step::{self, Adam, Optimizer, Element, Elementwise, StepParameters};
-use crate::kernels::{self, Case, PipelineCache, Outcome, compare};
+use crate::kernels::operator::{Reference, Tabled};
+use crate::kernels::step::{self, Adam, Element, Elementwise, Optimizer, StepParameters};
+use crate::kernels::{self, Case, Outcome, PipelineCache, compare};
 use crate::matrix::Pattern;
 use crate::penalty::{Activation, Groups, Layout, NoPenalty};
 use crate::regulariser::{Parameters, Regulariser};
@@ -58,7 +58,7 @@ fn metric(n: u32, vectors: u64, density: f64) -> Metric {
 }
 
 /// Every case.
-pub(in crate::kernels::product) fn all() -> Vec<Box<dyn Case>> {
+pub(in crate::kernels::spmm) fn all() -> Vec<Box<dyn Case>> {
     let mut all = Vec::new();
     let bases = [Optimizer::Prox, Optimizer::Gradient, Optimizer::Adam(Adam::default())];
     for (k, n) in [1, 7, 33, 64, 65, 66].into_iter().enumerate() {

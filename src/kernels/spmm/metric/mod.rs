@@ -37,12 +37,12 @@ pub(crate) use reference::MetricReference;
 
 use std::sync::Arc;
 
-use super::{Epilogue, MetricJob as Product, bind as bind_product};
+use super::{Epilogue, SpmmJob as Product, bind as bind_product};
 use crate::error::{Result, require, shape, unsupported};
 use crate::gpu::View;
 use crate::kernels::operator::{Operator, Reference, refuse_metric};
-use crate::kernels::step::{Optimizer, Elementwise, StepParameters};
-use crate::kernels::{Batch, Dispatches, Format, PipelineCache, LearnedParameters, Matrix, Order};
+use crate::kernels::step::{Elementwise, Optimizer, StepParameters};
+use crate::kernels::{Batch, Dispatches, Format, LearnedParameters, Matrix, Order, PipelineCache};
 use crate::matrix::Pattern;
 use crate::penalty::{Activation, Groups, Layout, NoPenalty};
 use crate::regulariser::{HEAD, ParameterLayout, Regulariser};
@@ -212,7 +212,13 @@ impl MetricRow {
     }
 
     /// Writes the values of one step.
-    pub fn write(&self, lambda: f64, lr_scale: f64, hyper: &StepParameters, write: &mut dyn FnMut(u64, &[u8])) {
+    pub fn write(
+        &self,
+        lambda: f64,
+        lr_scale: f64,
+        hyper: &StepParameters,
+        write: &mut dyn FnMut(u64, &[u8]),
+    ) {
         let t = t(lambda, lr_scale, hyper);
         let a = scaled(&self.regulariser.parameters().activation, t);
         let mut head = [0.0_f32; HEAD as usize];
@@ -256,7 +262,12 @@ pub(crate) struct Matrices(Vec<(Arc<Regulariser>, Format, [Matrix; 2])>);
 
 impl Matrices {
     /// Â^-T, dense, and Âᵀ's matrix for so many vectors.
-    fn of(&mut self, kernels: &PipelineCache, regulariser: &Arc<Regulariser>, vectors: u32) -> Result<[Matrix; 2]> {
+    fn of(
+        &mut self,
+        kernels: &PipelineCache,
+        regulariser: &Arc<Regulariser>,
+        vectors: u32,
+    ) -> Result<[Matrix; 2]> {
         let p = regulariser.parameters();
         let (n, format) = (p.components(), Format::guess(p.pattern.density(), vectors));
         let known = |(r, f, _): &&_| Arc::ptr_eq(r, regulariser) && *f == format;

@@ -2,7 +2,7 @@
 
 use super::{Regularised, freezes, scaled, t};
 use crate::accuracy::{Approx, FLUSH, RELATIVE, ulp};
-use crate::kernels::step::{self, Optimizer, Element, StepParameters};
+use crate::kernels::step::{self, Element, Optimizer, StepParameters};
 use crate::kernels::{Judgement, Reference};
 use crate::penalty::{Activation, Groups, NoPenalty};
 
@@ -66,7 +66,13 @@ impl Sum {
 
 impl MetricReference {
     /// The reference of one tensor's step.
-    pub fn new(base: Optimizer, of: &Regularised, lambda: f64, lr_scale: f64, hyper: &StepParameters) -> Self {
+    pub fn new(
+        base: Optimizer,
+        of: &Regularised,
+        lambda: f64,
+        lr_scale: f64,
+        hyper: &StepParameters,
+    ) -> Self {
         // the zeros that stay are those of the coefficients
         let own = hyper.with_frozen_zeros(false);
         let step = step::StepReference::new(base, NoPenalty.into(), lambda, lr_scale, &own);
