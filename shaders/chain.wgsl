@@ -1,7 +1,7 @@
 // needs: shared/nan_if, shared/each
-// chain: the derivative by a layer's input: r_bar - h / L.
+// chain: the derivative by a layer's input: grad_r - h / L.
 struct Job {
-    r_bar: Strided,
+    grad_r: Strided,
     h: Strided,
     out: Strided,
     // whether the result lies vector by vector
@@ -15,7 +15,7 @@ struct Job {
 override invocations: u32 = 256u;
 
 @group(0) @binding(0) var<storage, read> job: Job;
-@group(0) @binding(1) var<storage, read_write> r_bar: array<f32>;
+@group(0) @binding(1) var<storage, read_write> grad_r: array<f32>;
 @group(0) @binding(2) var<storage, read_write> h: array<f32>;
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;
 @group(0) @binding(4) var<storage, read_write> theta: array<f32>;
@@ -36,6 +36,6 @@ fn chain(
         let at = each(k, job.samples, job.rows, job.columns);
         let l = theta[job.theta];
         let step = nan_if(broken(l), h[place(job.h, at.x, at.y)] / l);
-        out[place(job.out, at.x, at.y)] = r_bar[place(job.r_bar, at.x, at.y)] - step;
+        out[place(job.out, at.x, at.y)] = grad_r[place(job.grad_r, at.x, at.y)] - step;
     }
 }

@@ -8,7 +8,7 @@ struct Job {
     theta: u32,
     x: u32,
     c: u32,
-    bar: u32,
+    grad_output: u32,
     output: u32,
     gradient: u32,
     elements: u32,

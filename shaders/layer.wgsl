@@ -33,7 +33,7 @@ struct Job {
     // y; u
     made: Strided,
     w: Strided,
-    r_bar: Strided,
+    grad_r: Strided,
 }
 
 const NONE = 0xffffffffu;

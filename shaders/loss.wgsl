@@ -3,7 +3,7 @@
 struct Job {
     output: Strided,
     aim: Strided,
-    bar: Strided,
+    grad_output: Strided,
     // whether the derivatives lie vector by vector
     samples: u32,
     rows: u32,
@@ -20,7 +20,7 @@ override invocations: u32 = 256u;
 @group(0) @binding(0) var<storage, read> job: Job;
 @group(0) @binding(1) var<storage, read_write> output: array<f32>;
 @group(0) @binding(2) var<storage, read_write> aim: array<f32>;
-@group(0) @binding(3) var<storage, read_write> bar: array<f32>;
+@group(0) @binding(3) var<storage, read_write> grad_output: array<f32>;
 @group(0) @binding(4) var<storage, read_write> scratch: array<f32>;
 
 @compute @workgroup_size(invocations)
@@ -49,7 +49,7 @@ fn loss(
             by_x += job.lambda * sign(x);
             sum += 2.0 * job.lambda * abs(x);
         }
-        bar[place(job.bar, at.x, at.y)] = by_x * job.scale;
+        grad_output[place(job.grad_output, at.x, at.y)] = by_x * job.scale;
     }
     sum = tree(sum, index);
     if index == 0u {

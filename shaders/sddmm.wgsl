@@ -6,7 +6,7 @@
 struct Job {
     x: Strided,
     data: Strided,
-    bar: Strided,
+    grad_output: Strided,
     u: Strided,
     w: Strided,
     // the layer's first learned number; L of the layer behind this one, by which ȳ is scaled, or NONE
@@ -36,7 +36,7 @@ override invocations: u32 = 256u;
 @group(0) @binding(0) var<storage, read> job: Job;
 @group(0) @binding(1) var<storage, read_write> x: array<f32>;
 @group(0) @binding(2) var<storage, read_write> data: array<f32>;
-@group(0) @binding(3) var<storage, read_write> bar: array<f32>;
+@group(0) @binding(3) var<storage, read_write> grad_output: array<f32>;
 @group(0) @binding(4) var<storage, read_write> u: array<f32>;
 @group(0) @binding(5) var<storage, read_write> w: array<f32>;
 @group(0) @binding(6) var<storage, read_write> theta: array<f32>;
@@ -77,7 +77,7 @@ fn of_column(row: u32, column: u32, known: Layer) -> vec2<f32> {
     let x_here = x[place(job.x, row, column)];
     let d = data[place(job.data, row, column)];
     let g = select(x_here - d, d, job.given != 0u);
-    return vec2(known.scale * bar[place(job.bar, row, column)], x_here - g * known.inverse);
+    return vec2(known.scale * grad_output[place(job.grad_output, row, column)], x_here - g * known.inverse);
 }
 
 fn keep(split: u32, entry: u32, sum: f32) {

@@ -6,7 +6,7 @@ struct Job {
     data: Strided,
     u: Strided,
     w: Strided,
-    r_bar: Strided,
+    grad_r: Strided,
     // the layer's first learned number
     theta: u32,
     // whether `data` is phi's gradient, and not c
@@ -29,7 +29,7 @@ override invocations: u32 = 256u;
 @group(0) @binding(2) var<storage, read_write> data: array<f32>;
 @group(0) @binding(3) var<storage, read_write> u: array<f32>;
 @group(0) @binding(4) var<storage, read_write> w: array<f32>;
-@group(0) @binding(5) var<storage, read_write> r_bar: array<f32>;
+@group(0) @binding(5) var<storage, read_write> grad_r: array<f32>;
 @group(0) @binding(6) var<storage, read_write> theta: array<f32>;
 // per split the sums by q of all rows, then by b; then per scalar those of all workgroups
 @group(0) @binding(7) var<storage, read_write> scratch: array<f32>;
@@ -68,7 +68,7 @@ fn sums(
             let x_here = x[place(job.x, row, column)];
             let d = data[place(job.data, row, column)];
             let g = select(x_here - d, d, job.given != 0u);
-            let r = r_bar[place(job.r_bar, row, column)];
+            let r = grad_r[place(job.grad_r, row, column)];
             first += vec4(slope * w_here * u_here, -w_here, r * g, w_here * nan_if(bad, partials.x));
             second += vec4(
                 w_here * nan_if(bad, partials.y),

@@ -486,7 +486,7 @@ fn every_fault_planted_in_the_derivatives_by_learned_numbers_is_reported() {
     demand_reports(&planted! {
         ENTRIES => "own.x * other.x + own.y * other.y", "own.x * other.x";
         TILES => "k += countOneBits(bits & ((1u << shift) - 1u));", "";
-        TILES => "let u_bar = u_bars[k * PITCH + down];", "let u_bar = u_bars[k * PITCH + across];";
+        TILES => "let grad_u = u_bars[k * PITCH + down];", "let grad_u = u_bars[k * PITCH + across];";
         ADDED => "out[at] += sum;", "out[at] = sum;";
         KNEES => "v >= a.delta1 || v < -a.delta1", "v > a.delta1 || v < -a.delta1";
         BEHIND => "nan_if(broken(behind), 1.0 - 1.0 / behind)", "1.0 - 1.0 / behind";
@@ -500,7 +500,7 @@ fn every_fault_planted_in_the_derivatives_by_learned_numbers_is_reported() {
         "loss/lambda=0.3/n=2/m=3/offset=2/size=1e0" => "by_x += job.lambda * sign(x);", "by_x += job.lambda;";
         "loss/lambda=0.3/n=2/m=3/offset=2/size=1e0" => "sum += 2.0 * job.lambda * abs(x);", "sum += job.lambda * abs(x);";
         "loss/lambda=0.3/n=2/m=3/offset=2/size=1e0" => "sum += 2.0 * job.lambda * abs(x);", "sum += 2.0 * job.lambda * x;";
-        "chain/h=given/L=1.9/n=63/m=65/offset=3/size=1e0" => "r_bar[place(job.r_bar, at.x, at.y)] - step", "r_bar[place(job.h, at.x, at.y)] - step";
+        "chain/h=given/L=1.9/n=63/m=65/offset=3/size=1e0" => "grad_r[place(job.grad_r, at.x, at.y)] - step", "grad_r[place(job.h, at.x, at.y)] - step";
         "chain/h=given/L=inf/n=5/m=7/offset=0/size=1e0" => "nan_if(broken(l), h[place(job.h, at.x, at.y)] / l)", "h[place(job.h, at.x, at.y)] / l";
     });
 }
@@ -544,7 +544,7 @@ fn every_fault_planted_in_separable_layers_is_reported() {
         BACKWARD => "select(1u, job.layers, job.apart == 0u)", "1u";
         BACKWARD => "v - side * a.delta2, -side * a.eta1", "v - a.delta2, -side * a.eta1";
         STRANGE => "return marked(y, bad_at(v, k));", "return y;";
-        STRANGE_BACK => "let w = marked(bar, bad_at(v, k));", "let w = bar;";
+        STRANGE_BACK => "let w = marked(grad_output, bad_at(v, k));", "let w = grad_output;";
     });
 }
 

@@ -292,11 +292,11 @@ fn layers() {
         layer: 0,
         x: page.batch(0, 3, 5),
         data: Data::Given(page.batch(20, 3, 5)),
-        bar: page.batch(40, 3, 5),
+        grad_output: page.batch(40, 3, 5),
         scale_by: Some(1),
         u: page.batch(60, 3, 5),
         w: page.batch(80, 3, 5),
-        r_bar: page.batch(100, 3, 5),
+        grad_r: page.batch(100, 3, 5),
     };
     let bind = |passed: &backward::SavedActivations| layer::backward(&page.kernels, &matrix, passed);
     bind(&backward).expect("it fits");
@@ -304,13 +304,13 @@ fn layers() {
     refused!(bind(&wrong), Shape, "a layer backward: layer is 2, expected less than the 2 layers");
     let wrong = backward::SavedActivations { scale_by: Some(2), ..backward.clone() };
     refused!(bind(&wrong), Shape, "a layer backward: scale_by is 2, expected less than the 2 layers");
-    let wrong = backward::SavedActivations { bar: page.batch(40, 3, 4), ..backward.clone() };
-    refused!(bind(&wrong), Shape, "shape of bar is 3 x 4, expected 3 x 5");
+    let wrong = backward::SavedActivations { grad_output: page.batch(40, 3, 4), ..backward.clone() };
+    refused!(bind(&wrong), Shape, "shape of grad_output is 3 x 4, expected 3 x 5");
     let apart = blank(&page.device, 60);
     let apart = Batch { view: View::new("apart", &apart, 0, 15).expect("a view"), ..page.batch(0, 3, 5) };
     for (name, wrong) in [
         ("w", backward::SavedActivations { w: apart.clone(), ..backward.clone() }),
-        ("r_bar", backward::SavedActivations { r_bar: apart.clone(), ..backward.clone() }),
+        ("grad_r", backward::SavedActivations { grad_r: apart.clone(), ..backward.clone() }),
         (
             "u",
             backward::SavedActivations {
@@ -322,10 +322,10 @@ fn layers() {
         let what = format!("a layer backward: {name} in another order, or another buffer than u");
         refused!(bind(&wrong), Unsupported, &what, "in one buffer, in Order::FeatureMajor");
     }
-    let wrong = backward::SavedActivations { r_bar: page.batch(94, 3, 5), ..backward.clone() };
-    refused!(bind(&wrong), Overlap, "w and r_bar overlap");
+    let wrong = backward::SavedActivations { grad_r: page.batch(94, 3, 5), ..backward.clone() };
+    refused!(bind(&wrong), Overlap, "w and grad_r overlap");
     let wrong = backward::SavedActivations { w: page.batch(54, 3, 5), ..backward.clone() };
-    refused!(bind(&wrong), Overlap, "bar and w overlap");
+    refused!(bind(&wrong), Overlap, "grad_output and w overlap");
     let wrong = backward::SavedActivations {
         u: page.batch(34, 3, 5),
         data: Data::Near(page.batch(20, 3, 5)),
@@ -357,17 +357,17 @@ fn layers() {
         layer: 0,
         x: batch(0),
         data: Data::Near(batch(1)),
-        bar: batch(2),
+        grad_output: batch(2),
         scale_by: None,
         u: batch(3),
         w: batch(4),
-        r_bar: batch(5),
+        grad_r: batch(5),
     };
     let made = layer::backward(&page.kernels, &matrix, &large);
     refused!(
         made,
         Limit,
-        "a layer backward: u, w and r_bar",
+        "a layer backward: u, w and grad_r",
         "max_storage_buffer_binding_size of 72",
         "65536"
     );
@@ -381,11 +381,11 @@ fn passed(page: &Page) -> (backward::SavedActivations, backward::GradientTarget)
         layer: 1,
         x: page.batch(0, 3, 4),
         data: Data::Near(page.batch(20, 3, 4)),
-        bar: page.batch(40, 3, 4),
+        grad_output: page.batch(40, 3, 4),
         scale_by: Some(0),
         u: page.batch(60, 3, 4),
         w: page.batch(80, 3, 4),
-        r_bar: page.batch(100, 3, 4),
+        grad_r: page.batch(100, 3, 4),
     };
     (passed, backward::GradientTarget { gradient: page.learned(2000, THREE, 2), layer: 1, add: true })
 }
@@ -445,10 +445,10 @@ fn derivatives_by_learned_numbers() {
     let empty = backward::SavedActivations {
         x: none(0),
         data: Data::Near(none(20)),
-        bar: none(40),
+        grad_output: none(40),
         u: none(60),
         w: none(80),
-        r_bar: none(100),
+        grad_r: none(100),
         ..good.clone()
     };
     both!(empty, into.clone(), Shape, "x: shape is 3 components of 0 vectors");
@@ -464,8 +464,8 @@ fn derivatives_by_learned_numbers() {
     );
 
     let batch = |at| page.batch(at, 3, 4);
-    let loss = |target: &Batch, bar: &Batch, loss: &View| {
-        loss::bind(&page.kernels, &batch(0), target, (0.5, 0.0), bar, loss)
+    let loss = |target: &Batch, grad_output: &Batch, loss: &View| {
+        loss::bind(&page.kernels, &batch(0), target, (0.5, 0.0), grad_output, loss)
     };
     loss(&batch(20), &batch(40), &page.view(60, 1)).expect("it fits");
     refused!(loss(&batch(20), &batch(40), &page.view(60, 2)), Shape, "loss: length is 2, expected 1");
@@ -509,10 +509,10 @@ fn derivatives_by_learned_numbers() {
     let large = backward::SavedActivations {
         x: batch(0),
         data: Data::Near(batch(1)),
-        bar: batch(1),
+        grad_output: batch(1),
         u: batch(0),
         w: batch(1),
-        r_bar: batch(1),
+        grad_r: batch(1),
         ..passed
     };
     let made = sums::bind(&page.kernels, &large, &into);
@@ -661,7 +661,7 @@ fn separable(page: &Page) -> (dsrl::Forward, dsrl::Backward) {
         c: c.clone(),
         output: page.view(200, 100),
     };
-    let (bar, x_bar) = (page.view(300, 100), Some(page.view(400, 100)));
+    let (grad_output, grad_input) = (page.view(300, 100), Some(page.view(400, 100)));
     (
         forward,
         dsrl::Backward {
@@ -669,8 +669,8 @@ fn separable(page: &Page) -> (dsrl::Forward, dsrl::Backward) {
             layers,
             x,
             c,
-            bar,
-            x_bar,
+            grad_output,
+            grad_input,
             gradient: page.learned(1100, HEAD, 3),
             add: false,
         },
@@ -710,15 +710,15 @@ fn separable_layers() {
 
     let bind = |job: &dsrl::Backward| dsrl::backward(&page.kernels, job);
     bind(&backward).expect("it fits");
-    let wrong = dsrl::Backward { bar: page.view(300, 1), ..backward.clone() };
+    let wrong = dsrl::Backward { grad_output: page.view(300, 1), ..backward.clone() };
     refused!(bind(&wrong), Shape, "length of derivative by the output is 1, expected 100");
-    let wrong = dsrl::Backward { x_bar: Some(page.view(400, 99)), ..backward.clone() };
+    let wrong = dsrl::Backward { grad_input: Some(page.view(400, 99)), ..backward.clone() };
     refused!(bind(&wrong), Shape, "length of derivative by x is 99, expected 100");
     let wrong = dsrl::Backward { gradient: page.learned(1100, HEAD, 1), ..backward.clone() };
     refused!(bind(&wrong), Shape, "dsrl: gradient is 1 layers", "expected 3 layers");
     let wrong = dsrl::Backward { gradient: page.learned(1016, HEAD, 3), ..backward.clone() };
     refused!(bind(&wrong), Overlap, "gradient and learned numbers overlap");
-    let wrong = dsrl::Backward { x_bar: Some(page.view(300, 100)), ..backward.clone() };
+    let wrong = dsrl::Backward { grad_input: Some(page.view(300, 100)), ..backward.clone() };
     refused!(bind(&wrong), Overlap, "derivative by x and derivative by the output overlap");
     page.untouched();
 
@@ -728,7 +728,7 @@ fn separable_layers() {
     let large = dsrl::Forward { x: x.clone(), c: x.clone(), output, ..forward };
     let made = dsrl::forward(&page.kernels, &large);
     refused!(made, Limit, "x", "max_storage_buffer_binding_size of 68", "allows 65536");
-    let large = dsrl::Backward { x: x.clone(), c: x.clone(), bar: x, x_bar: None, ..backward };
+    let large = dsrl::Backward { x: x.clone(), c: x.clone(), grad_output: x, grad_input: None, ..backward };
     let made = dsrl::backward(&page.kernels, &large);
     refused!(made, Limit, "x", "max_storage_buffer_binding_size of 68", "allows 65536");
     page.untouched();
@@ -844,9 +844,9 @@ fn networks_of_views() {
     refused!(space.input(0), Domain, "network: layer = 0 is outside [1, 2)");
     refused!(space.input(2), Domain, "network: layer = 2 is outside [1, 2)");
     let forward = |job: &network::NetworkJob, space: &Workspace| network::forward(&page.kernels, job, space);
-    let (bar, gradient) = (page.batch(40, 3, 5), page.learned(2000, THREE, 2));
+    let (grad_output, gradient) = (page.batch(40, 3, 5), page.learned(2000, THREE, 2));
     let backward = |job: &network::NetworkJob, space: &Workspace| {
-        network::backward(&page.kernels, job, space, &bar, &gradient, None)
+        network::backward(&page.kernels, job, space, &grad_output, &gradient, None)
     };
     assert!(forward(&job, &space).is_ok() && backward(&job, &space).is_ok());
     macro_rules! both {
@@ -917,15 +917,15 @@ fn networks_of_views() {
     );
     let wrong = network::NetworkJob { output: page.batch(14, 3, 5), ..job.clone() };
     refused!(forward(&wrong, &space), Overlap, "x and output overlap");
-    let bind = |bar: &Batch, gradient: &LearnedParameters, x_bar: Option<&Batch>| {
-        network::backward(&page.kernels, &job, &space, bar, gradient, x_bar)
+    let bind = |grad_output: &Batch, gradient: &LearnedParameters, grad_input: Option<&Batch>| {
+        network::backward(&page.kernels, &job, &space, grad_output, gradient, grad_input)
     };
-    refused!(bind(&other, &gradient, None), Shape, "shape of bar is 3 x 4, expected 3 x 5");
+    refused!(bind(&other, &gradient, None), Shape, "shape of grad_output is 3 x 4, expected 3 x 5");
     let one = page.learned(2000, THREE, 1);
-    refused!(bind(&bar, &one, None), Shape, "sums: layer is 1, expected one of 1");
+    refused!(bind(&grad_output, &one, None), Shape, "sums: layer is 1, expected one of 1");
     let over = page.learned(1000, THREE, 2);
-    refused!(bind(&bar, &over, None), Overlap, "the gradient and the learned numbers overlap");
-    refused!(bind(&bar, &gradient, Some(&other)), Shape, "chain: ", "3 components of 4 vectors");
+    refused!(bind(&grad_output, &over, None), Overlap, "the gradient and the learned numbers overlap");
+    refused!(bind(&grad_output, &gradient, Some(&other)), Shape, "chain: ", "3 components of 4 vectors");
     page.untouched();
 }
 
@@ -972,11 +972,11 @@ fn binding_on_a_lost_device_is_refused() {
                 layer: 0,
                 x: batch(0),
                 data: Data::Near(batch(0)),
-                bar: batch(40),
+                grad_output: batch(40),
                 scale_by: None,
                 u: batch(60),
                 w: batch(80),
-                r_bar: batch(100),
+                grad_r: batch(100),
             };
             let (there, back) = separable(&page);
             let kernels = &page.kernels;

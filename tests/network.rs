@@ -132,8 +132,8 @@ impl Problem {
             offs.push([g, r, u, e]);
         }
         let output = off.clone();
-        let mut bar = &before - &self.target;
-        off = off + sq(&bar) * unit;
+        let mut grad_output = &before - &self.target;
+        off = off + sq(&grad_output) * unit;
         let zeros = |p: &Parameters| vec![0.0; p.places().length() as usize];
         let mut gradient: Vec<Vec<f64>> = self.sets.iter().map(zeros).collect();
         for (l, p) in self.layers().into_iter().enumerate().rev() {
@@ -141,10 +141,10 @@ impl Problem {
             let passed = &exact[l];
             let [g_off, r_off, u_off, e_off] = &offs[l];
             let set = &mut gradient[if self.sets.len() == 1 { 0 } else { l }];
-            let (w, w_off) = (times(pattern, &p.values, &bar), forth(l, &bar, &off));
-            let (mut u_bar, mut u_bar_off) = (w.clone(), w_off.clone());
+            let (w, w_off) = (times(pattern, &p.values, &grad_output), forth(l, &grad_output, &off));
+            let (mut grad_u, mut grad_u_off) = (w.clone(), w_off.clone());
             // sums over vectors round once per term; errors of one vector's components are not independent
-            let (vectors, together) = (bar.ncols() as f64, bar.nrows() as f64);
+            let (vectors, together) = (grad_output.ncols() as f64, grad_output.nrows() as f64);
             for ((i, c), &w) in w.indexed_iter() {
                 let (q, u) = (p.q[i], passed.u[[i, c]]);
                 let v = q * u;
@@ -153,9 +153,9 @@ impl Problem {
                 // either side of a knee is right: the slope jumps by eta1, or eta1 - eta2
                 let jump = if near(a.delta1) || near(a.delta2) { slope * slope } else { 0.0 };
                 let partials = a.partials(v);
-                u_bar[[i, c]] = q * partials.v * w;
+                grad_u[[i, c]] = q * partials.v * w;
                 let of_w = w_off[[i, c]] + (3.0 + vectors) * unit * w * w;
-                u_bar_off[[i, c]] = q * q * (slope * slope * of_w + jump * w * w);
+                grad_u_off[[i, c]] = q * q * (slope * slope * of_w + jump * w * w);
                 set[places.q().start + i] +=
                     slope * slope * (of_w * u * u + w * w * u_off[[i, c]]) + jump * w * w * u * u;
                 set[places.b().start + i] += of_w;
@@ -171,32 +171,32 @@ impl Problem {
                             let (x, y) = ((x[[i, c]], x_off[[i, c]]), (y[[j, c]], y_off[[j, c]]));
                             x.0 * x.0 * y.1 + y.0 * y.0 * x.1 + (vectors + 4.0) * unit * x.0 * x.0 * y.0 * y.0
                         };
-                        (0..bar.ncols()).map(one).sum()
+                        (0..grad_output.ncols()).map(one).sum()
                     };
                 set[places.values().start + k] +=
-                    term(&passed.e, e_off, &bar, &off) + term(&u_bar, &u_bar_off, &passed.r, r_off);
+                    term(&passed.e, e_off, &grad_output, &off) + term(&grad_u, &grad_u_off, &passed.r, r_off);
             }
-            let r_bar = transposed_times(pattern, &p.values, &u_bar);
-            let r_bar_off = back(l, &u_bar, &u_bar_off);
-            let terms = &r_bar_off * &sq(&passed.g)
-                + g_off * &sq(&r_bar)
-                + sq(&r_bar) * sq(&passed.g) * (vectors * unit);
+            let grad_r = transposed_times(pattern, &p.values, &grad_u);
+            let grad_r_off = back(l, &grad_u, &grad_u_off);
+            let terms = &grad_r_off * &sq(&passed.g)
+                + g_off * &sq(&grad_r)
+                + sq(&grad_r) * sq(&passed.g) * (vectors * unit);
             set[0] += together * terms.sum() / p.l.powi(4);
             let (h, h_off) = match &self.data {
-                Kind::Near(_) => (r_bar.clone(), r_bar_off.clone()),
+                Kind::Near(_) => (grad_r.clone(), grad_r_off.clone()),
                 Kind::Linear(d, _) => {
-                    let product = d.dot(&r_bar);
-                    let once = of_d(d, &r_bar, &r_bar_off);
+                    let product = d.dot(&grad_r);
+                    let once = of_d(d, &grad_r, &grad_r_off);
                     let transposed = d.t().to_owned();
                     (transposed.dot(&product), of_d(&transposed, &product, &once))
                 }
             };
-            bar = &r_bar - &(&h / p.l);
-            off = &r_bar_off + &(&h_off / (p.l * p.l)) + (sq(&r_bar) + sq(&h) / (p.l * p.l)) * (4.0 * unit);
+            grad_output = &grad_r - &(&h / p.l);
+            off = &grad_r_off + &(&h_off / (p.l * p.l)) + (sq(&grad_r) + sq(&h) / (p.l * p.l)) * (4.0 * unit);
         }
         let reach = |x: Array2<f64>| x.mapv(|v| DEVIATIONS * v.sqrt());
         gradient.iter_mut().flatten().for_each(|v| *v = DEVIATIONS * v.sqrt());
-        Bounds { output: reach(output), gradient, x_bar: reach(off) }
+        Bounds { output: reach(output), gradient, grad_input: reach(off) }
     }
 }
 
@@ -208,7 +208,7 @@ const DEVIATIONS: f64 = 12.0;
 struct Bounds {
     output: Array2<f64>,
     gradient: Vec<Vec<f64>>,
-    x_bar: Array2<f64>,
+    grad_input: Array2<f64>,
 }
 
 /// A gradient that the caller computes, here with the library's own product.
@@ -251,7 +251,7 @@ fn read(device: &wgpu::Device, queue: &wgpu::Queue, view: &View) -> Vec<f32> {
 struct Run {
     output: Vec<f32>,
     gradient: Vec<f32>,
-    x_bar: Vec<f32>,
+    grad_input: Vec<f32>,
 }
 
 fn run(adapter: &TestAdapter, problem: &Problem, format: Format, order: Order, own: bool) -> Run {
@@ -296,13 +296,14 @@ fn run(adapter: &TestAdapter, problem: &Problem, format: Format, order: Order, o
     let job = NetworkJob { matrix, learned, layers: problem.layers, x, term, output: output.clone() };
     let forward = network::forward(&kernels, &job, &space).expect("forward");
     let target = batch(&device, &problem.target, order);
-    let bar = batch(&device, &Array2::zeros((n as usize, m as usize)), Order::FeatureMajor);
+    let grad_output = batch(&device, &Array2::zeros((n as usize, m as usize)), Order::FeatureMajor);
     let loss = View::new("loss", &blank(&device, 16), 0, 1).expect("a view");
     let difference =
-        maf_srl::kernels::loss::bind(&kernels, &output, &target, (1.0, 0.0), &bar, &loss).expect("loss");
-    let x_bar = empty(n);
-    let backward =
-        network::backward(&kernels, &job, &space, &bar, &gradient, Some(&x_bar)).expect("backward");
+        maf_srl::kernels::loss::bind(&kernels, &output, &target, (1.0, 0.0), &grad_output, &loss)
+            .expect("loss");
+    let grad_input = empty(n);
+    let backward = network::backward(&kernels, &job, &space, &grad_output, &gradient, Some(&grad_input))
+        .expect("backward");
     let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
     {
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
@@ -316,7 +317,7 @@ fn run(adapter: &TestAdapter, problem: &Problem, format: Format, order: Order, o
     Run {
         output: read(&device, &queue, &output.view),
         gradient: read(&device, &queue, &gradient.view),
-        x_bar: read(&device, &queue, &x_bar.view),
+        grad_input: read(&device, &queue, &grad_input.view),
     }
 }
 
@@ -354,7 +355,7 @@ fn own_gradient(
     let input = |layer: u32| if layer == 0 { x.clone() } else { space.input(layer).expect("an input") };
     DataTerm::Given(Arc::new(Own {
         gradient: (0..problem.layers).map(|l| multiply(&input(l), space.gradient())).collect(),
-        hessian: multiply(space.r_bar(), space.hessian_times()),
+        hessian: multiply(space.grad_r(), space.hessian_times()),
     }))
 }
 
@@ -362,7 +363,7 @@ fn own_gradient(
 fn compare(label: &str, problem: &Problem, order: Order, got: &Run) {
     let passed = unfolded(&problem.layers(), &problem.phi(), &problem.x);
     let output = &passed[passed.len() - 1].y;
-    let (_, gradients, x_bar) =
+    let (_, gradients, grad_input) =
         loss_gradient(&problem.layers(), &problem.phi(), &problem.x, problem.target.view(), 0.0);
     let bounds = problem.bounds();
     let mut worst: f64 = 0.0;
@@ -372,8 +373,10 @@ fn compare(label: &str, problem: &Problem, order: Order, got: &Run) {
         assert!(error <= bound, "{label}: {what} {k}: GPU {got}, reference {expected}, bound {bound:e}");
         worst = worst.max(error / bound);
     };
-    let pairs =
-        [("output", &got.output, output, &bounds.output), ("x_bar", &got.x_bar, &x_bar, &bounds.x_bar)];
+    let pairs = [
+        ("output", &got.output, output, &bounds.output),
+        ("grad_input", &got.grad_input, &grad_input, &bounds.grad_input),
+    ];
     for (what, got, expected, bound) in pairs {
         let flat = |a: &Array2<f64>| -> Vec<f64> {
             match order {
@@ -469,7 +472,7 @@ fn the_same_bits_each_run() {
         let problem = Problem::new(64, 100, 0.4, 4, true, false);
         let runs = [0, 1].map(|_| run(&adapter, &problem, Format::Csr, Order::BatchMajor, false));
         let bits = |run: &Run| -> Vec<u32> {
-            [&run.output, &run.gradient, &run.x_bar].into_iter().flatten().map(|x| x.to_bits()).collect()
+            [&run.output, &run.gradient, &run.grad_input].into_iter().flatten().map(|x| x.to_bits()).collect()
         };
         assert!(bits(&runs[0]) == bits(&runs[1]), "{}", adapter.label);
     }

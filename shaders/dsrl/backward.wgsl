@@ -1,7 +1,7 @@
 // needs: dsrl, dsrl/layer
 // Backward through all layers, eight elements of each invocation in registers: each layer's input anew from the first one,
 // and its sums over the workgroup. A workgroup takes several tiles, and adds up its sums in its own words of scratch.
-@group(0) @binding(4) var<storage, read_write> bars: array<f32>;
+@group(0) @binding(4) var<storage, read_write> grad_outputs: array<f32>;
 // By layer, by sum, by workgroup.
 @group(0) @binding(6) var<storage, read_write> partials: array<f32>;
 
@@ -18,19 +18,19 @@ var<workgroup> rows: array<f32, 80>;
 
 // Nothing beyond the end.
 fn load_bar(i: vec4<u32>) -> vec4<f32> {
-    let k = within(i) + vec4(job.bar);
-    return select(vec4(0.0), vec4(bars[k.x], bars[k.y], bars[k.z], bars[k.w]), i < vec4(job.elements));
+    let k = within(i) + vec4(job.grad_output);
+    return select(vec4(0.0), vec4(grad_outputs[k.x], grad_outputs[k.y], grad_outputs[k.z], grad_outputs[k.w]), i < vec4(job.elements));
 }
 
 struct Back {
-    bar: vec4<f32>,
+    grad_output: vec4<f32>,
     sums: Sums,
 }
 
-// One layer backward: x is its input, bar the derivative by its output.
-fn back(x: vec4<f32>, c: vec4<f32>, bar: vec4<f32>, k: Layer) -> Back {
+// One layer backward: x is its input, grad_output the derivative by its output.
+fn back(x: vec4<f32>, c: vec4<f32>, grad_output: vec4<f32>, k: Layer) -> Back {
     let v = argument(x, c, k);
-    let w = marked(bar, bad_at(v, k));
+    let w = marked(grad_output, bad_at(v, k));
     let slopes = vec4(
         activation_slope(v.x, k.a), activation_slope(v.y, k.a), activation_slope(v.z, k.a), activation_slope(v.w, k.a),
     );
@@ -98,8 +98,8 @@ fn dsrl(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) l
             let k = layer_at(l);
             let a = back(y0, c0, bar0, k);
             let b = back(y1, c1, bar1, k);
-            bar0 = a.bar;
-            bar1 = b.bar;
+            bar0 = a.grad_output;
+            bar1 = b.grad_output;
             let sums = Sums(a.sums.step + b.sums.step, a.sums.shape + b.sums.shape);
             collect(sums, l, group, lane, tile == group, k.inverse * k.inverse);
         }

@@ -56,9 +56,9 @@ fn layer(
     workgroupBarrier();
     for (var round = 0u; round < job.rounds; round += 1u) {
         let at = word + round * invocations;
-        let r_bar = product(job.transposed, at, 0u, index);
+        let grad_r = product(job.transposed, at, 0u, index);
         if index % job.lanes == 0u && at < job.words {
-            put_made(job.r_bar, at / job.across, first + at % job.across, r_bar);
+            put_made(job.grad_r, at / job.across, first + at % job.across, grad_r);
         }
     }
 }

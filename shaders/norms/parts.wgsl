@@ -6,7 +6,7 @@ fn gathered(tile: Tile, q: u32, lane: Lane) -> Sum {
     var sum = NOTHING;
     if q < tile.groups {
         for (var k = lane.part; k < tile.length; k += tile.lanes) {
-            sum = merged(sum, unpacked(scratch[tile.state + q * tile.apart + k * tile.jump]));
+            sum = merged(sum, unpacked(scratch[tile.state + q * tile.stride + k * tile.run_stride]));
         }
     }
     return sum;

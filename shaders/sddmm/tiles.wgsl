@@ -93,13 +93,13 @@ fn work(piece: u32, split: u32, first: u32, end: u32, index: u32) {
         workgroupBarrier();
         for (var k = 0u; k < DEEP; k += 1u) {
             let e = es[k * PITCH + down];
-            let u_bar = u_bars[k * PITCH + down];
+            let grad_u = u_bars[k * PITCH + down];
             let y_bar = y_bars[k * PITCH + across];
             let r = rs[k * PITCH + across];
-            sum0 += e.x * y_bar + u_bar.x * r;
-            sum1 += e.y * y_bar + u_bar.y * r;
-            sum2 += e.z * y_bar + u_bar.z * r;
-            sum3 += e.w * y_bar + u_bar.w * r;
+            sum0 += e.x * y_bar + grad_u.x * r;
+            sum1 += e.y * y_bar + grad_u.y * r;
+            sum2 += e.z * y_bar + grad_u.z * r;
+            sum3 += e.w * y_bar + grad_u.w * r;
         }
         workgroupBarrier();
     }

@@ -10,9 +10,9 @@ struct Tile {
     // members of each group, or the most that one has
     length: u32,
     // members that lie side by side, from one such run to the next, and from group to group
-    inner: u32,
-    jump: u32,
-    apart: u32,
+    run_length: u32,
+    run_stride: u32,
+stride: u32,
     // invocations per group, a power of two; whether neighbouring invocations work on neighbouring groups
     lanes: u32,
     across: u32,
@@ -82,7 +82,7 @@ fn site_of(tile: Tile, group: u32) -> Site {
         return Site(0u, 0u, 0.0);
     }
     if tile.entry == NONE {
-        return Site(group * tile.apart, tile.length, tile.weight);
+        return Site(group * tile.stride, tile.length, tile.weight);
     }
     let entry = table[tile.entry + group];
     return Site(entry.x, entry.y, bitcast<f32>(entry.z));
@@ -90,13 +90,13 @@ fn site_of(tile: Tile, group: u32) -> Site {
 
 // Where member k lies in its group.
 fn place(tile: Tile, k: u32) -> u32 {
-    if tile.inner >= tile.length {
+    if tile.run_length >= tile.length {
         return k;
     }
-    if tile.inner == 1u {
-        return k * tile.jump;
+    if tile.run_length == 1u {
+        return k * tile.run_stride;
     }
-    return (k / tile.inner) * tile.jump + k % tile.inner;
+    return (k / tile.run_length) * tile.run_stride + k % tile.run_length;
 }
 
 // How many words an invocation has of a group.

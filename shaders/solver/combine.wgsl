@@ -15,7 +15,7 @@ fn solver(
     let tile = tile_at(id, ids);
     var p = NOTHING;
     for (var i = index; i < tile.length; i += invocations) {
-        p = merged(p, load_partial(tile.extra + i * tile.apart));
+        p = merged(p, load_partial(tile.extra + i * tile.stride));
     }
     let whole = reduced(p, index, Lane(index, 0u, 1u), invocations);
     if index == 0u && tile.groups > 0u {

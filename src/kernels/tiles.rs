@@ -72,9 +72,9 @@ host_struct! {
         pub extra: u32,
         pub groups: u32,
         pub length: u32,
-        pub inner: u32,
-        pub jump: u32,
-        pub apart: u32,
+        pub run_length: u32,
+        pub run_stride: u32,
+        pub stride: u32,
         pub lanes: u32,
         pub across: u32,
         pub row: u32,
@@ -98,7 +98,7 @@ host_struct! {
 
 /// A tile of one tensor before it has a place in a buffer.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Piece {
+pub(crate) struct TilePlan {
     /// Its first group, and their number.
     pub group: u64,
     pub groups: u64,
@@ -108,9 +108,9 @@ pub(crate) struct Piece {
     /// Where the first group's first member lies in the tensor, and where the last member of the last group ends.
     pub start: u64,
     pub end: u64,
-    pub inner: u64,
-    pub jump: u64,
-    pub apart: u64,
+    pub run_length: u64,
+    pub run_stride: u64,
+    pub stride: u64,
     pub lanes: u64,
     pub across: bool,
     /// The groups' entries, where they differ.
@@ -127,7 +127,7 @@ pub(crate) struct Split {
     /// Its parts: the first one's index among all parts of the tensor, their number, the distance between two.
     pub part: u64,
     pub parts: u64,
-    pub apart: u64,
+    pub stride: u64,
     /// Its weight.
     pub weight: f32,
 }
@@ -136,9 +136,9 @@ pub(crate) struct Split {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Cut {
     /// Those whose groups a workgroup holds.
-    pub held: Vec<Piece>,
+    pub held: Vec<TilePlan>,
     /// Parts of the others; with each the index of its first group in `splits`, and that of its first group's part.
-    pub parts: Vec<(Piece, u64, u64)>,
+    pub parts: Vec<(TilePlan, u64, u64)>,
     /// The groups that have parts.
     pub splits: Vec<Split>,
     /// How many parts there are.
@@ -150,16 +150,16 @@ struct Run {
     first: u64,
     count: u64,
     size: u64,
-    inner: u64,
-    jump: u64,
-    apart: u64,
+    run_length: u64,
+    run_stride: u64,
+    stride: u64,
     start: u64,
 }
 
 impl Run {
     /// Whether neighbouring invocations take neighbouring groups.
     fn across(&self) -> bool {
-        self.inner <= NARROW && self.inner < self.size
+        self.run_length <= NARROW && self.run_length < self.size
     }
 
     /// A tile of `groups` groups from the `first` of the run on, with `length` members each from the member `from` on.
@@ -169,28 +169,29 @@ impl Run {
         (first, groups): (u64, u64),
         (from, length): (u64, u64),
         lanes: u64,
-    ) -> Piece {
-        let Run { apart, jump, .. } = *self;
-        let start = self.start + first * apart + from / self.inner * jump + from % self.inner;
-        let inner = self.inner.min(length);
+    ) -> TilePlan {
+        let Run { stride, run_stride, .. } = *self;
+        let start =
+            self.start + first * stride + from / self.run_length * run_stride + from % self.run_length;
+        let run_length = self.run_length.min(length);
         let ids = self.first + first..self.first + first + groups;
         let entry = |number: u64| Entry {
-            start: (number * apart) as u32,
+            start: (number * stride) as u32,
             length: length as u32,
             weight: group.weight(ids.start + number),
             number: number as u32,
         };
         let entries = if group.groups.weighted() { (0..groups).map(entry).collect() } else { Vec::new() };
-        Piece {
+        TilePlan {
             group: ids.start,
             groups,
             from,
             length,
             start,
-            end: start + (groups - 1) * apart + reach(length, inner, jump),
-            inner,
-            jump,
-            apart,
+            end: start + (groups - 1) * stride + reach(length, run_length, run_stride),
+            run_length,
+            run_stride,
+            stride,
             lanes,
             across: self.across(),
             entries,
@@ -226,7 +227,7 @@ pub(crate) fn width(groups: &Groups, views: &[View]) -> Width {
     let even = match groups.layout() {
         Layout::Ragged(offsets) => offsets.iter().all(|o| fits(*o)),
         Layout::Blocks(size) => fits(*size) && fits(groups.length()),
-        _ if groups.run() > 0 => fits(groups.run()),
+        _ if groups.run_length() > 0 => fits(groups.run_length()),
         _ => fits(groups.size(0)),
     };
     if aligned && even && groups.length() > 0 { Width::Vec4 } else { Width::Scalar }
@@ -243,12 +244,20 @@ pub(crate) fn cut(group: &Group, width: Width, grain: TilePolicy) -> Cut {
         cut_ragged(group, width, grain, &mut cut);
         return cut;
     }
-    let run = groups.run();
+    let run = groups.run_length();
     let alike = |first: u64, count: u64| {
         let size = groups.size(first);
-        let inner = if run > 0 { run } else { size };
-        let apart = if run > 0 || count > 1 { groups.start(1) } else { size };
-        Run { first, count, size, inner, jump: groups.jump(), apart, start: groups.start(first) }
+        let run_length = if run > 0 { run } else { size };
+        let stride = if run > 0 || count > 1 { groups.start(1) } else { size };
+        Run {
+            first,
+            count,
+            size,
+            run_length,
+            run_stride: groups.run_stride(),
+            stride,
+            start: groups.start(first),
+        }
     };
     let all = groups.count();
     let tail = u64::from(groups.size(all - 1) != groups.size(0));
@@ -271,8 +280,8 @@ fn lanes(size: u64, each: u64) -> u64 {
 }
 
 /// Where the last of `length` members from the first one ends.
-fn reach(length: u64, inner: u64, jump: u64) -> u64 {
-    (length - 1) / inner * jump + (length - 1) % inner + 1
+fn reach(length: u64, run_length: u64, run_stride: u64) -> u64 {
+    (length - 1) / run_length * run_stride + (length - 1) % run_length + 1
 }
 
 /// Tiles of groups that stay in one piece.
@@ -300,12 +309,20 @@ fn part(group: &Group, class: &Run, cut: &mut Cut) {
     let together = if across { SIDE_BY_SIDE.min(class.count) } else { 1 };
     let lanes = if across { u64::from(WORKGROUP) / SIDE_BY_SIDE } else { u64::from(WORKGROUP) };
     // whole runs, or parts of one
-    let each = if class.inner > PART { PART } else { (PART / together / class.inner).max(1) * class.inner };
+    let each = if class.run_length > PART {
+        PART
+    } else {
+        (PART / together / class.run_length).max(1) * class.run_length
+    };
     let ranges: Vec<(u64, u64)> = {
         let mut ranges = Vec::new();
         let mut from = 0;
         while from < class.size {
-            let rest = if class.inner > PART { class.inner - from % class.inner } else { class.size - from };
+            let rest = if class.run_length > PART {
+                class.run_length - from % class.run_length
+            } else {
+                class.size - from
+            };
             let length = each.min(rest);
             ranges.push((from, length));
             from += length;
@@ -319,7 +336,7 @@ fn part(group: &Group, class: &Run, cut: &mut Cut) {
             group: class.first + k,
             part: base + k,
             parts: ranges.len() as u64,
-            apart: class.count,
+            stride: class.count,
             weight: group.weight(class.first + k),
         });
     }
@@ -338,7 +355,7 @@ fn part(group: &Group, class: &Run, cut: &mut Cut) {
 /// Groups of different sizes: those that take equally many invocations share tiles.
 fn cut_ragged(group: &Group, width: Width, grain: TilePolicy, cut: &mut Cut) {
     let groups = &group.groups;
-    let mut open: HashMap<u64, Piece> = HashMap::new();
+    let mut open: HashMap<u64, TilePlan> = HashMap::new();
     let mut elements: HashMap<u64, u64> = HashMap::new();
     for g in 0..groups.count() {
         let (size, start) = (groups.size(g), groups.start(g));
@@ -346,13 +363,17 @@ fn cut_ragged(group: &Group, width: Width, grain: TilePolicy, cut: &mut Cut) {
             continue;
         }
         if size > grain.held {
-            part(group, &Run { first: g, count: 1, size, inner: size, jump: size, apart: size, start }, cut);
+            part(
+                group,
+                &Run { first: g, count: 1, size, run_length: size, run_stride: size, stride: size, start },
+                cut,
+            );
             continue;
         }
         let lanes = grain.lanes(size, width);
         let round = u64::from(WORKGROUP) / lanes;
         let held_by = elements.entry(lanes).or_default();
-        let full = |p: &Piece| {
+        let full = |p: &TilePlan| {
             p.groups.is_multiple_of(round) && *held_by + size > HELD
                 || start + size - p.start > REACH
                 || g - p.group > REACH
@@ -362,16 +383,16 @@ fn cut_ragged(group: &Group, width: Width, grain: TilePolicy, cut: &mut Cut) {
             *held_by = 0;
         }
         *held_by += size;
-        let piece = open.entry(lanes).or_insert(Piece {
+        let piece = open.entry(lanes).or_insert(TilePlan {
             group: g,
             groups: 0,
             from: 0,
             length: 0,
             start,
             end: start,
-            inner: 0,
-            jump: 0,
-            apart: 0,
+            run_length: 0,
+            run_stride: 0,
+            stride: 0,
             lanes,
             across: false,
             entries: Vec::new(),
@@ -379,7 +400,7 @@ fn cut_ragged(group: &Group, width: Width, grain: TilePolicy, cut: &mut Cut) {
         });
         piece.groups += 1;
         piece.length = piece.length.max(size);
-        piece.inner = piece.length;
+        piece.run_length = piece.length;
         piece.end = start + size;
         piece.entries.push(Entry {
             start: (start - piece.start) as u32,
@@ -388,19 +409,19 @@ fn cut_ragged(group: &Group, width: Width, grain: TilePolicy, cut: &mut Cut) {
             number: (g - piece.group) as u32,
         });
     }
-    let mut rest: Vec<Piece> = open.into_values().collect();
+    let mut rest: Vec<TilePlan> = open.into_values().collect();
     rest.sort_by_key(|p| p.group);
     cut.held.extend(rest);
 }
 
 /// The fields of a tile that its piece knows; places and rows come later.
-pub(crate) fn tile(piece: &Piece, row: usize, tensor: usize) -> Tile {
+pub(crate) fn tile(piece: &TilePlan, row: usize, tensor: usize) -> Tile {
     Tile {
         groups: piece.groups as u32,
         length: piece.length as u32,
-        inner: piece.inner.min(u64::from(u32::MAX)) as u32,
-        jump: piece.jump.min(u64::from(u32::MAX)) as u32,
-        apart: piece.apart.min(u64::from(u32::MAX)) as u32,
+        run_length: piece.run_length.min(u64::from(u32::MAX)) as u32,
+        run_stride: piece.run_stride.min(u64::from(u32::MAX)) as u32,
+        stride: piece.stride.min(u64::from(u32::MAX)) as u32,
         lanes: piece.lanes as u32,
         across: u32::from(piece.across),
         row: row as u32,
@@ -448,7 +469,7 @@ impl Scratch {
     }
 
     /// The tile of a piece that is a part.
-    pub fn part(&self, piece: &(Piece, u64, u64), row: usize, tensor: usize) -> Tile {
+    pub fn part(&self, piece: &(TilePlan, u64, u64), row: usize, tensor: usize) -> Tile {
         let (piece, split, part) = piece;
         let extra = (self.part + PARTIAL * part) as u32;
         Tile { extra, state: self.of_group(*split), ..tile(piece, row, tensor) }
@@ -460,7 +481,7 @@ impl Scratch {
             extra: (self.part + PARTIAL * split.part) as u32,
             groups: 1,
             length: split.parts as u32,
-            apart: (PARTIAL * split.apart) as u32,
+            stride: (PARTIAL * split.stride) as u32,
             lanes: 1,
             row: row as u32,
             weight: split.weight,

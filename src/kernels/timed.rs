@@ -280,7 +280,8 @@ pub(super) fn by_groups(
     move |start, before, after| {
         let (size, count) = (groups.size(0), groups.count());
         let some = (WINDOW / size).max(1);
-        let (within, apart) = (start / size..(start + before.len() as u64).div_ceil(size), groups.run() > 0);
+        let (within, apart) =
+            (start / size..(start + before.len() as u64).div_ceil(size), groups.run_length() > 0);
         let mut outcome = Outcome::default();
         for g in within.filter(|&g| !apart || g < some || g >= count.saturating_sub(some)) {
             let places: Vec<usize> = groups.members(g).map(|i| i - start as usize).collect();
@@ -300,7 +301,7 @@ pub(super) fn by_groups(
 impl Tensors {
     /// Tensors of these groups, of which whole ones are compared: all of the tensor where a group's members lie apart.
     pub fn of_groups(on: &Setup<'_>, groups: &Groups, shape: (Optimizer, bool)) -> Result<Self> {
-        let unit = if groups.run() > 0 { groups.length() } else { groups.size(0) };
+        let unit = if groups.run_length() > 0 { groups.length() } else { groups.size(0) };
         Tensors::new(on, groups.length(), shape, windows(groups.length(), unit))
     }
 

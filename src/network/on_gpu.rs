@@ -146,7 +146,8 @@ impl OnDevice {
         let (noisy, target, output) = (batch("input")?, batch("targets")?, batch("output")?);
         let strengths = (1.0 / vectors as f32, self.start.options.sparsity as f32);
         let (kernels, learned, layers) = (&self.kernels, &self.learned, self.start.layers);
-        let difference = |bar: &Batch| loss::bind(kernels, &output, &target, strengths, bar, &self.loss);
+        let difference =
+            |grad_output: &Batch| loss::bind(kernels, &output, &target, strengths, grad_output, &self.loss);
         let (forward, difference, backward) = match &self.matrix {
             Some((matrix, _)) => {
                 let space = Workspace::new(device, layers, n, vectors)?;
@@ -158,11 +159,11 @@ impl OnDevice {
                     term: DataTerm::Near(noisy.clone()),
                     output: output.clone(),
                 };
-                let back = backward(kernels, &job, &space, space.bar(), &self.gradient, None)?;
-                (forward(kernels, &job, &space)?, difference(space.bar())?, back)
+                let back = backward(kernels, &job, &space, space.grad_output(), &self.gradient, None)?;
+                (forward(kernels, &job, &space)?, difference(space.grad_output())?, back)
             }
             None => {
-                let bar = batch("derivative by the output")?;
+                let grad_output = batch("derivative by the output")?;
                 let there = dsrl::Forward {
                     learned: learned.clone(),
                     layers,
@@ -175,13 +176,13 @@ impl OnDevice {
                     layers,
                     x: noisy.view.clone(),
                     c: noisy.view.clone(),
-                    bar: bar.view.clone(),
-                    x_bar: None,
+                    grad_output: grad_output.view.clone(),
+                    grad_input: None,
                     gradient: self.gradient.clone(),
                     add: false,
                 };
                 let (there, back) = (dsrl::forward(kernels, &there)?, dsrl::backward(kernels, &back)?);
-                (there.into(), difference(&bar)?, back.into())
+                (there.into(), difference(&grad_output)?, back.into())
             }
         };
         let (noisy, target, output) = (noisy.view, target.view, output.view);

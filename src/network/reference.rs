@@ -154,7 +154,7 @@ pub fn layer(p: &Parameters, phi: &Phi<'_>, x: &Array2<f64>) -> SavedActivations
     SavedActivations { g, r, u, e, y }
 }
 
-/// The derivatives of a loss by x and by the parameters of a layer, from those by its output, `bar`.
+/// The derivatives of a loss by x and by the parameters of a layer, from those by its output, `grad_output`.
 ///
 /// # Panics
 /// Where shapes do not fit together.
@@ -163,30 +163,30 @@ pub fn layer_back(
     p: &Parameters,
     phi: &Phi<'_>,
     passed: &SavedActivations,
-    bar: &Array2<f64>,
+    grad_output: &Array2<f64>,
 ) -> (Array2<f64>, Gradient) {
-    let w_bar = times(&p.pattern, &p.values, bar);
-    let mut u_bar = w_bar.clone();
+    let grad_w = times(&p.pattern, &p.values, grad_output);
+    let mut grad_u = grad_w.clone();
     let mut gradient = Gradient::zeros(p);
     for i in 0..p.q.len() {
-        for c in 0..bar.ncols() {
-            let (w, u) = (w_bar[[i, c]], passed.u[[i, c]]);
+        for c in 0..grad_output.ncols() {
+            let (w, u) = (grad_w[[i, c]], passed.u[[i, c]]);
             let partials = p.activation.partials(p.q[i] * u);
             let by = [partials.eta1, partials.eta2, partials.delta1, partials.delta2];
             gradient.activation.iter_mut().zip(by).for_each(|(sum, d)| *sum += w * d);
             gradient.b[i] -= w;
             gradient.q[i] += w * partials.v * u;
-            u_bar[[i, c]] = w * partials.v * p.q[i];
+            grad_u[[i, c]] = w * partials.v * p.q[i];
         }
     }
     for (k, (i, j)) in p.pattern.entries().enumerate() {
         let (i, j) = (i as usize, j as usize);
-        gradient.values[k] = passed.e.row(i).dot(&bar.row(j)) + u_bar.row(i).dot(&passed.r.row(j));
+        gradient.values[k] = passed.e.row(i).dot(&grad_output.row(j)) + grad_u.row(i).dot(&passed.r.row(j));
     }
-    let r_bar = transposed_times(&p.pattern, &p.values, &u_bar);
-    gradient.l = (&r_bar * &passed.g).sum() / (p.l * p.l);
-    let x_bar = &r_bar - &(phi.hessian_times(&r_bar) / p.l);
-    (x_bar, gradient)
+    let grad_r = transposed_times(&p.pattern, &p.values, &grad_u);
+    gradient.l = (&grad_r * &passed.g).sum() / (p.l * p.l);
+    let grad_input = &grad_r - &(phi.hessian_times(&grad_r) / p.l);
+    (grad_input, gradient)
 }
 
 /// The outputs of the layers in turn; `layers[i]` has the parameters of layer i.
@@ -219,15 +219,15 @@ pub fn loss_gradient(
     let passed = unfolded(layers, phi, x);
     let output = passed.last().map_or(x, |last| &last.y);
     let loss = Zip::from(output).and(target).fold(0.0, |sum, &x, &aim| sum + cost(x, aim, lambda));
-    let mut bar = Zip::from(output).and(target).map_collect(|&x, &aim| cost_slope(x, aim, lambda));
+    let mut grad_output = Zip::from(output).and(target).map_collect(|&x, &aim| cost_slope(x, aim, lambda));
     let mut gradients = Vec::new();
     for (p, passed) in layers.iter().zip(&passed).rev() {
-        let (before, gradient) = layer_back(p, phi, passed, &bar);
-        bar = before;
+        let (before, gradient) = layer_back(p, phi, passed, &grad_output);
+        grad_output = before;
         gradients.push(gradient);
     }
     gradients.reverse();
-    (loss, gradients, bar)
+    (loss, gradients, grad_output)
 }
 
 /// What one element adds to the loss.
@@ -274,16 +274,22 @@ pub fn separable(layers: &[&Parameters], c: &[f32], target: &[f32], lambda: f64)
                 x = a.value(v);
             }
             loss += cost(x, aim, lambda);
-            let mut bar = cost_slope(x, aim, lambda);
+            let mut grad_output = cost_slope(x, aim, lambda);
             for (((a, l), &(g, v)), sums) in numbers.iter().zip(&passed).zip(&mut sums).rev() {
-                if bar == 0.0 {
+                if grad_output == 0.0 {
                     break;
                 }
                 let p = a.partials(v);
-                let r = p.v * bar;
-                let by = [r * g / (l * l), p.eta1 * bar, p.eta2 * bar, p.delta1 * bar, p.delta2 * bar];
+                let r = p.v * grad_output;
+                let by = [
+                    r * g / (l * l),
+                    p.eta1 * grad_output,
+                    p.eta2 * grad_output,
+                    p.delta1 * grad_output,
+                    p.delta2 * grad_output,
+                ];
                 sums.iter_mut().zip(by).for_each(|(sum, by)| *sum += by);
-                bar = r - r / l;
+                grad_output = r - r / l;
             }
         }
         (loss, sums)

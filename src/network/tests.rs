@@ -134,8 +134,8 @@ fn the_layer_takes_the_derivative_from_the_right() {
         // at c = x the gradient of phi is 0, and r = x exactly
         let phi = Phi::Near(x.view());
         let passed = layer(&p, &phi, &x);
-        let (bar, _) = layer_back(&p, &phi, &passed, &Array2::from_elem((1, 1), 1.0));
-        assert!((bar[[0, 0]] - slope * (1.0 - 1e-6)).abs() < 1e-15, "{knee}: {bar}");
+        let (grad_output, _) = layer_back(&p, &phi, &passed, &Array2::from_elem((1, 1), 1.0));
+        assert!((grad_output[[0, 0]] - slope * (1.0 - 1e-6)).abs() < 1e-15, "{knee}: {grad_output}");
     }
 }
 
@@ -479,7 +479,7 @@ struct Network {
     outputs: Vec<Rows>,
     loss: f64,
     gradients: Vec<Numbers>,
-    x_bar: Rows,
+    grad_input: Rows,
 }
 
 impl Network {
@@ -531,9 +531,9 @@ fn networks_and_their_gradients_agree_with_the_oracle() {
         for (passed, expected) in passed.iter().zip(&of.outputs) {
             close("output", &flat(&passed.y), &expected.concat(), 1e-13);
         }
-        let (loss, gradients, x_bar) = loss_gradient(&layers, &phi, &x, target.view(), 0.0);
+        let (loss, gradients, grad_input) = loss_gradient(&layers, &phi, &x, target.view(), 0.0);
         close("loss", &[loss], &[of.loss], 1e-13);
-        close("x_bar", &flat(&x_bar), &of.x_bar.concat(), 1e-12);
+        close("grad_input", &flat(&grad_input), &of.grad_input.concat(), 1e-12);
         let gradients = gathered(gradients, &sets);
         assert_eq!(gradients.len(), of.gradients.len());
         for (got, expected) in gradients.iter().zip(&of.gradients) {
@@ -594,7 +594,7 @@ fn gradients_agree_with_central_differences() {
         let loss = |sets: &[Parameters], x: &Array2<f64>| {
             loss_gradient(&spread(sets, of.layers), &phi, x, target.view(), lambda).0
         };
-        let (value, gradients, x_bar) =
+        let (value, gradients, grad_input) =
             loss_gradient(&spread(&sets, of.layers), &phi, &x, target.view(), lambda);
         let gradients = gathered(gradients, &sets);
         let h = 1e-6;
@@ -618,7 +618,7 @@ fn gradients_agree_with_central_differences() {
             }
             assert_eq!(k, 5 + 2 * sets[set].q.len() + sets[set].values.len());
         }
-        for (at, &got) in x_bar.indexed_iter() {
+        for (at, &got) in grad_input.indexed_iter() {
             let moved = |by: f64| {
                 let mut x = x.clone();
                 x[at] += by;
@@ -932,10 +932,10 @@ fn the_twin_with_bounds_has_the_same_values() {
     p.values.iter_mut().enumerate().for_each(|(k, a)| *a += f64::from((k as f32 * 0.7).sin()));
     p.b.iter_mut().enumerate().for_each(|(k, b)| *b = 0.125 * k as f64);
     let p = p.rounded();
-    let [x, c, bar] = [0.3_f32, 0.5, 0.9]
+    let [x, c, grad_output] = [0.3_f32, 0.5, 0.9]
         .map(|f| Array2::from_shape_fn((n, m), |(i, c)| f64::from((f * (i * m + c) as f32).cos())));
     let passed = layer(&p, &Phi::Near(c.view()), &x);
-    let (x_bar, _) = layer_back(&p, &Phi::Near(c.view()), &passed, &bar);
+    let (grad_input, _) = layer_back(&p, &Phi::Near(c.view()), &passed, &grad_output);
     let numbers = |of: &Array2<f64>| of.iter().map(|&x| Approx::exact(x)).collect::<Vec<_>>();
     let close = |a: &[Approx], b: &Array2<f64>| {
         a.iter().zip(b).for_each(|(a, b)| assert!((a.value - b).abs() < 1e-9, "{a:?} {b}"));
@@ -946,10 +946,10 @@ fn the_twin_with_bounds_has_the_same_values() {
         close(&reference.forward(&numbers(&x), &numbers(&passed.g), true), &passed.y);
         let u = reference.u(&numbers(&x), &numbers(&c), false);
         close(&u, &passed.u);
-        let (r_bar, _) = reference.r_bar(&u, &reference.w(&numbers(&bar), None));
-        close(&r_bar, &(x_bar.clone() / (1.0 - 1.0 / p.l)));
-        let scaled = reference.w(&numbers(&bar), Some(4.0));
-        reference.w(&numbers(&bar), None).iter().zip(&scaled).for_each(|(a, b)| {
+        let (grad_r, _) = reference.grad_r(&u, &reference.w(&numbers(&grad_output), None));
+        close(&grad_r, &(grad_input.clone() / (1.0 - 1.0 / p.l)));
+        let scaled = reference.w(&numbers(&grad_output), Some(4.0));
+        reference.w(&numbers(&grad_output), None).iter().zip(&scaled).for_each(|(a, b)| {
             assert!((0.75 * a.value - b.value).abs() < 1e-9);
         });
     }
@@ -967,17 +967,17 @@ fn the_twin_of_dsrl_is_that_of_the_identity() {
     let wide = |v: &[f32]| Array2::from_shape_fn((3, m), |(i, j)| f64::from(v[i * m + j]));
     let (wx, wc) = (wide(&x), wide(&c));
     let target = Array2::zeros((3, m));
-    let (_, gradients, x_bar) =
+    let (_, gradients, grad_input) =
         loss_gradient(&vec![&p; layers as usize], &Phi::Near(wc.view()), &wx, ArrayView2::from(&target), 0.0);
     let mut numbers = vec![0.0f32; 8];
     numbers[..5].copy_from_slice(&[2.0, 1.25, 0.5, 0.25, 0.75]);
     let reference = dsrl::DsrlReference::new(&numbers, layers);
     let mut sums = [0.0; 5];
     for k in 0..x.len() {
-        let bar = reference.value(x[k], c[k]);
-        assert_eq!(f64::from(bar as f32), bar, "exact in f32");
-        let (value, _, terms, _) = reference.back(x[k], c[k], bar as f32);
-        assert!((value.value - x_bar[[k / m, k % m]]).abs() < 1e-12);
+        let grad_output = reference.value(x[k], c[k]);
+        assert_eq!(f64::from(grad_output as f32), grad_output, "exact in f32");
+        let (value, _, terms, _) = reference.back(x[k], c[k], grad_output as f32);
+        assert!((value.value - grad_input[[k / m, k % m]]).abs() < 1e-12);
         terms.iter().for_each(|t| sums.iter_mut().zip(t).for_each(|(s, t)| *s += t.0));
     }
     let mut expected = [0.0; 5];

@@ -33,7 +33,7 @@ pub trait Gradient: Send + Sync {
     /// [`Workspace::gradient`].
     fn record(&self, layer: u32, pass: &mut wgpu::ComputePass<'_>);
 
-    /// Records: the Hessian of phi at the input of `layer` times [`Workspace::r_bar`] into [`Workspace::hessian_times`].
+    /// Records: the Hessian of phi at the input of `layer` times [`Workspace::grad_r`] into [`Workspace::hessian_times`].
     fn record_hessian_times(&self, layer: u32, pass: &mut wgpu::ComputePass<'_>);
 }
 
@@ -100,7 +100,7 @@ impl Workspace {
         &self.batches[0]
     }
 
-    /// Where the Hessian of the data term times r_bar goes.
+    /// Where the Hessian of the data term times grad_r goes.
     #[must_use]
     pub fn hessian_times(&self) -> &Batch {
         &self.batches[1]
@@ -108,12 +108,12 @@ impl Workspace {
 
     /// The derivative of the loss by x - grad phi(x) / L of the layer at hand, for terms that are not fused.
     #[must_use]
-    pub fn r_bar(&self) -> &Batch {
+    pub fn grad_r(&self) -> &Batch {
         &self.batches[2]
     }
 
     /// The derivative of the loss by the network's output, where the trainer puts it.
-    pub(super) fn bar(&self) -> &Batch {
+    pub(super) fn grad_output(&self) -> &Batch {
         &self.batches[3]
     }
 }
@@ -222,7 +222,7 @@ impl<'a> Binder<'a> {
         Ok(Data::Given(gradient.clone()))
     }
 
-    /// The Hessian of phi times r_bar, where it is not the identity.
+    /// The Hessian of phi times grad_r, where it is not the identity.
     fn hessian_times_r_bar(&mut self, layer: u32) -> Result<()> {
         match &self.phi {
             Phi::Near(_) => {}
@@ -231,8 +231,8 @@ impl<'a> Binder<'a> {
                 self.acts.push(Box::new(move |pass| term.record_hessian_times(layer, pass)));
             }
             Phi::Linear(linear) => {
-                let (r_bar, out) = (self.space.r_bar(), self.space.hessian_times());
-                self.push(linear.hessian_times(self.kernels, r_bar, out)?);
+                let (grad_r, out) = (self.space.grad_r(), self.space.hessian_times());
+                self.push(linear.hessian_times(self.kernels, grad_r, out)?);
             }
         }
         Ok(())
@@ -257,18 +257,18 @@ impl<'a> Binder<'a> {
         Ok(())
     }
 
-    /// u, w_bar and r_bar of a layer.
+    /// u, grad_w and grad_r of a layer.
     fn layer_back(&mut self, layer: u32, passed: &backward::SavedActivations) -> Result<()> {
-        let backward::SavedActivations { x, data, bar, scale_by, u, w, r_bar, .. } = passed;
+        let backward::SavedActivations { x, data, grad_output, scale_by, u, w, grad_r, .. } = passed;
         if x.components <= layer::LARGEST {
             self.push(layer::backward(self.kernels, &self.job.matrix, passed)?);
             return Ok(());
         }
         self.multiply(&self.stepped(layer, data, x, u))?;
-        let scaled = spmm::SpmmJob { scale_by: *scale_by, ..self.product(layer, false, bar, w) };
+        let scaled = spmm::SpmmJob { scale_by: *scale_by, ..self.product(layer, false, grad_output, w) };
         self.multiply(&scaled)?;
         let (prologue, second) = (spmm::Prologue::Pulled, Some(w.clone()));
-        let pulled = spmm::SpmmJob { prologue, second, ..self.product(layer, true, u, r_bar) };
+        let pulled = spmm::SpmmJob { prologue, second, ..self.product(layer, true, u, grad_r) };
         self.multiply(&pulled)
     }
 }
@@ -292,10 +292,10 @@ fn refuse_shared(job: &NetworkJob, space: &Workspace) -> Result<()> {
 }
 
 /// Refuses a derivative that the backward pass writes over.
-fn refuse_overwritten(bar: &Batch, space: &Workspace) -> Result<()> {
-    let others = space.batches.iter().filter(|batch| *batch != space.bar());
+fn refuse_overwritten(grad_output: &Batch, space: &Workspace) -> Result<()> {
+    let others = space.batches.iter().filter(|batch| *batch != space.grad_output());
     let others: Vec<_> = others.map(|batch| ("the scratch memory", &batch.view)).collect();
-    refuse_overlap(&others, &[("the derivative by the output", &bar.view)])
+    refuse_overlap(&others, &[("the derivative by the output", &grad_output.view)])
 }
 
 impl Linear {
@@ -396,8 +396,8 @@ pub fn forward(kernels: &PipelineCache, job: &NetworkJob, space: &Workspace) -> 
     Ok(Unfolded { acts: binder.acts })
 }
 
-/// Binds the backward pass: from `bar`, the derivative of a loss by x_N, to that by every learned number, which `gradient`
-/// gets at the same places, and to that by x_0, which `x_bar` gets where it is given: by x_0 as an input and not as c.
+/// Binds the backward pass: from `grad_output`, the derivative of a loss by x_N, to that by every learned number, which `gradient`
+/// gets at the same places, and to that by x_0, which `grad_input` gets where it is given: by x_0 as an input and not as c.
 ///
 /// It reads the layers' inputs that [`forward`] has left in the same [`Workspace`], and computes everything else again.
 ///
@@ -407,45 +407,45 @@ pub fn backward(
     kernels: &PipelineCache,
     job: &NetworkJob,
     space: &Workspace,
-    bar: &Batch,
+    grad_output: &Batch,
     gradient: &LearnedParameters,
-    x_bar: Option<&Batch>,
+    grad_input: Option<&Batch>,
 ) -> Result<Unfolded> {
     let mut binder = Binder::new(kernels, job, space)?;
-    refuse_overwritten(bar, space)?;
+    refuse_overwritten(grad_output, space)?;
     let fused = matches!(job.term, DataTerm::Near(_));
     let [.., first, second, u, w, _] = &space.batches;
-    let (mut bar, mut scale_by) = (bar.clone(), None);
+    let (mut grad_output, mut scale_by) = (grad_output.clone(), None);
     for layer in (0..job.layers).rev() {
         let set = binder.set(layer);
-        // where the result is not the next bar itself it lies where the caller's Hessian looks for it
-        let free = if bar == *first { second } else { first };
-        let r_bar = if fused { free } else { space.r_bar() };
+        // where the result is not the next grad_output itself it lies where the caller's Hessian looks for it
+        let free = if grad_output == *first { second } else { first };
+        let grad_r = if fused { free } else { space.grad_r() };
         let passed = backward::SavedActivations {
             learned: job.learned.clone(),
             layer: set,
             x: binder.input(layer)?,
             data: binder.data(layer)?,
-            bar,
+            grad_output,
             scale_by,
             u: u.clone(),
             w: w.clone(),
-            r_bar: r_bar.clone(),
+            grad_r: grad_r.clone(),
         };
         binder.layer_back(layer, &passed)?;
         let add = job.learned.layers == 1 && layer + 1 < job.layers;
         let into = backward::GradientTarget { gradient: gradient.clone(), layer: set, add };
         binder.push(sums::bind(kernels, &passed, &into)?);
         binder.push(sddmm::bind(kernels, job.matrix.pattern(), &passed, &into)?);
-        let wanted = if layer == 0 { x_bar } else { None };
-        // of 1/2 ||x - c||^2 the next layer scales r_bar itself
+        let wanted = if layer == 0 { grad_input } else { None };
+        // of 1/2 ||x - c||^2 the next layer scales grad_r itself
         let out = wanted.or((!fused && layer > 0).then_some(free));
         if let Some(out) = out {
             binder.hessian_times_r_bar(layer)?;
-            let h = if fused { r_bar } else { space.hessian_times() };
-            binder.push(chain::bind(kernels, &job.learned, set, r_bar, h, out)?);
+            let h = if fused { grad_r } else { space.hessian_times() };
+            binder.push(chain::bind(kernels, &job.learned, set, grad_r, h, out)?);
         }
-        (bar, scale_by) = if fused { (r_bar.clone(), Some(set)) } else { (free.clone(), None) };
+        (grad_output, scale_by) = if fused { (grad_r.clone(), Some(set)) } else { (free.clone(), None) };
     }
     Ok(Unfolded { acts: binder.acts })
 }

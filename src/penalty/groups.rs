@@ -269,7 +269,7 @@ impl Groups {
 
     /// The elements of group `g`, in the order in which ties are broken.
     pub fn members(&self, g: u64) -> impl Iterator<Item = usize> + Clone + use<> {
-        let (start, run, jump) = (self.start(g), self.run(), self.jump());
+        let (start, run, jump) = (self.start(g), self.run_length(), self.run_stride());
         (0..self.size(g)).map(move |k| match run {
             0 => (start + k) as usize,
             run => (start + k / run * jump + k % run) as usize,
@@ -285,12 +285,12 @@ impl Groups {
     }
 
     /// Members of a group that lie side by side; 0 where all of them do.
-    pub(crate) fn run(&self) -> u64 {
+    pub(crate) fn run_length(&self) -> u64 {
         if self.outer > 1 { self.inner } else { 0 }
     }
 
     /// From one such run of a group to its next.
-    pub(crate) fn jump(&self) -> u64 {
+    pub(crate) fn run_stride(&self) -> u64 {
         self.count.saturating_mul(self.inner)
     }
 }
@@ -359,8 +359,8 @@ mod tests {
                     let expected: Vec<usize> = (0..groups.length() as usize).filter(of).collect();
                     assert_eq!(groups.members(g).collect::<Vec<_>>(), expected, "axis {k} of {shape:?}");
                     // what the kernels count by: the first member, and runs that jump
-                    let run = if groups.run() == 0 { groups.size(g) } else { groups.run() };
-                    let at = |m: u64| groups.start(g) + m / run * groups.jump() + m % run;
+                    let run = if groups.run_length() == 0 { groups.size(g) } else { groups.run_length() };
+                    let at = |m: u64| groups.start(g) + m / run * groups.run_stride() + m % run;
                     assert!((0..groups.size(g)).map(|m| at(m) as usize).eq(expected), "{k} of {shape:?}");
                 }
             }

@@ -116,10 +116,10 @@ pub fn subjects() -> Vec<Subject> {
 pub struct Numbers {
     pub x: Vec<f32>,
     pub data: Vec<f32>,
-    pub bar: Vec<f32>,
+    pub grad_output: Vec<f32>,
     pub u: Vec<f32>,
     pub w: Vec<f32>,
-    pub r_bar: Vec<f32>,
+    pub grad_r: Vec<f32>,
     /// Of all layers.
     pub theta: Vec<f32>,
     /// Before.
@@ -232,8 +232,8 @@ impl Subject {
         }
         let before = |k: usize| if self.add { (k as f32 * 0.37).sin() } else { f32::from_bits(UNWRITTEN) };
         let gradient = (0..length * LAYERS[1] as usize).map(before).collect();
-        let [x, data, bar, u, w, r_bar] = all;
-        Numbers { x, data, bar, u, w, r_bar, theta, gradient }
+        let [x, data, grad_output, u, w, grad_r] = all;
+        Numbers { x, data, grad_output, u, w, grad_r, theta, gradient }
     }
 
     /// The float64 reference of the layer.
@@ -245,7 +245,8 @@ impl Subject {
 
     /// In memory: x, the data, ȳ, u, w̄, r̄, the learned numbers, the gradient.
     pub fn arrays(&self, numbers: &Numbers) -> Vec<Vec<f32>> {
-        let batches = [&numbers.x, &numbers.data, &numbers.bar, &numbers.u, &numbers.w, &numbers.r_bar];
+        let batches =
+            [&numbers.x, &numbers.data, &numbers.grad_output, &numbers.u, &numbers.w, &numbers.grad_r];
         let order = |k: usize| self.orders.get(k).copied().unwrap_or_default();
         let batches = (0..).zip(batches).map(|(k, batch)| laid(batch, self.n, order(k)));
         batches.chain([numbers.theta.clone(), numbers.gradient.clone()]).collect()
@@ -265,11 +266,11 @@ impl Subject {
             layer: LAYER,
             x: batch(0)?,
             data: if self.given { Data::Given(batch(1)?) } else { Data::Near(batch(1)?) },
-            bar: batch(2)?,
+            grad_output: batch(2)?,
             scale_by: self.scaled.then_some(BEHIND),
             u: batch(3)?,
             w: batch(4)?,
-            r_bar: batch(5)?,
+            grad_r: batch(5)?,
         };
         let gradient = LearnedParameters::new(name, views[7].clone(), places, LAYERS[1])?;
         Ok((passed, GradientTarget { gradient, layer: LAYER, add: self.add }))

@@ -24,16 +24,16 @@ pub struct SavedActivations {
     /// The data term there.
     pub data: Data,
     /// ȳ, the derivative by the output, or what is to be scaled to give it.
-    pub bar: Batch,
-    /// The layer whose 1 - 1/L multiplies `bar` to give ȳ: the next one, for phi = 1/2 ||x - c||² and `bar` that
-    /// layer's r̄. ȳ = bar for `None`.
+    pub grad_output: Batch,
+    /// The layer whose 1 - 1/L multiplies `grad_output` to give ȳ: the next one, for phi = 1/2 ||x - c||² and `grad_output` that
+    /// layer's r̄. ȳ = grad_output for `None`.
     pub scale_by: Option<u32>,
     /// u = Â r. For the kernel `layer` in [`Order::FeatureMajor`](super::Order::FeatureMajor) and in one buffer with the next two.
     pub u: Batch,
     /// w̄ = Â ȳ.
     pub w: Batch,
     /// r̄ = Âᵀ ū, with ū = q∘xi'(q∘u)∘w̄.
-    pub r_bar: Batch,
+    pub grad_r: Batch,
 }
 
 /// Where derivatives go: to the places of the numbers by which they are.
@@ -80,10 +80,10 @@ impl SavedActivations {
         let read = [
             ("x", &self.x.view),
             ("the data", &self.data.batch().view),
-            ("ȳ", &self.bar.view),
+            ("ȳ", &self.grad_output.view),
             ("u", &self.u.view),
             ("w̄", &self.w.view),
-            ("r̄", &self.r_bar.view),
+            ("r̄", &self.grad_r.view),
             ("the learned numbers", &self.learned.view),
         ];
         refuse_overlap(&read, &[("the gradient", &gradient)])?;

@@ -139,7 +139,7 @@ impl Layer {
     }
 
     /// ū = q xi'(v) w̄.
-    pub fn u_bar(&self, i: usize, v: Near, w: f32) -> Near {
+    pub fn grad_u(&self, i: usize, v: Near, w: f32) -> Near {
         let (slope, w) = (self.slope(v), f64::from(w));
         if !w.is_finite() || v.value.is_nan() {
             return Near { value: f64::NAN, error: 0.0 };
@@ -175,13 +175,13 @@ impl Layer {
     }
 
     /// ȳ.
-    pub fn y_bar(&self, bar: f32) -> Near {
-        let bar = f64::from(bar);
-        let value = self.scale.value * bar;
+    pub fn y_bar(&self, grad_output: f32) -> Near {
+        let grad_output = f64::from(grad_output);
+        let value = self.scale.value * grad_output;
         if self.scale == (Near { value: 1.0, error: 0.0 }) {
             return Near { value, error: FLUSH };
         }
-        Near::new(value, self.scale.error * bar.abs() * 1.001 + rounding(value) + FLUSH)
+        Near::new(value, self.scale.error * grad_output.abs() * 1.001 + rounding(value) + FLUSH)
     }
 
     /// L.

@@ -29,25 +29,25 @@ impl Bench for Chain {
     }
 
     fn load(&self, on: &Setup<'_>) -> Result<Loaded> {
-        let [r_bar, h] = timed::batches(on.elements);
+        let [grad_r, h] = timed::batches(on.elements);
         let places = ParameterLayout { components: COMPONENTS, nonzeros: 0 };
         let mut theta = vec![1.0; places.length() as usize];
         theta[ParameterLayout::L] = L;
         let set = || {
-            let (r_bar, h) = (on.batch(on.filled(&r_bar)?)?, on.batch(on.filled(&h)?)?);
-            let out = on.empty(0, r_bar.view.length())?;
+            let (grad_r, h) = (on.batch(on.filled(&grad_r)?)?, on.batch(on.filled(&h)?)?);
+            let out = on.empty(0, grad_r.view.length())?;
             let learned = LearnedParameters::new(on.name, on.filled(&theta)?, places, 1)?;
-            let dispatches = bind(on.kernels, &learned, 0, &r_bar, &h, &on.batch(out.clone())?)?;
+            let dispatches = bind(on.kernels, &learned, 0, &grad_r, &h, &on.batch(out.clone())?)?;
             Ok(Set::new(move |pass| dispatches.record(pass), [out]))
         };
-        on.load(set, |seen, outcome| judge(L, &r_bar, &h, &seen[0], outcome))
+        on.load(set, |seen, outcome| judge(L, &grad_r, &h, &seen[0], outcome))
     }
 
     fn host(&self, elements: u64) -> Option<Box<dyn FnMut()>> {
-        let [r_bar, h] = timed::batches(elements);
+        let [grad_r, h] = timed::batches(elements);
         timed::host(move || {
             let one = |(r, h): (&f32, &f32)| f64::from(*r) - f64::from(*h) / f64::from(L);
-            r_bar.iter().zip(&h).map(one).collect::<Vec<f64>>()
+            grad_r.iter().zip(&h).map(one).collect::<Vec<f64>>()
         })
     }
 }

@@ -19,7 +19,7 @@ pub(super) fn all() -> Vec<Box<dyn Case>> {
 
 impl Case for Chained {
     fn name(&self) -> String {
-        let h = if self.1 { "r_bar" } else { "given" };
+        let h = if self.1 { "grad_r" } else { "given" };
         format!("chain/h={h}/L={}/{}", self.0.l, self.0.name())
     }
 
@@ -33,8 +33,8 @@ impl Case for Chained {
             true => bind(kernels, &to.learned, 1, &to.a, &to.a, &to.out),
             false => bind(kernels, &to.learned, 1, &to.a, &to.b, &to.out),
         })?;
-        let [r_bar, h] = &made.pair;
-        judge(pair.l, r_bar, if *scaled { r_bar } else { h }, &made.out, &mut outcome);
+        let [grad_r, h] = &made.pair;
+        judge(pair.l, grad_r, if *scaled { grad_r } else { h }, &made.out, &mut outcome);
         unchanged(&mut outcome, 0, made.number, f32::from_bits(UNWRITTEN));
         Ok(outcome)
     }

@@ -53,7 +53,7 @@ impl Program for Chain {
 host_struct! {
     /// WGSL's `Job` of `shaders/chain.wgsl`, where each field is explained.
     struct Job {
-        r_bar: Strided,
+        grad_r: Strided,
         h: Strided,
         out: Strided,
         samples: u32,
@@ -72,22 +72,22 @@ pub fn bind(
     kernels: &PipelineCache,
     learned: &LearnedParameters,
     layer: u32,
-    r_bar: &Batch,
+    grad_r: &Batch,
     h: &Batch,
     out: &Batch,
 ) -> Result<Dispatches> {
     let limits = kernels.device().limits();
     learned.has(KERNEL.name, "layer", layer)?;
-    let read = [("r̄", &r_bar.view), ("h", &h.view), ("the learned numbers", &learned.view)];
+    let read = [("r̄", &grad_r.view), ("h", &h.view), ("the learned numbers", &learned.view)];
     refuse_overlap(&read, &[("the derivative by the input", &out.view)])?;
     let shape = (learned.places.components, out.vectors);
     let batch = |name: &str, batch| window(name, batch, shape, &limits);
-    let (back, r_bar_at) = batch("chain: r̄", r_bar)?;
+    let (back, grad_r_at) = batch("chain: r̄", grad_r)?;
     let (curved, h_at) = batch("chain: h", h)?;
     let (to, out_at) = batch("chain: the derivative by the input", out)?;
     let theta = Window::new("chain: the learned numbers", &learned.view, &limits)?;
     let job = Job {
-        r_bar: r_bar_at,
+        grad_r: grad_r_at,
         h: h_at,
         out: out_at,
         samples: u32::from(out_at.down == 1),

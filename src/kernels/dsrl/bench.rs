@@ -84,18 +84,21 @@ impl Bench for Subject {
                 Subject::Backward => {
                     let gradient = LearnedParameters::new(on.name, on.filled(&[0.0; 8])?, PLACES, 1)?;
                     seen.push(gradient.view.clone());
-                    let (layers, bar, x_bar) = (LAYERS, on.filled(&host[2])?, Some(output));
-                    let job = Backward { learned, layers, x, c, bar, x_bar, gradient, add: false };
+                    let (layers, grad_output, grad_input) = (LAYERS, on.filled(&host[2])?, Some(output));
+                    let job =
+                        Backward { learned, layers, x, c, grad_output, grad_input, gradient, add: false };
                     vec![backward(on.kernels, &job)?]
                 }
             };
             Ok(Set::new(move |pass| dispatches.iter().for_each(|d| d.record(pass)), seen))
         };
         let reference = DsrlReference::new(&NUMBERS, LAYERS);
-        let [x, c, bar] = &host;
+        let [x, c, grad_output] = &host;
         on.load(set, |seen, outcome| {
             outcome.merge(match self {
-                Subject::Backward => reference.judge_backward([x, c, bar], None, Some(&seen[0]), &seen[1]),
+                Subject::Backward => {
+                    reference.judge_backward([x, c, grad_output], None, Some(&seen[0]), &seen[1])
+                }
                 Subject::Forward | Subject::Separate => reference.judge_forward(x, c, &seen[0]),
             });
         })

@@ -110,12 +110,12 @@ fn strange(kind: usize) -> f32 {
 }
 
 impl Batch {
-    /// x, c, bar, the numbers, and the gradient and the output before.
+    /// x, c, grad_output, the numbers, and the gradient and the output before.
     fn arrays(&self) -> [Vec<f32>; 6] {
         let mut rng = ChaCha8Rng::seed_from_u64(0xd521 + self.elements as u64);
         let mut draw =
             |size: f32| -> Vec<f32> { (0..self.elements).map(|_| rng.random_range(-size..size)).collect() };
-        let [mut x, mut c, mut bar] = [draw(2.0), draw(1.5), draw(1.0)];
+        let [mut x, mut c, mut grad_output] = [draw(2.0), draw(1.5), draw(1.0)];
         let rows = if self.shared { 1 } else { self.layers as usize };
         let mut numbers = vec![0.0; 8 * rows];
         for (l, head) in numbers.chunks_mut(8).enumerate() {
@@ -139,10 +139,10 @@ impl Batch {
             Contents::Ordinary => {}
             Contents::Strange if self.elements < 100 => {
                 let k = self.elements;
-                [&mut x, &mut c, &mut bar][k % 3][k / 2] = strange(k / 3);
+                [&mut x, &mut c, &mut grad_output][k % 3][k / 2] = strange(k / 3);
             }
             Contents::Strange => {
-                for array in [&mut x, &mut c, &mut bar] {
+                for array in [&mut x, &mut c, &mut grad_output] {
                     for value in array.iter_mut() {
                         if rng.random_range(0..20) == 0 {
                             *value = strange(rng.random_range(0..14));
@@ -166,7 +166,7 @@ impl Batch {
         }
         let before = numbers.iter().map(|_| rng.random_range(-3.0..3.0)).collect();
         let unwritten = vec![f32::from_bits(UNWRITTEN); self.elements];
-        [x, c, bar, numbers, before, unwritten]
+        [x, c, grad_output, numbers, before, unwritten]
     }
 }
 
@@ -193,8 +193,8 @@ impl Case for Batch {
                 layers: self.layers,
                 x: view(0),
                 c: view(1),
-                bar: view(2),
-                x_bar: self.wanted.then(|| view(5)),
+                grad_output: view(2),
+                grad_input: self.wanted.then(|| view(5)),
                 gradient,
                 add: self.add,
             };
@@ -206,13 +206,13 @@ impl Case for Batch {
         let status = gpu::buffer_with(device, "status", &[0; 16], wgpu::BufferUsages::COPY_SRC)?;
         fixture.run(device, queue, &status, |pass| dispatches.record(pass))?;
         let read = |k: usize| -> Vec<f32> { (0..arrays[k].len()).map(|i| fixture.value(k, i)).collect() };
-        let [x, c, bar, numbers, before, _] = &arrays;
+        let [x, c, grad_output, numbers, before, _] = &arrays;
         let reference = DsrlReference::new(numbers, self.layers);
         let output = read(5);
         let mut outcome = if self.backward {
             let before = self.add.then_some(&before[..]);
-            let x_bar = self.wanted.then_some(&output[..]);
-            reference.judge_backward([x, c, bar], before, x_bar, &read(4))
+            let grad_input = self.wanted.then_some(&output[..]);
+            reference.judge_backward([x, c, grad_output], before, grad_input, &read(4))
         } else {
             reference.judge_forward(x, c, &output)
         };

@@ -51,9 +51,9 @@ pub struct Backward {
     /// c.
     pub c: View,
     /// The derivative by x_N.
-    pub bar: View,
+    pub grad_output: View,
     /// Takes the derivative by x_0.
-    pub x_bar: Option<View>,
+    pub grad_input: Option<View>,
     /// Takes the derivative by the numbers, at their places; summed over layers that share them.
     pub gradient: LearnedParameters,
     /// Whether the gradient is added to what is there.
@@ -67,7 +67,7 @@ host_struct! {
         theta: u32,
         x: u32,
         c: u32,
-        bar: u32,
+        grad_output: u32,
         output: u32,
         gradient: u32,
         elements: u32,
@@ -120,8 +120,8 @@ pub fn forward(kernels: &PipelineCache, job: &Forward) -> Result<Dispatches> {
 /// # Errors
 /// As [`forward`]; neither the gradient nor the derivative by x_0 may share memory with another view.
 pub fn backward(kernels: &PipelineCache, job: &Backward) -> Result<Dispatches> {
-    let mut views = vec![("c", &job.c), ("derivative by the output", &job.bar)];
-    views.extend(job.x_bar.iter().map(|view| ("derivative by x", view)));
+    let mut views = vec![("c", &job.c), ("derivative by the output", &job.grad_output)];
+    views.extend(job.grad_input.iter().map(|view| ("derivative by x", view)));
     check(&job.learned, job.layers, &job.x, &views)?;
     let (learned, gradient) = (&job.learned, &job.gradient);
     learned.like(KERNEL.name, "gradient", gradient)?;
@@ -146,7 +146,7 @@ pub fn backward(kernels: &PipelineCache, job: &Backward) -> Result<Dispatches> {
         apart: learned.apart(),
         groups,
         tiles,
-        delivers: u32::from(job.x_bar.is_some()),
+        delivers: u32::from(job.grad_input.is_some()),
         adds: u32::from(job.add),
         ..Work::default()
     };
@@ -154,16 +154,17 @@ pub fn backward(kernels: &PipelineCache, job: &Backward) -> Result<Dispatches> {
     if groups > 0 {
         let x = Window::new("x", &job.x, &limits)?;
         let c = Window::new("c", &job.c, &limits)?;
-        let bar = Window::new("derivative by the output", &job.bar, &limits)?;
-        (work.x, work.c, work.bar) = (x.first, c.first, bar.first);
+        let grad_output = Window::new("derivative by the output", &job.grad_output, &limits)?;
+        (work.x, work.c, work.grad_output) = (x.first, c.first, grad_output.first);
         // something has to be bound
-        let output = Window::new("derivative by x", job.x_bar.as_ref().unwrap_or(&job.bar), &limits)?;
+        let output =
+            Window::new("derivative by x", job.grad_input.as_ref().unwrap_or(&job.grad_output), &limits)?;
         work.output = output.first;
         let bindings = [
             (1, theta.binding()),
             (2, x.binding()),
             (3, c.binding()),
-            (4, bar.binding()),
+            (4, grad_output.binding()),
             (5, output.binding()),
             (6, partials.as_entire_buffer_binding()),
         ];

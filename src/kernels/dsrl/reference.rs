@@ -171,10 +171,10 @@ impl DsrlReference {
 
     /// One element backward: the derivative by x_0, whether that is finite, what it adds to each layer's gradient, and whether it
     /// came near a knee.
-    pub(crate) fn back(&self, x: f32, c: f32, bar: f32) -> (Approx, Option<bool>, Vec<Terms>, bool) {
+    pub(crate) fn back(&self, x: f32, c: f32, grad_output: f32) -> (Approx, Option<bool>, Vec<Terms>, bool) {
         let (passed, _, _) = self.passed(x, c);
-        let mut finite = Some(bar.is_finite());
-        let mut bar = if bar.is_finite() { exact(bar) } else { Approx::exact(0.0) };
+        let mut finite = Some(grad_output.is_finite());
+        let mut grad_output = if grad_output.is_finite() { exact(grad_output) } else { Approx::exact(0.0) };
         let mut terms = vec![[(0.0, 0.0, Some(false)); SUMS as usize]; passed.len()];
         let mut near_knee = false;
         for ((layer, at), to) in self.layers.iter().zip(&passed).zip(&mut terms).rev() {
@@ -184,7 +184,8 @@ impl DsrlReference {
             }
             let (p, far, kink) = layer.partials(at.v);
             near_knee |= kink;
-            let times = |value: f64, error: f64| Approx { value, error, peak: value.abs() + error } * bar;
+            let times =
+                |value: f64, error: f64| Approx { value, error, peak: value.abs() + error } * grad_output;
             let r = times(p.v, far.v);
             let inverse = layer.inverse();
             *to = [
@@ -195,13 +196,13 @@ impl DsrlReference {
                 times(p.delta2, far.delta2),
             ]
             .map(|term| (term.value, term.error, both(finite, term.finite())));
-            bar = r * (Approx::exact(1.0) - inverse);
+            grad_output = r * (Approx::exact(1.0) - inverse);
             // compilers may take the factors of a product together: what overflows here may come back
-            if bar.finite() != Some(true) {
+            if grad_output.finite() != Some(true) {
                 finite = both(finite, None);
             }
         }
-        (bar, both(finite, bar.finite()), terms, near_knee)
+        (grad_output, both(finite, grad_output.finite()), terms, near_knee)
     }
 
     /// Judges the derivatives by x_0, where there are any, and the gradient, which was `before` where it was added to.
@@ -210,17 +211,17 @@ impl DsrlReference {
         &self,
         arrays: [&[f32]; 3],
         before: Option<&[f32]>,
-        x_bar: Option<&[f32]>,
+        grad_input: Option<&[f32]>,
         gradient: &[f32],
     ) -> Outcome {
-        let [x, c, bar] = arrays;
+        let [x, c, grad_output] = arrays;
         let layers = if self.shared { 1 } else { self.layers.len() };
         let zero = || (Outcome::default(), vec![[Sum::default(); SUMS as usize]; layers]);
         let one = |mut all: (Outcome, Vec<[Sum; SUMS as usize]>), k: usize| {
-            let (value, finite, terms, near_knee) = self.back(x[k], c[k], bar[k]);
+            let (value, finite, terms, near_knee) = self.back(x[k], c[k], grad_output[k]);
             all.0.in_band += u64::from(near_knee);
-            if let Some(x_bar) = x_bar {
-                near(k, "derivative by x", value, finite, x_bar[k], &mut all.0);
+            if let Some(grad_input) = grad_input {
+                near(k, "derivative by x", value, finite, grad_input[k], &mut all.0);
             }
             for (l, terms) in terms.iter().enumerate() {
                 let sums = &mut all.1[if self.shared { 0 } else { l }];

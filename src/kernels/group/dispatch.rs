@@ -6,7 +6,7 @@ use crate::kernels::operator::Operator;
 use crate::kernels::packer::Packer;
 use crate::kernels::step::{Optimizer, Width};
 use crate::kernels::tables::Tables;
-use crate::kernels::tiles::{self, Cut, IN_REGISTERS, Piece, Scratch};
+use crate::kernels::tiles::{self, Cut, IN_REGISTERS, Scratch, TilePlan};
 use crate::kernels::{Dispatches, PipelineCache, TensorJob, Unbound};
 
 /// Words of 16 bytes that the state of a large group takes in the scratch buffer.
@@ -57,7 +57,7 @@ pub(crate) fn lay(
         let Grouped { first, group } = job.operator;
         let measurements = group.penalty.rule().measurements();
         let variant = |stage| Variant::new(stage, base, first.penalty(), group.penalty, *width);
-        let mut push = |stage, views: usize, piece: &Piece, tile| {
+        let mut push = |stage, views: usize, piece: &TilePlan, tile| {
             let span = (piece.start, piece.end);
             let views: Vec<_> = slots.iter().zip(job.views).take(views).map(|(&s, v)| (s, v, span)).collect();
             packer.push(variant(stage), &views, job.tensor, tile, &piece.entries)

@@ -75,7 +75,7 @@ impl Subject {
             all.chunks(m).flat_map(|row| seen.iter().map(|&c| row[c])).collect()
         };
         let parts: Vec<Vec<f32>> = made.chunks(made.len() / 3).map(chosen).collect();
-        let [x, c, bar] = numbers.each_ref().map(|all| exact(chosen(all)));
+        let [x, c, grad_output] = numbers.each_ref().map(|all| exact(chosen(all)));
         let judged =
             |expected: &Numbers, got: &[f32]| compare(got.len(), |k| judge(expected[k], got[k]), |k| got[k]);
         match self.way {
@@ -85,9 +85,9 @@ impl Subject {
             }
             Way::Backward => {
                 let mut outcome = judged(&layer.u(&x, &c, false), &parts[0]);
-                outcome.merge(judged(&layer.w(&bar, None), &parts[1]));
+                outcome.merge(judged(&layer.w(&grad_output, None), &parts[1]));
                 let [u, w] = [&parts[0], &parts[1]].map(|all| exact(all.iter().copied()));
-                outcome.merge(judged(&layer.r_bar(&u, &w).0, &parts[2]));
+                outcome.merge(judged(&layer.grad_r(&u, &w).0, &parts[2]));
                 outcome
             }
         }
@@ -135,12 +135,13 @@ impl Bench for Subject {
         let matrix = cases::matrix(on.queue, on.kernels, self.format, pattern, std::slice::from_ref(&p))?;
         let passes = Passes { on, sizes: [COMPONENTS, m], theta, dense };
         let set = || {
-            let [x, c, bar] = [on.filled(&numbers[0])?, on.filled(&numbers[1])?, on.filled(&numbers[2])?];
+            let [x, c, grad_output] =
+                [on.filled(&numbers[0])?, on.filled(&numbers[1])?, on.filled(&numbers[2])?];
             let made = on.empty(0, 3 * count)?;
             let part = |k: u64| made.part(4 * k * count, count);
             let dispatches: Dispatches = match (self.way, self.separate) {
                 (Way::Forward, true) => passes.forward([x, c, part(0)], self.layers)?,
-                (Way::Backward, true) => passes.backward([x, c, bar], [part(0), part(1), part(2)])?,
+                (Way::Backward, true) => passes.backward([x, c, grad_output], [part(0), part(1), part(2)])?,
                 (way, false) => {
                     let batch = |view| on.batch(view);
                     let (matrix, learned) = (matrix.clone(), learned.clone());
@@ -150,9 +151,10 @@ impl Bench for Subject {
                         let job = Forward { matrix, learned, layers, x, data, inputs: None, output };
                         forward(on.kernels, &job)?
                     } else {
-                        let (u, w, r_bar) = (batch(part(0))?, batch(part(1))?, batch(part(2))?);
-                        let (layer, scale_by, bar) = (0, None, batch(bar)?);
-                        let passed = SavedActivations { learned, layer, x, data, bar, scale_by, u, w, r_bar };
+                        let (u, w, grad_r) = (batch(part(0))?, batch(part(1))?, batch(part(2))?);
+                        let (layer, scale_by, grad_output) = (0, None, batch(grad_output)?);
+                        let passed =
+                            SavedActivations { learned, layer, x, data, grad_output, scale_by, u, w, grad_r };
                         backward(on.kernels, &matrix, &passed)?
                     }
                 }
@@ -169,15 +171,15 @@ impl Bench for Subject {
         }
         let p = parameters().ok()?;
         let (layer, way, layers) = (Layer::new(&p.pattern, &p.packed(), self.format), self.way, self.layers);
-        let [x, c, bar] = timed::batches(elements).map(exact);
+        let [x, c, grad_output] = timed::batches(elements).map(exact);
         timed::host(move || match way {
             Way::Forward => {
                 let first = layer.forward(&x, &c, false);
                 (1..layers).fold(first, |x, _| layer.forward(&x, &c, false))
             }
             Way::Backward => {
-                let (u, w) = (layer.u(&x, &c, false), layer.w(&bar, None));
-                layer.r_bar(&u, &w).0
+                let (u, w) = (layer.u(&x, &c, false), layer.w(&grad_output, None));
+                layer.grad_r(&u, &w).0
             }
         })
     }
@@ -273,14 +275,14 @@ impl Passes<'_> {
         Ok(all.into_iter().collect())
     }
 
-    fn backward(&self, [x, c, bar]: [View; 3], [u, w, r_bar]: [View; 3]) -> Result<Dispatches> {
+    fn backward(&self, [x, c, grad_output]: [View; 3], [u, w, grad_r]: [View; 3]) -> Result<Dispatches> {
         let one = self.on.empty(0, u.length())?;
         let all = [
             self.elementwise(0, &x, &c, &one)?,
             self.product(false, &one, &u)?,
-            self.product(false, &bar, &w)?,
+            self.product(false, &grad_output, &w)?,
             self.elementwise(2, &u, &w, &one)?,
-            self.product(true, &one, &r_bar)?,
+            self.product(true, &one, &grad_r)?,
         ];
         Ok(all.into_iter().collect())
     }

@@ -383,28 +383,28 @@ impl Subject {
             layer,
             x: self.batch(&views[0], self.orders[0])?,
             data: if self.given { Data::Given(data) } else { Data::Near(data) },
-            bar: self.batch(&views[3], self.orders[2])?,
+            grad_output: self.batch(&views[3], self.orders[2])?,
             scale_by,
             u: part(1)?,
             w: part(0)?,
-            r_bar: part(2)?,
+            grad_r: part(2)?,
         };
         let dispatches = backward(run.kernels, &run.matrix, &passed)?;
         fixture.run(run.device, run.queue, &run.status, |pass| dispatches.record(pass))?;
 
         let reference = Layer::new(&self.pattern, &p[layer as usize], self.format);
-        let [x, data, bar] = numbers.each_ref().map(|all| exact(all.iter().copied()));
+        let [x, data, grad_output] = numbers.each_ref().map(|all| exact(all.iter().copied()));
         let got = |k: usize| self.got(&fixture, 4, Order::FeatureMajor, k * (count + GAP));
-        let (w, u, r_bar) = (got(0), got(1), got(2));
+        let (w, u, grad_r) = (got(0), got(1), got(2));
         let mut outcome = judged(&reference.u(&x, &data, self.given), &u, "u");
         let scale_by = scale_by.map(|k| f64::from(p[k as usize][ParameterLayout::L]));
-        outcome.merge(judged(&reference.w(&bar, scale_by), &w, "w"));
-        let (expected, in_band) = reference.r_bar(&exact(u), &exact(w));
+        outcome.merge(judged(&reference.w(&grad_output, scale_by), &w, "w"));
+        let (expected, in_band) = reference.grad_r(&exact(u), &exact(w));
         outcome.in_band += in_band;
-        outcome.merge(judged(&expected, &r_bar, "r_bar"));
+        outcome.merge(judged(&expected, &grad_r, "grad_r"));
         for k in 0..3 * GAP {
             let word = fixture.value(4, k / GAP * (count + GAP) + count + k % GAP).to_bits();
-            outcome.demand(word == UNWRITTEN, || format!("word {k} between u, w and r_bar changed"));
+            outcome.demand(word == UNWRITTEN, || format!("word {k} between u, w and grad_r changed"));
         }
         (0..4).for_each(|k| fixture.judge_surroundings(Some(k), &mut outcome));
         Ok(outcome)

@@ -56,7 +56,7 @@ host_struct! {
         beside: Strided,
         made: Strided,
         w: Strided,
-        r_bar: Strided,
+        grad_r: Strided,
     }
 }
 
@@ -167,10 +167,10 @@ pub fn forward(kernels: &PipelineCache, job: &Forward) -> Result<Dispatches> {
 /// As [`forward`]; [`Error::Unsupported`] also where u, w̄ and r̄ do not lie in one buffer or have another order than
 /// [`Order::FeatureMajor`]; [`Error::Shape`] for a layer that there is not.
 pub fn backward(kernels: &PipelineCache, matrix: &Matrix, passed: &SavedActivations) -> Result<Dispatches> {
-    let SavedActivations { learned, layer, x, data, bar, scale_by, u, w, r_bar } = passed;
+    let SavedActivations { learned, layer, x, data, grad_output, scale_by, u, w, grad_r } = passed;
     let place = "a layer backward";
-    let made = [("u", u), ("w", w), ("r_bar", r_bar)];
-    let read = [("x", x), ("data", data.batch()), ("bar", bar)];
+    let made = [("u", u), ("w", w), ("grad_r", grad_r)];
+    let read = [("x", x), ("data", data.batch()), ("grad_output", grad_output)];
     check(place, matrix, learned, &[read, made].concat())?;
     for (name, number) in [("layer", Some(layer)), ("scale_by", scale_by.as_ref())] {
         if let Some(number) = number.filter(|&&number| number >= learned.layers) {
@@ -181,7 +181,7 @@ pub fn backward(kernels: &PipelineCache, matrix: &Matrix, passed: &SavedActivati
     for (name, batch) in made {
         if batch.order != Order::FeatureMajor || batch.view.buffer() != u.view.buffer() {
             let what = format!("{name} in another order, or another buffer than u");
-            return Err(unsupported(place, what, "u, w and r_bar in one buffer, in Order::FeatureMajor"));
+            return Err(unsupported(place, what, "u, w and grad_r in one buffer, in Order::FeatureMajor"));
         }
     }
     let mut views = read.map(|(name, batch)| (name, &batch.view)).to_vec();
@@ -190,22 +190,25 @@ pub fn backward(kernels: &PipelineCache, matrix: &Matrix, passed: &SavedActivati
 
     let window = windows(place, kernels);
     let theta = window("learned numbers", &learned.view)?;
-    let [from, term, beside] =
-        [window("x", &x.view)?, window("data", &data.batch().view)?, window("bar", &bar.view)?];
-    let [u_at, w_at, r_bar_at] = [&u.view, &w.view, &r_bar.view];
-    let offset = u_at.offset().min(w_at.offset()).min(r_bar_at.offset());
-    let end = u_at.end().max(w_at.end()).max(r_bar_at.end());
-    let all = window("u, w and r_bar", &u_at.part(offset, (end - offset) / 4))?;
+    let [from, term, beside] = [
+        window("x", &x.view)?,
+        window("data", &data.batch().view)?,
+        window("grad_output", &grad_output.view)?,
+    ];
+    let [u_at, w_at, grad_r_at] = [&u.view, &w.view, &grad_r.view];
+    let offset = u_at.offset().min(w_at.offset()).min(grad_r_at.offset());
+    let end = u_at.end().max(w_at.end()).max(grad_r_at.end());
+    let all = window("u, w and grad_r", &u_at.part(offset, (end - offset) / 4))?;
     let job = Job {
         layers: 1,
         learned: passed.theta(&theta),
         scale_at: passed.scale_at(&theta),
         x: from.strided(x),
         data: term.strided(data.batch()),
-        beside: beside.strided(bar),
+        beside: beside.strided(grad_output),
         made: all.strided(u),
         w: all.strided(w),
-        r_bar: all.strided(r_bar),
+        grad_r: all.strided(grad_r),
         ..Job::default()
     };
     bind(kernels, Way::Backward, (matrix, *layer), (x, data), job, [theta, from, term, beside, all])

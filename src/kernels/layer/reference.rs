@@ -213,20 +213,21 @@ impl Layer {
     }
 
     /// w̄, from ȳ, which 1 - 1/L of `scale_by` multiplies.
-    pub fn w(&self, bar: &[Approx], scale_by: Option<f64>) -> Numbers {
-        let scaled = |scale: Approx| bar.iter().map(|&x| settled(times(x, scale))).collect::<Numbers>();
+    pub fn w(&self, grad_output: &[Approx], scale_by: Option<f64>) -> Numbers {
+        let scaled =
+            |scale: Approx| grad_output.iter().map(|&x| settled(times(x, scale))).collect::<Numbers>();
         match scale_by {
-            None => self.plain(bar),
+            None => self.plain(grad_output),
             Some(l) if !l.is_finite() => self.plain(&scaled(Approx::exact(f64::NAN))),
             Some(l) => self.plain(&scaled(Approx::exact(1.0) - Approx::exact(1.0) / Approx::exact(l))),
         }
     }
 
     /// r̄ from the u and w̄ that the kernel wrote, and how many of these lie where either slope is right.
-    pub fn r_bar(&self, u: &[Approx], w: &[Approx]) -> (Numbers, u64) {
+    pub fn grad_r(&self, u: &[Approx], w: &[Approx]) -> (Numbers, u64) {
         let m = u.len() / self.q.len();
         let mut in_band = 0;
-        let mut bar = |(k, (&u, &w)): (usize, (&Approx, &Approx))| {
+        let mut grad_output = |(k, (&u, &w)): (usize, (&Approx, &Approx))| {
             let q = Approx::exact(self.q[k / m]);
             let v = settled(times(q, u));
             if !self.usable || v.value.is_nan() || !w.value.is_finite() {
@@ -236,8 +237,8 @@ impl Layer {
             in_band += u64::from(slope.error > 0.0);
             settled(times(times(q, slope), w))
         };
-        let u_bar: Numbers = u.iter().zip(w).enumerate().map(&mut bar).collect();
-        (self.back(&u_bar), in_band)
+        let grad_u: Numbers = u.iter().zip(w).enumerate().map(&mut grad_output).collect();
+        (self.back(&grad_u), in_band)
     }
 
     /// xi'(v), with the other side's where v is within its error of a knee.

@@ -31,10 +31,10 @@ impl Bench for Loss {
         let [output, target] = timed::batches(on.elements);
         let set = || {
             let (output, target) = (on.batch(on.filled(&output)?)?, on.batch(on.filled(&target)?)?);
-            let (bar, loss) = (on.empty(0, output.view.length())?, on.empty(0, 1)?);
-            let bar_of = on.batch(bar.clone())?;
+            let (grad_output, loss) = (on.empty(0, output.view.length())?, on.empty(0, 1)?);
+            let bar_of = on.batch(grad_output.clone())?;
             let dispatches = bind(on.kernels, &output, &target, (SCALE, 0.0), &bar_of, &loss)?;
-            Ok(Set::new(move |pass| dispatches.record(pass), [bar, loss]))
+            Ok(Set::new(move |pass| dispatches.record(pass), [grad_output, loss]))
         };
         on.load(set, |seen, outcome| {
             judge((SCALE, 0.0), [&output, &target], &seen[0], seen[1][0], outcome);
@@ -45,8 +45,8 @@ impl Bench for Loss {
         let [output, target] = timed::batches(elements);
         timed::host(move || {
             let d = |(a, b): (&f32, &f32)| f64::from(*a) - f64::from(*b);
-            let bar: Vec<f64> = output.iter().zip(&target).map(d).collect();
-            bar.iter().map(|d| d * d).sum::<f64>()
+            let grad_output: Vec<f64> = output.iter().zip(&target).map(d).collect();
+            grad_output.iter().map(|d| d * d).sum::<f64>()
         })
     }
 }

@@ -53,14 +53,16 @@ mod tests {
         let buffer = gpu::buffer(&device, "page", 4096, wgpu::BufferUsages::STORAGE, false).unwrap();
         let view = |at: u64, length: u64| View::new("view", &buffer, 4 * at, length).unwrap();
         let batch = |at: u64| Batch::new("batch", view(at, 12), 3, 4, Order::FeatureMajor).unwrap();
-        let (x, aim, bar) = (batch(1), batch(13), batch(25));
-        let loss = |bar: &Batch, at: u64, length: u64| {
-            super::super::bind(&kernels, &x, &aim, (1.0, 0.0), bar, &view(at, length))
+        let (x, aim, grad_output) = (batch(1), batch(13), batch(25));
+        let loss = |grad_output: &Batch, at: u64, length: u64| {
+            super::super::bind(&kernels, &x, &aim, (1.0, 0.0), grad_output, &view(at, length))
         };
-        assert_eq!(loss(&bar, 90, 1).unwrap().len(), 2);
-        assert!(loss(&bar, 90, 2).unwrap_err().to_string().contains("length is 2, expected 1"));
-        assert!(loss(&bar, 26, 1).unwrap_err().to_string().contains("and the loss overlap"));
+        assert_eq!(loss(&grad_output, 90, 1).unwrap().len(), 2);
+        assert!(loss(&grad_output, 90, 2).unwrap_err().to_string().contains("length is 2, expected 1"));
+        assert!(loss(&grad_output, 26, 1).unwrap_err().to_string().contains("and the loss overlap"));
         assert!(loss(&x, 90, 1).unwrap_err().to_string().contains("and the output overlap"));
-        assert!(loss(&bar, 1, 1).unwrap_err().to_string().contains("the loss and the output overlap"));
+        assert!(
+            loss(&grad_output, 1, 1).unwrap_err().to_string().contains("the loss and the output overlap")
+        );
     }
 }

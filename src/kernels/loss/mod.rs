@@ -67,7 +67,7 @@ host_struct! {
     struct Job {
         output: Strided,
         aim: Strided,
-        bar: Strided,
+        grad_output: Strided,
         samples: u32,
         rows: u32,
         columns: u32,
@@ -77,29 +77,29 @@ host_struct! {
     }
 }
 
-/// The loss and its derivative: `bar` becomes (output - target + lambda sign(output)) * scale, with sign(0) = 0, and `loss`,
+/// The loss and its derivative: `grad_output` becomes (output - target + lambda sign(output)) * scale, with sign(0) = 0, and `loss`,
 /// one element, scale/2 ||output - target||² + scale lambda ||output||_1.
 ///
 /// # Errors
-/// [`Error::Shape`], [`Error::Overlap`] where `bar` or `loss` shares memory with another view, and those of the
+/// [`Error::Shape`], [`Error::Overlap`] where `grad_output` or `loss` shares memory with another view, and those of the
 /// device.
 pub fn bind(
     kernels: &PipelineCache,
     output: &Batch,
     target: &Batch,
     (scale, lambda): (f32, f32),
-    bar: &Batch,
+    grad_output: &Batch,
     loss: &View,
 ) -> Result<Dispatches> {
     same(KERNEL.name, "length", loss.length(), 1)?;
     let limits = kernels.device().limits();
     let (rows, columns) = (output.components, output.vectors);
     let read = [("the output", &output.view), ("the target", &target.view)];
-    refuse_overlap(&read, &[("the loss", loss), ("the loss's derivative", &bar.view)])?;
+    refuse_overlap(&read, &[("the loss", loss), ("the loss's derivative", &grad_output.view)])?;
     let batch = |name: &str, batch| window(name, batch, (rows, columns), &limits);
     let (from, output_at) = batch("loss: the output", output)?;
     let (aim, aim_at) = batch("loss: the target", target)?;
-    let (to, bar_at) = batch("loss: its derivative", bar)?;
+    let (to, grad_output_at) = batch("loss: its derivative", grad_output)?;
     let result = Window::new("loss", loss, &limits)?;
     let span = span_of(output.view.length());
     let groups = output.view.length().div_ceil(span);
@@ -107,8 +107,8 @@ pub fn bind(
     let job = Job {
         output: output_at,
         aim: aim_at,
-        bar: bar_at,
-        samples: u32::from(bar_at.down == 1),
+        grad_output: grad_output_at,
+        samples: u32::from(grad_output_at.down == 1),
         rows,
         columns,
         span: span as u32,

@@ -10,7 +10,7 @@ use crate::kernels::backward::reference::{Near, Sum};
 pub(super) fn judge(
     (scale, lambda): (f32, f32),
     [output, target]: [&[f32]; 2],
-    bar: &[f32],
+    grad_output: &[f32],
     loss: f32,
     outcome: &mut Outcome,
 ) {
@@ -32,7 +32,7 @@ pub(super) fn judge(
         let mut one = Sum::default();
         one.add_product(by_x, Near { value: f64::from(scale), error: 0.0 });
         // one rounding, of which the bound of sums allows some more
-        demand(outcome, &format!("element {k}"), &one, -3.0, bar[k]);
+        demand(outcome, &format!("element {k}"), &one, -3.0, grad_output[k]);
     }
     let span = span_of(output.len() as u64) as f64;
     let chain = span / 256.0 + output.len() as f64 / span / 256.0 + 20.0;

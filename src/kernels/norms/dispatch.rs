@@ -72,7 +72,7 @@ fn lay(kernels: &PipelineCache, norm: Norm, jobs: &[NormsJob], tables: &mut Tabl
         let variant = |stage| Variant::new(stage, norm, *width);
         for piece in &cut.held {
             let vector =
-                piece.length == 1 && piece.entries.is_empty() && piece.groups >= VECTOR && piece.apart == 1;
+                piece.length == 1 && piece.entries.is_empty() && piece.groups >= VECTOR && piece.stride == 1;
             let stage = if vector { Stage::Each } else { Stage::Whole };
             let last = piece.entries.last().map_or(piece.groups, |entry| u64::from(entry.number) + 1);
             let views = [
@@ -122,7 +122,7 @@ fn refuse_overlap(jobs: &[NormsJob]) -> Result<()> {
 /// Tiles that put parts together: neighbouring groups of equally many parts, with the first group and their number.
 fn combined(cut: &Cut, base: u64) -> Vec<(u64, u64, Tile)> {
     let alike = |a: &tiles::Split, b: &tiles::Split| {
-        (b.group, b.part, b.parts, b.apart) == (a.group + 1, a.part + 1, a.parts, a.apart)
+        (b.group, b.part, b.parts, b.stride) == (a.group + 1, a.part + 1, a.parts, a.stride)
     };
     let mut tiles = Vec::new();
     for run in cut.splits.chunk_by(alike) {
@@ -132,8 +132,8 @@ fn combined(cut: &Cut, base: u64) -> Vec<(u64, u64, Tile)> {
             let tile = Tile {
                 groups: side_by_side.len() as u32,
                 length: first.parts as u32,
-                jump: first.apart as u32,
-                apart: 1,
+                run_stride: first.stride as u32,
+                stride: 1,
                 lanes: lanes as u32,
                 across: 1,
                 entry: tiles::NONE,

@@ -162,7 +162,7 @@ impl Sums {
 /// The longest chain of roundings in the sum of a group: sixteen words of four in an invocation, and two rounds of sixteen
 /// in a workgroup; for larger groups, the same over their parts, eight or more to an invocation.
 fn chain(groups: &Groups, members: u64) -> f64 {
-    let columns = (1..=4).contains(&groups.run()) && groups.run() < members;
+    let columns = (1..=4).contains(&groups.run_length()) && groups.run_length() < members;
     let piece = if columns { PART / 32 } else { PART };
     let one = 16.0 + 2.0 + 30.0;
     if members <= piece {

@@ -38,7 +38,7 @@ host_struct! {
     pub(super) struct SampledJob {
         x: Strided,
         data: Strided,
-        bar: Strided,
+        grad_output: Strided,
         u: Strided,
         w: Strided,
         theta: u32,
@@ -191,7 +191,7 @@ pub(super) fn bind_cut(
     let batch = |name: &str, batch| window(name, batch, (rows, columns), &limits);
     let (x, x_at) = batch("sampled: x", &passed.x)?;
     let (data, data_at) = batch("sampled: the data", passed.data.batch())?;
-    let (bar, bar_at) = batch("sampled: ȳ", &passed.bar)?;
+    let (grad_output, grad_output_at) = batch("sampled: ȳ", &passed.grad_output)?;
     let (u, u_at) = batch("sampled: u", &passed.u)?;
     let (w, w_at) = batch("sampled: w̄", &passed.w)?;
     let learned = Window::new("sampled: the learned numbers", &passed.learned.view, &limits)?;
@@ -208,7 +208,7 @@ pub(super) fn bind_cut(
     let job = SampledJob {
         x: x_at,
         data: data_at,
-        bar: bar_at,
+        grad_output: grad_output_at,
         u: u_at,
         w: w_at,
         theta: passed.theta(&learned),
@@ -226,7 +226,7 @@ pub(super) fn bind_cut(
     };
     let job = [bytemuck::bytes_of(&job), bytemuck::cast_slice(&cut.structure)].concat();
     let to = if split { parts.as_entire_buffer_binding() } else { result.binding() };
-    let bound = [&x, &data, &bar, &u, &w, &learned].map(Window::binding);
+    let bound = [&x, &data, &grad_output, &u, &w, &learned].map(Window::binding);
     let buffers: Vec<_> = (1..).zip(bound.into_iter().chain([to])).collect();
     let groups = u64::from(cut.pieces) * u64::from(cut.splits);
     let mut order: Dispatches = Dispatch::of_groups(kernels, &cut.path, &job, &buffers, groups)?.into();

@@ -121,11 +121,11 @@ mod tests {
             layer: 1,
             x: batch(1, 4),
             data: Data::Near(batch(13, 4)),
-            bar: batch(25, 4),
+            grad_output: batch(25, 4),
             scale_by: Some(1),
             u: batch(37, 4),
             w: batch(49, 4),
-            r_bar: batch(61, 4),
+            grad_r: batch(61, 4),
         };
         let gradient = |at: u64| LearnedParameters::new("gradient", view(at, 24), places, 1).unwrap();
         let into = GradientTarget { gradient: gradient(200), layer: 0, add: false };

@@ -46,8 +46,8 @@ pub(super) fn sums(pattern: &Pattern, layer: &Layer, numbers: &Numbers, given: b
         (0..n).into_par_iter().map(|i| Row::new((0..m).map(|c| of(i, i * m + c)))).collect()
     };
     let e = rows(&|i, k| layer.e(i, layer.v(i, numbers.u[k])));
-    let u_bar = rows(&|i, k| layer.u_bar(i, layer.v(i, numbers.u[k]), numbers.w[k]));
-    let y_bar = rows(&|_, k| layer.y_bar(numbers.bar[k]));
+    let grad_u = rows(&|i, k| layer.grad_u(i, layer.v(i, numbers.u[k]), numbers.w[k]));
+    let y_bar = rows(&|_, k| layer.y_bar(numbers.grad_output[k]));
     let r = rows(&|_, k| layer.r(numbers.x[k], numbers.data[k], given));
     let entries: Vec<(u32, u32)> = pattern.entries().collect();
     entries
@@ -55,7 +55,7 @@ pub(super) fn sums(pattern: &Pattern, layer: &Layer, numbers: &Numbers, given: b
         .map(|(i, j)| {
             let (i, j) = (i as usize, j as usize);
             let mut sum = e[i].dot(&y_bar[j]);
-            sum.merge(u_bar[i].dot(&r[j]));
+            sum.merge(grad_u[i].dot(&r[j]));
             sum
         })
         .collect()
@@ -67,10 +67,10 @@ pub(super) fn sum(layer: &Layer, numbers: &Numbers, given: bool, n: usize, (i, j
     let row = |of: &dyn Fn(usize) -> Near, i: usize| Row::new((i * m..(i + 1) * m).map(of));
     let (i, j) = (i as usize, j as usize);
     let e = row(&|k| layer.e(i, layer.v(i, numbers.u[k])), i);
-    let u_bar = row(&|k| layer.u_bar(i, layer.v(i, numbers.u[k]), numbers.w[k]), i);
-    let y_bar = row(&|k| layer.y_bar(numbers.bar[k]), j);
+    let grad_u = row(&|k| layer.grad_u(i, layer.v(i, numbers.u[k]), numbers.w[k]), i);
+    let y_bar = row(&|k| layer.y_bar(numbers.grad_output[k]), j);
     let r = row(&|k| layer.r(numbers.x[k], numbers.data[k], given), j);
     let mut sum = e.dot(&y_bar);
-    sum.merge(u_bar.dot(&r));
+    sum.merge(grad_u.dot(&r));
     sum
 }

@@ -7,7 +7,7 @@ use crate::kernels::operator::Operator;
 use crate::kernels::packer::{Packer, Slot};
 use crate::kernels::step::{Optimizer, Width};
 use crate::kernels::tables::Tables;
-use crate::kernels::tiles::{self, Cut, HELD, IN_REGISTERS, Piece, Scratch};
+use crate::kernels::tiles::{self, Cut, HELD, IN_REGISTERS, Scratch, TilePlan};
 use crate::kernels::{Dispatches, PipelineCache, TensorJob, Unbound};
 use crate::penalty::group::Lasso;
 use crate::penalty::{Group, Groups, Layout};
@@ -58,7 +58,7 @@ pub(crate) fn lay(
     for (job, (width, cut)) in jobs.iter().zip(&cuts) {
         let slots = slots(base, job.operator.solver);
         let variant = |stage| Variant::new(stage, &job.operator, base, *width);
-        let views = |piece: &Piece| {
+        let views = |piece: &TilePlan| {
             let span = (piece.start, piece.end);
             slots.iter().zip(job.views).map(|(&slot, view)| (slot, view, span)).collect::<Vec<_>>()
         };

@@ -25,7 +25,7 @@ host_struct! {
         data: Strided,
         u: Strided,
         w: Strided,
-        r_bar: Strided,
+        grad_r: Strided,
         theta: u32,
         given: u32,
         rows: u32,
@@ -120,7 +120,7 @@ pub fn bind(kernels: &PipelineCache, passed: &SavedActivations, into: &GradientT
     let (data, data_at) = batch("sums: the data", passed.data.batch())?;
     let (u, u_at) = batch("sums: u", &passed.u)?;
     let (w, w_at) = batch("sums: w̄", &passed.w)?;
-    let (r_bar, r_bar_at) = batch("sums: r̄", &passed.r_bar)?;
+    let (grad_r, grad_r_at) = batch("sums: r̄", &passed.grad_r)?;
     let learned = Window::new("sums: the learned numbers", &passed.learned.view, &limits)?;
     let result = Window::new("sums: the gradient", &gradient, &limits)?;
 
@@ -134,7 +134,7 @@ pub fn bind(kernels: &PipelineCache, passed: &SavedActivations, into: &GradientT
         data: data_at,
         u: u_at,
         w: w_at,
-        r_bar: r_bar_at,
+        grad_r: grad_r_at,
         theta: passed.theta(&learned),
         given: u32::from(passed.data.is_given()),
         rows,
@@ -144,7 +144,7 @@ pub fn bind(kernels: &PipelineCache, passed: &SavedActivations, into: &GradientT
         groups: groups as u32,
         span: cut.span,
     };
-    let bound = [&x, &data, &u, &w, &r_bar, &learned].map(Window::binding);
+    let bound = [&x, &data, &u, &w, &grad_r, &learned].map(Window::binding);
     let buffers: Vec<_> = (1..).zip(bound.into_iter().chain([parts.as_entire_buffer_binding()])).collect();
     let places = passed.learned.places;
     let end = places.values().end as u32;

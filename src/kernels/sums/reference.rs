@@ -39,7 +39,7 @@ pub(super) fn judge(
                 sum.error += FLUSH * w.value.abs();
             }
             let g = layer.g(numbers.x[k], numbers.data[k], subject.given);
-            scalars[0].add_product(Near { value: f64::from(numbers.r_bar[k]), error: 0.0 }, g);
+            scalars[0].add_product(Near { value: f64::from(numbers.grad_r[k]), error: 0.0 }, g);
         }
         demand(outcome, &format!("q̄ {i}"), &q, row_chain, after[q_at]);
         demand(outcome, &format!("b̄ {i}"), &b, row_chain, after[b_at]);

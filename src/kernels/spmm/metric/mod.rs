@@ -82,7 +82,7 @@ impl Regularised {
         if groups.weighted() {
             return Err(unsupported(place, "weights of single groups", allowed));
         }
-        let order = match (groups.layout(), groups.run()) {
+        let order = match (groups.layout(), groups.run_length()) {
             (Layout::Ragged(_), _) => None,
             (_, 0) => Some(Order::BatchMajor),
             (_, 1) => Some(Order::FeatureMajor),
