@@ -64,7 +64,11 @@ pub mod validate;
 mod wgsl;
 
 pub use error::{Error, Result};
-pub use penalty::Penalty;
+pub use gpu::View;
+pub use kernels::solver::Solver;
+pub use kernels::step::{Adam, Optimizer, StepParameters};
+pub use penalty::{Group, GroupPenalty, Groups, Layout, Penalty};
+pub use schedule::{Plan, Schedule, Settings, Spec, Tensor, Update, Verify};
 
 /// The examples of the README, compiled.
 #[cfg(doctest)]

@@ -39,7 +39,7 @@ fn spec(k: usize) -> (Spec, usize) {
     }
     let (layout, shape) = shapes[k % 6].clone();
     let groups_of = Groups::new(layout, shape).expect("they fit");
-    let length = groups_of.length() as usize;
+    let length = groups_of.len() as usize;
     let group = Group::new(groups[k / 3 % 3], 0.02, groups_of);
     (Spec::new(name, penalty, lambda).with_group(group), length)
 }
@@ -211,7 +211,7 @@ fn every_solver_works_in_one_schedule_and_splitting_gives_its_copy() {
         );
     }
     let lengths: Vec<usize> =
-        specs.iter().map(|s| s.group.as_ref().map_or(333, |g| g.groups.length() as usize)).collect();
+        specs.iter().map(|s| s.group.as_ref().map_or(333, |g| g.groups.len() as usize)).collect();
     let tensors = |seed: u32| -> Vec<Vec<f32>> {
         (seed..).zip(&lengths).map(|(seed, &length)| numbers(length, seed)).collect()
     };

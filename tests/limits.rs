@@ -158,7 +158,7 @@ fn grouped_tensors_larger_than_a_binding_are_windowed() {
         ] {
             for (name, groups, lead) in wide() {
                 let place = format!("{}: {base} {} {solver}: {name}", one.label, penalty_of_groups.name());
-                let (length, lead) = (groups.length() as usize, lead as usize);
+                let (length, lead) = (groups.len() as usize, lead as usize);
                 let (w, g) = (values(length + lead + 5, 1), values(length + lead + 5, 2));
                 let spec = Spec::new(name, penalty("l1"), 0.1).with_solver(solver);
                 let spec = spec.with_group(Group::new(penalty_of_groups, lambda, groups));
@@ -212,7 +212,7 @@ fn norms_of_tensors_larger_than_a_binding_are_windowed() {
         let (device, queue) = one.device_with(&descriptor);
         let kernels = PipelineCache::new(&device);
         for (name, groups, lead) in wide() {
-            let (length, count) = (groups.length() as usize, groups.count() as usize);
+            let (length, count) = (groups.len() as usize, groups.count() as usize);
             let w = values(length + lead as usize, 1);
             let input = upload_f32(&device, &w);
             for norm in Norm::ALL {

@@ -244,7 +244,7 @@ fn batch(device: &wgpu::Device, x: &Array2<f64>, order: Order) -> Batch {
 fn read(device: &wgpu::Device, queue: &wgpu::Queue, view: &View) -> Vec<f32> {
     let words = download(device, queue, view.buffer());
     let start = (view.offset() / 4) as usize;
-    words[start..start + view.length() as usize].iter().map(|&w| f32::from_bits(w)).collect()
+    words[start..start + view.len() as usize].iter().map(|&w| f32::from_bits(w)).collect()
 }
 
 /// What a run leaves.

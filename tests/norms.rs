@@ -132,7 +132,7 @@ fn many() -> (Vec<f32>, Vec<(Groups, u64, u64)>) {
     for (layout, shape) in layouts.iter().cycle().take(300) {
         let groups = Groups::new(layout.clone(), shape).expect("they fit");
         jobs.push((groups.clone(), input, output));
-        input += groups.length().next_multiple_of(4) + 40;
+        input += groups.len().next_multiple_of(4) + 40;
         output += groups.count() + 3;
     }
     let values = (0..input).map(|k| ((k * 2_654_435_761 % 1_000_003) as f32 - 5e5) * 1e-4).collect();
@@ -153,7 +153,7 @@ fn many_tensors_take_few_dispatches_and_the_same_bits_as_alone() {
                 };
                 let job = |(groups, from, to): &(Groups, u64, u64)| NormsJob {
                     groups: groups.clone(),
-                    input: view(&input, *from, groups.length()),
+                    input: view(&input, *from, groups.len()),
                     output: view(output, *to, groups.count()),
                 };
                 tensors.iter().map(job).collect()
@@ -181,7 +181,7 @@ fn many_tensors_take_few_dispatches_and_the_same_bits_as_alone() {
             assert_eq!(together, again, "{}: {norm} twice", one.label);
             for (k, (groups, from, to)) in tensors.iter().enumerate() {
                 let range = *to as usize..(*to + groups.count()) as usize;
-                let values = &values[*from as usize..(*from + groups.length()) as usize];
+                let values = &values[*from as usize..(*from + groups.len()) as usize];
                 let found = NormsReference::new(norm, groups).compare(values, &together[range.clone()]);
                 assert_eq!(found.first_mismatch, None, "{}: {norm} of tensor {k}", one.label);
                 if k % 7 == 0 {

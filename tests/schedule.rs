@@ -236,7 +236,7 @@ fn every_base_step_verifies_over_steps_with_changing_rates_and_lambdas() {
             for (k, place) in places.iter().enumerate().filter(|(_, p)| p.length > 0) {
                 assert_eq!(plan.states(k).len(), base.states(), "{base}");
                 for state in plan.states(k) {
-                    assert_eq!(state.length(), place.length as u64);
+                    assert_eq!(state.len(), place.length as u64);
                 }
             }
             for state in plan.states(46) {

@@ -105,7 +105,7 @@ impl World {
 
     fn words(&self, view: &View) -> Vec<u32> {
         let all = download(&self.device, &self.queue, view.buffer());
-        all[view.offset() as usize / 4..][..view.length() as usize].to_vec()
+        all[view.offset() as usize / 4..][..view.len() as usize].to_vec()
     }
 
     /// Weights and states of a tensor.

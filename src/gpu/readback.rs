@@ -96,7 +96,7 @@ pub(crate) fn read_after<T: bytemuck::Pod>(
 ) -> Result<Vec<Vec<T>>> {
     let copies = submit(device, queue, place, |encoder| {
         record(encoder);
-        let copy = |v: &View| Readback::record(device, encoder, v.buffer(), v.offset(), 4 * v.length());
+        let copy = |v: &View| Readback::record(device, encoder, v.buffer(), v.offset(), 4 * v.len());
         views.iter().map(copy).collect::<Result<Vec<_>>>()
     })?;
     copies.into_iter().map(|copy| copy.wait(device)).collect()

@@ -57,7 +57,7 @@ impl View {
     /// # fn embed(page: &wgpu::Buffer) -> maf_srl::Result<()> {
     /// use maf_srl::gpu::View;
     /// let weights = View::from_slice("fc1.weight", page.slice(512..1024))?;
-    /// assert_eq!((weights.offset(), weights.length()), (512, 128));
+    /// assert_eq!((weights.offset(), weights.len()), (512, 128));
     /// # Ok(())
     /// # }
     /// ```
@@ -78,7 +78,7 @@ impl View {
     /// # fn embed(page: &wgpu::Buffer) -> maf_srl::Result<()> {
     /// use maf_srl::gpu::View;
     /// let weights = View::of_shape("fc1.weight", page, 512, &[128, 64], Some(&[64, 1]))?;
-    /// assert_eq!((weights.length(), weights.shape()), (8192, Some(&[128, 64][..])));
+    /// assert_eq!((weights.len(), weights.shape()), (8192, Some(&[128, 64][..])));
     /// // its transpose has the same elements in another order
     /// assert!(View::of_shape("fc1.weight", page, 512, &[64, 128], Some(&[1, 64])).is_err());
     /// # Ok(())
@@ -148,8 +148,14 @@ impl View {
 
     /// Number of elements.
     #[must_use]
-    pub fn length(&self) -> u64 {
+    pub fn len(&self) -> u64 {
         self.length
+    }
+
+    /// Whether there is no element.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// The tensor's shape, contiguous and row-major, where [`View::of_shape`] or [`View::with_shape`] has said it.
@@ -198,7 +204,7 @@ mod tests {
         ] {
             let view = of(shape, strides).unwrap();
             assert_eq!((view.shape(), view.offset()), (Some(shape), 256));
-            assert_eq!(view.length(), shape.iter().product::<u64>(), "{shape:?}");
+            assert_eq!(view.len(), shape.iter().product::<u64>(), "{shape:?}");
         }
         let view = of(&[4, 6], None).unwrap();
         assert_eq!(View::new("w", &page, 256, 24).unwrap().shape(), None);
@@ -239,7 +245,7 @@ mod tests {
             (whole.slice(1024..).slice(16..32), 1040, 4),
         ] {
             let view = View::from_slice("w", slice).unwrap();
-            assert_eq!((view.offset(), view.length(), view.buffer()), (offset, length, &whole));
+            assert_eq!((view.offset(), view.len(), view.buffer()), (offset, length, &whole));
         }
         for (slice, needle) in [
             (whole.slice(0..10), "w: size of the slice = 10 is outside multiples of 4 bytes"),

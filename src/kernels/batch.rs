@@ -33,9 +33,9 @@ impl Batch {
     /// [`crate::Error::Shape`] where the view's length is not components * vectors.
     pub fn new(name: &str, view: View, components: u32, vectors: u32, order: Order) -> Result<Self> {
         let length = u64::from(components) * u64::from(vectors);
-        if view.length() != length {
+        if view.len() != length {
             let expected = format!("{components} components times {vectors} vectors = {length}");
-            return Err(shape(name, "length", view.length(), expected));
+            return Err(shape(name, "length", view.len(), expected));
         }
         Ok(Batch { view, components, vectors, order })
     }

@@ -2,6 +2,9 @@
 //!
 //! A kernel `<name>` is the folder `kernels/<name>/` (`mod.rs`, `reference.rs`, `cases.rs`, `bench.rs`) and the
 //! shader `shaders/<name>.wgsl`, whose entry point is `<name>`.
+//!
+//! Pipelines bind tensors by the [`schedule`](crate::schedule). What the schedule, the cases and the benchmarks alone use of
+//! the kernels that take steps (tiles, rows, jobs and their `bind`) is hidden from these pages and no promise.
 
 pub(crate) mod adam;
 pub mod backward;
@@ -38,8 +41,11 @@ pub use batch::{Batch, Data, Order};
 pub(crate) use dispatch::Unbound;
 pub use dispatch::{Binding, Dispatch, Dispatches};
 pub use matrix::{Format, Matrix};
+#[doc(hidden)]
 pub use mode::Mode;
-pub use operator::{Reference, TensorJob};
+pub use operator::Reference;
+#[doc(hidden)]
+pub use operator::TensorJob;
 pub use parameters::LearnedParameters;
 pub use pipeline_cache::PipelineCache;
 pub use program::{Source, Struct};

@@ -23,9 +23,9 @@ impl LearnedParameters {
     /// [`crate::Error::Shape`] where the view's length is not that of the layers.
     pub fn new(name: &str, view: View, places: ParameterLayout, layers: u32) -> Result<Self> {
         let length = u64::from(places.length()) * u64::from(layers);
-        if view.length() != length {
+        if view.len() != length {
             let expected = format!("{layers} layers of {} numbers = {length}", places.length());
-            return Err(shape(name, "length", view.length(), expected));
+            return Err(shape(name, "length", view.len(), expected));
         }
         Ok(LearnedParameters { view, places, layers })
     }

@@ -206,7 +206,7 @@ pub(crate) fn check(tensor: usize, groups: Option<&Groups>, views: &[View], want
     if views.len() != wanted {
         return wrong("number of views", views.len() as u64, wanted as u64);
     }
-    let length = groups.map_or(views[0].length, Groups::length);
+    let length = groups.map_or(views[0].length, Groups::len);
     if let Some((k, view)) = views.iter().enumerate().find(|(_, view)| view.length != length) {
         return wrong(&format!("length of view {k}"), view.length, length);
     }
@@ -226,18 +226,18 @@ pub(crate) fn width(groups: &Groups, views: &[View]) -> Width {
     let aligned = views.iter().all(|view| fits(view.offset / 4));
     let even = match groups.layout() {
         Layout::Ragged(offsets) => offsets.iter().all(|o| fits(*o)),
-        Layout::Blocks(size) => fits(*size) && fits(groups.length()),
+        Layout::Blocks(size) => fits(*size) && fits(groups.len()),
         _ if groups.run_length() > 0 => fits(groups.run_length()),
         _ => fits(groups.size(0)),
     };
-    if aligned && even && groups.length() > 0 { Width::Vec4 } else { Width::Scalar }
+    if aligned && even && groups.len() > 0 { Width::Vec4 } else { Width::Scalar }
 }
 
 /// Cuts a tensor's groups into tiles of this grain. Empty groups are in none.
 pub(crate) fn cut(group: &Group, width: Width, grain: TilePolicy) -> Cut {
     let groups = &group.groups;
     let mut cut = Cut::default();
-    if groups.length() == 0 {
+    if groups.len() == 0 {
         return cut;
     }
     if let Layout::Ragged(_) = groups.layout() {

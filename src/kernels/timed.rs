@@ -301,8 +301,8 @@ pub(super) fn by_groups(
 impl Tensors {
     /// Tensors of these groups, of which whole ones are compared: all of the tensor where a group's members lie apart.
     pub fn of_groups(on: &Setup<'_>, groups: &Groups, shape: (Optimizer, bool)) -> Result<Self> {
-        let unit = if groups.run_length() > 0 { groups.length() } else { groups.size(0) };
-        Tensors::new(on, groups.length(), shape, windows(groups.length(), unit))
+        let unit = if groups.run_length() > 0 { groups.len() } else { groups.size(0) };
+        Tensors::new(on, groups.len(), shape, windows(groups.len(), unit))
     }
 
     /// Tensors of `length` elements for a base step, with a copy or not, which are compared in `windows`.

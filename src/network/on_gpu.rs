@@ -242,7 +242,7 @@ impl OnDevice {
     fn read(&self, view: &View) -> Result<Vec<f32>> {
         let device = &self.context.device;
         let read = self.context.submit("readback", |encoder| {
-            Readback::record(device, encoder, view.buffer(), view.offset(), 4 * view.length())
+            Readback::record(device, encoder, view.buffer(), view.offset(), 4 * view.len())
         })?;
         let values = read.wait(device);
         self.context.check()?;

@@ -89,7 +89,7 @@ impl Workspace {
     pub fn input(&self, layer: u32) -> Result<Batch> {
         let range = format!("[1, {})", self.layers);
         require((1..self.layers).contains(&layer), "network", "layer", f64::from(layer), range)?;
-        let length = self.batches[0].view.length();
+        let length = self.batches[0].view.len();
         let view = self.inputs.part(4 * length * u64::from(layer - 1), length);
         Ok(Batch { view, ..self.batches[0].clone() })
     }
@@ -372,7 +372,7 @@ pub fn forward(kernels: &PipelineCache, job: &NetworkJob, space: &Workspace) -> 
     let mut binder = Binder::new(kernels, job, space)?;
     let NetworkJob { matrix, learned, layers, x, term, output } = job;
     if let (DataTerm::Near(c), true) = (term, x.components <= layer::LARGEST) {
-        let length = space.batches[0].view.length() * u64::from(layers - 1);
+        let length = space.batches[0].view.len() * u64::from(layers - 1);
         let forward = layer::Forward {
             matrix: matrix.clone(),
             learned: learned.clone(),

@@ -230,8 +230,14 @@ impl Groups {
 
     /// Elements of the tensor.
     #[must_use]
-    pub fn length(&self) -> u64 {
+    pub fn len(&self) -> u64 {
         self.length
+    }
+
+    /// Whether the tensor has no element.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// Elements of group `g`; 0 where there is no such group.
@@ -327,7 +333,7 @@ mod tests {
             assert!((0..groups.count()).any(|g| groups.size(g) == groups.largest()), "{layout}");
         }
         for layout in [Layout::Rows, Layout::Whole, Layout::Blocks(3)] {
-            assert_eq!(Groups::new(layout, &[0, 5]).unwrap().length(), 0);
+            assert_eq!(Groups::new(layout, &[0, 5]).unwrap().len(), 0);
         }
         // what is not there has no members; products that nothing needs may leave the range
         let groups = Groups::new(Layout::Blocks(u64::MAX - 1), &[5]).unwrap();
@@ -356,7 +362,7 @@ mod tests {
                 let after: u64 = shape[k + 1..].iter().product();
                 for g in 0..groups.count() {
                     let of = |i: &usize| *i as u64 / after % shape[k] == g;
-                    let expected: Vec<usize> = (0..groups.length() as usize).filter(of).collect();
+                    let expected: Vec<usize> = (0..groups.len() as usize).filter(of).collect();
                     assert_eq!(groups.members(g).collect::<Vec<_>>(), expected, "axis {k} of {shape:?}");
                     // what the kernels count by: the first member, and runs that jump
                     let run = if groups.run_length() == 0 { groups.size(g) } else { groups.run_length() };
@@ -383,11 +389,7 @@ mod tests {
         for shape in [[0, 5, 3], [5, 0, 3], [5, 3, 0], [1 << 40, 1 << 40, 0], [0, 1 << 40, 1 << 40]] {
             for k in 0..3 {
                 let groups = Groups::axis(k, &shape).unwrap();
-                assert_eq!(
-                    (groups.length(), groups.count(), groups.largest()),
-                    (0, shape[k], 0),
-                    "{shape:?}"
-                );
+                assert_eq!((groups.len(), groups.count(), groups.largest()), (0, shape[k], 0), "{shape:?}");
                 assert_eq!(groups.members(0).count(), 0, "axis {k} of {shape:?}");
             }
         }

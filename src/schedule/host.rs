@@ -90,7 +90,7 @@ impl HostSchedule {
         let all = specs.iter().map(|spec| Checked::new(base, spec)).collect::<Result<Vec<_>>>()?;
         for (checked, w) in all.iter().zip(weights) {
             if let Some(groups) = checked.operator().groups() {
-                same(checked.name(), "length of W", w.len(), groups.length() as usize)?;
+                same(checked.name(), "length of W", w.len(), groups.len() as usize)?;
             }
         }
         let lengths = all.iter().zip(weights).map(|(c, w)| (c.name().into(), w.len())).collect();
@@ -179,7 +179,7 @@ impl HostSchedule {
                 context.submit("copies", |encoder| {
                     for copy in (0..self.lengths.len()).map(|k| plan.copy(k)) {
                         let record = |v: &View| {
-                            Readback::record(&context.device, encoder, v.buffer(), v.offset(), 4 * v.length())
+                            Readback::record(&context.device, encoder, v.buffer(), v.offset(), 4 * v.len())
                         };
                         read.push(copy.map(record).transpose()?);
                     }

@@ -217,7 +217,7 @@ fn named(base: Optimizer, name: &str, view: usize) -> String {
 fn check(base: Optimizer, tensor: &Bound, verify: Verify) -> Result<()> {
     let Bound { checked, views, .. } = tensor;
     let length = views[0].length;
-    let groups = checked.operator().groups().map(Groups::length);
+    let groups = checked.operator().groups().map(Groups::len);
     if let Some(expected) = groups.filter(|expected| *expected != length) {
         let expected = format!("{expected}, as its groups have");
         return Err(shape(named(base, checked.name(), 0), "length", length, expected));

@@ -109,7 +109,7 @@ pub(super) fn untouched(
 /// Runs of groups with about [`CHUNK`] elements each.
 fn chunks(groups: &Groups) -> Vec<std::ops::Range<u64>> {
     let count = groups.count();
-    let per_group = (groups.length() / count.max(1)).max(1);
+    let per_group = (groups.len() / count.max(1)).max(1);
     let step = (CHUNK / per_group).max(1);
     (0..count.div_ceil(step)).map(|k| k * step..count.min((k + 1) * step)).collect()
 }

@@ -132,7 +132,7 @@ fn wrong_requests_are_refused_in_one_line_before_any_work() {
         ("--hidden 0", "--hidden"),
         ("--batch 0", "--batch"),
         ("--noise -1", "--noise"),
-        ("--optimizer sgd", "heavy-ball"),
+        ("--optimizer rmsprop", "heavy-ball"),
         ("--optimizer prox", "reads no gradient"),
         ("--data iris", "digits, mnist"),
         ("--data mnist", "--data-dir"),

@@ -35,7 +35,7 @@ impl Bench for Chain {
         theta[ParameterLayout::L] = L;
         let set = || {
             let (grad_r, h) = (on.batch(on.filled(&grad_r)?)?, on.batch(on.filled(&h)?)?);
-            let out = on.empty(0, grad_r.view.length())?;
+            let out = on.empty(0, grad_r.view.len())?;
             let learned = LearnedParameters::new(on.name, on.filled(&theta)?, places, 1)?;
             let dispatches = bind(on.kernels, &learned, 0, &grad_r, &h, &on.batch(out.clone())?)?;
             Ok(Set::new(move |pass| dispatches.record(pass), [out]))

@@ -96,6 +96,6 @@ pub fn bind(
         theta: learned.first(&theta, layer),
     };
     let buffers: Vec<_> = (1..).zip([&back, &curved, &to, &theta].map(Window::binding)).collect();
-    let groups = out.view.length().div_ceil(u64::from(WORKGROUP));
+    let groups = out.view.len().div_ceil(u64::from(WORKGROUP));
     Ok(Dispatch::of_groups(kernels, &Chain, bytemuck::bytes_of(&job), &buffers, groups)?.into())
 }

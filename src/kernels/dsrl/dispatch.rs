@@ -92,7 +92,7 @@ pub fn forward(kernels: &PipelineCache, job: &Forward) -> Result<Dispatches> {
     check(&job.learned, job.layers, &job.x, &[("c", &job.c), ("output", &job.output)])?;
     let read = [("learned numbers", &job.learned.view), ("x", &job.x), ("c", &job.c)];
     refuse_overlap(&read, &[("output", &job.output)])?;
-    if job.x.length() == 0 {
+    if job.x.len() == 0 {
         return Ok(Dispatches::default());
     }
     let limits = kernels.device().limits();
@@ -105,7 +105,7 @@ pub fn forward(kernels: &PipelineCache, job: &Forward) -> Result<Dispatches> {
         x: x.first,
         c: c.first,
         output: output.first,
-        elements: job.x.length() as u32,
+        elements: job.x.len() as u32,
         layers: job.layers,
         apart: job.learned.apart(),
         ..Work::default()
@@ -130,7 +130,7 @@ pub fn backward(kernels: &PipelineCache, job: &Backward) -> Result<Dispatches> {
 
     let device = kernels.device();
     let limits = device.limits();
-    let tiles = (job.x.length() as u32).div_ceil(TILE);
+    let tiles = (job.x.len() as u32).div_ceil(TILE);
     let groups = tiles.min(GROUPS.min(limits.max_compute_workgroups_per_dimension));
     let bytes = 4 * u64::from(SUMS) * u64::from(job.layers) * u64::from(groups);
     within_binding("sums of workgroups", bytes, &limits)?;
@@ -141,7 +141,7 @@ pub fn backward(kernels: &PipelineCache, job: &Backward) -> Result<Dispatches> {
     let mut work = Work {
         theta: theta.first,
         gradient: sums.first,
-        elements: job.x.length() as u32,
+        elements: job.x.len() as u32,
         layers: job.layers,
         apart: learned.apart(),
         groups,
@@ -188,7 +188,7 @@ fn check(learned: &LearnedParameters, layers: u32, x: &View, others: &[(&str, &V
         return Err(shape(KERNEL.name, "number of layers of the numbers", learned.layers, expected));
     }
     for (name, view) in others {
-        same(KERNEL.name, format!("length of {name}"), view.length(), x.length())?;
+        same(KERNEL.name, format!("length of {name}"), view.len(), x.len())?;
     }
-    within(KERNEL.name, "elements", x.length(), u64::from(u32::MAX) / 4)
+    within(KERNEL.name, "elements", x.len(), u64::from(u32::MAX) / 4)
 }

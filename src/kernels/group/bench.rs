@@ -66,7 +66,7 @@ impl Subject {
 
     /// Elements that are really there: whole groups. And those of a group.
     fn size(&self, elements: u64) -> (u64, u64) {
-        let of = |group: Group| (group.groups.length(), group.groups.size(0));
+        let of = |group: Group| (group.groups.len(), group.groups.size(0));
         self.group(elements).map_or((elements, elements), of)
     }
 }

@@ -319,7 +319,7 @@ impl Step {
     fn elements(&self) -> Vec<Element> {
         let mut rng = ChaCha8Rng::seed_from_u64(0x9409);
         let groups = &self.group.groups;
-        let mut all = vec![Element::default(); groups.length() as usize];
+        let mut all = vec![Element::default(); groups.len() as usize];
         let rate = self.hyper.lr();
         for g in 0..groups.count() {
             let n = groups.size(g) as f64;
@@ -409,7 +409,7 @@ impl Case for Step {
     }
 
     fn elements(&self) -> usize {
-        self.group.groups.length() as usize
+        self.group.groups.len() as usize
     }
 
     fn run(&self, device: &wgpu::Device, queue: &wgpu::Queue, kernels: &PipelineCache) -> Result<Outcome> {

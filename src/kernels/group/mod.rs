@@ -34,6 +34,7 @@ mod cases;
 mod dispatch;
 mod reference;
 
+#[doc(hidden)]
 pub use dispatch::bind;
 pub(crate) use dispatch::lay;
 pub use reference::GroupReference;
@@ -57,6 +58,7 @@ pub(super) const KERNEL: Kernel =
 host_struct! {
     /// The values that change from step to step. WGSL's `Row`: `Optimizer`, `Constants` and `GroupConstants`, eight f32 each, and
     /// `Mode`.
+    #[doc(hidden)]
     pub struct GroupRow {
         /// WGSL's `Base`.
         pub base: [f32; CONSTANTS],
@@ -71,6 +73,7 @@ host_struct! {
 
 /// An elementwise prox and then the operator of groups, whose penalty's parameters are rounded to f32 as the kernel sees them.
 #[derive(Clone, Debug)]
+#[doc(hidden)]
 pub struct Grouped {
     first: Elementwise,
     group: Group,

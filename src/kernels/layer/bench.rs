@@ -239,7 +239,7 @@ impl Passes<'_> {
         views: &[&View],
         workgroups: (u32, u32),
     ) -> Result<Dispatch> {
-        let size = |view: &View| wgpu::BufferSize::new(4 * view.length());
+        let size = |view: &View| wgpu::BufferSize::new(4 * view.len());
         let buffers: Vec<_> = (1..)
             .zip(views)
             .map(|(k, v)| (k, wgpu::BufferBinding { buffer: v.buffer(), offset: v.offset(), size: size(v) }))
@@ -264,7 +264,7 @@ impl Passes<'_> {
     }
 
     fn forward(&self, [x, c, y]: [View; 3], layers: u32) -> Result<Dispatches> {
-        let (one, two) = (self.on.empty(0, y.length())?, self.on.empty(0, y.length())?);
+        let (one, two) = (self.on.empty(0, y.len())?, self.on.empty(0, y.len())?);
         let mut all = Vec::new();
         for k in 0..layers {
             all.push(self.elementwise(0, if k == 0 { &x } else { &y }, &c, &one)?);
@@ -276,7 +276,7 @@ impl Passes<'_> {
     }
 
     fn backward(&self, [x, c, grad_output]: [View; 3], [u, w, grad_r]: [View; 3]) -> Result<Dispatches> {
-        let one = self.on.empty(0, u.length())?;
+        let one = self.on.empty(0, u.len())?;
         let all = [
             self.elementwise(0, &x, &c, &one)?,
             self.product(false, &one, &u)?,

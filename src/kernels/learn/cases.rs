@@ -349,7 +349,7 @@ impl Case for Bound {
                     dispatches.record(&mut pass);
                     Ok(())
                 })?;
-                words::<f32>(device, queue, numbers.buffer(), numbers.offset(), numbers.length())?
+                words::<f32>(device, queue, numbers.buffer(), numbers.offset(), numbers.len())?
             };
             let norms = words::<u32>(device, queue, dispatches.norms(), 0, u64::from(self.layers))?;
             let status = words::<u32>(device, queue, dispatches.status(), 0, u64::from(self.layers))?;

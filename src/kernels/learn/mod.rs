@@ -12,7 +12,7 @@
 //! <= 1, the nearest delta1, delta2 given eta1 ([`Activation::projected`]), q >= floor, L >= its floor. Numbers whose rate is 0
 //! stay as they are, bit for bit, and so do their moments; but the head (L, slopes, knees) is always projected.
 //!
-//! The norm bound ([`Job::bound`]) follows: Â <- Â / max(1, sigma), sigma being the norm of diag(sqrt q) Â by power iterations
+//! The norm bound ([`LearnJob::bound`]) follows: Â <- Â / max(1, sigma), sigma being the norm of diag(sqrt q) Â by power iterations
 //! on its square, warm from step to step:
 //!
 //! ```text

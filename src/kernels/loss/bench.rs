@@ -31,7 +31,7 @@ impl Bench for Loss {
         let [output, target] = timed::batches(on.elements);
         let set = || {
             let (output, target) = (on.batch(on.filled(&output)?)?, on.batch(on.filled(&target)?)?);
-            let (grad_output, loss) = (on.empty(0, output.view.length())?, on.empty(0, 1)?);
+            let (grad_output, loss) = (on.empty(0, output.view.len())?, on.empty(0, 1)?);
             let bar_of = on.batch(grad_output.clone())?;
             let dispatches = bind(on.kernels, &output, &target, (SCALE, 0.0), &bar_of, &loss)?;
             Ok(Set::new(move |pass| dispatches.record(pass), [grad_output, loss]))

@@ -91,7 +91,7 @@ pub fn bind(
     grad_output: &Batch,
     loss: &View,
 ) -> Result<Dispatches> {
-    same(KERNEL.name, "length", loss.length(), 1)?;
+    same(KERNEL.name, "length", loss.len(), 1)?;
     let limits = kernels.device().limits();
     let (rows, columns) = (output.components, output.vectors);
     let read = [("the output", &output.view), ("the target", &target.view)];
@@ -101,8 +101,8 @@ pub fn bind(
     let (aim, aim_at) = batch("loss: the target", target)?;
     let (to, grad_output_at) = batch("loss: its derivative", grad_output)?;
     let result = Window::new("loss", loss, &limits)?;
-    let span = span_of(output.view.length());
-    let groups = output.view.length().div_ceil(span);
+    let span = span_of(output.view.len());
+    let groups = output.view.len().div_ceil(span);
     let parts = scratch(kernels.device(), "partial losses", (4 * groups).next_multiple_of(16))?;
     let job = Job {
         output: output_at,

@@ -56,12 +56,12 @@ impl Bench for Subject {
     }
 
     fn bytes(&self, elements: u64) -> u64 {
-        self.groups(elements).map_or(0, |groups| 4 * (groups.length() + groups.count()))
+        self.groups(elements).map_or(0, |groups| 4 * (groups.len() + groups.count()))
     }
 
     fn load(&self, on: &Setup<'_>) -> Result<Loaded> {
         let groups = self.groups(on.elements)?;
-        let values = numbers(groups.length(), SEED, LARGEST);
+        let values = numbers(groups.len(), SEED, LARGEST);
         let set = || {
             let (input, output) = (on.filled(&values)?, on.empty(0, groups.count())?);
             let job = NormsJob { groups: groups.clone(), input: input.clone(), output: output.clone() };
@@ -79,7 +79,7 @@ impl Bench for Subject {
 
     fn host(&self, elements: u64) -> Option<Box<dyn FnMut()>> {
         let groups = self.groups(elements).ok()?;
-        let values = numbers(groups.length(), SEED, LARGEST);
+        let values = numbers(groups.len(), SEED, LARGEST);
         let reference = NormsReference::new(self.norm, &groups);
         timed::host(move || reference.values(&values))
     }

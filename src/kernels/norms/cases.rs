@@ -106,7 +106,7 @@ impl Tensor {
             [0x2780_0000, 0x277f_ffff, 0x5780_0000, 0x577f_ffff, 0x6c80_0000, 0x6c7f_ffff, 0x0080_0000];
         let mut rng = ChaCha8Rng::seed_from_u64(0x4093);
         let groups = &self.groups;
-        let mut all = vec![0.0; groups.length() as usize];
+        let mut all = vec![0.0; groups.len() as usize];
         for g in 0..groups.count() {
             let size = groups.size(g);
             let kind = if groups.count() < 3 { (size + g) % 7 } else { g % 14 };
@@ -139,7 +139,7 @@ impl Case for Tensor {
     }
 
     fn elements(&self) -> usize {
-        self.groups.length() as usize
+        self.groups.len() as usize
     }
 
     fn run(&self, device: &wgpu::Device, queue: &wgpu::Queue, kernels: &PipelineCache) -> Result<Outcome> {

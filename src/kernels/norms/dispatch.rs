@@ -101,8 +101,8 @@ impl NormsJob {
     fn check(&self, number: usize) -> Result<()> {
         let groups = &self.groups;
         let place = format!("norms of tensor {number}, groups {}", groups.layout());
-        same(&place, "length of the tensor", self.input.length(), groups.length())?;
-        same(&place, "length of the output", self.output.length(), groups.count())?;
+        same(&place, "length of the tensor", self.input.len(), groups.len())?;
+        same(&place, "length of the output", self.output.len(), groups.count())?;
         within(&place, "number of groups", groups.count(), u64::from(u32::MAX))?;
         within(&place, "elements of one group", groups.largest(), u64::from(u32::MAX))
     }

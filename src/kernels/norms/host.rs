@@ -26,7 +26,7 @@ use crate::penalty::Groups;
 pub fn norms(context: &Context, norm: Norm, tensors: &[(&[f32], &Groups)]) -> Result<Vec<Vec<u32>>> {
     for (k, (values, groups)) in tensors.iter().enumerate() {
         let place = format!("norms of tensor {k}");
-        same(place, "length of the tensor", values.len() as u64, groups.length())?;
+        same(place, "length of the tensor", values.len() as u64, groups.len())?;
     }
     let device = &context.device;
     let limit = device.limits().max_buffer_size;
@@ -39,7 +39,7 @@ pub fn norms(context: &Context, norm: Norm, tensors: &[(&[f32], &Groups)]) -> Re
         let views: Result<Vec<_>> = places.iter().zip(&lengths).map(view).collect();
         Ok((pages, views?))
     };
-    let (_, inputs) = lay_out("tensors", tensors.iter().map(|(_, groups)| groups.length()).collect())?;
+    let (_, inputs) = lay_out("tensors", tensors.iter().map(|(_, groups)| groups.len()).collect())?;
     let (_, outputs) = lay_out("norms", tensors.iter().map(|(_, groups)| groups.count()).collect())?;
     let job = |((tensor, input), output): ((&(&[f32], &Groups), &View), &View)| NormsJob {
         groups: tensor.1.clone(),
@@ -48,16 +48,16 @@ pub fn norms(context: &Context, norm: Norm, tensors: &[(&[f32], &Groups)]) -> Re
     };
     let jobs: Vec<NormsJob> = tensors.iter().zip(&inputs).zip(&outputs).map(job).collect();
     let dispatches = bind(&PipelineCache::new(device), norm, &jobs)?;
-    let bytes = inputs.iter().map(|view| 4 * view.length()).sum();
+    let bytes = inputs.iter().map(|view| 4 * view.len()).sum();
     gpu::guarded(device, "upload", bytes, || {
-        for (view, (values, _)) in inputs.iter().zip(tensors).filter(|(view, _)| view.length() > 0) {
+        for (view, (values, _)) in inputs.iter().zip(tensors).filter(|(view, _)| view.len() > 0) {
             context.queue.write_buffer(view.buffer(), view.offset(), bytemuck::cast_slice(values));
         }
     })?;
     let read: Vec<Readback> = context.submit("norms", |encoder| {
         dispatches.record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
         let read =
-            |view: &View| Readback::record(device, encoder, view.buffer(), view.offset(), 4 * view.length());
+            |view: &View| Readback::record(device, encoder, view.buffer(), view.offset(), 4 * view.len());
         outputs.iter().map(read).collect()
     })?;
     let words = read.into_iter().map(|readback| readback.wait(device)).collect();

@@ -94,7 +94,7 @@ pub(crate) fn lay(
 
 /// A tensor's tiles; one without groups is cut into blocks that have nothing in common.
 fn cut(job: &TensorJob<'_, Solved>) -> Result<(Width, Cut)> {
-    let length = job.views.first().map_or(0, View::length);
+    let length = job.views.first().map_or(0, View::len);
     let blocks =
         || Ok(Group::new(Lasso::default().into(), 0.0, Groups::new(Layout::Blocks(HELD), &[length])?));
     let group = job.operator.lasso.clone().map_or_else(blocks, Ok)?;

@@ -37,6 +37,7 @@ mod cases;
 mod dispatch;
 mod reference;
 
+#[doc(hidden)]
 pub use dispatch::bind;
 pub(crate) use dispatch::lay;
 pub use reference::SolverReference;
@@ -133,6 +134,7 @@ impl fmt::Display for Solver {
 
 /// Penalties that enter by another solver than the proximal one, which takes no penalty of groups but the lasso.
 #[derive(Clone, Debug)]
+#[doc(hidden)]
 pub struct Solved {
     solver: Solver,
     own: Elementwise,
@@ -218,6 +220,7 @@ impl Tabled for Solved {
 host_struct! {
     /// The values that change from step to step. WGSL's `Row`: `Optimizer`, `Constants` and `Pull`, eight f32 each, and
     /// `Mode`.
+    #[doc(hidden)]
     pub struct SolverRow {
         /// WGSL's `Base`.
         pub base: [f32; CONSTANTS],

@@ -66,7 +66,7 @@ const WORKGROUP: u32 = 256;
 /// What the matrix is multiplied with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Prologue {
-    /// x, times 1 - 1/L of a layer where [`Job::scale_by`] names one.
+    /// x, times 1 - 1/L of a layer where [`SpmmJob::scale_by`] names one.
     #[default]
     Plain,
     /// x - (x - c)/L: the gradient step of 1/2 ||x - c||^2.

@@ -36,7 +36,7 @@ pub fn refresh(kernels: &PipelineCache, matrix: &Matrix, learned: &LearnedParame
 pub fn refresh_packed(kernels: &PipelineCache, matrix: &Matrix, values: &View) -> Result<Dispatches> {
     let stride = matrix.pattern().nonzeros();
     let expected = u64::from(stride) * u64::from(matrix.layers());
-    same("refresh", "number of values", values.length(), expected)?;
+    same("refresh", "number of values", values.len(), expected)?;
     refresh_from(kernels, matrix, values, 0, stride)
 }
 

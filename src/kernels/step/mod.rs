@@ -32,6 +32,7 @@ pub(in crate::kernels) mod reference;
 
 pub use crate::kernels::element::Element;
 pub use crate::kernels::word::{VECTOR_WIDTH, WORKGROUP, Width};
+#[doc(hidden)]
 pub use dispatch::bind;
 pub(crate) use dispatch::lay;
 pub use optimizer::{Adam, Optimizer, StepParameters};
@@ -52,6 +53,7 @@ pub(super) const KERNEL: Kernel =
 host_struct! {
     /// A run of elements of one tensor, the work of one workgroup. WGSL's `Tile`.
     #[derive(Eq)]
+    #[doc(hidden)]
     pub struct Tile {
         /// First word of the weights, from the start of the binding.
         pub w: u32,
@@ -72,6 +74,7 @@ host_struct! {
     }
 
     /// The values that change from step to step. WGSL's `Row`: `Optimizer` and `Constants`, eight f32 each, and `Mode`.
+    #[doc(hidden)]
     pub struct StepRow {
         /// WGSL's `Base`; the names are [`Optimizer::constant_names`].
         pub base: [f32; CONSTANTS],
@@ -84,6 +87,7 @@ host_struct! {
 
 /// The prox of every element by itself: a penalty, its parameters rounded to f32 as the kernel sees them, and its weight.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[doc(hidden)]
 pub struct Elementwise {
     penalty: Penalty,
     lambda: f64,
@@ -155,6 +159,7 @@ impl Tabled for Elementwise {
 
 /// One kernel: what changes the code. Parameters of the penalty and of the base step are data, not code.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[doc(hidden)]
 pub struct Variant {
     base: Optimizer,
     penalty: Penalty,
@@ -278,6 +283,7 @@ impl packer::Tile for Tile {
 
 /// Every kernel of the kernel.
 #[must_use]
+#[doc(hidden)]
 pub fn variants() -> Vec<Variant> {
     let mut all: Vec<Variant> = Vec::new();
     for base in Optimizer::all() {

@@ -333,19 +333,25 @@ impl fmt::Display for Optimizer {
 impl FromStr for Optimizer {
     type Err = Error;
 
-    /// Reads `name` or `name(parameter=value, ...)` with a name of [`Optimizer::all`]; parameters left out keep their
-    /// defaults.
+    /// Reads `name` or `name(parameter=value, ...)` with a name of [`Optimizer::all`], `sgd` for `gradient` or `momentum` for
+    /// `heavy-ball`; parameters left out keep their defaults.
     ///
     /// # Errors
     /// [`Error::Text`] for an unknown name or parameter (with the known ones), [`Error::Domain`] for a value
     /// outside its domain.
     fn from_str(text: &str) -> Result<Self> {
         let find = |name: &str| {
+            // as frameworks call them
+            let name = match name {
+                "sgd" => "gradient",
+                "momentum" => "heavy-ball",
+                other => other,
+            };
             let default = Optimizer::all().into_iter().find(|b| b.name() == name)?;
             Some((default, default.parameters()))
         };
         let known = || Optimizer::all().iter().map(Optimizer::name).collect();
-        let (default, values) = text::read("base step", text, find, known, |_| &[])?;
+        let (default, values) = text::read("optimizer", text, find, known, |_| &[])?;
         let base = default.with(&values);
         base.check()?;
         Ok(base)
@@ -362,6 +368,8 @@ mod tests {
             assert_eq!(base.to_string().parse::<Optimizer>().unwrap(), base);
             assert_eq!(base.name().parse::<Optimizer>().unwrap(), base);
         }
+        assert_eq!("sgd".parse::<Optimizer>().unwrap(), Optimizer::Gradient);
+        assert_eq!("momentum(momentum=0.5)".parse(), Ok(Optimizer::HeavyBall { momentum: 0.5 }));
         assert_eq!(
             "nesterov( momentum = 0.5 )".parse::<Optimizer>().unwrap(),
             Optimizer::Nesterov { momentum: 0.5 }
@@ -371,7 +379,7 @@ mod tests {
     #[test]
     fn wrong_text_is_named_with_what_is_allowed() {
         for (text, needle) in [
-            ("sgd", "there are prox, gradient"),
+            ("rmsprop", "there are prox, gradient"),
             ("heavy-ball(momentum=1)", "heavy-ball: momentum = 1 is outside [0, 1)"),
             ("adam(beta3=0.5)", "it has: beta1, beta2, epsilon, decay"),
             ("gradient(momentum=0.5)", "it has: none"),

@@ -34,7 +34,7 @@ impl Bench for Metric {
     }
 
     fn bytes(&self, elements: u64) -> u64 {
-        12 * groups(elements).map_or(0, |groups| groups.length())
+        12 * groups(elements).map_or(0, |groups| groups.len())
     }
 
     fn footprint(&self, elements: u64) -> u64 {

@@ -122,7 +122,7 @@ impl Metric {
             v: size * rng.random_range(0.1..1.0),
             copy: 0.0,
         };
-        let mut all: Vec<Element> = (0..groups.length()).map(|_| one(&mut rng)).collect();
+        let mut all: Vec<Element> = (0..groups.len()).map(|_| one(&mut rng)).collect();
         // two of three coefficients are not zero
         let rest = all.iter_mut().enumerate().filter(|(i, _)| i % 3 != 1);
         rest.for_each(|(_, e)| e.copy = 0.25);
