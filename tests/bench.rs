@@ -3,7 +3,7 @@
 
 mod support;
 
-use maf_srl::bench::{Effort, Options, run, run_twins, steps};
+use maf_srl::bench::{Effort, Options, run, run_references, steps};
 use maf_srl::gpu::Context;
 use maf_srl::kernels::KERNELS;
 
@@ -59,8 +59,8 @@ fn every_software_adapter_is_measured() {
 }
 
 #[test]
-fn the_twins_are_timed_without_an_adapter() {
-    let report = run_twins(&tiny(), |_| {});
+fn the_references_are_timed_without_an_adapter() {
+    let report = run_references(&tiny(), |_| {});
     assert!(!report.rows.is_empty());
     assert!(report.references && report.software && report.many.is_none() && report.clock == "wall");
 }

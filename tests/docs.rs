@@ -83,7 +83,7 @@ fn the_table_of_group_operators() {
 
 #[test]
 fn the_table_of_base_steps() {
-    holds(&table(&penalties(), "## Optimizer steps"), &Optimizer::all(), Optimizer::name, |base| {
+    holds(&table(&penalties(), "## Base steps"), &Optimizer::all(), Optimizer::name, |base| {
         vec![(2, base.states().to_string())]
     });
 }

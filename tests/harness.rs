@@ -97,7 +97,7 @@ const FAULTS: [Fault; 12] = [
     ),
     (
         "zero with a sign",
-        |s| replace(s, "vec4(0u), m == vec4(0.0))", "vec4(0x80000000u), m == vec4(0.0))"),
+        |s| replace(s, "vec4(0u), (m == vec4(0.0))", "vec4(0x80000000u), (m == vec4(0.0))"),
         None,
         "index 0: GPU -0e0",
     ),
@@ -267,7 +267,7 @@ const GROUP_FAULTS: [GroupFault; 19] = [
     (
         "a column's neighbour",
         STRIDED,
-        |s| replace(s, "return k * tile.jump;", "return k * tile.jump + u32(k == 3u);"),
+        |s| replace(s, "return k * tile.run_stride;", "return k * tile.run_stride + u32(k == 3u);"),
         "",
     ),
     (
@@ -342,8 +342,8 @@ fn every_fault_planted_in_a_solver_is_reported() {
         ("a copy without prox", SPLITTING, |s| {
             replace(
                 s,
-                "store_extra(tile.extra + at, settled(prox_of(point, row.prox)",
-                "store_extra(tile.extra + at, settled(point",
+                "settled(select(prox_of(point, row.prox), vec4(0.0), kept), bad)",
+                "settled(select(point, vec4(0.0), kept), bad)",
             )
         }),
         ("NaN turned into 0", SPLITTING, |s| replace(s, "vec4(QUIET_NAN), bad)", "vec4(0u), bad)")),
@@ -586,6 +586,56 @@ fn full_verification_turns_a_wrong_weight_into_an_error_that_names_it() {
             let text = error.to_string();
             assert!(matches!(error, Error::Mismatch(_)), "{}: {text}", one.label);
             assert!(text.contains("\"large\", step 1, index 200: GPU "), "{}: {text}", one.label);
+        }
+    }
+}
+
+#[test]
+fn every_fault_planted_in_frozen_zeros_is_reported() {
+    type Fault = (&'static str, &'static [&'static str], fn(String) -> String);
+    fn let_go(source: String) -> String {
+        replace(source, "vec4(mode.freeze != 0u)", "vec4(false)")
+    }
+    let faults: [Fault; 9] = [
+        ("zeros of a step", &["step/gradient/"], let_go),
+        ("zeros of a group", &["group/pairs/gradient/"], let_go),
+        ("zeros of a solver", &["solver/bases/proximal-subgradient/"], let_go),
+        ("zeros of a copy", &["solver/bases/splitting/"], let_go),
+        ("zeros of coefficients", &["spmm/metric/"], |s| {
+            in_one(s, "zeros(row, first, apart) & !made.bad", "Flags(false)")
+        }),
+        ("the weights held in place of the copy", &["solver/bases/splitting/gradient/"], |s| {
+            replace(s, "frozen = vec4(false);", "frozen = held(bitcast<vec4<u32>>(w), row.mode);")
+        }),
+        ("momentum kept", &["step/heavy-ball/", "group/pairs/heavy-ball"], |s| {
+            replace(s, "select(velocity, vec4(0.0), frozen)", "velocity")
+        }),
+        ("first moment kept", &["step/adam/"], |s| replace(s, "select(first, vec4(0.0), frozen)", "first")),
+        ("second moment moved", &["step/adam/"], |s| {
+            replace(s, "select(poisoned(second, bad), v, frozen & !bad)", "poisoned(second, bad)")
+        }),
+    ];
+    for one in support::software_adapters() {
+        let (device, queue) = one.device();
+        for (fault, prefixes, edit) in faults {
+            for prefix in prefixes {
+                let frozen = |case: &dyn maf_srl::kernels::Case| {
+                    let name = case.name();
+                    // of coefficients in tiles, and of those in rows, the smallest that have some
+                    let some = case.elements() >= 100 && !name.contains("NaN") && !name.contains("layout");
+                    some && name.starts_with(prefix) && name.ends_with("/frozen")
+                };
+                let cases = KERNELS.iter().flat_map(|kernel| (kernel.cases)());
+                let case = cases.into_iter().find(|case| frozen(&**case));
+                let case = case.unwrap_or_else(|| panic!("no frozen case {prefix}"));
+                let run = |edit| {
+                    let pipelines = PipelineCache::edited(&device, edit);
+                    case.run(&device, &queue, &pipelines).expect("the device answers")
+                };
+                let (sound, found) = (run(|source| source), run(edit));
+                assert_eq!(sound.first_mismatch, None, "{}: {}", one.label, case.name());
+                assert!(found.mismatches > 0, "{}: {fault}: {}", one.label, case.name());
+            }
         }
     }
 }

@@ -162,11 +162,7 @@ fn products() {
     };
     assert_eq!(bind(&near).expect("it fits").len(), 1);
 
-    refused!(
-        bind(&spmm::SpmmJob { layer: 2, ..job.clone() }),
-        Domain,
-        "product: layer = 2 is outside [0, 2)"
-    );
+    refused!(bind(&spmm::SpmmJob { layer: 2, ..job.clone() }), Domain, "spmm: layer = 2 is outside [0, 2)");
     let turned = spmm::SpmmJob { transposed: true, ..job.clone() };
     refused!(bind(&turned), Shape, "components of the batch is 4, expected 3");
     let wrong = spmm::SpmmJob { output: page.batch(200, 4, 5), ..job.clone() };
@@ -183,7 +179,7 @@ fn products() {
     let wrong = spmm::SpmmJob { prologue: Prologue::Plain, ..near.clone() };
     refused!(bind(&wrong), Unsupported, "the prologue plain with a second batch", "none for plain");
     let wrong = spmm::SpmmJob { scale_by: Some(0), ..near.clone() };
-    refused!(bind(&wrong), Unsupported, "product: a scale", "with the prologue plain");
+    refused!(bind(&wrong), Unsupported, "spmm: a scale", "with the prologue plain");
 
     let without = spmm::SpmmJob { learned: None, scale_by: None, ..job.clone() };
     assert!(bind(&without).is_ok(), "plain throughout");
@@ -235,7 +231,7 @@ fn products() {
         ..job
     };
     let made = spmm::bind(&page.kernels, &large);
-    refused!(made, Limit, "product: needs max_storage_buffer_binding_size of 80", "allows 65536");
+    refused!(made, Limit, "spmm: needs max_storage_buffer_binding_size of 80", "allows 65536");
     page.untouched();
 }
 

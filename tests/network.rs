@@ -418,7 +418,7 @@ fn compare(label: &str, problem: &Problem, order: Order, got: &Run) {
 }
 
 #[test]
-fn every_size_and_density_agrees_with_the_twin() {
+fn every_size_and_density_agrees_with_the_reference() {
     let adapters = software_adapters();
     for n in [2, 3, 16, 63, 64, 65, 256, 1000] {
         for m in [1, 3, 64, 1000] {
@@ -441,7 +441,7 @@ fn every_size_and_density_agrees_with_the_twin() {
 }
 
 #[test]
-fn every_data_term_agrees_with_the_twin() {
+fn every_data_term_agrees_with_the_reference() {
     for adapter in software_adapters() {
         for (n, m, layers, shared) in [(16, 10, 3, true), (65, 7, 2, false), (600, 5, 2, true)] {
             let density = if n > 100 { 0.05 } else { 0.4 };

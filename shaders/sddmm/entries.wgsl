@@ -1,4 +1,4 @@
-// needs: sampled
+// needs: sddmm
 // Some entries of one row: e and ū of the row are computed once, for 256 columns at a time; `lanes` invocations share an
 // entry, a column each, four columns at a time so that many loads are under way.
 //

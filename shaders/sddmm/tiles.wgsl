@@ -1,4 +1,4 @@
-// needs: sampled
+// needs: sddmm
 // A tile of 4 QUADS rows and as many columns of Â. DEEP columns of the batch at a time are staged, four rows to a word;
 // each invocation has 4 x 4 places of the tile.
 //

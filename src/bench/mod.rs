@@ -159,7 +159,7 @@ fn subjects(options: &Options) -> impl Iterator<Item = (&'static str, Rc<dyn Ben
     KERNELS.iter().flat_map(of_room).flat_map(at_sizes)
 }
 
-/// How many steps [`run`] and [`run_twins`] report to their `progress`.
+/// How many steps [`run`] and [`run_references`] report to their `progress`.
 #[must_use]
 pub fn steps(options: &Options) -> u64 {
     subjects(options).count() as u64 + 1
@@ -295,7 +295,7 @@ impl Row {
 /// Measures the float64 references on all cores of this machine, by the wall clock. They are the reference, so there is
 /// nothing to compare them with.
 #[must_use]
-pub fn run_twins(options: &Options, mut progress: impl FnMut(&str)) -> Report {
+pub fn run_references(options: &Options, mut progress: impl FnMut(&str)) -> Report {
     let adapter = "cpu (float64 references)".into();
     let mut report = Report { adapter, software: true, references: true, ..Report::default() };
     let mut copies = BTreeMap::new();

@@ -479,6 +479,7 @@ struct Network {
     outputs: Vec<Rows>,
     loss: f64,
     gradients: Vec<Numbers>,
+    #[serde(rename = "x_bar")]
     grad_input: Rows,
 }
 
@@ -924,7 +925,7 @@ fn sets_that_do_not_fit_are_not_written() {
 
 /// The values of the reference by which the kernels of layers are judged are those of the reference without bounds.
 #[test]
-fn the_twin_with_bounds_has_the_same_values() {
+fn the_reference_with_bounds_has_the_same_values() {
     let (n, m) = (12_usize, 7);
     let pattern = Arc::new(Pattern::random(n as u32, 0.4, 3).unwrap());
     let activation = Activation { eta1: 0.75, eta2: 0.5, delta1: 0.25, delta2: 0.75 };
@@ -957,7 +958,7 @@ fn the_twin_with_bounds_has_the_same_values() {
 
 /// Â = I, q = 1 and b = 0 make the network's reference that of the kernels of DSRL.
 #[test]
-fn the_twin_of_dsrl_is_that_of_the_identity() {
+fn the_reference_of_dsrl_is_that_of_the_identity() {
     let (n, m, layers) = (3u32, 7usize, 4u32);
     let activation = Activation { eta1: 1.25, eta2: 0.5, delta1: 0.25, delta2: 0.75 };
     let p = Parameters::identity(Arc::new(Pattern::diagonal(n).unwrap()), activation, 2.0).unwrap();

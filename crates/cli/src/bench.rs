@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::{Global, table};
-use maf_srl::bench::{Measured, Options, Report, Way, run, run_twins, steps};
+use maf_srl::bench::{Measured, Options, Report, Way, run, run_references, steps};
 use maf_srl::error::{self, Result, unsupported};
 use maf_srl::gpu::Clock;
 use maf_srl::schedule::Backend;
@@ -59,7 +59,7 @@ impl Bench {
         };
         let report = match &backend {
             Backend::Gpu(context) => run(context, &options, &mut progress)?,
-            Backend::Cpu => run_twins(&options, &mut progress),
+            Backend::Cpu => run_references(&options, &mut progress),
         };
         bar.finish_and_clear();
         if let Some(path) = &self.report {

@@ -244,7 +244,8 @@ impl Step {
         }
         if self.hyper.frozen_zeros() {
             let zeros = all.iter_mut().enumerate().filter(|(i, e)| i % 3 == 1 && e.w.is_finite());
-            zeros.for_each(|(i, e)| e.w = [0.0, -0.0][i % 2]);
+            // with gradients so large that they would not stay by themselves
+            zeros.for_each(|(i, e)| (e.w, e.g) = ([0.0, -0.0][i % 2], 40.0 * e.g));
         }
         all
     }

@@ -25,7 +25,7 @@ struct Subject {
     two_passes: bool,
 }
 
-/// Every subject. Optimizer steps that share a kernel are timed once.
+/// Every subject. Base steps that share a kernel are timed once.
 pub(super) fn all() -> Vec<Box<dyn Bench>> {
     let stands_for_all: [Penalty; 2] = [L1.into(), Tl1::default().into()];
     let mut pairs: Vec<(Optimizer, Penalty, Width)> =

@@ -242,7 +242,7 @@ impl Program for Variant {
 }
 
 impl Tiled for Variant {
-    /// Optimizer step, penalty, width.
+    /// Base step, penalty, width.
     type Key = (&'static str, &'static str, Width);
     type Tile = Tile;
 
