@@ -604,7 +604,7 @@ fn every_fault_planted_in_frozen_zeros_is_reported() {
         ("zeros of coefficients", &["spmm/metric/"], |s| {
             in_one(s, "zeros(row, first, apart) & !made.bad", "Flags(false)")
         }),
-        ("the weights held in place of the copy", &["solver/bases/splitting/gradient/"], |s| {
+        ("the weights held in place of the copy", &["solver/bases/splitting/heavy-ball"], |s| {
             replace(s, "frozen = vec4(false);", "frozen = held(bitcast<vec4<u32>>(w), row.mode);")
         }),
         ("momentum kept", &["step/heavy-ball/", "group/pairs/heavy-ball"], |s| {
