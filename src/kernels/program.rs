@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 
+use super::rule::{self, Rule};
 use super::word::WORKGROUP;
 
 /// One variant of a kernel's kernel.
@@ -29,6 +30,14 @@ pub(super) trait Program {
     fn reads(&self) -> &'static [u32] {
         &[0]
     }
+
+    /// What one workgroup takes, and how many there are, for hosts that are not this crate.
+    fn work(&self) -> &'static str;
+
+    /// What else they keep to.
+    fn rules(&self) -> &'static [Rule] {
+        rule::JOB
+    }
 }
 
 /// A variant in the register.
@@ -40,13 +49,27 @@ pub struct Source {
     pub wgsl: String,
     /// The structs that the host writes, as it lays them out.
     pub structs: Vec<Struct>,
+    /// Invocations of a workgroup: what the constant `invocations` is overridden with.
+    pub invocations: u32,
+    /// The bindings that the host binds read-only; all others are bound for reading and writing.
+    pub reads: &'static [u32],
+    /// How it is dispatched: first what one workgroup takes.
+    pub rules: Vec<Rule>,
 }
 
 /// Programs as the register lists them, each name once.
 pub(super) fn listed<P: Program>(programs: impl IntoIterator<Item = P>) -> Vec<Source> {
     let mut seen = HashSet::new();
     let new = programs.into_iter().filter(|p| seen.insert(p.name()));
-    new.map(|p| Source { name: p.name(), wgsl: p.source(), structs: p.structs() }).collect()
+    let source = |p: P| Source {
+        name: p.name(),
+        wgsl: p.source(),
+        structs: p.structs(),
+        invocations: p.invocations(),
+        reads: p.reads(),
+        rules: [&[Rule { subject: "workgroup", text: p.work() }], p.rules()].concat(),
+    };
+    new.map(source).collect()
 }
 
 /// How the host lays out a struct of WGSL.

@@ -14,6 +14,7 @@ mod norms;
 mod prox;
 mod train;
 mod validate;
+mod wgsl;
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -56,6 +57,7 @@ enum Command {
     Cluster(Box<cluster::Cluster>),
     Validate(validate::Validate),
     Bench(bench::Bench),
+    Wgsl(wgsl::Wgsl),
 }
 
 /// The train command's own defaults, for a call without a command.
@@ -205,6 +207,7 @@ fn run(tool: &Tool) -> Result<()> {
         Some(Command::Cluster(command)) => command.run(global),
         Some(Command::Validate(command)) => command.run(global),
         Some(Command::Bench(command)) => command.run(global),
+        Some(Command::Wgsl(command)) => command.run(global),
         None => {
             let none: [OsString; 1] = ["maf-srl".into()];
             let bare = Bare::try_parse_from(none).map_err(|e| Error::Text {

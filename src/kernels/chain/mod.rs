@@ -48,6 +48,10 @@ impl Program for Chain {
     fn structs(&self) -> Vec<Struct> {
         vec![Job::layout("Job"), Strided::layout("Strided")]
     }
+
+    fn work(&self) -> &'static str {
+        "A workgroup takes 256 numbers of the result: ceil(rows * columns / 256) workgroups."
+    }
 }
 
 host_struct! {

@@ -33,6 +33,7 @@ pub use reference::DsrlReference;
 
 use super::Kernel;
 use super::program::{Host, Program, Struct, listed};
+use super::rule::{self, Rule};
 #[cfg(doc)]
 use crate::penalty::Activation;
 use crate::wgsl::compose;
@@ -71,5 +72,23 @@ impl Program for Stage {
 
     fn structs(&self) -> Vec<Struct> {
         vec![dispatch::Work::layout("Job")]
+    }
+
+    fn work(&self) -> &'static str {
+        match self {
+            Stage::Forward => "A workgroup takes 1024 numbers: ceil(elements / 1024) workgroups.",
+            Stage::Backward => {
+                "Workgroups (x, 1), x = `groups` of at most 2048, take `tiles` = ceil(elements / 2048) runs \
+                 of 2048 numbers between them, and leave 5 sums per layer and workgroup at binding 6."
+            }
+            Stage::Fold => {
+                "Workgroups (x, 1) put layers together, x at a time, round by round: any x will do, and the \
+                 number of layers of the gradient needs one round."
+            }
+        }
+    }
+
+    fn rules(&self) -> &'static [Rule] {
+        if *self == Stage::Forward { rule::JOB } else { rule::JOB_UNFOLDED }
     }
 }

@@ -42,6 +42,7 @@ pub use reference::GroupReference;
 use super::operator::{Operator, Reference, Tabled, refuse_metric};
 use super::packer::Tiled;
 use super::program::{Host, Program, Struct, host_struct, listed};
+use super::rule::{self, Rule};
 use super::step::reference::rounded;
 use super::step::{Elementwise, Optimizer, StepParameters, Width};
 use super::tiles::Tile;
@@ -211,6 +212,32 @@ impl Program for Variant {
 
     fn reads(&self) -> &'static [u32] {
         &[0, 1]
+    }
+
+    fn work(&self) -> &'static str {
+        match self.stage {
+            Stage::Held => "A workgroup takes one tile: whole groups of one tensor, and the whole step.",
+            Stage::Begin => {
+                "The first stage of large groups. A workgroup takes one tile: parts of groups, of which it \
+                 takes the base step and the prox of single weights, and measures what comes out."
+            }
+            Stage::Combine => {
+                "The stage behind begin and behind each measure. A workgroup takes one tile: one group, \
+                 whose parts it puts together. Binding 7 has 3 words of 16 bytes per group at `state`, and \
+                 2 per part at `extra`."
+            }
+            Stage::Measure => {
+                "For penalties that are searched for, MEASUREMENTS - 1 times with combine behind it. A \
+                 workgroup takes one tile: parts of groups, which it measures again."
+            }
+            Stage::Apply => {
+                "The last stage of large groups. A workgroup takes one tile: parts of groups, which it shrinks."
+            }
+        }
+    }
+
+    fn rules(&self) -> &'static [Rule] {
+        rule::GROUPS
     }
 }
 

@@ -217,6 +217,10 @@ impl<const PRODUCT: bool> Program for Pass<PRODUCT> {
         Vec::new()
     }
 
+    fn work(&self) -> &'static str {
+        "No variant of a room."
+    }
+
     /// All but the last, where the results go.
     fn reads(&self) -> &'static [u32] {
         if PRODUCT { &[0, 1, 2] } else { &[0, 1, 2, 3] }

@@ -101,6 +101,12 @@ impl Program for Variant {
     fn reads(&self) -> &'static [u32] {
         &[0, 2, 3]
     }
+
+    fn work(&self) -> &'static str {
+        "A workgroup takes all components of `across` words of columns, `words` = across * components of at \
+         most 512, in `rounds` = ceil(words * lanes / 256) rounds: ceil(columns / (across * columns of a \
+         word)) workgroups. A word has four columns in the variants vec4, one in scalar."
+    }
 }
 
 /// Every kernel.

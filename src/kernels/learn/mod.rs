@@ -52,6 +52,7 @@ pub use reference::LearnReference;
 pub(crate) use start::start;
 
 use super::program::{Host, Program, Struct, host_struct, listed};
+use super::rule::{self, Rule};
 use super::{Kernel, adam};
 use crate::error::{Result, require};
 #[cfg(doc)]
@@ -221,6 +222,25 @@ impl Program for Variant {
 
     fn reads(&self) -> &'static [u32] {
         &[0, 1]
+    }
+
+    fn work(&self) -> &'static str {
+        match self {
+            Variant::Adam | Variant::Gradient => {
+                "Workgroups (x, y) take numbers 256 x at a time and layers y at a time, round by round: any \
+                 x and y will do, and ceil((end - 8) / 256) and the number of layers need one round. \
+                 Binding 1 has what changes from step to step; binding 6 counts per layer what is not \
+                 finite."
+            }
+            Variant::Bound => {
+                "Workgroups (x, 1) take layers x at a time, round by round: any x will do, and the number \
+                 of layers needs one round. `vectors` has n numbers to start from, then 2 n per layer."
+            }
+        }
+    }
+
+    fn rules(&self) -> &'static [Rule] {
+        rule::JOB_UNFOLDED
     }
 }
 

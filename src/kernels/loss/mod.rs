@@ -60,6 +60,11 @@ impl Program for Loss {
     fn structs(&self) -> Vec<Struct> {
         vec![Job::layout("Job"), Strided::layout("Strided")]
     }
+
+    fn work(&self) -> &'static str {
+        "A workgroup takes `span` numbers, ceil(rows * columns / span) workgroups, and leaves its part of \
+         the loss in `scratch`; sums/fold puts the parts together, as one total."
+    }
 }
 
 host_struct! {

@@ -37,6 +37,7 @@ pub use reference::NormsReference;
 use super::Kernel;
 use super::packer::Tiled;
 use super::program::{Host, Program, Struct, listed};
+use super::rule::{self, Rule};
 use super::step::Width;
 use super::tiles::Tile;
 use crate::accuracy::QUIET_NAN;
@@ -186,6 +187,23 @@ impl Program for Variant {
 
     fn structs(&self) -> Vec<Struct> {
         vec![Tile::layout("Tile")]
+    }
+
+    fn work(&self) -> &'static str {
+        match self.stage {
+            Stage::Each => "A workgroup takes one tile: groups of one member, side by side, a norm of each.",
+            Stage::Whole => {
+                "A workgroup takes one tile: whole groups, a norm of each, at `extra` of binding 7."
+            }
+            Stage::Part => {
+                "A workgroup takes one tile: parts of large groups, which it adds up, at `state` of binding 1."
+            }
+            Stage::Combine => "A workgroup takes one tile: large groups, whose parts it puts together.",
+        }
+    }
+
+    fn rules(&self) -> &'static [Rule] {
+        rule::NORMS
     }
 }
 

@@ -91,6 +91,23 @@ impl Program for Path {
     fn structs(&self) -> Vec<Struct> {
         vec![dispatch::SampledJob::layout("Job").and("structure"), Strided::layout("Strided")]
     }
+
+    fn work(&self) -> &'static str {
+        match self {
+            Path::Entries => {
+                "A workgroup takes one piece, a run of up to 256 / `lanes` entries of a row, and one split \
+                 of `span` columns: pieces * splits workgroups. `structure` has row, first entry and length \
+                 of each piece, then the entries' columns. With several splits the sums go to `out` one \
+                 split after another, for sums/fold."
+            }
+            Path::Tiles32 | Path::Tiles64 => {
+                "A workgroup takes one square of 32 x 32 or 64 x 64 places and one split of `span` columns: \
+                 pieces * splits workgroups. `structure` has, of each square, its first row and column, and \
+                 per row the number of its first entry and one bit per place. With several splits the sums \
+                 go to `out` one split after another, for sums/fold."
+            }
+        }
+    }
 }
 
 #[cfg(test)]

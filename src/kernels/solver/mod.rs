@@ -45,6 +45,7 @@ pub use reference::SolverReference;
 use super::operator::{Operator, Reference, Tabled, refuse_metric};
 use super::packer::Tiled;
 use super::program::{Host, Program, Struct, host_struct, listed};
+use super::rule::{self, Rule};
 use super::step::{Elementwise, Optimizer, StepParameters, Width};
 use super::tiles::Tile;
 use super::{Kernel, Mode};
@@ -324,6 +325,28 @@ impl Program for Variant {
 
     fn reads(&self) -> &'static [u32] {
         &[0, 1]
+    }
+
+    fn work(&self) -> &'static str {
+        match self.stage {
+            Stage::Held => "A workgroup takes one tile: whole groups of one tensor, and the whole step.",
+            Stage::Elements => {
+                "A workgroup takes one tile of a tensor without groups: blocks of 4096 numbers. Of large \
+                 groups it is the last stage and takes parts of them; binding 1 then is the scratch buffer, \
+                 with one `Row` per group."
+            }
+            Stage::Measure => {
+                "The first stage of large groups. A workgroup takes one tile: parts of groups, whose norms it measures."
+            }
+            Stage::Combine => {
+                "The second stage of large groups. A workgroup takes one tile: one group, whose parts it \
+                 puts together and whose `Row` it writes, at `state` of binding 7, in words of 16 bytes."
+            }
+        }
+    }
+
+    fn rules(&self) -> &'static [Rule] {
+        rule::GROUPS
     }
 }
 

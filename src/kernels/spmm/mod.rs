@@ -174,6 +174,22 @@ impl Program for Variant {
     fn reads(&self) -> &'static [u32] {
         &[0, 1, 2]
     }
+
+    fn work(&self) -> &'static str {
+        match self {
+            Variant::Refresh => "A workgroup copies 256 values: ceil(count / 256) workgroups.",
+            Variant::Product { path: Path::Tiles, .. } => {
+                "A workgroup takes 64 rows of 64 vectors: `blocks` = ceil(vectors / 64) times ceil(rows / \
+                 64) = `groups` workgroups."
+            }
+            Variant::Product { path: Path::Rows { .. }, .. } => {
+                "A workgroup takes `rows_at_once` rows of `beside` words of vectors, with `lanes` \
+                 invocations to each: the three multiply to 256. `blocks` = ceil(words / beside) times \
+                 ceil(rows / rows_at_once) = `groups` workgroups. A word has four vectors, one in the \
+                 variants scalar."
+            }
+        }
+    }
 }
 
 /// Every kernel.

@@ -41,6 +41,7 @@ pub use reference::StepReference;
 use super::operator::{Operator, Reference, Tabled};
 use super::packer::{self, Slot, Tiled};
 use super::program::{Host, Program, Struct, host_struct, listed};
+use super::rule::{self, Rule};
 use super::{Kernel, Mode};
 use crate::error::{Result, unsupported};
 use crate::penalty::{CONSTANTS, Groups, Penalty};
@@ -238,6 +239,14 @@ impl Program for Variant {
 
     fn reads(&self) -> &'static [u32] {
         &[0, 1]
+    }
+
+    fn work(&self) -> &'static str {
+        "A workgroup takes one tile: a run of one tensor, element by element, with one row of settings."
+    }
+
+    fn rules(&self) -> &'static [Rule] {
+        rule::STEP
     }
 }
 

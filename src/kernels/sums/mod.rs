@@ -78,4 +78,18 @@ impl Program for Stage {
             Stage::Fold => vec![Fold::layout("Job")],
         }
     }
+
+    fn work(&self) -> &'static str {
+        match self {
+            Stage::Rows => {
+                "A workgroup takes 256 / `lanes` rows and one split of `span` columns: `blocks` = ceil(rows \
+                 * lanes / 256) times ceil(columns / span) = `groups` workgroups. Its sums go to `scratch`, \
+                 for sums/fold."
+            }
+            Stage::Fold => {
+                "A workgroup puts 256 of the numbers and zeros together, or one total: ceil((numbers + \
+                 zeros) / 256) + totals workgroups."
+            }
+        }
+    }
 }
