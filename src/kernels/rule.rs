@@ -57,7 +57,7 @@ const WINDOW: Rule = rule(
 /// What `schedule` and `step::StepRow` do.
 const ROWS: Rule = rule(
     "rows",
-    "Binding 1 is an array of `Row`, one per distinct setting; a tile's `row` is an index into it. base: \
+    "Binding 1 is an array of `Row`, one per tensor (tensors of equal numbers may share one); a tile's `row` is an index into it. base: \
      the numbers of the base step for the learning rate and the number of the step. prox: the numbers of \
      the penalty for the learning rate as step size, and lambda; `threshold` is the magnitude up to which \
      the result is 0, `jump` the least magnitude of one that is not. group and pull, where a row has them: \
@@ -102,7 +102,7 @@ const GROUPED: Rule = rule(
      but lanes = 1 and entry = 0xffffffff; behind these, in words of 16 bytes, the entries of groups that \
      differ: start from the tile's first element, length, weight as the bits of an f32, number from the \
      tile's first group. `entry` is the first group's, in words of 16 bytes from the start of the table, or \
-     0xffffffff where the tile itself says all. ParameterLayout and lengths count numbers of 4 bytes from the start \
+     0xffffffff where the tile itself says all. Places and lengths count numbers of 4 bytes from the start \
      of their bindings, in vec4 variants too, where every group of every array starts and ends at a \
      multiple of four. src/kernels/tiles.rs cuts: on it depends in which order sums are taken, and with it \
      their bits.",

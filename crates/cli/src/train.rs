@@ -99,6 +99,10 @@ pub struct Train {
     /// The share of the epochs, at the end, that refit the weights left: lambda 0, zeros kept [default: 0.3]
     #[arg(long, allow_negative_numbers = true)]
     refit: Option<f64>,
+    /// The epoch after which weights that are zero stay zero; 0: from the first zero on [default: where the refit
+    /// begins]
+    #[arg(long, value_name = "EPOCH", allow_negative_numbers = true)]
+    freeze_after: Option<usize>,
     /// Runs per method, with consecutive seeds
     #[arg(long, default_value_t = 3)]
     repeats: usize,
@@ -389,6 +393,7 @@ impl Train {
             noise: self.noise.unwrap_or(defaults.noise),
             warm_up: self.warm_up,
             refit: self.refit.unwrap_or(defaults.refit),
+            freeze_after: self.freeze_after,
             groups: match self.groups.trim() {
                 AUTO => None,
                 text => Some(text.parse()?),

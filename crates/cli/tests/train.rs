@@ -84,6 +84,37 @@ fn the_same_seed_gives_the_same_figures_and_another_one_others() {
 }
 
 #[test]
+fn zeros_stay_after_the_epoch_that_is_named() {
+    let place = Place::new();
+    let train = |arguments: &str| {
+        let found = place.json(&format!(
+            "train --device cpu --epochs 6 --repeats 1 --out-dir . --json --method l1 --lambda 0.1 \
+             --hidden 16 {arguments}"
+        ));
+        let kept = place.document("digits/results.json");
+        let history = kept["methods"][0]["runs"][0]["history"].as_array().unwrap().clone();
+        let density: Vec<_> = history.iter().map(|epoch| epoch["density"].as_f64().unwrap()).collect();
+        let words: Vec<_> =
+            weights(&place, "digits/l1-seed0.safetensors").into_iter().map(f32::to_bits).collect();
+        (density, words, found["settings"]["freeze_after"].as_u64().unwrap())
+    };
+    let falls = |density: &[f64]| density.is_sorted_by(|a, b| a >= b);
+    let (free, _, after) = train("--refit 0");
+    assert!(!falls(&free[2..]) && after == 6, "{free:?} {after}");
+    let (kept, _, after) = train("--refit 0 --freeze-after 3");
+    assert!(falls(&kept[2..]) && kept[..3] == free[..3] && after == 3, "{kept:?} {after}");
+    let (kept, _, _) = train("--refit 0 --freeze-after 0");
+    assert!(falls(&kept) && kept[5] > 0.0, "{kept:?}");
+
+    // a refit keeps zeros without being told, and from where it begins at the latest
+    let refit = train("--refit 0.5");
+    assert_eq!((refit.2, falls(&refit.0[2..])), (3, true), "{:?}", refit.0);
+    assert_eq!(train("--refit 0.5 --freeze-after 3"), refit);
+    let (earlier, ..) = train("--refit 0.5 --freeze-after 2");
+    assert!(falls(&earlier[1..]) && earlier[2] < refit.0[2], "{earlier:?} {:?}", refit.0);
+}
+
+#[test]
 fn the_table_and_the_progress_go_their_ways() {
     let place = Place::new();
     let output = run(&place, "--method dense --hidden 16,8 --name small");
@@ -137,6 +168,10 @@ fn wrong_requests_are_refused_in_one_line_before_any_work() {
         ("--data iris", "digits, mnist"),
         ("--data mnist", "--data-dir"),
         ("--name ../up", "--name"),
+        ("--freeze-after -1", "--freeze-after"),
+        ("--freeze-after 3", "--freeze-after: epoch = 3 is outside [0, 2]"),
+        ("--refit 0.5 --freeze-after 2", "--freeze-after: epoch 2, when the refit (--refit 0.5) has begun"),
+        ("--refit 0.5 --freeze-after 2", "allowed: an epoch in [0, 1], or --refit 0"),
     ] {
         place.refuses(&format!("{TRAIN} {arguments}"), &[needle]);
     }

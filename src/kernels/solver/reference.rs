@@ -35,9 +35,9 @@ impl SolverReference {
         let (solver, penalty, lambda) = (*solver, own.penalty(), own.lambda());
         let none = Elementwise::new(NoPenalty.into(), lambda);
         let inner = if solver.has_prox_of_point() { own } else { &none };
-        // under splitting the zeros that stay are those of the copy
-        let freeze_copy = solver.has_copy() && hyper.frozen_zeros();
-        let own = hyper.with_frozen_zeros(hyper.frozen_zeros() && !freeze_copy);
+        // under splitting the zeros that stay are those of the copy, which there is after the first step
+        let freeze_copy = solver.has_copy() && hyper.frozen_zeros() && hyper.step() > 1;
+        let own = hyper.with_frozen_zeros(hyper.frozen_zeros() && !solver.has_copy());
         let step = step::StepReference::of(inner, base, lr_scale, &own);
         let weight = f32_of(lambda * hyper.lambda_scale());
         let beta = f32_of(solver.beta() * hyper.beta_scale());

@@ -151,17 +151,6 @@ impl Mlp {
         loss / rows as f64
     }
 
-    /// Sets the gradient of every weight that is exactly zero to zero; biases keep theirs.
-    pub fn freeze_zeros(&mut self) {
-        for layer in &mut self.layers {
-            Zip::from(&mut layer.weight_gradient).and(&layer.weight).for_each(|g, &w| {
-                if w == 0.0 {
-                    *g = 0.0;
-                }
-            });
-        }
-    }
-
     /// The share of rows whose largest logit (the first one at ties) is that of the label; 0 without rows.
     pub fn accuracy(&mut self, x: ArrayView2<'_, f32>, labels: &[usize]) -> f64 {
         let capacity = self.outputs[0].nrows();

@@ -73,6 +73,10 @@ pub struct Options {
     /// The share of the epochs, at the end, that refit what is left: without the penalty, every zero kept, and the
     /// base step and the cosine begun anew.
     pub refit: f64,
+    /// The epoch after which zeros of weight matrices stay zeros, from 0 to the last one before the refit; none for
+    /// that one, [`Options::penalised`]. Until the refit, which knows the weights alone, they are zeros of the copy V
+    /// with variable splitting, and of the coefficients with a learned regulariser. Biases are free to leave zero.
+    pub freeze_after: Option<usize>,
     /// How each weight matrix is divided into groups; none for [`method::Penalties::layout`].
     pub groups: Option<Layout>,
     /// The factor of variable splitting's beta every `beta_every` epochs.
@@ -99,6 +103,7 @@ impl Default for Options {
             noise: 0.3,
             warm_up: 0.0,
             refit: 0.3,
+            freeze_after: None,
             groups: None,
             sigma: 1.25,
             beta_every: 40,
@@ -115,6 +120,13 @@ impl Options {
     pub fn widths(&self, features: usize, classes: usize) -> Vec<usize> {
         let hidden = self.hidden.iter().copied();
         std::iter::once(features).chain(hidden).chain(std::iter::once(classes)).collect()
+    }
+
+    /// How many epochs there are before those that refit: at least one.
+    #[must_use]
+    pub fn penalised(&self) -> usize {
+        let refit = (self.refit * self.epochs as f64) as usize;
+        self.epochs - refit.min(self.epochs.saturating_sub(1))
     }
 
     /// Checks every value against its range, before any work.
@@ -143,6 +155,7 @@ impl Options {
         real("`noise`", "standard deviation", self.noise, 0.0, 1e3)?;
         real("`warm_up`", "share of the run", self.warm_up, 0.0, 1.0)?;
         real("`refit`", "share of the epochs", self.refit, 0.0, 0.9)?;
+        self.check_freezing()?;
         real("`sigma`", "factor of beta", self.sigma, 1.0, 1e3)?;
         count("`beta_every`", "epochs", self.beta_every, 1_000_000)?;
         if let Verify::Sample { every, .. } = self.verify {
@@ -162,6 +175,26 @@ impl Options {
                 "`optimizer`",
                 format!("{} reads no gradient, so nothing would be learned", self.base.name()),
                 optimizers().join(", "),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Checks when zeros begin to stay: once there are epochs, and a refit that keeps them all.
+    fn check_freezing(&self) -> Result<()> {
+        let Some(after) = self.freeze_after else { return Ok(()) };
+        let range = format!("[0, {}]", self.epochs);
+        require(after <= self.epochs, "`freeze_after`", "epoch", after as f64, range)?;
+        let refit = self.penalised();
+        if refit < after {
+            return Err(unsupported(
+                "`freeze_after`",
+                format!(
+                    "epoch {after}, when the refit (`refit` {}) has begun: it keeps every zero from its first \
+                     step on, after epoch {refit}",
+                    self.refit
+                ),
+                format!("an epoch in [0, {refit}], or `refit` 0"),
             ));
         }
         Ok(())
@@ -285,6 +318,11 @@ mod tests {
             (Options { noise: -1.0, ..base.clone() }, "`noise`"),
             (Options { warm_up: 1.5, ..base.clone() }, "`warm_up`"),
             (Options { refit: 1.0, ..base.clone() }, "`refit`"),
+            (
+                Options { freeze_after: Some(101), ..base.clone() },
+                "`freeze_after`: epoch = 101 is outside [0, 100]",
+            ),
+            (Options { freeze_after: Some(71), ..base.clone() }, "`freeze_after`: epoch 71, when the refit"),
             (Options { seed: u64::MAX, ..base.clone() }, "`seed`"),
             (Options { base: Optimizer::Prox, ..base.clone() }, "gradient, heavy-ball"),
         ] {

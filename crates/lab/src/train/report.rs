@@ -206,6 +206,8 @@ pub struct Settings {
     pub warm_up: f64,
     /// The share of the epochs that refit what is left.
     pub refit: f64,
+    /// The epoch after which zeros stay zeros.
+    pub freeze_after: usize,
     /// How the weight matrices are divided into groups.
     pub groups: String,
     /// The factor of variable splitting's beta every `beta_every` epochs.
@@ -266,6 +268,7 @@ impl Summary {
                 noise: options.noise,
                 warm_up: options.warm_up,
                 refit: options.refit,
+                freeze_after: options.freeze_after.unwrap_or(options.penalised()),
                 groups: options.groups.as_ref().map_or_else(|| "auto".into(), ToString::to_string),
                 sigma: options.sigma,
                 beta_every: options.beta_every,
