@@ -230,14 +230,14 @@ pub(crate) fn width(groups: &Groups, views: &[View]) -> Width {
         _ if groups.run_length() > 0 => fits(groups.run_length()),
         _ => fits(groups.size(0)),
     };
-    if aligned && even && groups.len() > 0 { Width::Vec4 } else { Width::Scalar }
+    if aligned && even && !groups.is_empty() { Width::Vec4 } else { Width::Scalar }
 }
 
 /// Cuts a tensor's groups into tiles of this grain. Empty groups are in none.
 pub(crate) fn cut(group: &Group, width: Width, grain: TilePolicy) -> Cut {
     let groups = &group.groups;
     let mut cut = Cut::default();
-    if groups.len() == 0 {
+    if groups.is_empty() {
         return cut;
     }
     if let Layout::Ragged(_) = groups.layout() {

@@ -33,7 +33,7 @@ pub(crate) fn refuse_overlap_among<'a, I: Copy>(
     views: impl Iterator<Item = (I, &'a View, bool)>,
     name: impl Fn(I) -> String,
 ) -> Result<()> {
-    let mut all: Vec<_> = views.filter(|(_, view, _)| view.len() > 0).collect();
+    let mut all: Vec<_> = views.filter(|(_, view, _)| !view.is_empty()).collect();
     all.sort_unstable_by(|(_, a, _), (_, b, _)| a.buffer().cmp(b.buffer()).then(a.offset().cmp(&b.offset())));
     // the view that is read and the one that is written which reach furthest, of those that start before
     let mut furthest: [Option<(I, &View)>; 2] = [None; 2];
@@ -78,7 +78,7 @@ impl Window {
     /// kernel reads.
     pub fn new(place: &str, view: &View, limits: &wgpu::Limits) -> Result<Self> {
         let buffer = view.buffer().clone();
-        if view.len() == 0 {
+        if view.is_empty() {
             return Ok(Window { buffer, offset: 0, size: 4, first: 0 });
         }
         let offset = view.offset() - view.offset() % u64::from(limits.min_storage_buffer_offset_alignment);

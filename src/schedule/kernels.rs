@@ -59,8 +59,12 @@ pub(super) struct Rows {
 /// Writes the rows of one kernel; those of neighbours that are alike are computed once.
 struct Writer<'a, O: Tabled> {
     part: &'a Part,
-    last: Option<(&'a O, (Optimizer, f64, StepParameters), O::Row)>,
+    /// The operator of the latest row that was computed, and the numbers that went into it.
+    last: Option<Written<'a, O>>,
 }
+
+/// An operator, its optimizer with the factor of the learning rate and the parameters of the step, and the row of both.
+type Written<'a, O> = (&'a O, (Optimizer, f64, StepParameters), <O as Tabled>::Row);
 
 impl<'a, O: Tabled> Writer<'a, O> {
     fn new(part: &'a Part) -> Self {

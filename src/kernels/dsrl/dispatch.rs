@@ -92,7 +92,7 @@ pub fn forward(kernels: &PipelineCache, job: &Forward) -> Result<Dispatches> {
     check(&job.learned, job.layers, &job.x, &[("c", &job.c), ("output", &job.output)])?;
     let read = [("learned numbers", &job.learned.view), ("x", &job.x), ("c", &job.c)];
     refuse_overlap(&read, &[("output", &job.output)])?;
-    if job.x.len() == 0 {
+    if job.x.is_empty() {
         return Ok(Dispatches::default());
     }
     let limits = kernels.device().limits();

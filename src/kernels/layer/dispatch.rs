@@ -131,7 +131,7 @@ pub fn forward(kernels: &PipelineCache, job: &Forward) -> Result<Dispatches> {
         let numbers = u64::from(x.components) * u64::from(x.vectors);
         same(place, "length of inputs", view.len(), u64::from(layers - 1) * numbers)?;
     }
-    let inputs = inputs.as_ref().filter(|view| view.len() > 0);
+    let inputs = inputs.as_ref().filter(|view| !view.is_empty());
     let read = [("x", &x.view), ("data", &data.batch().view), ("the learned numbers", &learned.view)];
     let mut written = vec![("output", &output.view)];
     written.extend(inputs.map(|view| ("inputs", view)));

@@ -50,7 +50,7 @@ pub fn norms(context: &Context, norm: Norm, tensors: &[(&[f32], &Groups)]) -> Re
     let dispatches = bind(&PipelineCache::new(device), norm, &jobs)?;
     let bytes = inputs.iter().map(|view| 4 * view.len()).sum();
     gpu::guarded(device, "upload", bytes, || {
-        for (view, (values, _)) in inputs.iter().zip(tensors).filter(|(view, _)| view.len() > 0) {
+        for (view, (values, _)) in inputs.iter().zip(tensors).filter(|(view, _)| !view.is_empty()) {
             context.queue.write_buffer(view.buffer(), view.offset(), bytemuck::cast_slice(values));
         }
     })?;

@@ -57,7 +57,7 @@ pub(crate) fn lay(
     let mut last = Packer::new(super::KERNEL.name, &limits);
     for (job, (width, cut)) in jobs.iter().zip(&cuts) {
         let slots = slots(base, job.operator.solver);
-        let variant = |stage| Variant::new(stage, &job.operator, base, *width);
+        let variant = |stage| Variant::new(stage, job.operator, base, *width);
         let views = |piece: &TilePlan| {
             let span = (piece.start, piece.end);
             slots.iter().zip(job.views).map(|(&slot, view)| (slot, view, span)).collect::<Vec<_>>()

@@ -165,8 +165,7 @@ pub fn fit(
             let hyper = StepParameters::new(cosine(options.rate, step, total), step + 1)?
                 .with_lambda_scale(scale)?
                 .with_beta_scale(growth)?;
-            // not before the very first step, which makes the copy V of splitting: until then V is all zeros
-            if !frozen && epoch > freeze_after && steps > 0 {
+            if !frozen && epoch > freeze_after {
                 freeze(&mut schedule, specs.len())?;
                 frozen = true;
             }
