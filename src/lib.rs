@@ -23,7 +23,7 @@
 //! |---|---|
 //! | [`penalty`] | the vocabulary: penalties, domains, text form, float64 prox. No GPU |
 //! | [`gpu`] | adapters, devices, pipelines, views, readback, timing. No penalties |
-//! | [`kernels`] | one kernel per kernel: WGSL, host structs, float64 reference, cases |
+//! | [`kernels`] | one folder per kernel: WGSL, host structs, float64 reference, cases |
 //! | [`matrix`] | sparsity patterns. No GPU |
 //! | [`regulariser`] | a learned penalty as an object: parameters, prox, values, file. No GPU |
 //! | [`network`] | MAF-SRL: learned regularisers, unfolded into networks and trained |

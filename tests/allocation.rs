@@ -61,6 +61,10 @@ fn allocations(work: impl FnOnce()) -> u64 {
 /// Every penalty in turn, each tensor with its own lambda: as many rows of hyper-parameters as tensors. With groups,
 /// every penalty of groups in turn, and now and then another solver.
 fn plan(device: &wgpu::Device, count: usize, grouped: bool) -> Plan {
+    plan_of(device, count, grouped, Verify::Off)
+}
+
+fn plan_of(device: &wgpu::Device, count: usize, grouped: bool, verify: Verify) -> Plan {
     const LENGTH: usize = 6; // a vec4 body and a scalar tail
     let bytes = 32 * count as u64;
     let (weights, gradients) = (blank(device, bytes), blank(device, bytes));
@@ -83,7 +87,7 @@ fn plan(device: &wgpu::Device, count: usize, grouped: bool) -> Plan {
             Tensor::new(spec, view(&weights, at, LENGTH)).with_gradient(view(&gradients, at, LENGTH))
         })
         .collect();
-    Schedule::new(device).bind(Optimizer::Gradient, &tensors, Verify::Off).expect("they bind")
+    Schedule::new(device).bind(Optimizer::Gradient, &tensors, verify).expect("they bind")
 }
 
 /// The calls that a plan makes, by hand: as many rows, dispatches, pipelines and bindings.
@@ -191,6 +195,32 @@ fn counts(
             count
         })
         .collect()
+}
+
+/// What a verified step allocates grows with its tensors and not with the steps before it.
+#[test]
+fn a_verified_step_allocates_as_much_as_the_one_before_and_in_proportion_to_its_tensors() {
+    for one in support::software_adapters() {
+        let counted = |tensors: usize| {
+            let (device, queue) = one.device();
+            let mut plan = plan_of(&device, tensors, false, Verify::Full);
+            let all = counts(&device, &queue, |encoder, step| {
+                plan.record(encoder, &StepParameters::new(0.1, step).expect("in the domain"));
+                // not counted: nothing here allocates on this thread but a look at the results
+                plan.check().expect("no mismatch");
+            });
+            plan.finish().expect("no mismatch");
+            let late = &all[all.len() / 2..];
+            let (least, most) = (*late.iter().min().expect("some"), *late.iter().max().expect("some"));
+            println!("{}: {tensors} tensors, verified: {all:?}", one.label);
+            // a worker that still holds a staging buffer costs the next step a new one
+            assert!(most <= least + 64, "{}: {tensors} tensors: {all:?}", one.label);
+            least
+        };
+        let (few, many) = (counted(10), counted(1000));
+        assert!(many <= 100 * few, "{}: {few} for 10 tensors, {many} for 1000", one.label);
+        assert!(many <= 40 * 1000, "{}: {many} for 1000 tensors", one.label);
+    }
 }
 
 #[test]

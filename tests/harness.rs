@@ -367,7 +367,7 @@ fn every_fault_planted_in_a_solver_is_reported() {
     }
 }
 
-/// A fault in one of several kernels of a kernel: the case that must report it, the WGSL that is replaced wherever it stands,
+/// A fault in one of several variants of a kernel: the case that must report it, the WGSL that is replaced wherever it stands,
 /// and what stands in its place.
 struct Planted {
     case: &'static str,

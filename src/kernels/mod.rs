@@ -1,4 +1,4 @@
-//! The kernels, one kernel each: formula, host parameters, float64 reference and cases stand together.
+//! The kernels, one folder each: formula, host parameters, float64 reference and cases stand together.
 //!
 //! A kernel `<name>` is the folder `kernels/<name>/` (`mod.rs`, `reference.rs`, `cases.rs`, `bench.rs`) and the
 //! shader `shaders/<name>.wgsl`, whose entry point is `<name>`.

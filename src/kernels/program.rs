@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use super::rule::{self, Rule};
 use super::word::WORKGROUP;
 
-/// One variant of a kernel's kernel.
+/// One variant of a kernel.
 pub(super) trait Program {
     /// The kernel: the name of the entry point.
     const KERNEL: &'static str;

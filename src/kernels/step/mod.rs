@@ -290,7 +290,7 @@ impl packer::Tile for Tile {
     fn enter(&mut self, _: u32) {}
 }
 
-/// Every kernel of the kernel.
+/// Every variant of the kernel.
 #[must_use]
 #[doc(hidden)]
 pub fn variants() -> Vec<Variant> {
