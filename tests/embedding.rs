@@ -644,6 +644,9 @@ fn updates_in_all_orders_equal_a_plan_bound_anew_bit_for_bit() {
                     *settings = (rng.random_bool(0.2), rng.random_bool(0.3), lambda, own);
                 }
                 let (w, g, states) = (moving.of(&at, 0), moving.of(&at, 1), moving.states(&at));
+                // one that is refused changes nothing
+                let wrong = Update::new().with_weights(&g).with_gradients(&g);
+                assert!(matches!(plan.update(&wrong), Err(Error::Overlap { .. })), "{}", one.label);
                 let update = Update::new().with_weights(&w).with_gradients(&g).with_states(&states);
                 let moved = plan.update(&update).expect("they fit");
                 unmoved += usize::from(!moved);
@@ -671,6 +674,43 @@ fn updates_in_all_orders_equal_a_plan_bound_anew_bit_for_bit() {
             assert!(moving.words() == still.words(), "{} {base}: seed {SEED}", one.label);
             let (groups, bytes) = plan.pinned();
             assert!(groups > 0 && bytes > 0);
+        }
+    }
+}
+
+#[test]
+fn a_refused_submission_leaves_the_steps_after_it_right() {
+    for one in support::software_adapters() {
+        let base = Optimizer::HeavyBall { momentum: 0.9 };
+        let (moving, still) = (Places::new(&one, base), Places::new(&one, base));
+        let (kinds, tensors) = (moving.views.len(), moving.specs.len());
+        let settings = vec![(false, false, 0.02, None); tensors];
+        let at = |place: usize, step: u64| Recorded {
+            places: vec![vec![place; tensors]; kinds],
+            settings: settings.clone(),
+            step,
+        };
+        let mut plan = moving.bind(&at(0, 1), Verify::Off);
+        for (step, place) in [(1, 1), (2, 2), (3, 0), (4, 1), (5, 0)] {
+            let at = at(place, step);
+            let (w, g, states) = (moving.of(&at, 0), moving.of(&at, 1), moving.states(&at));
+            let update = Update::new().with_weights(&w).with_gradients(&g).with_states(&states);
+            plan.update(&update).expect("they fit");
+            // the pipeline records something else that wgpu refuses when it is submitted
+            let gone = blank(&moving.device, 16);
+            let mut refused = moving.record(&mut plan, &at);
+            refused.copy_buffer_to_buffer(&gone, 0, &blank(&moving.device, 16), 0, 16);
+            gone.destroy();
+            let scope = moving.device.push_error_scope(wgpu::ErrorFilter::Validation);
+            moving.queue.submit([refused.finish()]);
+            assert!(pollster::block_on(scope.pop()).is_some(), "{}: it is refused", one.label);
+            moving.device.poll(wgpu::PollType::wait_indefinitely()).expect("the device answers");
+
+            let encoder = moving.record(&mut plan, &at);
+            moving.queue.submit([encoder.finish()]);
+            let encoder = still.record(&mut still.bind(&at, Verify::Off), &at);
+            still.queue.submit([encoder.finish()]);
+            assert!(moving.words() == still.words(), "{}: step {step}", one.label);
         }
     }
 }

@@ -154,6 +154,11 @@ fn a_tensor_that_sits_out_is_not_touched_and_the_others_take_their_steps() {
                     assert!(k == resting || moves, "{} {base}: {name} rests, {k} does not", one.label);
                     assert!(k != resting || after == *before, "{} {base}: {name} moved", one.label);
                 }
+                // those that have not sat out yet are where they are in a plan in which none does
+                for k in resting + 1..count {
+                    let name = &world.specs[k].0.name;
+                    assert_eq!(world.state(&plan, k), alone.state(&other, k), "{} {base}: {name}", one.label);
+                }
                 assert_eq!(world.status(&plan)[0], status[0], "{} {base}", one.label);
                 set(&mut plan, resting, |settings| settings.rests = false);
                 let back = world.state(&plan, resting);
@@ -202,6 +207,40 @@ fn a_tensor_that_joins_later_counts_its_own_steps() {
         }
         for k in 0..count {
             assert_eq!(early.state(&first, k), late.state(&second, k), "{}: tensor {k}", one.label);
+        }
+        first.finish().and(second.finish()).expect("no mismatch");
+    }
+}
+
+#[test]
+fn what_is_not_there_before_a_first_step_is_no_zero_that_stays() {
+    for one in support::software_adapters() {
+        let base = Optimizer::HeavyBall { momentum: 0.9 };
+        let (frozen, free) = (World::new(&one, base, specs(base)), World::new(&one, base, specs(base)));
+        let (mut first, mut second) = (frozen.bind(Verify::Full), free.bind(Verify::Full));
+        // no step numbered 1, and for all but one no first step before the fourth
+        for k in 1..frozen.specs.len() {
+            for plan in [&mut first, &mut second] {
+                set(plan, k, |settings| settings.rests = true);
+            }
+        }
+        for step in 7..10 {
+            frozen.step(&mut first, &hyper(step));
+            free.step(&mut second, &hyper(step));
+        }
+        for k in 1..frozen.specs.len() {
+            for plan in [&mut first, &mut second] {
+                set(plan, k, |settings| settings.rests = false);
+            }
+        }
+        frozen.step(&mut first, &hyper(10).with_frozen_zeros(true));
+        free.step(&mut second, &hyper(10));
+        for k in 1..frozen.specs.len() {
+            let name = &frozen.specs[k].0.name;
+            assert_eq!(frozen.state(&first, k), free.state(&second, k), "{}: {name}", one.label);
+            if let Some(kept) = first.copy(k).or(first.coefficients(k)) {
+                assert!(frozen.words(kept).iter().any(|word| *word != 0), "{}: {name}", one.label);
+            }
         }
         first.finish().and(second.finish()).expect("no mismatch");
     }

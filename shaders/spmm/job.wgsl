@@ -34,7 +34,8 @@ override invocations: u32 = 256u;
 @group(0) @binding(3) var<storage, read_write> theta: array<f32>;
 @group(0) @binding(4) var<storage, read_write> x: array<f32>;
 @group(0) @binding(5) var<storage, read_write> other: array<f32>;
-@group(0) @binding(6) var<storage, read_write> y: array<f32>;
+// in bits, so that zeros are told by them
+@group(0) @binding(6) var<storage, read_write> y: array<u32>;
 
 // 1 / L.
 fn step_size(l: f32) -> f32 {

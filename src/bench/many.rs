@@ -158,7 +158,7 @@ fn way(
             // on a lost device the timing fails
             into.borrow_mut().extend(all.filter_map(|plan| plan.stage(encoder, hyper)));
         };
-        timer.time(stage, |pass| staged.borrow().iter().for_each(|step| step.dispatch(pass)))
+        timer.time(stage, |pass| staged.borrow_mut().drain(..).for_each(|step| step.dispatch(pass)))
     })?;
     // by the wall clock it would say no more than the total does
     let pass = pass.filter(|measured| measured.clock == Clock::Device);

@@ -24,16 +24,14 @@ struct Slot {
 }
 
 /// Gives the slot back, once: when the callback has run, or is dropped without that. From then on a thread that
-/// records may have it busy again. What is kept for the copy's time is let go then.
-struct Return<T> {
+/// records may have it busy again.
+struct Return {
     state: Arc<AtomicU8>,
     to: u8,
-    kept: Option<T>,
 }
 
-impl<T> Drop for Return<T> {
+impl Drop for Return {
     fn drop(&mut self) {
-        drop(self.kept.take());
         self.state.store(self.to, Ordering::Release);
     }
 }
@@ -66,11 +64,6 @@ impl Ring {
         Ok(Slot { buffer, state: Arc::new(AtomicU8::new(FREE)) })
     }
 
-    /// Bytes of a slot.
-    pub fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
     pub fn slots(&self) -> usize {
         self.slots.len()
     }
@@ -89,15 +82,12 @@ impl Ring {
         Ok(index)
     }
 
-    /// Has `write` put bytes into a slot, each at its offset, and records the slot's copy to `target`, of `bytes` bytes. What is
-    /// `kept` is dropped when the copy is done, or when it is certain that it never will be; `done` is called before where it is.
-    pub fn record<T: Send + 'static>(
+    /// Has `write` put bytes into a slot, each at its offset, and records the slot's copy to `target`.
+    pub fn record(
         &mut self,
         encoder: &mut wgpu::CommandEncoder,
-        (target, bytes): (&wgpu::Buffer, u64),
+        target: &wgpu::Buffer,
         write: impl FnOnce(&mut dyn FnMut(u64, &[u8])),
-        kept: T,
-        done: fn(&T),
     ) -> Result<()> {
         let index = self.free()?;
         self.next = index + 1;
@@ -111,12 +101,11 @@ impl Ring {
         }
         slot.buffer.unmap();
         slot.state.store(BUSY, Ordering::Release);
-        encoder.copy_buffer_to_buffer(&slot.buffer, 0, target, 0, bytes.next_multiple_of(4));
-        let mut back = Return { state: slot.state.clone(), to: GONE, kept: Some(kept) };
+        encoder.copy_buffer_to_buffer(&slot.buffer, 0, target, 0, self.bytes.min(target.size()));
+        let mut back = Return { state: slot.state.clone(), to: GONE };
         encoder.map_buffer_on_submit(&slot.buffer, wgpu::MapMode::Write, .., move |result| {
             if result.is_ok() {
                 back.to = FREE;
-                back.kept.iter().for_each(done);
             }
             drop(back);
         });

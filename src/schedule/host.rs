@@ -1,7 +1,7 @@
 //! The easy layer: weights and gradients in host memory, steps on a GPU or on the CPU.
 
 use super::operator::{self, Checked, Operator};
-use super::plan::{Plan, Schedule, Views};
+use super::plan::{ABSENT, Plan, Schedule, Views};
 use super::{Settings, Spec, Verification, Verify, reference};
 use crate::error::{Error, Result, same};
 use crate::gpu::{self, Context, Readback, View};
@@ -97,7 +97,9 @@ impl HostSchedule {
         let engine = match backend {
             Backend::Gpu(context) => gpu_engine(context, all, weights, base, verify)?,
             Backend::Cpu => {
-                let load = |w: &&[f32]| w.iter().map(|&w| Element { w, ..Element::default() }).collect();
+                let load = |w: &&[f32]| {
+                    w.iter().map(|&w| Element { w, copy: ABSENT, ..Element::default() }).collect()
+                };
                 let nonfinite = vec![0; all.len()];
                 Engine::Cpu { checked: all, tensors: weights.iter().map(load).collect(), nonfinite }
             }

@@ -55,7 +55,8 @@ impl Tensor {
     }
 
     /// The states in the caller's own buffers ([`Spec::states`] of them, as long as the weights, zero before the first
-    /// step). Without this the plan allocates them.
+    /// step). The copy of variable splitting and the coefficients of a learned regulariser, which come last, are -0.0 before it where
+    /// zeros are to stay from the first step on: +0.0 is a zero that stays. Without this the plan allocates them.
     #[must_use]
     pub fn with_states(mut self, states: Vec<View>) -> Self {
         self.views.states = states;
@@ -164,29 +165,67 @@ impl Schedule {
         Ok(plan)
     }
 
-    /// Gives tensors without states new ones: zero, aligned with the weights modulo one word.
+    /// Gives tensors without states new ones, aligned with the weights modulo one word: zero, and [`ABSENT`] for what is kept
+    /// beside the weights and is not there before the first step.
     fn add_states(&self, tensors: &mut [Bound]) -> Result<()> {
-        let most = tensors.iter().map(|bound| bound.checked.states()).max().unwrap_or(0);
-        for state in 1..=most {
-            let wanted = |bound: &Bound| {
-                let all = 1 + usize::from(bound.checked.base().has_gradient()) + bound.checked.states();
-                bound.views.len() < all && bound.checked.states() >= state
-            };
-            let missing: Vec<usize> = (0..tensors.len()).filter(|&k| wanted(&tensors[k])).collect();
-            let pieces = missing.iter().map(|&k| {
-                let w = &tensors[k].views[0];
-                (w.offset % (4 * VECTOR_WIDTH), 4 * w.length)
-            });
-            let (sizes, places) = gpu::pack(self.device.limits().max_buffer_size, pieces);
-            let new = |&bytes: &u64| gpu::buffer(&self.device, "optimiser state", bytes, gpu::USAGE, false);
-            let buffers = sizes.iter().map(new).collect::<Result<Vec<_>>>()?;
-            for (&k, &(page, offset)) in missing.iter().zip(&places) {
-                let length = tensors[k].views[0].length;
-                tensors[k].views.push(View::new("optimiser state", &buffers[page], offset, length)?);
+        let wanted =
+            |bound: &Bound| 1 + usize::from(bound.checked.base().has_gradient()) + bound.checked.states();
+        let keeps = |bound: &Bound| bound.checked.operator().keeps();
+        let without: Vec<usize> =
+            (0..tensors.len()).filter(|&k| tensors[k].views.len() < wanted(&tensors[k])).collect();
+        for kept in [false, true] {
+            loop {
+                let misses = |&&k: &&usize| {
+                    let left = wanted(&tensors[k]) - tensors[k].views.len();
+                    left > 0 && kept == (left == 1 && keeps(&tensors[k]))
+                };
+                let missing: Vec<usize> = without.iter().filter(misses).copied().collect();
+                if missing.is_empty() {
+                    break;
+                }
+                let pieces = missing.iter().map(|&k| {
+                    let w = &tensors[k].views[0];
+                    (w.offset % (4 * VECTOR_WIDTH), 4 * w.length)
+                });
+                let (sizes, places) = gpu::pack(self.device.limits().max_buffer_size, pieces);
+                let new = |&bytes: &u64| state(&self.device, bytes, kept);
+                let buffers = sizes.iter().map(new).collect::<Result<Vec<_>>>()?;
+                for (&k, &(page, offset)) in missing.iter().zip(&places) {
+                    let length = tensors[k].views[0].length;
+                    tensors[k].views.push(View::new("optimiser state", &buffers[page], offset, length)?);
+                }
             }
         }
         Ok(())
     }
+}
+
+/// What stands in a copy or a coefficient before the first step: -0.0, which counts as 0 and which no kernel writes, so that it is
+/// no zero that stays.
+pub(super) const ABSENT: f32 = -0.0;
+
+/// A page of states: zero, or of what is kept and not there yet.
+fn state(device: &wgpu::Device, bytes: u64, kept: bool) -> Result<wgpu::Buffer> {
+    let buffer = gpu::buffer(device, "optimiser state", bytes, gpu::USAGE, kept)?;
+    if kept {
+        const BLOCK: [u8; 4096] = {
+            let (mut block, absent) = ([0; 4096], ABSENT.to_bits().to_le_bytes());
+            let mut k = 0;
+            while k < block.len() {
+                block[k] = absent[k % 4];
+                k += 1;
+            }
+            block
+        };
+        let mut view = buffer.get_mapped_range_mut(..).map_err(|e| gpu::lost("optimiser state", e))?;
+        for start in (0..bytes as usize).step_by(BLOCK.len()) {
+            let end = (start + BLOCK.len()).min(bytes as usize);
+            view.slice(start..end).copy_from_slice(&BLOCK[..end - start]);
+        }
+        drop(view);
+        buffer.unmap();
+    }
+    Ok(buffer)
 }
 
 /// Whether a tensor has the views that its step needs.
@@ -271,8 +310,8 @@ impl<'a> Update<'a> {
         Update { weights: Some(weights), ..self }
     }
 
-    /// The gradients lie here now. That of a tensor that sits out is not read, and gradients may share memory: any view of the
-    /// right length will do for it.
+    /// The gradients lie here now. They may share memory with each other, so that tensors which sit out, whose gradients no step
+    /// reads, can all have one view of zeros; but not with weights or states.
     #[must_use]
     pub fn with_gradients(self, gradients: &'a [View]) -> Self {
         Update { gradients: Some(gradients), ..self }
@@ -337,14 +376,14 @@ pub struct Plan {
 
 /// A step whose values are recorded and whose dispatches are not: see [`Plan::stage`].
 #[derive(Debug)]
-#[must_use = "a staged step does nothing until it is dispatched"]
+#[must_use = "the step's values are recorded, but no weight moves unless it is dispatched"]
 pub struct Staged<'a> {
     plan: &'a Plan,
 }
 
 impl Staged<'_> {
     /// Records the second half of the step: one dispatch per bucket, and those of regularisers. Not verified.
-    pub fn dispatch(&self, pass: &mut wgpu::ComputePass<'_>) {
+    pub fn dispatch(self, pass: &mut wgpu::ComputePass<'_>) {
         self.plan.dispatch(pass);
     }
 }
@@ -393,11 +432,8 @@ impl Plan {
 
     fn begin(&mut self, encoder: &mut wgpu::CommandEncoder, hyper: &StepParameters) -> bool {
         let Plan { rows, tensors, ring, target, .. } = self;
-        let recorded = self.bindings.record(encoder).and_then(|hold| {
-            let write = |write: &mut dyn FnMut(u64, &[u8])| rows.write(tensors, hyper, write);
-            ring.record(encoder, (target, rows.bytes), write, hold, |_| {})
-        });
-        if let Err(error) = recorded {
+        let write = |write: &mut dyn FnMut(u64, &[u8])| rows.write(tensors, hyper, write);
+        if let Err(error) = ring.record(encoder, target, write) {
             self.checker.trouble(error);
             return false;
         }
@@ -496,11 +532,18 @@ impl Plan {
         Ok(())
     }
 
-    /// Bind groups that are kept for the buffers of this update and the eight before it, and the bytes of all buffers, the
-    /// caller's and the plan's, that they keep alive.
+    /// How many bind groups are kept, those of the views of now and of the eight updates before that moved any, and the bytes of
+    /// all buffers, the caller's and the plan's, that they keep alive. Those of learned regularisers are made anew where their
+    /// weights move, and none is kept.
     #[must_use]
     pub fn pinned(&self) -> (usize, u64) {
         self.bindings.pinned()
+    }
+
+    /// Lets go of all bind groups, and with them of all buffers, that the views of now do not need: after a large piece of memory
+    /// has moved for good.
+    pub fn trim(&mut self) {
+        self.bindings.trim();
     }
 
     /// How many dispatches a step takes.

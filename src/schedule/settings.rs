@@ -17,7 +17,7 @@ pub struct Settings {
     pub group_lambda: f64,
     /// Decoupled weight decay, in [0, 1e6], after Adam; 0 after other base steps, which have none.
     pub decay: f64,
-    /// The number of the tensor's next step, at least 1, where the tensor counts its own: Adam's bias correction, and the first
+    /// The number of the tensor's next step, in [1, 2^53], where the tensor counts its own: Adam's bias correction, and the first
     /// step of variable splitting, go by it. It grows by one with each step that is recorded and not sat out. None: the number
     /// is that of the [`StepParameters`](crate::kernels::step::StepParameters).
     pub step: Option<u64>,
@@ -28,6 +28,9 @@ pub struct Settings {
     pub freeze: bool,
 }
 
+/// The last step number: float64 tells it from its neighbours.
+const LAST: u64 = 1 << 53;
+
 impl Settings {
     /// Checks them for a tensor of this name after a base step, with a group penalty or without.
     pub(super) fn check(&self, name: &str, base: Optimizer, grouped: bool) -> Result<()> {
@@ -37,7 +40,7 @@ impl Settings {
         inside("lambda of the group penalty", self.group_lambda)?;
         inside("decay", self.decay)?;
         if let Some(step) = self.step {
-            require(step >= 1, name, "step", step as f64, "[1, inf)")?;
+            require((1..=LAST).contains(&step), name, "step", step as f64, "[1, 2^53]")?;
         }
         if !grouped && self.group_lambda != 0.0 {
             let what = "a lambda of groups for a tensor without a group penalty";

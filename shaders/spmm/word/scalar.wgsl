@@ -24,13 +24,13 @@ fn other_of(component: u32) -> Word {
 
 fn store(component: u32, first: u32, apart: u32, sum: Word) {
     if first < job.vectors {
-        y[place(job.y, component, first)] = sum;
+        y[place(job.y, component, first)] = bitcast<u32>(sum);
     }
 }
 
-// Where the result is zero as it lies in memory.
+// Where the result is +0.0 as it lies in memory.
 fn zeros(component: u32, first: u32, apart: u32) -> Flags {
-    return (bitcast<u32>(y[place(job.y, component, min(first, job.vectors - 1u))]) << 1u) == 0u;
+    return first < job.vectors && y[place(job.y, component, min(first, job.vectors - 1u))] == 0u;
 }
 
 fn flags(value: Word) -> Flags {

@@ -32,25 +32,39 @@ fn other_of(component: u32) -> Word {
 fn store(component: u32, first: u32, apart: u32, sum: Word) {
     let vectors = vectors_of(first, apart);
     let at = job.y.first + component * job.y.down + vectors * job.y.across;
+    let bits = bitcast<vec4<u32>>(sum);
     if vectors.x < job.vectors {
-        y[at.x] = sum.x;
+        y[at.x] = bits.x;
     }
     if vectors.y < job.vectors {
-        y[at.y] = sum.y;
+        y[at.y] = bits.y;
     }
     if vectors.z < job.vectors {
-        y[at.z] = sum.z;
+        y[at.z] = bits.z;
     }
     if vectors.w < job.vectors {
-        y[at.w] = sum.w;
+        y[at.w] = bits.w;
     }
 }
 
-// Where the result is zero as it lies in memory.
+// Where the result is +0.0 as it lies in memory.
 fn zeros(component: u32, first: u32, apart: u32) -> Flags {
-    let vectors = min(vectors_of(first, apart), vec4(job.vectors - 1u));
+    let vectors = vectors_of(first, apart);
     let at = job.y.first + component * job.y.down + vectors * job.y.across;
-    return (bitcast<vec4<u32>>(vec4(y[at.x], y[at.y], y[at.z], y[at.w])) << vec4(1u)) == vec4(0u);
+    var zero = vec4(false);
+    if vectors.x < job.vectors {
+        zero.x = y[at.x] == 0u;
+    }
+    if vectors.y < job.vectors {
+        zero.y = y[at.y] == 0u;
+    }
+    if vectors.z < job.vectors {
+        zero.z = y[at.z] == 0u;
+    }
+    if vectors.w < job.vectors {
+        zero.w = y[at.w] == 0u;
+    }
+    return zero;
 }
 
 fn flags(value: Word) -> Flags {

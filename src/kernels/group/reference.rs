@@ -193,6 +193,7 @@ impl Reference for GroupReference {
                 let small_ok = got == 0.0 || !certainly_zero(k);
                 let excess = (low - magnitude).max(magnitude - high).max(0.0);
                 let ok = got.is_finite()
+                    && (!moved[k].is_held() || got.to_bits() == 0)
                     && sign_ok
                     && zero_ok
                     && small_ok

@@ -196,7 +196,7 @@ impl Update {
     pub fn set(&mut self, encoder: &mut wgpu::CommandEncoder, hyper: UpdateParameters) -> Result<()> {
         let numbers = Numbers::new(self.method, self.rates, hyper)?;
         let write = |write: &mut dyn FnMut(u64, &[u8])| write(0, bytemuck::bytes_of(&numbers));
-        self.ring.record(encoder, (&self.target, size_of::<Numbers>() as u64), write, (), |()| {})?;
+        self.ring.record(encoder, &self.target, write)?;
         encoder.clear_buffer(&self.status, 0, None);
         Ok(())
     }

@@ -35,8 +35,8 @@ impl SolverReference {
         let (solver, penalty, lambda) = (*solver, own.penalty(), own.lambda());
         let none = Elementwise::new(NoPenalty.into(), lambda);
         let inner = if solver.has_prox_of_point() { own } else { &none };
-        // under splitting the zeros that stay are those of the copy, which there is after the first step
-        let freeze_copy = solver.has_copy() && hyper.frozen_zeros() && hyper.step() > 1;
+        // under splitting the zeros that stay are those of the copy
+        let freeze_copy = solver.has_copy() && hyper.frozen_zeros();
         let own = hyper.with_frozen_zeros(hyper.frozen_zeros() && !solver.has_copy());
         let step = step::StepReference::of(inner, base, lr_scale, &own);
         let weight = f32_of(lambda * hyper.lambda_scale());
@@ -127,7 +127,8 @@ impl SolverReference {
 
     /// Whether an element's copy is a zero that stays.
     fn holds(&self, before: &Element) -> bool {
-        self.freeze_copy && before.copy == 0.0
+        // not -0.0, which stands for a copy that is not there yet
+        self.freeze_copy && before.copy.to_bits() == 0
     }
 
     fn poison(&self, e: &mut Element) {

@@ -53,7 +53,7 @@ impl StepParameters {
     /// The same step in which zeros stay zeros: a weight that is exactly 0 before it is +0.0 after it, and so is its momentum or
     /// first moment; its second moment stays as it is. What is not finite is treated as in any other step. Under variable
     /// splitting the zeros that stay are those of the sparse copy, and the weights move on; with a learned regulariser they are
-    /// those of the coefficients v. Neither is there before a tensor's step 1, at which none stays.
+    /// those of the coefficients v. Before a tensor's first step neither is there, and none stays.
     #[must_use]
     pub fn with_frozen_zeros(self, freeze: bool) -> Self {
         StepParameters { freeze, ..self }

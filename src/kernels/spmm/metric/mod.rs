@@ -20,7 +20,8 @@
 //! **Dispatches.** After the base step two products per tensor, not batched across tensors: w = prox_tg(Â^-T W) with the
 //! dense inverse, W = Âᵀ w. The numbers of prox_tg change with the rate; they are in the rows of hyper-parameters.
 //!
-//! The coefficients w are kept from step to step. Where zeros are frozen, those that are zero stay zero.
+//! The coefficients w are kept from step to step. Where zeros are frozen, those that are +0.0 stay so; -0.0 stands for one
+//! that is not there yet.
 //!
 //! **NaN and infinities.** One member that is not finite makes its group NaN. Status words count what the base step met or
 //! made; a group that overflows only in the products is counted from the next step on.
@@ -155,11 +156,6 @@ impl Operator for Weighed {
     }
 }
 
-/// Whether zeros among the coefficients stay: not at the first step, before which there are no coefficients.
-fn freezes(hyper: &StepParameters) -> bool {
-    hyper.frozen_zeros() && hyper.step() > 1
-}
-
 /// t of a step, from the f32 numbers that kernels see.
 fn t(lambda: f64, lr_scale: f64, hyper: &StepParameters) -> f64 {
     let [rate, lambda] = [hyper.lr() * lr_scale, lambda * hyper.lambda_scale()].map(|x| x as f32);
@@ -228,7 +224,7 @@ impl MetricRow {
             (ParameterLayout::ETA2, a.eta2),
             (ParameterLayout::DELTA1, a.delta1),
             (ParameterLayout::DELTA2, a.delta2),
-            (ParameterLayout::FROZEN, f64::from(u8::from(freezes(hyper)))),
+            (ParameterLayout::FROZEN, f64::from(u8::from(hyper.frozen_zeros()))),
         ] {
             head[at] = x as f32;
         }

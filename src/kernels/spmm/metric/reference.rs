@@ -1,6 +1,6 @@
 //! The float64 reference of a step in the metric of a learned regulariser.
 
-use super::{Regularised, freezes, scaled, t};
+use super::{Regularised, scaled, t};
 use crate::accuracy::{Approx, FLUSH, RELATIVE, ulp};
 use crate::kernels::step::{self, Element, Optimizer, StepParameters};
 use crate::kernels::{Judgement, Reference};
@@ -77,7 +77,7 @@ impl MetricReference {
         let own = hyper.with_frozen_zeros(false);
         let step = step::StepReference::new(base, NoPenalty.into(), lambda, lr_scale, &own);
         let activation = scaled(&of.regulariser.parameters().activation, t(lambda, lr_scale, hyper));
-        MetricReference { base, step, of: of.clone(), activation, freeze: freezes(hyper) }
+        MetricReference { base, step, of: of.clone(), activation, freeze: hyper.frozen_zeros() }
     }
 
     fn activated(&self, v: Known) -> Known {
@@ -97,7 +97,8 @@ impl MetricReference {
 
     /// Whether an element's coefficient is a zero that stays.
     fn holds(&self, before: &Element) -> bool {
-        self.freeze && before.copy == 0.0
+        // not -0.0, which stands for a coefficient that is not there yet
+        self.freeze && before.copy.to_bits() == 0
     }
 
     /// The operator on the members of a group.
