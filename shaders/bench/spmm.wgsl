@@ -11,7 +11,7 @@ var<workgroup> tile_a: array<f32, 256>;
 var<workgroup> tile_x: array<f32, 256>;
 
 @compute @workgroup_size(invocations)
-fn product(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) index: u32) {
+fn spmm(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) index: u32) {
     let i = index / 16u;
     let c = index % 16u;
     let row = 16u * id.y + i;
