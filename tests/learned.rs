@@ -746,7 +746,7 @@ fn networks() {
         ($start:expr, $kind:ident, $($part:expr),+) => {{
             let start: Start = $start;
             refused!(Trainer::on_cpu(start.clone()), $kind, $($part),+);
-            refused!(Trainer::on_device(&context, start, 4), $kind, $($part),+);
+            refused!(Trainer::on_gpu(&context, start, 4), $kind, $($part),+);
         }};
     }
     for layers in [0, 4097] {
@@ -799,11 +799,11 @@ fn networks() {
         let part = format!("rounds of the norm bound = {rounds} is outside [1, 1000]");
         both!(with(Options { bound: Some(rounds), ..Options::default() }), Domain, &part);
     }
-    refused!(Trainer::on_device(&context, start(), 0), Domain, "training: batch = 0 is outside [1, 2^32)");
+    refused!(Trainer::on_gpu(&context, start(), 0), Domain, "training: batch = 0 is outside [1, 2^32)");
 
     for mut trainer in [
         Trainer::on_cpu(start()).expect("it starts"),
-        Trainer::on_device(&context, start(), 4).expect("it starts"),
+        Trainer::on_gpu(&context, start(), 4).expect("it starts"),
     ] {
         let zeros = [0.0; 12];
         let before = trainer.parameters().expect("those of the start");
@@ -1028,7 +1028,7 @@ fn a_trainer_whose_device_is_lost() {
             let (noisy, target) = ([0.5; 12], [0.25; 12]);
             let starts = [start(), separable];
             let mut trainers = starts.clone().map(|start| {
-                let mut trainer = Trainer::on_device(&context, start, 4).expect("the device is there");
+                let mut trainer = Trainer::on_gpu(&context, start, 4).expect("the device is there");
                 trainer.step(&noisy, &target, 0.1).expect("the device is there");
                 assert!(trainer.loss().expect("the device is there") > 0.0, "{label}");
                 trainer
@@ -1047,7 +1047,7 @@ fn a_trainer_whose_device_is_lost() {
                 gone(&label, trainer.apply(&noisy).err());
             }
             for start in starts {
-                gone(&label, Trainer::on_device(&context, start, 4).err());
+                gone(&label, Trainer::on_gpu(&context, start, 4).err());
             }
         }
     });

@@ -498,7 +498,7 @@ fn one_step_of_training_is_that_of_the_cpu() {
             let start = Start { parameters: problem.sets.clone(), layers: 3, options };
             let (x, target) = (laid(&problem.x, Order::BatchMajor), laid(&problem.target, Order::BatchMajor));
             let mut cpu = Trainer::on_cpu(start.clone()).expect("a trainer");
-            let mut gpu = Trainer::on_device(&context, start, 50).expect("a trainer");
+            let mut gpu = Trainer::on_gpu(&context, start, 50).expect("a trainer");
             for trainer in [&mut cpu, &mut gpu] {
                 assert!(trainer.loss().expect("a loss").is_nan());
                 trainer.step(&x, &target, rate).expect("a step");
@@ -537,7 +537,7 @@ fn training_lowers_the_loss_and_survives_pruning() {
         let problem = Problem::new(16, 40, 0.8, 2, true, false);
         let options = Options { bound: Some(2), ..Options::default() };
         let start = Start { parameters: problem.sets.clone(), layers: 2, options };
-        let mut trainer = Trainer::on_device(&context, start, 40).expect("a trainer");
+        let mut trainer = Trainer::on_gpu(&context, start, 40).expect("a trainer");
         let x = laid(&problem.x, Order::BatchMajor);
         let target: Vec<f32> = x.iter().map(|v| 0.3 * v).collect();
         let mut losses = Vec::new();
@@ -604,7 +604,7 @@ fn projections_inside_the_forward_pass_are_those_of_the_cpu() {
             let start = Start { parameters: problem.sets.clone(), layers: 3, options };
             let (x, target) = (laid(&problem.x, Order::BatchMajor), laid(&problem.target, Order::BatchMajor));
             let mut cpu = Trainer::on_cpu(start.clone()).expect("a trainer");
-            let mut gpu = Trainer::on_device(&context, start, 50).expect("a trainer");
+            let mut gpu = Trainer::on_gpu(&context, start, 50).expect("a trainer");
             for trainer in [&mut cpu, &mut gpu] {
                 // what the network computes with from the start is projected
                 for p in trainer.parameters().expect("projected") {

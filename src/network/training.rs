@@ -30,7 +30,7 @@ impl Trainer {
     ///
     /// # Errors
     /// Those of [`Start::check`]; [`crate::Error::Limit`] and the errors of the device.
-    pub fn on_device(context: &Context, start: Start, batch: u32) -> Result<Self> {
+    pub fn on_gpu(context: &Context, start: Start, batch: u32) -> Result<Self> {
         start.check()?;
         Ok(Trainer(Place::Device(Box::new(OnDevice::new(context, start, batch)?))))
     }

@@ -63,6 +63,6 @@ pub(crate) fn trainer(
     let start = Start { parameters: vec![first], layers, options };
     match backend {
         Backend::Cpu => Trainer::on_cpu(start),
-        Backend::Gpu(context) => Trainer::on_device(context, start, u32::try_from(batch).unwrap_or(u32::MAX)),
+        Backend::Gpu(context) => Trainer::on_gpu(context, start, u32::try_from(batch).unwrap_or(u32::MAX)),
     }
 }

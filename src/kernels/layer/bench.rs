@@ -218,7 +218,7 @@ impl<const PRODUCT: bool> Program for Pass<PRODUCT> {
     }
 
     fn work(&self) -> &'static str {
-        "No variant of a room."
+        "No variant of a kernel."
     }
 
     /// All but the last, where the results go.
