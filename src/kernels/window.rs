@@ -1,5 +1,9 @@
 //! Views in their bindings.
 
+use std::cmp::Ordering;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+
 use super::Batch;
 use super::program::host_struct;
 use crate::error::{Error, Result, within};
@@ -33,11 +37,25 @@ pub(crate) fn refuse_overlap_among<'a, I: Copy>(
     views: impl Iterator<Item = (I, &'a View, bool)>,
     name: impl Fn(I) -> String,
 ) -> Result<()> {
-    let mut all: Vec<_> = views.filter(|(_, view, _)| !view.is_empty()).collect();
-    all.sort_unstable_by(|(_, a, _), (_, b, _)| a.buffer().cmp(b.buffer()).then(a.offset().cmp(&b.offset())));
+    // by a number of each buffer first: to compare the buffers themselves is to look into both
+    let state = RandomState::new();
+    let mut last: Option<(&wgpu::Buffer, u64)> = None;
+    let mut number = |buffer: &'a wgpu::Buffer| {
+        let known = last.filter(|(known, _)| std::ptr::eq(*known, buffer) || *known == buffer);
+        let number = known.map_or_else(|| state.hash_one(buffer), |(_, number)| number);
+        last = Some((buffer, number));
+        number
+    };
+    let some = views.filter(|(_, view, _)| !view.is_empty());
+    let mut all: Vec<_> =
+        some.map(|(id, view, written)| (number(view.buffer()), view.offset(), id, view, written)).collect();
+    all.sort_unstable_by(|a, b| {
+        let buffers = || if a.0 == b.0 { a.3.buffer().cmp(b.3.buffer()) } else { Ordering::Equal };
+        a.0.cmp(&b.0).then_with(buffers).then(a.1.cmp(&b.1))
+    });
     // the view that is read and the one that is written which reach furthest, of those that start before
     let mut furthest: [Option<(I, &View)>; 2] = [None; 2];
-    for (id, view, written) in all {
+    for (_, _, id, view, written) in all {
         for (k, other) in furthest.iter().enumerate() {
             let Some((other, before)) = other.filter(|_| written || k == 1) else { continue };
             if let Some(shared) = before.overlap(view) {
