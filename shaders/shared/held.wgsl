@@ -11,5 +11,5 @@ var<private> frozen: vec4<bool>;
 
 // Which elements are zeros that stay; by their bits, as subnormal numbers may compare equal to zero.
 fn held(word: vec4<u32>, mode: Mode) -> vec4<bool> {
-    return ((word << vec4(1u)) == vec4(0u)) & vec4(mode.freeze != 0u);
+    return ((word << vec4(1u)) | vec4(u32(mode.freeze == 0u))) == vec4(0u);
 }

@@ -6,7 +6,7 @@ fn pulled(tile: Tile, row: Row, at: u32, w: vec4<f32>, group: vec4<f32>) -> vec4
     let copy = load_extra(tile.extra + at);
     poison = poison | nonfinite4(copy);
     // not -0.0, which stands for a copy that is not there yet
-    kept = (copy == vec4(0u)) & vec4(row.mode.freeze != 0u);
+    kept = (copy | vec4(u32(row.mode.freeze == 0u))) == vec4(0u);
     frozen = vec4(false);
     return group + row.pull.beta * (w - bitcast<vec4<f32>>(copy));
 }
