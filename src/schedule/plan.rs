@@ -206,26 +206,11 @@ pub(super) const ABSENT: f32 = -0.0;
 
 /// A page of states: zero, or of what is kept and not there yet.
 fn state(device: &wgpu::Device, bytes: u64, kept: bool) -> Result<wgpu::Buffer> {
-    let buffer = gpu::buffer(device, "optimiser state", bytes, gpu::USAGE, kept)?;
-    if kept {
-        const BLOCK: [u8; 4096] = {
-            let (mut block, absent) = ([0; 4096], ABSENT.to_bits().to_le_bytes());
-            let mut k = 0;
-            while k < block.len() {
-                block[k] = absent[k % 4];
-                k += 1;
-            }
-            block
-        };
-        let mut view = buffer.get_mapped_range_mut(..).map_err(|e| gpu::lost("optimiser state", e))?;
-        for start in (0..bytes as usize).step_by(BLOCK.len()) {
-            let end = (start + BLOCK.len()).min(bytes as usize);
-            view.slice(start..end).copy_from_slice(&BLOCK[..end - start]);
-        }
-        drop(view);
-        buffer.unmap();
+    if !kept {
+        return gpu::buffer(device, "optimiser state", bytes, gpu::USAGE, false);
     }
-    Ok(buffer)
+    let absent = vec![ABSENT; bytes as usize / size_of::<f32>()];
+    gpu::buffer_with(device, "optimiser state", bytemuck::cast_slice(&absent), gpu::USAGE)
 }
 
 /// Whether a tensor has the views that its step needs.
