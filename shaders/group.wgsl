@@ -1,4 +1,4 @@
-// needs: group/point, shared/broken
+// needs: group/point
 // group: W <- group(prox(W - rate * direction)) for groups that one workgroup holds in its registers, one pass over memory.
 //
 // chosen: MEASUREMENTS, penalty/<name> (Constants, prox), step/<base> (Base, advance), load_store/<width>, penalty/group/<name>
@@ -111,8 +111,7 @@ fn group(
         var s = IDENTITY;
         for (var i = 1u; ; i++) {
             let whole = reduced(tally_held(tile, site, lane, held, search.threshold, bad), index, lane, tile.lanes);
-            // a sum beyond the range of f32 is as bad as a member that is not finite
-            bad = u32(whole.bad != 0u || broken(whole.sum));
+            bad = u32(whole.bad != 0u);
             if bad != 0u {
                 search.done = 1u;
             }

@@ -1,4 +1,4 @@
-// needs: group/point, group/scratch, shared/broken
+// needs: group/point, group/scratch
 // The parts of each group put together, by one workgroup per group, and the next step of its search.
 @compute @workgroup_size(invocations)
 fn group(
@@ -19,7 +19,7 @@ fn group(
     let whole = reduced(p, index, Lane(index, 0u, 1u), invocations);
     if index == 0u && tile.groups > 0u {
         var state = load_state(tile.state);
-        if whole.bad != 0u || broken(whole.sum) {
+        if whole.bad != 0u {
             state.bad = 1u;
             state.search.done = 1u;
         }

@@ -1,5 +1,6 @@
 // What is known of a group: with d = (|x| - threshold)+, the sums of squares and of d, the count of d > 0, the largest |x|
-// and its first member. Squares are summed in three ranges, two of them scaled, so that none overflows or is flushed.
+// and its first member. Squares are summed in three ranges, two of them scaled, so that none overflows or is flushed; the sum
+// of d, which is not negative, stands with a minus sign for itself times 2^-64 where a d of more than 2^90 is part of it.
 struct Partial {
     big: f32,
     mid: f32,
@@ -23,11 +24,19 @@ fn shifted(x: f32, by: i32) -> f32 {
     return select(0.0, bitcast<f32>(moved), bits >= 0x00800000 && moved >= 0x00800000);
 }
 
+fn large_sum(sum: f32) -> f32 {
+    return select(-shifted(sum, -64), sum, sum < 0.0);
+}
+
 fn tally(before: Partial, ax: f32, k: u32, threshold: f32) -> Partial {
     var p = before;
     let d = ax - threshold;
     if d > 0.0 {
-        p.sum += d;
+        if p.sum < 0.0 || d > 0x1p90f {
+            p.sum = large_sum(p.sum) - shifted(d, -64);
+        } else {
+            p.sum += d;
+        }
         p.count += 1u;
         if d > 0x1p48f {
             let e = shifted(d, -80);
@@ -52,7 +61,7 @@ fn merged(a: Partial, b: Partial) -> Partial {
         a.big + b.big,
         a.mid + b.mid,
         a.small + b.small,
-        a.sum + b.sum,
+        select(a.sum + b.sum, large_sum(a.sum) + large_sum(b.sum), a.sum < 0.0 || b.sum < 0.0),
         select(a.peak, b.peak, second),
         a.count + b.count,
         select(a.index, b.index, second),
@@ -60,14 +69,20 @@ fn merged(a: Partial, b: Partial) -> Partial {
     );
 }
 
-// The same in a form to compute with: the norm of d is norm / scale.
+// The same in a form to compute with: the norm of d is norm / scale, their sum sum, or sum times 2^64 where it is large.
 struct Measure {
     norm: f32,
     scale: f32,
     sum: f32,
+    large: bool,
     peak: f32,
     count: u32,
     index: u32,
+}
+
+// A multiple of m.sum in its true size, at most the largest number.
+fn true_size(x: f32, m: Measure) -> f32 {
+    return select(x, select(3.40282347e38, x * 0x1p64f, x < 0x1p63f), m.large);
 }
 
 fn measure_of(p: Partial) -> Measure {
@@ -82,7 +97,7 @@ fn measure_of(p: Partial) -> Measure {
     }
     // WGSL leaves sqrt(0) open
     let norm = select(sqrt(square), 0.0, square == 0.0);
-    return Measure(norm, scale, p.sum, p.peak, p.count, p.index);
+    return Measure(norm, scale, abs(p.sum), p.sum < 0.0, p.peak, p.count, p.index);
 }
 
 // As many as there are invocations: naga 30 cannot size an array of structs by an override.

@@ -20,14 +20,14 @@ fn next(k: GroupConstants, weight: f32, m: Measure, s: Search) -> Search {
     let after = kept(k, weight, m);
     // at the first measurement, at 0, the value is an upper end of the bracket, and so is the largest member: the value may
     // overflow; all zero there, all zero
-    let value = exclusive * m.sum * after;
+    let value = true_size(exclusive * m.sum * after, m);
     let residual = s.threshold - value;
     if value == 0.0 && s.threshold == 0.0 {
         return Search(0.0, 0.0, 0.0, m.count, 1u);
     }
     let high = select(select(s.high, min(value, m.peak), s.count == NONE), s.threshold, residual > 0.0);
     let low = select(s.threshold, s.low, residual > 0.0);
-    let spread = select(0.0, m.sum * m.scale / max(m.norm, 1.17549435e-38), after > 0.0);
+    let spread = select(0.0, m.sum * select(m.scale, DOWN * 0x1p64f, m.large) / max(m.norm, 1.17549435e-38), after > 0.0);
     let pull = select(0.0, scaled(k.group * weight, m) / max(m.norm, 1.17549435e-38), after > 0.0);
     let slope = f32(m.count) * after + pull * spread * spread;
     var threshold = s.threshold - residual / (1.0 + exclusive * slope);

@@ -17,10 +17,10 @@ fn next(k: GroupConstants, weight: f32, m: Measure, s: Search) -> Search {
 fn shrink(k: GroupConstants, weight: f32, m: Measure, s: Search, measured: f32) -> Shrink {
     let t = scaled(k.group * weight, m);
     let exclusive = k.exclusive * weight;
-    // the sum is no smaller than any member; exclusive times it might overflow
+    // the sum is no smaller than any member
     if m.norm <= t || exclusive >= 1.0 {
         return ZERO;
     }
     let before = (m.norm - t) / m.norm;
-    return Shrink(before, exclusive * (before * m.sum), 1.0, NONE);
+    return Shrink(before, true_size(exclusive * (before * m.sum), m), 1.0, NONE);
 }

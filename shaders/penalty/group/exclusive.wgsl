@@ -13,7 +13,10 @@ struct GroupConstants {
 fn next(k: GroupConstants, weight: f32, m: Measure, s: Search) -> Search {
     // t = 0, or one flushed to it, is the identity
     let inverse = 1.0 / max(k.t * weight, 1e-37);
-    let threshold = s.threshold + (m.sum - s.threshold * inverse) / (inverse + f32(m.count));
+    let before = select(s.threshold, shifted(s.threshold, -64), m.large);
+    let further = true_size((m.sum - before * inverse) / (inverse + f32(m.count)), m);
+    // the root is below the largest member
+    let threshold = s.threshold + min(further, m.peak - s.threshold);
     // the same members above the threshold: the equation was solved for them already
     let done = m.count == s.count || threshold <= s.threshold;
     return Search(max(threshold, s.threshold), 0.0, 0.0, m.count, u32(done));

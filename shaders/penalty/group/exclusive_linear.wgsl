@@ -16,9 +16,9 @@ fn next(k: GroupConstants, weight: f32, m: Measure, s: Search) -> Search {
 
 fn shrink(k: GroupConstants, weight: f32, m: Measure, s: Search, measured: f32) -> Shrink {
     let t = k.t * weight;
-    // the sum is no smaller than any member; t times it might overflow
+    // the sum is no smaller than any member
     if t >= 1.0 {
         return ZERO;
     }
-    return Shrink(1.0, t * m.sum, 1.0, NONE);
+    return Shrink(1.0, true_size(t * m.sum, m), 1.0, NONE);
 }

@@ -41,17 +41,18 @@ enum Content {
 }
 
 /// How many kinds of groups there are; see [`Step::elements`].
-const KINDS: u64 = 22;
+const KINDS: u64 = 23;
 
 /// The kinds that are not finite, or close to that, and their names.
-const EXTREMES: [(u64, &str); 7] = [
+const EXTREMES: [(u64, &str); 8] = [
     (13, "broken-weight"),
     (16, "broken-gradient"),
     (17, "broken-momentum"),
     (18, "broken-moment"),
     (19, "update-overflows"),
-    (20, "sum-overflows"),
-    (21, "sum-fits"),
+    (20, "sum-beyond-f32"),
+    (21, "sum-within-f32"),
+    (22, "sum-far-beyond-f32"),
 ];
 
 /// Every case.
@@ -250,7 +251,7 @@ fn layouts() -> Vec<Step> {
     all
 }
 
-/// Members that are not finite, and sums that are not, in the last part of groups that no workgroup holds, beside groups
+/// Members that are not finite, and sums beyond f32, in the last part of groups that no workgroup holds, beside groups
 /// that are sound; for every stage: measured once and searched for, with every state and without.
 fn extremes() -> Vec<Step> {
     let adam = Optimizer::all().into_iter().find(|b| b.states() == 2).unwrap_or(Optimizer::Gradient);
@@ -315,7 +316,7 @@ fn ordinary(rng: &mut impl Rng) -> f64 {
 impl Step {
     /// Weights, gradients and states. Groups are of all kinds in turn: ordinary ones, zeros, one member that is not zero,
     /// ties, norms and largest members round the thresholds, huge and tiny members, members, gradients and states that are
-    /// not finite, updates that overflow, and members whose sum does or nearly does.
+    /// not finite, updates that overflow, and members whose sum is beyond the range of f32 or nearly so.
     fn elements(&self) -> Vec<Element> {
         let mut rng = ChaCha8Rng::seed_from_u64(0x9409);
         let groups = &self.group.groups;
@@ -366,6 +367,7 @@ impl Step {
                 // four of them are beyond f32, three are not
                 20 if k < 4 => 1e38,
                 21 if k < 3 => -1e38,
+                22 => 1.5e38 * ordinary(rng),
                 _ => ordinary(rng),
             };
             let tiny = matches!(kind, 1 | 2 | 3 | 10 | 15);

@@ -17,13 +17,12 @@
 //! same adapter gives the same bits each run, batched or not.
 //!
 //! **NaN and infinities.** Found by their bits. One member that is not finite, or an update that overflows, makes the whole
-//! group NaN (0x7fc00000), and all its elements are counted in the tensor's status word; so does, for every t, a sum of
-//! magnitudes beyond the range of f32. A group of zeros stays zero.
+//! group NaN (0x7fc00000), and all its elements are counted in the tensor's status word. A group of zeros stays zero.
 //!
 //! **Accuracy.** [`GroupReference::judge`]: the elementwise result is known to within an interval, the group's operator to
 //! within what its penalty says of that interval, plus (16 + D/32) ULP of the group's largest member, D being the
 //! longest chain of additions. Where the operator is one factor for the whole group, the bound holds for each member by
-//! itself. Norms neither overflow nor vanish: squares are summed in three ranges.
+//! itself. Norms and sums neither overflow nor vanish: squares are summed in three ranges, magnitudes in two.
 //!
 //! **Limits.** 256 invocations and 8 KiB of workgroup memory; 7 storage buffers with Adam. Groups of fewer than 2^32
 //! elements. A tile of groups must lie within one binding: with wgpu's default limits that is 128 MiB of a tensor for

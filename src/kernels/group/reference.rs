@@ -1,7 +1,7 @@
 //! The float64 reference of the step with groups.
 
 use super::{GroupRow, Grouped};
-use crate::accuracy::{FLUSH, QUIET_NAN, RELATIVE, ulp};
+use crate::accuracy::{FLUSH, QUIET_NAN, ulp};
 use crate::kernels::step::reference::f32_of;
 use crate::kernels::step::{self, Element, Optimizer, StepParameters};
 use crate::kernels::{Judgement, Reference};
@@ -44,12 +44,6 @@ impl GroupReference {
         self.t * f64::from(self.group.weight(g))
     }
 
-    /// The threshold of the kernel's first measurement of group `g`.
-    fn first_of(&self, g: u64) -> f64 {
-        let [_, (_, first), ..] = self.group.penalty.rule().constants(self.t);
-        f32_of(first.min(f64::from(f32::MAX))) * f64::from(self.group.weight(g))
-    }
-
     /// Whether the objective at what the kernel returned is the least one, to within 1e-6 |x|^2 / 2: for steps without a
     /// base step and an elementwise penalty, where x is known exactly. The test for ill-conditioned directions.
     #[must_use]
@@ -77,8 +71,7 @@ impl Reference for GroupReference {
     /// The step on the CPU of group `g`, whose members it is given in order. Returns how many of them are not finite
     /// afterwards: all or none.
     ///
-    /// A member that is not finite makes the group NaN, and so does, for every t, a sum of magnitudes (for l1-l2 of what they
-    /// are above t) beyond the range of f32: the kernel takes it whether the operator needs it or not.
+    /// A member that is not finite makes the group NaN.
     fn step(&self, g: u64, members: &mut [Element]) -> u32 {
         let mut points = Vec::with_capacity(members.len());
         let mut finite = true;
@@ -88,9 +81,7 @@ impl Reference for GroupReference {
             points.push(f64::from(after.w));
             *e = after;
         }
-        let first = self.first_of(g);
-        let sum: f64 = points.iter().map(|x| (x.abs() - first).max(0.0)).sum();
-        if !finite || sum > f64::from(f32::MAX) {
+        if !finite {
             members.iter_mut().for_each(|e| e.w = f32::from_bits(QUIET_NAN));
             return members.len() as u32;
         }
@@ -129,22 +120,8 @@ impl Reference for GroupReference {
         if fits.clone().any(|fit| fit == Some(false)) {
             return all_poisoned();
         }
-        let mut undecided = fits.any(|fit| fit.is_none());
+        let undecided = fits.any(|fit| fit.is_none());
         let ranges: Vec<(f64, f64)> = moved.iter().map(|m| interval(self.step.prox(), m.point())).collect();
-        // each addition, the threshold and its distance from a member may miss by 2^-23
-        let rounding = (chain(before.len()) + 4.0) * RELATIVE;
-        let first = self.first_of(g);
-        let sum = |factor: f64, magnitude: &dyn Fn(&(f64, f64)) -> f64| {
-            let above = ranges.iter().map(|r| (magnitude(r) - first * factor).max(0.0));
-            above.sum::<f64>() / factor
-        };
-        let least = |r: &(f64, f64)| if r.0 * r.1 <= 0.0 { 0.0 } else { r.0.abs().min(r.1.abs()) };
-        let most = |r: &(f64, f64)| r.0.abs().max(r.1.abs());
-        let largest = f64::from(f32::MAX);
-        if sum(1.0 + rounding, &least) > largest {
-            return all_poisoned();
-        }
-        undecided |= sum(1.0 - rounding, &most) > largest;
         if undecided && after.iter().all(poisoned) {
             return all_poisoned();
         }
