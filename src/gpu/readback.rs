@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 
-use super::{LATE, View, buffer, lost, submit, wait};
-use crate::error::Result;
+use super::{LATE, View, buffer, buffer_with, lost, submit, wait};
+use crate::error::{Error, Result};
 
 /// Bytes on their way from the device: resolves when the submission that holds the copy is done and the device is
 /// polled. On dropping it the copy is forgotten.
@@ -13,8 +13,10 @@ use crate::error::Result;
 pub struct Readback {
     staging: wgpu::Buffer,
     mapped: OneshotReceiver<std::result::Result<(), wgpu::BufferAsyncError>>,
-    size: u64,
 }
+
+/// What follows the values once the copy has run: a submission that is refused maps its buffers all the same.
+const RAN: [u8; 4] = [0xff; 4];
 
 impl Readback {
     /// Records a copy of `size` bytes (a multiple of 4) from byte `offset` of `source`, whose usage includes
@@ -30,22 +32,26 @@ impl Readback {
         size: u64,
     ) -> Result<Self> {
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-        let staging = buffer(device, "readback", size.max(4), usage, false)?;
+        let word = RAN.len() as u64;
+        let staging = buffer(device, "readback", size + word, usage, false)?;
         if size > 0 {
             encoder.copy_buffer_to_buffer(source, offset, &staging, 0, size);
         }
+        let ran = buffer_with(device, "readback", &RAN, wgpu::BufferUsages::COPY_SRC)?;
+        encoder.copy_buffer_to_buffer(&ran, 0, &staging, size, word);
         let (sender, mapped) = oneshot_channel();
         encoder.map_buffer_on_submit(&staging, wgpu::MapMode::Read, .., move |result| {
             // nobody waits for it any more: nothing to do
             let _ = sender.send(result);
         });
-        Ok(Readback { staging, mapped, size })
+        Ok(Readback { staging, mapped })
     }
 
     /// The values, once somebody polls the device.
     ///
     /// # Errors
-    /// [`crate::Error::DeviceLost`] where the mapping failed or the commands were never submitted.
+    /// [`crate::Error::DeviceLost`] where the mapping failed or the commands were never submitted; [`crate::Error::Gpu`] where
+    /// their submission was refused.
     pub async fn values<T: bytemuck::Pod>(self) -> Result<Vec<T>> {
         match self.mapped.receive().await {
             None => return Err(lost("readback", "the copy was never submitted, or the device is gone")),
@@ -53,11 +59,16 @@ impl Readback {
             Some(Ok(())) => {}
         }
         let view = self.staging.get_mapped_range(..).map_err(|e| lost("readback", e))?;
-        let bytes = &view[..usize::try_from(self.size).unwrap_or(view.len())];
-        let values = bytemuck::pod_collect_to_vec(bytes);
+        let (bytes, word) = view.split_at(view.len() - RAN.len());
+        let values = if *word == RAN {
+            Ok(bytemuck::pod_collect_to_vec(bytes))
+        } else {
+            let reason = "the submission that holds the copy was refused".into();
+            Err(Error::Gpu { place: "readback".into(), reason, source: None })
+        };
         drop(view);
         self.staging.unmap();
-        Ok(values)
+        values
     }
 
     /// The values; polls `device` until they are there. The commands must have been submitted.

@@ -170,6 +170,13 @@ impl HostSchedule {
         }
     }
 
+    /// Sets the memory for checks, as [`Plan::set_check_memory`]; nothing on the CPU.
+    pub fn set_check_memory(&mut self, bytes: u64) {
+        if let Engine::Gpu { plan, .. } = &mut self.engine {
+            plan.set_check_memory(bytes);
+        }
+    }
+
     /// The sparse copies of variable splitting, its results: per tensor, none where it has another solver.
     ///
     /// # Errors

@@ -59,8 +59,15 @@ impl TensorReport {
 /// What the checks of a plan found so far.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
 pub struct Verification {
-    /// Steps checked: those that were submitted, with at least one element.
+    /// Steps checked: those that have run, with at least one element.
     pub steps: u64,
+    /// Steps that were to be checked and did not run: their submission was refused, or their encoder dropped. Each step leaves its
+    /// number on the device, and one that comes back without it is counted here and nowhere else.
+    pub not_run: u64,
+    /// Steps that were to be checked and were not, for want of [memory](crate::schedule::Plan::set_check_memory).
+    pub skipped: u64,
+    /// The most bytes that staging buffers and copies for checks have taken at a time.
+    pub memory: u64,
     /// Elements compared.
     pub checked: u64,
     /// Elements outside the bound.

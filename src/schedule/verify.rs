@@ -1,7 +1,9 @@
 //! Checking steps against the float64 reference while training goes on.
 //!
 //! For a step that is checked, inputs and outputs of the chosen tensors are copied on the device, before and after the
-//! dispatches and in the same encoder. When the submission is done, worker threads compare them; nothing waits for it.
+//! dispatches and in the same encoder, and after them the step's number, which is written on the device with the step's values:
+//! what comes back without it did not run. When the submission is done, worker threads compare them; nothing waits for it, but
+//! where the memory for checks is spent.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -30,11 +32,15 @@ pub enum Verify {
         seed: u64,
     },
     /// Every tensor at every step. What arrives is copied, up to 64 MiB at a time, on the thread that polls the device;
-    /// it is compared on worker threads.
+    /// it is compared on worker threads. Where they fall behind and [the memory for checks](crate::schedule::Plan::set_check_memory)
+    /// is spent, recording polls the device and waits for them.
     Full,
 }
 
 impl Verify {
+    /// Bytes that the checks of a plan may take unless [said otherwise](crate::schedule::Plan::set_check_memory): 256 MiB.
+    pub const MEMORY: u64 = 256 << 20;
+
     /// Checks the parameters.
     ///
     /// # Errors
@@ -66,6 +72,13 @@ impl Verify {
 /// Bytes that are compared at a time, but for tensors with groups, which are compared whole.
 const LARGEST: u64 = 1 << 26;
 
+/// Bytes of a step's number.
+pub(super) const NUMBER: u64 = size_of::<u64>() as u64;
+
+/// How long recording waits where the device is idle and no check proceeds. Another thread that polls may be copying what has
+/// arrived; longer than that takes, and the checks are in encoders that nobody has submitted.
+const PATIENCE: Duration = Duration::from_millis(100);
+
 /// Elements of one tensor inside a staging buffer.
 #[derive(Clone, Debug)]
 struct Piece {
@@ -79,6 +92,7 @@ struct Piece {
 /// A staging buffer with the pieces that it takes.
 #[derive(Debug)]
 struct Batch {
+    /// Of all pieces; the step's number follows.
     bytes: u64,
     pieces: Vec<Piece>,
 }
@@ -86,7 +100,8 @@ struct Batch {
 /// A check between the copies before and after the dispatches.
 pub(super) struct Open {
     hyper: StepParameters,
-    batches: Vec<(wgpu::Buffer, Batch)>,
+    number: u64,
+    batches: Vec<(wgpu::Buffer, Batch, Ticket)>,
 }
 
 #[derive(Debug)]
@@ -103,34 +118,53 @@ struct State {
     recorded: usize,
     /// Batches that have arrived and are not compared yet.
     arrived: usize,
+    /// Bytes that they take: of those recorded their staging buffers and the copies to come, of those arrived the copies.
+    bytes: u64,
+    /// Recording has waited in vain, and no batch has arrived or gone since.
+    stuck: bool,
 }
 
 /// Staging buffers to be used again. Worker threads hold none, and nothing else of wgpu's: the owner may destroy the
 /// device, or leave the process, while they compare.
 type Spare = Arc<Mutex<Vec<wgpu::Buffer>>>;
 
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.state)
     }
 }
 
 /// One batch, recorded or under comparison; however that ends, it is no longer counted then.
 struct Ticket {
     shared: Arc<Shared>,
+    /// Whether it is the first of its step, which counts for the step.
+    first: bool,
+    /// Bytes of its staging buffer, and as many of its copy.
+    bytes: u64,
     arrived: bool,
 }
 
 impl Ticket {
-    fn new(shared: Arc<Shared>) -> Self {
-        shared.lock().recorded += 1;
-        Ticket { shared, arrived: false }
+    fn new(shared: Arc<Shared>, first: bool, bytes: u64) -> Self {
+        let mut state = shared.lock();
+        state.recorded += 1;
+        state.bytes += 2 * bytes;
+        drop(state);
+        Ticket { shared, first, bytes, arrived: false }
     }
 
+    /// Its step has run, and it is copied.
     fn arrive(&mut self) {
         let mut state = self.shared.lock();
+        state.found.steps += u64::from(self.first);
         state.recorded -= 1;
         state.arrived += 1;
+        state.bytes -= self.bytes;
+        state.stuck = false;
         self.arrived = true;
     }
 }
@@ -138,10 +172,15 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
-        match self.arrived {
-            true => state.arrived -= 1,
-            false => state.recorded -= 1,
+        if self.arrived {
+            state.arrived -= 1;
+            state.bytes -= self.bytes;
+        } else {
+            state.found.not_run += u64::from(self.first);
+            state.recorded -= 1;
+            state.bytes -= 2 * self.bytes;
         }
+        state.stuck = false;
         self.shared.done.notify_all();
     }
 }
@@ -152,6 +191,8 @@ pub(super) struct Checker {
     device: wgpu::Device,
     base: Optimizer,
     verify: Verify,
+    /// Bytes that the checks may take.
+    memory: u64,
     recorded: u64,
     shared: Arc<Shared>,
     spare: Spare,
@@ -165,9 +206,17 @@ impl Checker {
             device: device.clone(),
             base,
             verify,
+            memory: Verify::MEMORY,
             recorded: 0,
             shared: Arc::new(Shared {
-                state: Mutex::new(State { found, trouble: None, recorded: 0, arrived: 0 }),
+                state: Mutex::new(State {
+                    found,
+                    trouble: None,
+                    recorded: 0,
+                    arrived: 0,
+                    bytes: 0,
+                    stuck: false,
+                }),
                 done: Condvar::new(),
             }),
             spare: Spare::default(),
@@ -175,7 +224,7 @@ impl Checker {
         for tensor in
             tensors.iter().filter(|t| verify != Verify::Off && t.checked.operator().groups().is_some())
         {
-            let needed = checker.bytes_per_element(tensor) * tensor.views[0].length;
+            let needed = checker.bytes_per_element(tensor) * tensor.views[0].length + NUMBER;
             if needed > limit {
                 let place = format!("{}: verification of groups", tensor.checked.name());
                 return Err(Error::Limit { place, name: "max_buffer_size", needed, limit });
@@ -187,6 +236,16 @@ impl Checker {
     /// Which steps are checked.
     pub fn verify(&self) -> Verify {
         self.verify
+    }
+
+    /// Sets how many bytes the checks may take.
+    pub fn set_memory(&mut self, bytes: u64) {
+        self.memory = bytes;
+    }
+
+    /// The number of the step that is recorded next, which none before it has; 0 is none's.
+    pub fn number(&self) -> u64 {
+        self.recorded + 1
     }
 
     /// Keeps an error that recording could not return.
@@ -212,7 +271,7 @@ impl Checker {
 
     /// Packs the chosen tensors into staging buffers.
     fn batches(&self, tensors: &[Bound], chosen: &[usize]) -> Vec<Batch> {
-        let largest = LARGEST.min(self.device.limits().max_buffer_size);
+        let largest = LARGEST.min(self.device.limits().max_buffer_size - NUMBER);
         let mut batches: Vec<Batch> = Vec::new();
         for &tensor in chosen {
             let length = tensors[tensor].views[0].length;
@@ -240,7 +299,7 @@ impl Checker {
         batches
     }
 
-    /// Records the copies of the inputs, where this step is checked.
+    /// Records the copies of the inputs, where this step is checked and there is room.
     pub fn before(
         &mut self,
         encoder: &mut wgpu::CommandEncoder,
@@ -249,26 +308,22 @@ impl Checker {
     ) -> Option<Open> {
         let chosen = self.verify.chosen(self.recorded, tensors.len());
         self.recorded += 1;
-        if chosen.is_empty() {
+        let batches = self.batches(tensors, &chosen);
+        if batches.is_empty() {
             return None;
         }
-        let mut open = Open { hyper: *hyper, batches: Vec::new() };
-        for batch in self.batches(tensors, &chosen) {
-            let spare = {
-                let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-                let fits = spare.iter().position(|b| b.size() >= batch.bytes);
-                fits.map(|k| spare.swap_remove(k))
-            };
-            let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-            let staging = match spare {
-                Some(buffer) => buffer,
-                None => match gpu::buffer(&self.device, "verification", batch.bytes, usage, false) {
-                    Ok(buffer) => buffer,
-                    Err(error) => {
-                        self.trouble(error);
-                        continue;
-                    }
-                },
+        if !self.has_room(2 * batches.iter().map(|b| b.bytes + NUMBER).sum::<u64>()) {
+            self.shared.lock().found.skipped += 1;
+            return None;
+        }
+        let mut open = Open { hyper: *hyper, number: self.recorded, batches: Vec::new() };
+        for batch in batches {
+            let staging = match self.staging(batch.bytes + NUMBER) {
+                Ok(staging) => staging,
+                Err(error) => {
+                    self.trouble(error);
+                    return None;
+                }
             };
             for piece in &batch.pieces {
                 let mut to = piece.offset;
@@ -276,14 +331,85 @@ impl Checker {
                     copy(encoder, tensors, piece, k, &staging, &mut to);
                 }
             }
-            open.batches.push((staging, batch));
+            let ticket = Ticket::new(self.shared.clone(), open.batches.is_empty(), staging.size());
+            open.batches.push((staging, batch, ticket));
         }
+        self.trim();
         Some(open)
     }
 
-    /// Records the copies of the outputs and what happens when they have arrived.
-    pub fn after(&self, encoder: &mut wgpu::CommandEncoder, tensors: &[Bound], open: Open) {
-        for (k, (staging, batch)) in open.batches.into_iter().enumerate() {
+    /// Whether a check of so many bytes may be recorded now; full verification waits for earlier ones as long as any proceeds.
+    /// One that is larger than the whole memory may alone.
+    fn has_room(&self, needed: u64) -> bool {
+        let mut waited = None;
+        loop {
+            let state = self.shared.lock();
+            if state.bytes == 0 || state.bytes.saturating_add(needed) <= self.memory {
+                return true;
+            }
+            if self.verify != Verify::Full || state.stuck {
+                return false;
+            }
+            let left = (state.recorded, state.arrived);
+            drop(state);
+            // the caller may poll late or never
+            let idle = self.device.poll(wgpu::PollType::Poll).map_or(true, |status| status.is_queue_empty());
+            let (seen, since) = *waited.get_or_insert((left, Instant::now()));
+            if seen != left || left.1 > 0 || !idle {
+                waited = None;
+            } else if since.elapsed() > PATIENCE {
+                self.shared.lock().stuck = true;
+            }
+            self.rest();
+        }
+    }
+
+    /// Lets the comparisons proceed for a moment.
+    fn rest(&self) {
+        const LOOK: Duration = Duration::from_millis(1);
+        // On a worker thread the comparisons may have no other thread to run on.
+        if rayon::yield_now() != Some(rayon::Yield::Executed) {
+            let state = self.shared.lock();
+            if state.recorded + state.arrived > 0 {
+                drop(self.shared.done.wait_timeout(state, LOOK));
+            }
+        }
+    }
+
+    /// The smallest spare buffer of at least so many bytes, else a new one.
+    fn staging(&self, bytes: u64) -> Result<wgpu::Buffer> {
+        let mut spare = locked(&self.spare);
+        let fitting = (0..spare.len()).filter(|&k| spare[k].size() >= bytes);
+        if let Some(k) = fitting.min_by_key(|&k| spare[k].size()) {
+            return Ok(spare.swap_remove(k));
+        }
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        gpu::buffer(&self.device, "verification", bytes, usage, false)
+    }
+
+    /// Drops spare buffers beyond the memory for checks, and notes how much they take.
+    fn trim(&self) {
+        let mut spare = locked(&self.spare);
+        let mut state = self.shared.lock();
+        let mut kept = spare.iter().map(wgpu::Buffer::size).sum::<u64>();
+        while state.bytes + kept > self.memory
+            && let Some(dropped) = spare.pop()
+        {
+            kept -= dropped.size();
+        }
+        state.found.memory = state.found.memory.max(state.bytes + kept);
+    }
+
+    /// Records the copies of the outputs and of the step's number, which `number` holds on the device, and what happens when they
+    /// have arrived.
+    pub fn after(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        tensors: &[Bound],
+        open: Open,
+        number: (&wgpu::Buffer, u64),
+    ) {
+        for (staging, batch, mut ticket) in open.batches {
             for piece in &batch.pieces {
                 let (before, after) = self.arrays(&tensors[piece.tensor]);
                 let mut to = piece.offset + 4 * piece.count * before.len() as u64;
@@ -291,28 +417,33 @@ impl Checker {
                     copy(encoder, tensors, piece, k, &staging, &mut to);
                 }
             }
+            encoder.copy_buffer_to_buffer(number.0, number.1, &staging, batch.bytes, NUMBER);
             let work: Vec<(Piece, Checked)> =
                 batch.pieces.iter().map(|p| (p.clone(), tensors[p.tensor].checked.clone())).collect();
             let (spare, mapped) = (self.spare.clone(), staging.clone());
-            let mut ticket = Ticket::new(self.shared.clone());
-            let (base, hyper, starts) = (self.base, open.hyper, k == 0);
+            let (base, hyper, number) = (self.base, open.hyper, open.number);
             let used = usize::try_from(batch.bytes).unwrap_or(usize::MAX);
             encoder.map_buffer_on_submit(&staging, wgpu::MapMode::Read, .., move |result| {
                 let arrived = match result {
                     Ok(()) => mapped.get_mapped_range(..).map_err(|e| e.to_string()),
                     Err(error) => Err(error.to_string()),
                 };
-                let values: Vec<f32> = match arrived {
-                    Ok(bytes) => bytemuck::pod_collect_to_vec(&bytes[..used]),
+                let values: Option<Vec<f32>> = match arrived {
+                    Ok(bytes) => {
+                        let (bytes, rest) = bytes.split_at(used);
+                        // A refused submission maps its buffers all the same: what they hold is an older check's.
+                        let ran = rest[..NUMBER as usize] == number.to_ne_bytes();
+                        ran.then(|| bytemuck::pod_collect_to_vec(bytes))
+                    }
                     Err(reason) => {
                         ticket.shared.lock().trouble.get_or_insert(gpu::lost("verification", reason));
                         return;
                     }
                 };
                 mapped.unmap();
-                spare.lock().unwrap_or_else(PoisonError::into_inner).push(mapped);
+                locked(&spare).push(mapped);
                 // counted here and not when recorded: an encoder may be dropped instead of submitted
-                ticket.shared.lock().found.steps += u64::from(starts);
+                let Some(values) = values else { return };
                 ticket.arrive();
                 rayon::spawn(move || finish(&ticket, base, &hyper, &values, &work));
             });
@@ -336,7 +467,6 @@ impl Checker {
     /// Waits for the worker threads. The device must have been polled until its queue was empty: then every submitted
     /// check has arrived, or is about to in another thread that polls. One that is recorded only is waited for in vain.
     pub fn join(&self) {
-        const LOOK: Duration = Duration::from_millis(1);
         let mut last = (Instant::now(), 0);
         loop {
             let state = self.shared.lock();
@@ -347,13 +477,7 @@ impl Checker {
                 return;
             }
             drop(state);
-            // On a worker thread the comparisons may have no other thread to run on.
-            if rayon::yield_now() != Some(rayon::Yield::Executed) {
-                let state = self.shared.lock();
-                if state.recorded + state.arrived > 0 {
-                    drop(self.shared.done.wait_timeout(state, LOOK));
-                }
-            }
+            self.rest();
         }
     }
 }
