@@ -64,9 +64,12 @@ pub fn run(device: &wgpu::Device, queue: &wgpu::Queue) -> maf_srl::Result<()> {
     let buffer = |name| gpu::buffer_with(device, name, bytemuck::cast_slice(&target), usage);
     let (page, slope) = (buffer("fc1.weight")?, buffer("fc1.weight.grad")?);
     let view = |buffer| View::new("fc1.weight", buffer, 0, target.len() as u64);
-    // One vector of 64 weights per neuron. The spec's lambda is the regulariser's weight.
+    // One vector of 64 weights per neuron. The spec's lambda is the regulariser's weight; its metric multiplies the
+    // rate, which the rate scale undoes.
     let rows = Groups::new(Layout::Rows, &[NEURONS as u64, INPUTS as u64])?;
-    let spec = Spec::new("fc1.weight", "none".parse()?, 0.2).with_regulariser(regulariser.clone(), rows);
+    let spec = Spec::new("fc1.weight", "none".parse()?, 0.2)
+        .with_lr_scale(regulariser.norm().powi(-2))
+        .with_regulariser(regulariser.clone(), rows);
     let tensor = Tensor::new(spec, view(&page)?).with_gradient(view(&slope)?);
     let mut plan = Schedule::new(device).bind(Optimizer::Gradient, &[tensor], Verify::Full)?;
 

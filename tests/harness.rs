@@ -163,8 +163,8 @@ const STRIDED: &str = "group/values/prox/none/lasso/columns/shape=33x50/rate=1/l
 
 const BROKEN: &str =
     "group/extremes/adam/l1/lasso/rows/shape=3x4097/rate=0.5/lambda=0.2+0.4/offsets=0-0-0-0/broken-weight";
-const SUMMED: &str =
-    "group/extremes/adam/l1/lasso/rows/shape=3x4097/rate=0.5/lambda=0.2+0.4/offsets=0-0-0-0/sum-overflows";
+const SUMMED: &str = "group/extremes/gradient/l1/exclusive/rows/shape=3x4097/rate=0.5/lambda=0.2+0.4/offsets=0-0-0-0/\
+     sum-beyond-f32";
 const STATES: &str =
     "group/extremes/adam/l1/lasso/rows/shape=3x4097/rate=0.5/lambda=0.2+0.4/offsets=0-0-0-0/broken-moment";
 
@@ -176,15 +176,15 @@ const GROUP_FAULTS: [GroupFault; 19] = [
         "index ",
     ),
     (
-        "a sum that overflows, in a larger group",
+        "a large sum taken for an ordinary one, in a larger group",
         SUMMED,
-        |s| s.replace("whole.bad != 0u || broken(whole.sum)", "whole.bad != 0u"),
+        |s| s.replace("select(x, select(3.40282347e38, x * 0x1p64f, x < 0x1p63f), m.large)", "x"),
         "index ",
     ),
     (
-        "a sum that overflows",
-        HELD,
-        |s| replace(s, "whole.bad != 0u || broken(whole.sum)", "whole.bad != 0u"),
+        "large sums that lose what is not large",
+        SUMMED,
+        |s| s.replace("large_sum(a.sum) + large_sum(b.sum)", "min(a.sum, b.sum)"),
         "index ",
     ),
     (
@@ -434,13 +434,15 @@ fn every_fault_planted_in_a_product_is_reported() {
     const METRIC: &str = "spmm/metric/gradient/rows/n=33/m=40/density=0.6/rate=3/lambda=7/size=1e0/offset=0";
     demand_reports(&planted! {
         METRIC => "poisoned(activated(v, bend) - ", "poisoned(v - ";
-        METRIC => "let v = theta[job.q + row] * sum;", "let v = 1.01 * theta[job.q + row] * sum;";
+        METRIC => "theta[job.q + row] * sum + other_of(row)", "1.01 * theta[job.q + row] * sum + other_of(row)";
+        METRIC => "theta[job.q + row] * sum + other_of(row)", "theta[job.q + row] * sum + 1.01 * other_of(row)";
+        METRIC => "    aim(first, apart);\n    let made", "    let made";
         NEAR => "size * (v - other_of(column))", "(v - other_of(column))";
         GIVEN => "x_of(column) - size * other_of(column)", "x_of(column) + size * other_of(column)";
         PULLED => "poisoned(q * slope(v, bend) * w, bad)", "poisoned(slope(v, bend) * w, bad)";
         BROKEN => "flags(v) | flags(w) | Flags(bend_broken)", "flags(w)";
         NEAR => "- theta[job.b + row]", "- 0.0";
-        NEAR => "let v = theta[job.q + row] * sum;", "let v = theta[job.q + row + 1u] * sum;";
+        NEAR => "bent(row, theta[job.q + row] * sum)", "bent(row, theta[job.q + row + 1u] * sum)";
         SCALED => "scale = 1.0 - step_size(theta[job.scale_at]);", "scale = step_size(theta[job.scale_at]);";
         BITMAP => "bits &= bits - 1u;", "bits &= bits - 1u; bits &= 0x7fffffffu;";
         TILES => "sum2 += of_rows.z", "sum2 += of_rows.y";

@@ -5,6 +5,7 @@ mod support;
 use std::sync::Arc;
 
 use maf_srl::Error;
+use maf_srl::gpu::Context;
 use maf_srl::kernels::PipelineCache;
 use maf_srl::kernels::solver::Solver;
 use maf_srl::kernels::step::{Adam, Optimizer, StepParameters};
@@ -196,6 +197,147 @@ fn no_other_point_is_better() {
             }
         }
     }
+}
+
+/// A quadratic f = (W - c)ᵀ H (W - c) / 2 of two weights, and a regulariser of two components.
+struct Toy {
+    atoms: [[f64; 2]; 2],
+    q: [f64; 2],
+    hessian: [[f64; 2]; 2],
+    centre: [f64; 2],
+    lambda: f64,
+}
+
+impl Toy {
+    fn slope(&self, w: [f64; 2]) -> [f64; 2] {
+        let d = [w[0] - self.centre[0], w[1] - self.centre[1]];
+        self.hessian.map(|row| row[0] * d[0] + row[1] * d[1])
+    }
+
+    /// f + lambda R, with g from its own formula and Â^-T by Cramer's rule.
+    fn objective(&self, w: [f64; 2]) -> f64 {
+        let g = self.slope(w);
+        let smooth = 0.5 * ((w[0] - self.centre[0]) * g[0] + (w[1] - self.centre[1]) * g[1]);
+        let [[a, b], [c, d]] = self.atoms;
+        let determinant = a * d - b * c;
+        // Âᵀ v = w
+        let v = [(d * w[0] - c * w[1]) / determinant, (a * w[1] - b * w[0]) / determinant];
+        let bend = |v: f64| {
+            let (v, knee) = (v.abs(), BENT.eta1 * (BENT.delta2 - BENT.delta1));
+            let (inner, outer) = (v.min(knee), (v - knee).max(0.0));
+            BENT.delta1 * inner
+                + 0.5 * (1.0 / BENT.eta1 - 1.0) * inner * inner
+                + (BENT.delta2 - knee) * outer
+                + 0.5 * (1.0 / BENT.eta2 - 1.0) * outer * outer
+        };
+        smooth + self.lambda * (bend(v[0]) / self.q[0] + bend(v[1]) / self.q[1])
+    }
+
+    /// The minimum, by grids that get finer: no gradient, no prox.
+    fn minimum(&self) -> [f64; 2] {
+        let (mut best, mut size) = ([0.0, 0.0], 4.0);
+        while size > 1e-9 {
+            let centre = best;
+            for i in -20..=20 {
+                for j in -20..=20 {
+                    let w = [centre[0] + size * f64::from(i) / 20.0, centre[1] + size * f64::from(j) / 20.0];
+                    if self.objective(w) < self.objective(best) {
+                        best = w;
+                    }
+                }
+            }
+            size *= 0.6;
+        }
+        best
+    }
+}
+
+#[test]
+fn steps_end_at_the_minimum_of_f_plus_lambda_r() {
+    let skew = [[1.0, 0.5], [0.0, 1.0]];
+    let toys = [
+        Toy {
+            atoms: skew,
+            q: [1.0, 1.0],
+            hessian: [[1.0, 0.0], [0.0, 1.0]],
+            centre: [1.5, -1.0],
+            lambda: 0.5,
+        },
+        Toy {
+            atoms: skew,
+            q: [0.3, 2.0],
+            hessian: [[2.0, 0.5], [0.5, 1.0]],
+            centre: [1.5, -1.0],
+            lambda: 0.3,
+        },
+        // one coefficient is zero there, and no weight is
+        Toy {
+            atoms: [[1.0, -0.7], [0.9, 1.2]],
+            q: [1.0, 0.6],
+            hessian: [[1.0, 0.3], [0.3, 1.0]],
+            centre: [0.9, -0.5],
+            lambda: 0.6,
+        },
+    ];
+    let mut backends = vec![Backend::Cpu];
+    for one in support::software_adapters() {
+        backends.push(Backend::Gpu(Box::new(Context::on(one.adapter).expect("a device"))));
+    }
+    let (mut zeros, mut far) = (0, 0);
+    for toy in &toys {
+        let pattern = Arc::new(Pattern::full(2, 2).unwrap());
+        let mut p = Parameters::identity(pattern, BENT, 1.0).unwrap();
+        p.values = toy.atoms.concat();
+        p.q = toy.q.to_vec();
+        let of = Arc::new(Regulariser::new(p).unwrap());
+        let best = toy.minimum();
+        for backend in &backends {
+            for (base, momentum) in [
+                (Optimizer::Gradient, 0.0),
+                (Optimizer::HeavyBall { momentum: 0.5 }, 0.5),
+                (Optimizer::Nesterov { momentum: 0.5 }, 0.5),
+            ] {
+                // at rest the direction is the gradient over 1 - momentum, and the prox has the rate alone
+                let lambda = toy.lambda / (1.0 - momentum);
+                let scale = of.norm().powi(-2);
+                let one = spec("w", lambda, &of, groups(Layout::Whole, &[2])).with_lr_scale(scale);
+                let mut w = vec![0.0_f32; 2];
+                let mut schedule =
+                    HostSchedule::new(backend, &[one], &[&w.clone()], base, Verify::Full).unwrap();
+                for step in 1..=300 {
+                    let g = toy.slope([f64::from(w[0]), f64::from(w[1])]).map(|g| g as f32);
+                    schedule.step(StepParameters::new(0.3, step).unwrap(), &[&g], &mut [&mut w]).unwrap();
+                }
+                schedule.finish().expect("the bound holds");
+                let got = [f64::from(w[0]), f64::from(w[1])];
+                let distance = (got[0] - best[0]).hypot(got[1] - best[1]);
+                assert!(distance <= 2e-5, "{} {base}: {got:?}, the minimum is {best:?}", backend.name());
+            }
+        }
+        // and what these toys tell apart: Â^-T best has a zero, and a Euclidean gradient step would end elsewhere
+        let [[a, b], [c, d]] = toy.atoms;
+        let v = [d * best[0] - c * best[1], a * best[1] - b * best[0]];
+        zeros += usize::from(v.iter().any(|v| v.abs() < 1e-6) && best.iter().all(|w| w.abs() > 1e-2));
+        let mut w = best;
+        for _ in 0..4000 {
+            let g = toy.slope(w);
+            // half a step in the wrong metric
+            let x = [w[0] - 0.1 * g[0], w[1] - 0.1 * g[1]];
+            w = euclidean(&of, 0.1 * toy.lambda, x);
+        }
+        far += usize::from((w[0] - best[0]).hypot(w[1] - best[1]) > 1e-2);
+    }
+    assert_eq!((zeros > 0, far), (true, toys.len()));
+}
+
+/// The prox in M alone.
+fn euclidean(of: &Arc<Regulariser>, t: f64, x: [f64; 2]) -> [f64; 2] {
+    let one = spec("w", 1.0, of, groups(Layout::Whole, &[2]));
+    let x = x.map(|x| x as f32);
+    let mut y = x.to_vec();
+    let mut prox = HostSchedule::new(&Backend::Cpu, &[one], &[&x], Optimizer::Prox, Verify::Off).unwrap();
+    prox.step(StepParameters::new(t, 1).unwrap(), &[], &mut [&mut y]).unwrap();
+    [f64::from(y[0]), f64::from(y[1])]
 }
 
 #[test]

@@ -171,6 +171,14 @@ impl Regulariser {
         }
     }
 
+    /// ||diag(sqrt q) Â||_2, as [`Diagnostics::norm`]. In a step that has this regulariser
+    /// ([`Spec::with_regulariser`](crate::schedule::Spec::with_regulariser)) its square multiplies the rate: 1 / norm^2 is the rate
+    /// scale with which the step is no longer than without. About 2 n^3 multiplications.
+    #[must_use]
+    pub fn norm(&self) -> f64 {
+        norm(&self.parameters)
+    }
+
     /// Â^-T, row by row: n x n numbers.
     ///
     /// # Errors

@@ -3,8 +3,9 @@
 use std::ops::Range;
 
 use super::operator::{Bound, Operator};
+use super::verify;
 use crate::error::Result;
-use crate::gpu::View;
+use crate::gpu::{self, View};
 use crate::kernels::operator::Tabled;
 use crate::kernels::spmm::metric::{self, Matrices};
 use crate::kernels::step::{self, Optimizer, StepParameters};
@@ -44,7 +45,7 @@ impl Part {
     }
 }
 
-/// The rows of hyper-parameters: one per tensor, kernel by kernel in one buffer.
+/// The rows of hyper-parameters: one per tensor, kernel by kernel in one buffer, and the step's number behind them.
 #[derive(Debug, Default)]
 pub(super) struct Rows {
     step: Part,
@@ -52,7 +53,9 @@ pub(super) struct Rows {
     solver: Part,
     /// What tensors with a regulariser need beside their row of the step, in their order.
     regularised: Vec<metric::MetricRow>,
-    /// Bytes of all of them.
+    /// Where the step's number follows them.
+    pub number: u64,
+    /// Bytes of all of it.
     pub bytes: u64,
 }
 
@@ -110,11 +113,19 @@ impl Rows {
             row.at = at;
             at += row.bytes();
         }
-        self.bytes = at;
+        self.number = at;
+        self.bytes = at + verify::NUMBER;
     }
 
-    /// Writes the values of one step, each row at its offset. Allocates nothing.
-    pub fn write(&self, tensors: &[Bound], hyper: &StepParameters, write: &mut dyn FnMut(u64, &[u8])) {
+    /// Writes the values of one step, each row at its offset, and its number. Allocates nothing.
+    pub fn write(
+        &self,
+        tensors: &[Bound],
+        hyper: &StepParameters,
+        number: u64,
+        write: &mut dyn FnMut(u64, &[u8]),
+    ) {
+        write(self.number, &number.to_ne_bytes());
         let mut steps = Writer::new(&self.step);
         let mut groups = Writer::new(&self.group);
         let mut solvers = Writer::new(&self.solver);
@@ -166,18 +177,21 @@ pub(super) fn lay(
     Ok(all)
 }
 
-/// What follows the base step of a tensor with a learned regulariser.
+/// What goes before and after the base step of a tensor with a learned regulariser.
 #[derive(Clone, Debug)]
 pub(super) struct Learned {
     /// The tensor.
     pub tensor: usize,
     /// Its weights and coefficients, as they are bound.
     views: [View; 2],
-    /// The dispatches, which read no gradient.
-    pub dispatches: Dispatches,
+    /// What is made of the weights before the base step.
+    scratch: View,
+    /// The dispatches before the base steps and after them, which read no gradient.
+    pub dispatches: [Dispatches; 2],
 }
 
-/// Binds what follows the base steps; `known` are those of an earlier binding, of which what lies where it did is taken.
+/// Binds what goes before and after the base steps; `known` are those of an earlier binding, of which what lies where it did is
+/// taken, and the scratch memory in any case.
 pub(super) fn bind_learned(
     kernels: &PipelineCache,
     tensors: &[Bound],
@@ -191,21 +205,32 @@ pub(super) fn bind_learned(
         let Operator::Learned(of) = checked.operator() else { continue };
         let views = [0, views.len() - 1].map(|k| views[k].clone());
         let number = all.len();
-        if let Some(same) = known.get(number).filter(|one| one.views == views) {
+        let before = known.get(number);
+        if let Some(same) = before.filter(|one| one.views == views) {
             all.push(same.clone());
             continue;
         }
         let [weights, coefficients] = views.clone();
+        let scratch = match before {
+            Some(before) => before.scratch.clone(),
+            None => {
+                let (place, length) = ("regulariser", weights.len());
+                let usage = wgpu::BufferUsages::STORAGE;
+                let buffer = gpu::buffer(kernels.device(), place, (4 * length).max(16), usage, false)?;
+                View::new(place, &buffer, 0, length)?
+            }
+        };
         let row = rows.regularised[number].at;
         let job = metric::MetricJob {
             name: checked.name().into(),
             of: of.of().clone(),
             weights,
             coefficients,
+            scratch: scratch.clone(),
             row,
         };
         let dispatches = metric::bind(kernels, &job, matrices, target)?;
-        all.push(Learned { tensor, views, dispatches });
+        all.push(Learned { tensor, views, scratch, dispatches });
     }
     Ok(all)
 }

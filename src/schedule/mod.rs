@@ -2,7 +2,7 @@
 //!
 //! [`Schedule::bind`] makes every check and every allocation and returns a [`Plan`]; [`Plan::record`] writes one step
 //! into the caller's encoder. Tensors fall into buckets of equal kernel variant and buffers, and a bucket is one
-//! dispatch, however many tensors it holds; only a learned regulariser takes two more for each tensor that has one.
+//! dispatch, however many tensors it holds; only a learned regulariser takes three more for each tensor that has one.
 //! [`HostSchedule`] is the easy layer above: weights and gradients in host memory, on a GPU or on the CPU.
 
 mod bindings;
@@ -88,18 +88,27 @@ impl Spec {
     }
 
     /// The same tensor with a learned regulariser on vectors of n weights, `groups`, whose weight is the spec's lambda. The
-    /// step is the proximal operator of its penalty R in its own metric, where it is exact, and the identity at rate 0:
+    /// step is the proximal gradient step of f + lambda R in the metric of R, ||y||_M^2 = sum_i v_i^2 / q_i, where the proximal
+    /// operator is exact, and the identity at rate 0:
     ///
     /// ```text
-    /// R(y) = sum_i g(v_i) / q_i,   v = Â^-T y,   W <- Âᵀ [ prox_tg(Â^-T x) ],   t = rate * rate scale * lambda
+    /// R(y) = sum_i g(v_i) / q_i,   v = Â^-T y,   M^-1 = Âᵀ diag(q) Â
+    /// x = W - rate * rate scale * M^-1 direction,   W <- Âᵀ [ prox_tg(Â^-T x) ],   t = rate * rate scale * lambda
     /// ```
     ///
+    /// M^-1 multiplies the rate: where its norm, the square of [`Diagnostics::norm`](crate::regulariser::Diagnostics::norm), is not
+    /// 1, divide the rate scale by it. The direction is that of the base step, with its momentum; Adam's is no gradient, so
+    /// that steps end where 0 is in diag(q) Â D^-1 grad f + lambda dg(v), D being the diagonal that Adam divides by, which is the
+    /// minimum of no objective.
+    ///
     /// It is not [`Regulariser::prox`], which is one of step size 1 and would shrink the weights at any rate. Weights become
-    /// sparse in the rows of Â; those of a group become zeros where all of v is within t delta1. The penalty is `none`,
+    /// sparse in the rows of Â; those of a group become zeros where all of v is within t delta1. A weight that is zero stays so
+    /// while |q_i (Â grad f)_i| is at most lambda delta1 for all i: next to l1, whose threshold is lambda, that of single
+    /// weights is scaled by Â. The penalty is `none`,
     /// without a group penalty, the solver proximal, and not after adam-metric. b is 0, both slopes are at most 1, and n is
     /// at most [`Regulariser::AT_ONCE`]. Groups have n members each, side by side or as columns of a matrix.
     ///
-    /// Two dispatches per tensor, which are not batched across tensors. A member that is not finite makes its group so; status
+    /// Three dispatches per tensor, which are not batched across tensors, and 4 bytes of the plan's memory per weight. A member that is not finite makes its group so; status
     /// words count what the base step met or made, and the rest of such a group from the next step on. The coefficients
     /// prox_tg(Â^-T x), which are sparse, are kept as a last state, where the weights are.
     ///

@@ -112,6 +112,10 @@ impl Schedule {
     /// The plan keeps the bound buffers alive while it lives. One that its owner destroys all the same turns a recorded step
     /// into a validation error of the owner's submission, as any use of a destroyed buffer does.
     ///
+    /// Buffers must be of this device. One of another device of the same [`wgpu::Instance`] is refused; one of another instance
+    /// wgpu 30 looks up by a number that means nothing here: it panics, or takes the buffer for another that has the number.
+    /// Nothing that wgpu says of a buffer without unsafe code tells its instance, so that this cannot be an error of ours.
+    ///
     /// # Errors
     /// [`Error::Domain`] and [`Error::Unsupported`] for parameters and combinations, [`Error::Shape`] for lengths that
     /// differ, and for the shape of a view, where it was said, that groups are not made for, [`Error::Overlap`] for views that share memory, [`Error::Limit`], [`Error::OutOfMemory`],
@@ -140,8 +144,7 @@ impl Schedule {
         self.add_states(&mut bound)?;
         rows.place(u64::from(self.device.limits().min_storage_buffer_offset_alignment));
 
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
-        let target = gpu::buffer(&self.device, "hyper-parameters", rows.bytes.max(16), usage, false)?;
+        let target = gpu::buffer(&self.device, "hyper-parameters", rows.bytes, gpu::USAGE, false)?;
         let ring = Ring::new(&self.device, "hyper-parameter slot", rows.bytes, SLOTS)?;
         let status =
             gpu::buffer(&self.device, "status words", (4 * bound.len() as u64).max(16), gpu::USAGE, false)?;
@@ -353,7 +356,7 @@ pub struct Plan {
     matrices: Matrices,
     bindings: Bindings,
     dispatches: Dispatches,
-    /// What follows them: the operators of learned regularisers, which read no gradient.
+    /// What goes before and after them: the operators of learned regularisers, which read no gradient.
     learned: Vec<Learned>,
     tensors: Vec<Bound>,
     checker: Checker,
@@ -375,7 +378,8 @@ impl Staged<'_> {
 
 impl Plan {
     /// Records one step of every tensor that does not sit out. Submits nothing, and allocates nothing but, where more than eight
-    /// recorded steps are not done yet, one more small staging slot. (What is verified takes memory for its comparison.)
+    /// recorded steps are not done yet, one more small staging slot. What is verified takes memory for its comparison, within
+    /// [`Plan::set_check_memory`]; only [`Verify::Full`] waits where that is spent.
     ///
     /// The step keeps the values of `hyper`, and the [`Settings`] and views of now, whatever is recorded after it. Steps take
     /// effect in the order in which their encoders are submitted; one whose encoder is dropped has no effect.
@@ -383,7 +387,7 @@ impl Plan {
     /// It cannot fail: what goes wrong while recording (a device lost meanwhile, no memory for a check) is returned by
     /// [`Plan::verification`].
     pub fn record(&mut self, encoder: &mut wgpu::CommandEncoder, hyper: &StepParameters) {
-        if !self.begin(encoder, hyper) {
+        if !self.begin(encoder, hyper, self.checker.number()) {
             return;
         }
         let check = self.checker.before(encoder, &self.tensors, hyper);
@@ -395,7 +399,7 @@ impl Plan {
             self.dispatch(&mut pass);
         }
         if let Some(check) = check {
-            self.checker.after(encoder, &self.tensors, check);
+            self.checker.after(encoder, &self.tensors, check, (&self.target, self.rows.number));
         }
         self.count();
     }
@@ -408,16 +412,17 @@ impl Plan {
         encoder: &mut wgpu::CommandEncoder,
         hyper: &StepParameters,
     ) -> Option<Staged<'_>> {
-        if !self.begin(encoder, hyper) {
+        if !self.begin(encoder, hyper, 0) {
             return None;
         }
         self.count();
         Some(Staged { plan: self })
     }
 
-    fn begin(&mut self, encoder: &mut wgpu::CommandEncoder, hyper: &StepParameters) -> bool {
+    /// `number` is 0 for a step that is not verified.
+    fn begin(&mut self, encoder: &mut wgpu::CommandEncoder, hyper: &StepParameters, number: u64) -> bool {
         let Plan { rows, tensors, ring, target, .. } = self;
-        let write = |write: &mut dyn FnMut(u64, &[u8])| rows.write(tensors, hyper, write);
+        let write = |write: &mut dyn FnMut(u64, &[u8])| rows.write(tensors, hyper, number, write);
         if let Err(error) = ring.record(encoder, target, write) {
             self.checker.trouble(error);
             return false;
@@ -435,13 +440,27 @@ impl Plan {
     }
 
     fn dispatch(&self, pass: &mut wgpu::ComputePass<'_>) {
-        self.dispatches.record(pass);
         let takes = |learned: &&Learned| !self.tensors[learned.tensor].checked.settings().rests;
-        self.learned.iter().filter(takes).for_each(|learned| learned.dispatches.record(pass));
+        let learned = || self.learned.iter().filter(takes).map(|learned| &learned.dispatches);
+        learned().for_each(|[before, _]| before.record(pass));
+        self.dispatches.record(pass);
+        learned().for_each(|[_, after]| after.record(pass));
     }
 
     fn count(&mut self) {
         self.tensors.iter_mut().for_each(|tensor| tensor.checked.count());
+    }
+
+    /// Sets how many bytes staging buffers and copies for checks may take at a time, [`Verify::MEMORY`] until then. A check takes
+    /// twice what it compares: W, G and the states before a step, and W and the states after it. One that is larger than `bytes`
+    /// runs alone, so that the bound is the larger of both.
+    ///
+    /// Where earlier checks leave no room, [`Verify::Sample`] skips the check. With [`Verify::Full`] recording polls the device and
+    /// waits until the comparisons have made room, on any thread, whether the caller polls or not. Only what is recorded and not
+    /// submitted cannot be waited for: where nothing else is left, the check is skipped after a tenth of a second. What was skipped
+    /// is counted in [`Verification::skipped`].
+    pub fn set_check_memory(&mut self, bytes: u64) {
+        self.checker.set_memory(bytes);
     }
 
     /// How a tensor, by its position at binding, takes its next step. None where there are not so many tensors.
@@ -534,7 +553,8 @@ impl Plan {
     /// How many dispatches a step takes.
     #[must_use]
     pub fn dispatches(&self) -> usize {
-        self.dispatches.len() + self.learned.iter().map(|learned| learned.dispatches.len()).sum::<usize>()
+        self.dispatches.len()
+            + self.learned.iter().flat_map(|learned| &learned.dispatches).map(|d| d.len()).sum::<usize>()
     }
 
     /// How many staging slots there are.
@@ -612,7 +632,7 @@ impl Plan {
     }
 
     /// Waits for every submitted check, then as [`Plan::verification`]. A check that is recorded and not submitted yet
-    /// costs a wait of two seconds.
+    /// costs a wait of two seconds; one whose submission was refused counts in [`Verification::not_run`].
     ///
     /// # Errors
     /// As [`Plan::verification`].

@@ -170,8 +170,8 @@ hidden neurons superfluous, that is rows, and columns in the last layer; for l1-
 
 const REGULARISER_HELP: &str = "A learned regulariser of n components, as safetensors: adds the method \"maf\", whose steps are \
 proximal. Of layers with parameters of their own the last one's are taken. Weight matrices with n inputs are divided into rows, \
-others of a multiple of n weights into runs of n; the rest go without a penalty. lambda is its weight [default: 0.035 / delta1, \
-not tuned]. Weights become sparse in the regulariser's atoms; only those of whole rows or runs become zero, in general.";
+others of a multiple of n weights into runs of n; the rest go without a penalty. lambda is its weight [default: \
+0.035 ||diag(sqrt q) Â|| / delta1, not tuned]. Weights become sparse in the regulariser's atoms; only those of whole rows or runs become zero, in general.";
 
 const SOLVER_HELP: &str =
     "How penalties enter the steps; several, separated by commas, make a row each [default: proximal]:

@@ -29,7 +29,7 @@ pub struct SpmmJob {
     pub scale_by: Option<u32>,
     /// x, or u.
     pub first: Batch,
-    /// c, g, or w̄; none for a plain prologue.
+    /// c, g, or w̄; none for a plain prologue, but h for an epilogue with zeros that stay.
     pub second: Option<Batch>,
     /// The result. It shares memory with nothing.
     pub output: Batch,
@@ -165,7 +165,9 @@ impl SpmmJob {
         layer("layer", self.layer, self.matrix.layers())?;
         let (inner, outer) = self.lengths();
         let vectors = self.output.vectors;
-        let second = self.second.iter().map(|batch| ("the second batch", batch, inner));
+        let held = self.epilogue == Epilogue::Held;
+        let second =
+            self.second.iter().map(|batch| ("the second batch", batch, if held { outer } else { inner }));
         for (name, batch, components) in
             [("the batch", &self.first, inner), ("the output", &self.output, outer)].into_iter().chain(second)
         {
@@ -173,12 +175,20 @@ impl SpmmJob {
             same(PLACE, format!("vectors of {name}"), batch.vectors, vectors)?;
         }
         let plain = self.prologue == Prologue::Plain;
-        if plain == self.second.is_some() {
-            let with = if plain { "with" } else { "without" };
-            let what = format!("the prologue {} {with} a second batch", self.prologue.name());
-            return Err(unsupported(PLACE, what, "none for plain, one for near, given and pulled"));
+        if (plain && !held) == self.second.is_some() {
+            let with = if plain && !held { "with" } else { "without" };
+            let what = format!(
+                "the prologue {} and the epilogue {} {with} a second batch",
+                self.prologue.name(),
+                self.epilogue.name()
+            );
+            return Err(unsupported(
+                PLACE,
+                what,
+                "none for plain and activated, one for near, given, pulled and held",
+            ));
         }
-        if !plain && self.epilogue == Epilogue::Held {
+        if !plain && held {
             return Err(unsupported(PLACE, "zeros that stay", "with the prologue plain"));
         }
         if !plain && self.scale_by.is_some() {

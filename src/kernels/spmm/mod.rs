@@ -99,8 +99,8 @@ pub enum Epilogue {
     Plain,
     /// xi(q s) - b is.
     Activated,
-    /// The same; where the learned numbers say so ([`ParameterLayout::FROZEN`]), what was zero in the result stays zero. With a plain
-    /// prologue alone.
+    /// xi(q s + h) - b, with h the second batch; where the learned numbers say so ([`ParameterLayout::FROZEN`]), what was zero in
+    /// the result stays zero. With a plain prologue alone.
     Held,
 }
 

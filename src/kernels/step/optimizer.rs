@@ -122,12 +122,13 @@ pub enum Optimizer {
     Prox,
     /// Plain gradient step.
     Gradient,
-    /// M <- momentum M + G; W - rate M.
+    /// M <- momentum M + G; W - rate M. Where training stands still M is G / (1 - momentum), and the prox has the rate alone: that
+    /// is a minimum of f + (1 - momentum) lambda P.
     HeavyBall {
         /// In [0, 1).
         momentum: f64,
     },
-    /// M <- momentum M + G; W - rate (G + momentum M).
+    /// M <- momentum M + G; W - rate (G + momentum M). Ends as [`Optimizer::HeavyBall`] does.
     Nesterov {
         /// In [0, 1).
         momentum: f64,

@@ -64,6 +64,9 @@ pub struct Fitted {
 /// Adds what one schedule found to what others did; the reports per tensor are left out.
 pub(super) fn add(sum: &mut Verification, found: &Verification) {
     sum.steps += found.steps;
+    sum.not_run += found.not_run;
+    sum.skipped += found.skipped;
+    sum.memory = sum.memory.max(found.memory);
     sum.checked += found.checked;
     sum.mismatches += found.mismatches;
     sum.in_band += found.in_band;

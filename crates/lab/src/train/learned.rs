@@ -18,8 +18,9 @@
 //!
 //! **Into training.** The layer (eta, delta, Â) and the layer (eta / s^2, s delta, s Â) are the same function; s is
 //! chosen so that the larger slope is 1, as [`Regularised`](maf_srl::schedule::Regularised) needs. In units of the
-//! matrix's root mean square r the penalty is lambda / (r delta1) r^2 R(W / r): its slope at zero in the atoms is
-//! lambda, as that of l1.
+//! matrix's root mean square r the penalty is lambda ||Â|| / (r delta1) r^2 R(W / r): its slope at zero in the atoms is
+//! lambda ||Â||. For a multiple of the identity that is lambda in the weights, as that of l1; else Â scales the threshold of
+//! single weights, and equal lambdas are no equal strengths. The rate is divided by ||Â||^2, by which the metric multiplies it.
 
 use std::sync::Arc;
 

@@ -3,7 +3,7 @@
 use super::cases::regulariser;
 use super::{Matrices, MetricJob, MetricReference, MetricRow, Regularised, bind};
 use crate::error::Result;
-use crate::gpu::View;
+use crate::gpu::{self, View};
 use crate::kernels::program::Program;
 use crate::kernels::spmm::{Path, Prologue, Variant};
 use crate::kernels::step::{Element, Optimizer};
@@ -14,7 +14,7 @@ use crate::penalty::{Groups, Layout};
 const DENSITY: f64 = 0.4;
 const LAMBDA: f64 = 0.5;
 
-/// The operator by itself, without a base step: two products, of which the first names it.
+/// The operator by itself, without a base step: three products, of which the second names it.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::kernels::spmm) struct Metric;
 
@@ -46,10 +46,17 @@ impl Bench for Metric {
         let tensors = Tensors::of_groups(on, &of.groups, (Optimizer::Prox, true))?;
         let hyper = timed::hyper()?;
         let rows = on.bytes(&MetricRow::new(&of).alone(LAMBDA, 1.0, &hyper))?;
+        let bytes = 4 * of.groups.len();
+        let scratch = gpu::buffer(on.device, on.name, bytes, wgpu::BufferUsages::STORAGE, false)?;
+        let scratch = View::new(on.name, &scratch, 0, of.groups.len())?;
         let bind = |views: &[View]| {
             let [weights, coefficients] = [0, 1].map(|k| views[k].clone());
-            let job = MetricJob { name: on.name.into(), of: of.clone(), weights, coefficients, row: 0 };
-            bind(on.kernels, &job, &mut Matrices::default(), &rows)
+            let scratch = scratch.clone();
+            let job =
+                MetricJob { name: on.name.into(), of: of.clone(), weights, coefficients, scratch, row: 0 };
+            let [mut all, after] = bind(on.kernels, &job, &mut Matrices::default(), &rows)?;
+            all.extend(after);
+            Ok(all)
         };
         let reference = MetricReference::new(Optimizer::Prox, &of, LAMBDA, 1.0, &hyper);
         let judge = |g, before: &[Element], after: &[Element]| reference.judge(g, before, after);

@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{Matrices, MetricJob, MetricReference, MetricRow, Regularised, bind};
 use crate::error::Result;
-use crate::gpu;
+use crate::gpu::{self, View};
 use crate::kernels::fixture::Fixture;
 use crate::kernels::operator::{Reference, Tabled};
 use crate::kernels::step::{self, Adam, Element, Elementwise, Optimizer, StepParameters};
@@ -181,9 +181,13 @@ impl Case for Metric {
         let job = kernels::TensorJob { operator: &first, views: &fixture.views[..kept], row: 0, tensor: 0 };
         let moved = step::bind(kernels, self.base, &[job], own.as_entire_buffer_binding(), &status)?;
         let [weights, coefficients] = [0, kept].map(|k| fixture.views[k].clone());
-        let job = MetricJob { name, of: of.clone(), weights, coefficients, row: 0 };
-        let shrunk = bind(kernels, &job, &mut Matrices::default(), &rows)?;
+        // neither its contents nor its place may matter
+        let own = gpu::buffer_with(device, "scratch", &vec![0xff; 4 * (before.len() + 1)], usage)?;
+        let scratch = View::new("scratch", &own, 4, before.len() as u64)?;
+        let job = MetricJob { name, of: of.clone(), weights, coefficients, scratch, row: 0 };
+        let [first, shrunk] = bind(kernels, &job, &mut Matrices::default(), &rows)?;
         let counted = fixture.run(device, queue, &status, |pass| {
+            first.record(pass);
             moved.record(pass);
             shrunk.record(pass);
         })?;

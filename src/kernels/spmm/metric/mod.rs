@@ -1,9 +1,17 @@
-//! A learned regulariser in the step: W <- prox(W - rate * direction), group by group, in the regulariser's own metric.
+//! A learned regulariser in the step: a gradient step and the prox, both in the regulariser's own metric M, group by group.
 //!
 //! ```text
-//! R(y) = sum_i g(v_i) / q_i,   v = Â^-T y,   ||y||_M^2 = sum_i v_i^2 / q_i
-//! argmin_y 1/2 ||y - x||_M^2 + t R(y) = Âᵀ [ prox_tg(Â^-T x) ],   t = rate * rate scale * lambda
+//! R(y) = sum_i g(v_i) / q_i,   v = Â^-T y,   ||y||_M^2 = sum_i v_i^2 / q_i,   M^-1 = Âᵀ diag(q) Â
+//! x = W - rate * M^-1 direction,   W <- argmin_y 1/2 ||y - x||_M^2 + t R(y) = Âᵀ [ prox_tg(Â^-T x) ],
+//! t = rate * rate scale * lambda
 //! ```
+//!
+//! So it is the proximal gradient step of f + lambda R, and stands still where 0 is in diag(q) Â grad f + lambda dg(v). A
+//! Euclidean gradient step before a prox in M would be the step of no objective. M^-1 multiplies the rate: steps converge up to
+//! a rate of 1 / (||M^-1|| L), L being the Lipschitz constant of grad f and ||M^-1|| the square of
+//! [`Diagnostics::norm`](crate::regulariser::Diagnostics::norm). Momentum is of the gradients; its direction goes through M^-1
+//! too. So does Adam's, but that is no gradient: with the diagonal D that Adam divides by, it stands still where 0 is in diag(q) Â
+//! D^-1 grad f + lambda dg(v), which is of no objective unless D is a multiple of the identity.
 //!
 //! R is the penalty in G(y) = R(y) + (||y||_M^2 - ||y||^2) / 2; it is not negative, and sparse in the learned atoms,
 //! the rows of Â: y = sum_i w_i (row i of Â). In the metric M the operator is exact for every t, q cancels, and t = 0
@@ -17,8 +25,10 @@
 //!
 //! for slopes of at most 1; with larger ones it jumps once t is large, and no such activation is it.
 //!
-//! **Dispatches.** After the base step two products per tensor, not batched across tensors: w = prox_tg(Â^-T W) with the
-//! dense inverse, W = Âᵀ w. The numbers of prox_tg change with the rate; they are in the rows of hyper-parameters.
+//! **Dispatches.** With x' = W - rate * direction, which the base step makes, Â^-T x = (Â^-T - diag(q) Â) W + diag(q) Â x'. So
+//! there are three products per tensor, not batched across tensors: before the base step h = (Â^-T - diag(q) Â) W into memory of
+//! the plan's own, after it w = prox_tg(h + diag(q) Â W), both with dense matrices, and W = Âᵀ w. With Â = I and q = 1 h is 0.
+//! The numbers of prox_tg change with the rate; they are in the rows of hyper-parameters.
 //!
 //! The coefficients w are kept from step to step. Where zeros are frozen, those that are +0.0 stay so; -0.0 stands for one
 //! that is not there yet.
@@ -27,8 +37,8 @@
 //! made; a group that overflows only in the products is counted from the next step on.
 //!
 //! **Accuracy.** [`MetricReference::judge`]: each product misses by n + 8 roundings of its terms' magnitudes, of which one
-//! is for the matrix in f32, and hands on its operands' errors; prox_tg hands them on by its slope, and adds 4
-//! roundings of its result.
+//! is for the matrix in f32, and hands on its operands' errors; q times one and their sum add 3 roundings; prox_tg hands errors
+//! on by its slope, and adds 4 roundings of its result.
 
 pub(super) mod bench;
 pub(super) mod cases;
@@ -46,7 +56,7 @@ use crate::kernels::step::{Elementwise, Optimizer, StepParameters};
 use crate::kernels::{Batch, Dispatches, Format, LearnedParameters, Matrix, Order, PipelineCache};
 use crate::matrix::Pattern;
 use crate::penalty::{Activation, Groups, Layout, NoPenalty};
-use crate::regulariser::{HEAD, ParameterLayout, Regulariser};
+use crate::regulariser::{HEAD, ParameterLayout, Parameters, Regulariser};
 
 /// A learned regulariser on groups of weights, one vector of n components each.
 #[derive(Clone, Debug, PartialEq)]
@@ -179,7 +189,7 @@ fn scaled(a: &Activation, t: f64) -> Activation {
 #[derive(Debug)]
 pub(crate) struct MetricRow {
     regulariser: Arc<Regulariser>,
-    /// q = 1 and b = 0: they are in the scaled activation already.
+    /// q, and b = 0.
     rest: Vec<f32>,
     /// First byte among the rows.
     pub at: u64,
@@ -190,7 +200,7 @@ impl MetricRow {
         let regulariser = of.regulariser.clone();
         let places = places(&regulariser);
         let mut rest = vec![0.0; (places.length() - HEAD) as usize];
-        rest[..places.q().len()].fill(1.0);
+        rest.iter_mut().zip(&regulariser.parameters().q).for_each(|(at, q)| *at = *q as f32);
         MetricRow { regulariser, rest, at: 0 }
     }
 
@@ -246,24 +256,27 @@ pub(crate) struct MetricJob {
     pub of: Regularised,
     /// W.
     pub weights: View,
-    /// The coefficients prox_tg(Â^-T W), which are kept from step to step.
+    /// The coefficients prox_tg(Â^-T x), which are kept from step to step.
     pub coefficients: View,
+    /// What is computed of W before the base step.
+    pub scratch: View,
     /// First byte of its [`Row`] among the rows.
     pub row: u64,
 }
 
 /// The matrices of the regularisers that a plan's tensors share.
 #[derive(Debug, Default)]
-pub(crate) struct Matrices(Vec<(Arc<Regulariser>, Format, [Matrix; 2])>);
+pub(crate) struct Matrices(Vec<(Arc<Regulariser>, Format, [Matrix; 3])>);
 
 impl Matrices {
-    /// Â^-T, dense, and Âᵀ's matrix for so many vectors.
+    /// Â^-T - diag(q) Â and Â, dense, and Â for the product of its transpose with so many vectors. Dense with all zeros, so that
+    /// a member that is not finite is none of the group's others' either.
     fn of(
         &mut self,
         kernels: &PipelineCache,
         regulariser: &Arc<Regulariser>,
         vectors: u32,
-    ) -> Result<[Matrix; 2]> {
+    ) -> Result<[Matrix; 3]> {
         let p = regulariser.parameters();
         let (n, format) = (p.components(), Format::guess(p.pattern.density(), vectors));
         let known = |(r, f, _): &&_| Arc::ptr_eq(r, regulariser) && *f == format;
@@ -271,10 +284,11 @@ impl Matrices {
             return Ok(both.clone());
         }
         let single = |x: &[f64]| x.iter().map(|x| *x as f32).collect::<Vec<_>>();
-        let inverse = single(regulariser.inverse_transposed()?);
         let full = Arc::new(Pattern::full(n, n)?);
+        let dense = |values: &[f64]| Matrix::of(kernels, full.clone(), Format::Dense, &single(values));
         let both = [
-            Matrix::of(kernels, full, Format::Dense, &inverse)?,
+            dense(&rest(regulariser)?)?,
+            dense(&atoms(p))?,
             Matrix::of(kernels, p.pattern.clone(), format, &single(&p.values))?,
         ];
         self.0.push((regulariser.clone(), format, both.clone()));
@@ -282,29 +296,47 @@ impl Matrices {
     }
 }
 
-/// Binds the two products of a tensor; its row lies in `target`.
+/// Â, row by row with its zeros.
+fn atoms(p: &Parameters) -> Vec<f64> {
+    let n = p.q.len();
+    let mut all = vec![0.0; n * n];
+    p.pattern.entries().zip(&p.values).for_each(|((i, j), a)| all[i as usize * n + j as usize] = *a);
+    all
+}
+
+/// Â^-T - diag(q) Â, row by row.
+fn rest(regulariser: &Regulariser) -> Result<Vec<f64>> {
+    let p = regulariser.parameters();
+    let n = p.q.len();
+    let atoms = atoms(p).into_iter().enumerate().map(|(k, a)| p.q[k / n] * a);
+    Ok(regulariser.inverse_transposed()?.iter().zip(atoms).map(|(inverse, atom)| inverse - atom).collect())
+}
+
+/// Binds the products of a tensor, the one before its base step and those after it; its row lies in `target`.
 pub(crate) fn bind(
     kernels: &PipelineCache,
     job: &MetricJob,
     matrices: &mut Matrices,
     target: &wgpu::Buffer,
-) -> Result<Dispatches> {
-    let MetricJob { name, of, weights, coefficients, row } = job;
+) -> Result<[Dispatches; 2]> {
+    let MetricJob { name, of, weights, coefficients, scratch, row } = job;
     let (vectors, order) = of.batch(name)?;
-    let [inverse, atoms] = matrices.of(kernels, &of.regulariser, vectors)?;
+    let [rest, dense, atoms] = matrices.of(kernels, &of.regulariser, vectors)?;
     let (n, places) = (of.regulariser.parameters().components(), places(&of.regulariser));
     let learned = View::new(name, target, *row, u64::from(places.length()))?;
     let learned = LearnedParameters::new(name, learned, places, 1)?;
     let batch = |view: &View| Batch::new(name, view.clone(), n, vectors, order);
-    let (w, v) = (batch(weights)?, batch(coefficients)?);
+    let (w, v, h) = (batch(weights)?, batch(coefficients)?, batch(scratch)?);
     let there = Product {
         epilogue: Epilogue::Held,
         learned: Some(learned),
-        ..Product::plain(inverse, false, w.clone(), v.clone())
+        second: Some(h.clone()),
+        ..Product::plain(dense, false, w.clone(), v.clone())
     };
-    let mut made = bind_product(kernels, &there)?;
-    made.extend(bind_product(kernels, &Product::plain(atoms, true, v, w))?);
-    Ok(made)
+    let before = bind_product(kernels, &Product::plain(rest, false, w.clone(), h))?;
+    let mut after = bind_product(kernels, &there)?;
+    after.extend(bind_product(kernels, &Product::plain(atoms, true, v, w))?);
+    Ok([before, after])
 }
 
 #[cfg(test)]

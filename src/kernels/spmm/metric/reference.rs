@@ -13,6 +13,8 @@ pub(crate) struct MetricReference {
     step: step::StepReference,
     of: Regularised,
     activation: Activation,
+    /// Â^-T - diag(q) Â, row by row.
+    rest: Vec<f64>,
     /// Whether zeros of the coefficients stay.
     freeze: bool,
 }
@@ -30,6 +32,17 @@ struct Known {
 impl Known {
     fn reach(self) -> f64 {
         self.value.abs() + self.own + self.carried
+    }
+
+    /// h + q s.
+    fn joined(h: Known, q: f64, s: Known) -> Known {
+        let magnitude = h.reach() + q * s.reach();
+        let rounding = if magnitude == 0.0 { 0.0 } else { 3.0 * RELATIVE * magnitude + 2.0 * FLUSH };
+        Known {
+            value: h.value + q * s.value,
+            own: 1.01 * (h.own + q * s.own + rounding),
+            carried: h.carried + q * s.carried,
+        }
     }
 }
 
@@ -77,7 +90,9 @@ impl MetricReference {
         let own = hyper.with_frozen_zeros(false);
         let step = step::StepReference::new(base, NoPenalty.into(), lambda, lr_scale, &own);
         let activation = scaled(&of.regulariser.parameters().activation, t(lambda, lr_scale, hyper));
-        MetricReference { base, step, of: of.clone(), activation, freeze: hyper.frozen_zeros() }
+        // checked before: there is an inverse
+        let rest = super::rest(&of.regulariser).unwrap_or_default();
+        MetricReference { base, step, of: of.clone(), activation, rest, freeze: hyper.frozen_zeros() }
     }
 
     fn activated(&self, v: Known) -> Known {
@@ -104,8 +119,6 @@ impl MetricReference {
     /// The operator on the members of a group.
     fn operator(&self, x: &[Known], before: &[Element]) -> Made {
         let (p, n) = (self.of.regulariser.parameters(), x.len());
-        // checked before: there is one
-        let inverse = self.of.regulariser.inverse_transposed().unwrap_or_default();
         let mut overflows = false;
         let mut sums = vec![Sum::default(); n];
         let mut coefficients = Vec::with_capacity(n);
@@ -114,10 +127,15 @@ impl MetricReference {
             overflows |= over;
             known
         };
-        for (i, row) in inverse.chunks_exact(n).enumerate() {
-            let mut v = Sum::default();
-            row.iter().zip(x).for_each(|(a, x)| v.add(*a, *x));
-            let w = self.activated(total(v));
+        for (i, row) in self.rest.chunks_exact(n).enumerate() {
+            let (mut h, mut s) = (Sum::default(), Sum::default());
+            for (a, e) in row.iter().zip(before) {
+                h.add(*a, Known { value: f64::from(e.w), ..Known::default() });
+            }
+            for k in p.pattern.row(i as u32) {
+                s.add(p.values[k], x[p.pattern.indices()[k] as usize]);
+            }
+            let w = self.activated(Known::joined(total(h), p.q[i], total(s)));
             let w = if self.holds(&before[i]) { Known::default() } else { w };
             coefficients.push(w);
             for k in p.pattern.row(i as u32) {
@@ -169,7 +187,8 @@ impl Reference for MetricReference {
         let lost = before.iter().any(|e| !self.step.readable(*e)) || fits.clone().any(|f| f == Some(false));
         let known = |p: &Approx| Known { value: p.value, own: 0.0, carried: p.error };
         let points: Vec<Known> = moved.iter().map(|m| known(&m.point())).collect();
-        let largest = points.iter().fold(0.0_f64, |most, x| most.max(x.reach()));
+        let sizes = before.iter().map(|e| f64::from(e.w.abs())).chain(points.iter().map(|x| x.reach()));
+        let largest = sizes.fold(0.0, f64::max);
         let made = self.operator(&points, before);
         let open = made.overflows || fits.any(|fit| fit.is_none());
         let verdict = |k: usize| {
@@ -199,17 +218,19 @@ impl Reference for MetricReference {
     }
 }
 
-/// The largest error that [`MetricReference::judge`] allows the operator itself, in ULP of the group's largest member.
+/// The largest error that [`MetricReference::judge`] allows the operator itself, in ULP of the group's largest member before or
+/// after the base step.
 pub(super) fn allowed_ulps(of: &Regularised) -> f64 {
     let p = of.regulariser.parameters();
-    let Ok(inverse) = of.regulariser.inverse_transposed() else { return f64::NAN };
+    let Ok(rest) = super::rest(&of.regulariser) else { return f64::NAN };
     let mut sums = vec![0.0_f64; p.q.len()];
-    for (i, row) in inverse.chunks_exact(p.q.len()).enumerate() {
-        let reach: f64 = row.iter().map(|a| a.abs()).sum();
+    for (i, row) in rest.chunks_exact(p.q.len()).enumerate() {
+        let atom: f64 = p.pattern.row(i as u32).map(|k| p.values[k].abs()).sum();
+        let reach = row.iter().map(|a| a.abs()).sum::<f64>() + p.q[i] * atom;
         for k in p.pattern.row(i as u32) {
             sums[p.pattern.indices()[k] as usize] += p.values[k].abs() * reach;
         }
     }
-    // both products and prox_tg, each with 1 % for errors of errors; an ULP is half a rounding or more
-    2.0 * (2.1 * (p.q.len() as f64 + 8.0) + 5.0) * sums.into_iter().fold(0.0, f64::max)
+    // two products one after the other, their join and prox_tg, with 1 % for errors of errors; an ULP is half a rounding or more
+    2.0 * (2.1 * (p.q.len() as f64 + 8.0) + 9.0) * sums.into_iter().fold(0.0, f64::max)
 }

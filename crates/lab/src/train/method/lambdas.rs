@@ -40,7 +40,7 @@ pub fn default_lambda(penalty: &Penalty) -> Option<f64> {
     DEFAULT_LAMBDAS.iter().find(|(name, _)| *name == penalty.name()).map(|(_, lambda)| *lambda)
 }
 
-/// The default lambda of a learned regulariser: the slope at zero, in its atoms, as that of l1.
+/// The default lambda of a learned regulariser, in units of ||Â||: see [`learned`](crate::train::learned).
 ///
 /// Chosen on DIGITS as those of the other tables were: six random divisions of what is not the test part, a coarse
 /// grid, the best mean validation accuracy at a density of 0.1 or less. Validation accuracy and density on the grid:

@@ -94,14 +94,17 @@ impl Method {
         Method::new(DENSE, 0.0, Regularisation::None)
     }
 
-    /// The method [`MAF`]. Without `lambda`, thresholds are those of l1 with its default lambda; that was not tuned.
+    /// The method [`MAF`]. Without `lambda`, it is that of l1 times ||diag(sqrt q) Â|| / delta1, which holds weights at zero
+    /// about as l1 does; that was not tuned.
     ///
     /// # Errors
     /// [`Error::Domain`] for a lambda outside its domain; [`Error::Unsupported`] without one for a regulariser without a
     /// threshold.
     pub fn maf(regulariser: &Arc<Regulariser>, lambda: Option<f64>) -> Result<Self> {
         let threshold = regulariser.parameters().activation.delta1;
-        let default = default_lambda(&L1.into()).map(|l1| l1 / threshold).filter(|l| WEIGHT.contains(*l));
+        let default = default_lambda(&L1.into())
+            .map(|l1| l1 * specs::weight(regulariser))
+            .filter(|l| WEIGHT.contains(*l));
         let lambda = lambda.or(default).ok_or_else(|| {
             unsupported(
                 "`regulariser`",

@@ -1,5 +1,7 @@
 //! The tensors of a network with a method's penalties.
 
+use std::sync::Arc;
+
 use super::penalties::Penalties;
 use super::share::Share;
 use super::{Method, Regularisation};
@@ -51,15 +53,14 @@ impl Method {
                 Ok(spec.with_group(Group::new(group, group_lambda, Groups::new(layout, &shape)?)))
             }
             Regularisation::File(regulariser) => Ok(match vectors(regulariser, shape)? {
-                Some(groups) => bare(self.lambda).with_regulariser(regulariser.clone(), groups),
+                Some(groups) => regularised(bare(self.lambda), regulariser, groups),
                 None => bare(self.lambda),
             }),
             Regularisation::Learned { learning, learned } => {
                 let regulariser = learned.as_ref().and_then(|l| l.regularisers.get(k)?.clone());
                 let Some(regulariser) = regulariser else { return Ok(bare(self.lambda)) };
                 let groups = Groups::new(Layout::Blocks(u64::from(learning.block)), &shape)?;
-                let lambda = self.lambda / regulariser.parameters().activation.delta1;
-                Ok(bare(lambda).with_regulariser(regulariser, groups))
+                Ok(regularised(bare(self.lambda * weight(&regulariser)), &regulariser, groups))
             }
         }
     }
@@ -96,6 +97,18 @@ impl Method {
         let lengths = [n, 1, 1, 1].map(|length| &zeros[..length]);
         HostSchedule::new(&Backend::Cpu, &specs, &lengths, base, Verify::Off).map(drop)
     }
+}
+
+/// The weight with which a regulariser holds a weight at zero about as l1 of weight 1 does: while |q_i (Â g)_i| is at most the
+/// weight times delta1 for all i, g being the gradient; so with Â a multiple of the identity just as l1.
+pub(super) fn weight(regulariser: &Regulariser) -> f64 {
+    regulariser.norm() / regulariser.parameters().activation.delta1
+}
+
+/// A tensor with a regulariser whose metric leaves the length of steps as it is.
+fn regularised(spec: Spec, regulariser: &Arc<Regulariser>, groups: Groups) -> Spec {
+    let scale = regulariser.norm().powi(-2);
+    spec.with_lr_scale(scale).with_regulariser(regulariser.clone(), groups)
 }
 
 /// A matrix [outputs, inputs] as vectors of a regulariser's n components: its rows, else blocks of n; none where n does not
