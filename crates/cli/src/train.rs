@@ -246,7 +246,7 @@ impl Defaults {
             None => plain,
             Some(Preset::Tl1A) => Defaults {
                 method: TL1_A,
-                lambda: Some("0.01,0.02,0.04,0.07,0.1,0.2"),
+                lambda: Some("0.005,0.01,0.02,0.04,0.07,0.1,0.2,0.4"),
                 verify: Check::Sample,
                 ..plain
             },
@@ -258,7 +258,7 @@ impl Defaults {
             },
             Some(Preset::Comparison) => Defaults {
                 method: COMPARED,
-                lambda: Some("0.008,0.016,0.032,0.064,0.12"),
+                lambda: Some("0.004,0.008,0.016,0.032,0.064,0.12,0.25,0.5,1"),
                 verify: Check::Sample,
                 ..plain
             },

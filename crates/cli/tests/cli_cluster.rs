@@ -74,7 +74,7 @@ fn both_families_beside_the_baselines() {
     let rows: Vec<_> = found["rows"].as_array().unwrap().iter().collect();
     let names: Vec<_> =
         rows.iter().map(|r| (r["graph"].as_str().unwrap(), r["as_dense_as"].as_str())).collect();
-    let both = |family| ["soft", "squared", family].map(|graph| (graph, Some(family)));
+    let both = |family| ["soft", "summed", "squared", "cubed", family].map(|graph| (graph, Some(family)));
     for expected in [("raw", None)].into_iter().chain(both("dsrl")).chain(both("maf-srl")) {
         assert_eq!(names.iter().filter(|name| **name == expected).count(), 2, "{expected:?}");
     }
@@ -155,7 +155,8 @@ fn classification_from_a_share_of_labels() {
     let rows = found["rows"].as_array().unwrap();
     let names: Vec<_> =
         rows.iter().map(|row| (row["graph"].as_str().unwrap(), &row["as_dense_as"])).collect();
-    let (alone, matched) = (["raw", "labels joined", "dsrl", "maf-srl"], ["soft", "squared", "maf-srl"]);
+    let alone = ["raw", "labels joined", "dsrl", "maf-srl"];
+    let matched = ["soft", "summed", "squared", "cubed", "maf-srl"];
     let (none, dsrl) = (Value::Null, Value::from("dsrl"));
     let expected = alone.map(|graph| (graph, &none)).into_iter().chain(matched.map(|graph| (graph, &dsrl)));
     assert_eq!(names, expected.collect::<Vec<_>>());
