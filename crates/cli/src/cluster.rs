@@ -53,7 +53,7 @@ pub struct Cluster {
     /// A study in place of a single run
     #[arg(long, value_enum)]
     preset: Option<Preset>,
-    /// Runs of k-means per graph; with --labelled, draws of the labelled samples
+    /// Runs of k-means per graph, each the best of ten starts; with --labelled, draws of the labelled samples
     #[arg(long, default_value_t = Options::default().repeats)]
     repeats: usize,
     /// Trainings with consecutive seeds, where a training is random

@@ -196,7 +196,7 @@ validation part chooses; tl1-a.md and tl1-a.svg are written too.
 layers: after MAF-SRL, Fig. 3. dsrl and maf-srl learned with 2 to 30 layers; layers.md and layers.svg are written too.
 
 comparison: hand-made and learned penalties, each with several lambdas, of which the validation part chooses; comparison.md is \
-written too.";
+written too. A row of it says so where no lambda is sparse enough, or the one chosen is the smallest or largest tried.";
 
 /// The methods of the preset `comparison`: those of table 2 of MAF-SRL and of Ma et al. that are here.
 const COMPARED: &str = "dense,l1,l1-l2,sgl,cges,scad,capped-l1,log,mcp,tl1,integrated-tl1,dsrl,maf-srl";
@@ -246,7 +246,7 @@ impl Defaults {
             None => plain,
             Some(Preset::Tl1A) => Defaults {
                 method: TL1_A,
-                lambda: Some("0.01,0.02,0.04,0.07,0.1,0.2"),
+                lambda: Some("0.005,0.01,0.02,0.04,0.07,0.1,0.2,0.4"),
                 verify: Check::Sample,
                 ..plain
             },
@@ -258,7 +258,7 @@ impl Defaults {
             },
             Some(Preset::Comparison) => Defaults {
                 method: COMPARED,
-                lambda: Some("0.008,0.016,0.032,0.064,0.12"),
+                lambda: Some("0.004,0.008,0.016,0.032,0.064,0.12,0.25,0.5,1"),
                 verify: Check::Sample,
                 ..plain
             },

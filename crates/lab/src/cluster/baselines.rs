@@ -15,42 +15,76 @@ pub fn density(x: &Array2<f64>) -> f64 {
     x.iter().filter(|&&v| v >= COUNTED).count() as f64 / x.len().max(1) as f64
 }
 
-/// max(W - t, 0) with the smallest t >= 0 that brings the [`density`] down to `target` or below.
+/// An unlearned graph, made of W with P = D^{-1/2} W D^{-1/2} and D the row sums of W.
+///
+/// An entry of P^k is large where many short walks of k edges join two vertices. Sums and powers of P have their diagonal
+/// set to 0 and are scaled to a largest entry of 1, so that [`COUNTED`] means a hundredth of that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// W.
+    Soft,
+    /// P + P^2.
+    Summed,
+    /// P^2: two vertices are near each other if they have many neighbours in common.
+    Squared,
+    /// P^3.
+    Cubed,
+}
+
+impl Control {
+    /// All of them, from the shortest walks to the longest.
+    pub const ALL: [Control; 4] = [Control::Soft, Control::Summed, Control::Squared, Control::Cubed];
+
+    /// Its name in tables.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Control::Soft => "soft",
+            Control::Summed => "summed",
+            Control::Squared => "squared",
+            Control::Cubed => "cubed",
+        }
+    }
+
+    /// The whole graph, before [`thinned`] brings it to a density.
+    #[must_use]
+    pub fn of(self, graph: &Graph) -> Array2<f64> {
+        let p = || normalised(graph.weights().clone());
+        let x = match self {
+            Control::Soft => return graph.weights().clone(),
+            Control::Summed => {
+                let p = p();
+                p.dot(&p) + p
+            }
+            Control::Squared => {
+                let p = p();
+                p.dot(&p)
+            }
+            Control::Cubed => {
+                let p = p();
+                p.dot(&p).dot(&p)
+            }
+        };
+        // P is symmetric, and so is this; a product of matrices need not be to the last bit.
+        let mut x =
+            Array2::from_shape_fn(x.dim(), |(i, j)| if i == j { 0.0 } else { x[[i.min(j), i.max(j)]] });
+        let largest = x.fold(0.0, |most: f64, &v| most.max(v));
+        if largest > 0.0 {
+            x /= largest;
+        }
+        x
+    }
+}
+
+/// max(X - t, 0) with the smallest t >= 0 that brings the [`density`] of a symmetric matrix without negative entries
+/// down to `target` or below.
 ///
 /// Entries that tie, as the two of every edge do, are counted or not together, so the density may stay below the
 /// target; a graph below it is returned as it is.
 ///
 /// # Errors
 /// [`Error::Domain`](maf_srl::Error::Domain) where the target is outside [0, 1].
-pub fn soft(graph: &Graph, target: f64) -> Result<Array2<f64>> {
-    thinned(graph.weights().clone(), target)
-}
-
-/// P^2 with P = D^{-1/2} W D^{-1/2} and D the row sums of W, its diagonal set to 0, scaled to a largest entry of 1 (so that
-/// [`COUNTED`] means a hundredth of that), then soft thresholded as in [`soft`].
-///
-/// Two vertices are near each other there if they have many neighbours in common.
-///
-/// # Errors
-/// As [`soft`].
-pub fn squared(graph: &Graph, target: f64) -> Result<Array2<f64>> {
-    let p = normalised(graph.weights().clone());
-    // P is symmetric, and so is its square; a product of matrices need not be to the last bit.
-    let square = p.dot(&p);
-    let mut x = Array2::from_shape_fn(p.dim(), |(i, j)| match i.cmp(&j) {
-        std::cmp::Ordering::Equal => 0.0,
-        std::cmp::Ordering::Less => square[[i, j]],
-        std::cmp::Ordering::Greater => square[[j, i]],
-    });
-    let largest = x.fold(0.0, |most: f64, &v| most.max(v));
-    if largest > 0.0 {
-        x /= largest;
-    }
-    thinned(x, target)
-}
-
-/// [`soft`] of any symmetric matrix without negative entries.
-pub(super) fn thinned(mut x: Array2<f64>, target: f64) -> Result<Array2<f64>> {
+pub fn thinned(mut x: Array2<f64>, target: f64) -> Result<Array2<f64>> {
     require((0.0..=1.0).contains(&target), "soft threshold", "density", target, "[0, 1]")?;
     if density(&x) > target {
         let mut allowed = (target * x.len() as f64) as usize;
@@ -112,7 +146,7 @@ mod tests {
         assert!(full > 0.5 && full < 0.7);
         for step in 0..=40 {
             let target = f64::from(step) / 40.0;
-            let x = soft(&graph, target).unwrap();
+            let x = thinned(w.clone(), target).unwrap();
             let wanted = reached.iter().copied().filter(|&d| d <= target).fold(0.0, f64::max);
             assert_eq!(density(&x), wanted, "{target}");
             assert_eq!(x, x.t());
@@ -126,25 +160,59 @@ mod tests {
         }
     }
 
+    fn of(control: Control, weights: Array2<f64>) -> Array2<f64> {
+        control.of(&Graph::new("test", weights).unwrap())
+    }
+
+    #[track_caller]
+    fn close(a: &Array2<f64>, b: &Array2<f64>) {
+        assert!(a.dim() == b.dim() && a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-15), "{a}\n{b}");
+    }
+
+    /// A path of four vertices, whose degrees are 1, 2, 2, 1 times its weight: P has 1/sqrt 2 at its ends, 1/2 in the middle.
     #[test]
-    fn neighbours_of_neighbours_are_joined() {
-        let path = array![[0.0, 0.3, 0.0], [0.3, 0.0, 0.3], [0.0, 0.3, 0.0]];
-        let x = squared(&Graph::new("test", path).unwrap(), 1.0).unwrap();
-        assert_eq!(x, array![[0.0, 0.0, 1.0], [0.0, 0.0, 0.0], [1.0, 0.0, 0.0]]);
-        // One edge: P^2 has its diagonal alone.
-        let edge = Graph::new("test", array![[0.0, 2.0], [2.0, 0.0]]).unwrap();
-        assert_eq!(squared(&edge, 1.0).unwrap(), Array2::<f64>::zeros((2, 2)));
-        let x = squared(&graph(), 0.3).unwrap();
-        assert!(density(&x) <= 0.3 && density(&x) > 0.25, "{}", density(&x));
-        assert_eq!(x, x.t());
+    fn sums_and_powers_are_those_of_walks_on_a_path() {
+        let path = Array2::from_shape_fn((4, 4), |(i, j)| if i.abs_diff(j) == 1 { 0.3 } else { 0.0 });
+        assert_eq!(of(Control::Soft, path.clone()), path);
+        let matrix = |[ends, middle, two, three]: [f64; 4]| {
+            let (a, b, c, d) = (ends, middle, two, three);
+            array![[0.0, a, c, d], [a, 0.0, b, c], [c, b, 0.0, a], [d, c, a, 0.0]]
+        };
+        let root = 2.0f64.sqrt();
+        // two steps from an end to the vertex after the next: 1/sqrt 2 times 1/2
+        close(&of(Control::Squared, path.clone()), &matrix([0.0, 0.0, 1.0, 0.0]));
+        let [a, b, c] = [1.0 / root, 0.5, 0.5 / root];
+        close(&of(Control::Summed, path.clone()), &matrix([1.0, b / a, c / a, 0.0]));
+        // three steps: there and back and over an edge, at either end of it, or along the path
+        let [a, b, c] = [(0.5 + 0.25) / root, (0.5 + 0.25 + 0.5) / 2.0, 0.5 * 0.5];
+        close(&of(Control::Cubed, path), &matrix([a / b, 1.0, 0.0, c / b]));
+    }
+
+    #[test]
+    fn one_edge_has_no_walk_of_two_steps() {
+        let edge = array![[0.0, 2.0], [2.0, 0.0]];
+        let one = array![[0.0, 1.0], [1.0, 0.0]];
+        assert_eq!(of(Control::Squared, edge.clone()), Array2::<f64>::zeros((2, 2)));
+        close(&of(Control::Summed, edge.clone()), &one);
+        close(&of(Control::Cubed, edge), &one);
+    }
+
+    #[test]
+    fn every_control_is_symmetric_and_comes_to_the_density() {
+        for control in Control::ALL {
+            let x = control.of(&graph());
+            assert_eq!(x, x.t(), "{}", control.name());
+            assert!(x.diag().iter().all(|&v| v == 0.0));
+            let x = thinned(x, 0.3).unwrap();
+            assert!(density(&x) <= 0.3 && density(&x) > 0.25, "{}: {}", control.name(), density(&x));
+        }
     }
 
     #[test]
     fn wrong_densities_are_refused() {
         for target in [-0.1, 1.1, f64::NAN] {
-            let text = soft(&graph(), target).unwrap_err().to_string();
+            let text = thinned(graph().weights().clone(), target).unwrap_err().to_string();
             assert!(text.starts_with("soft threshold: density = ") && text.ends_with("[0, 1]"), "{text}");
-            assert!(squared(&graph(), target).is_err());
         }
     }
 }

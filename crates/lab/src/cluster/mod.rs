@@ -8,14 +8,14 @@
 //! |---|---|
 //! | `raw` | W itself |
 //! | `soft` | W soft thresholded, as dense as the learned graph it is compared with, or as W where that is denser |
-//! | `squared` | P^2 soft thresholded, as dense as the learned graph, with P = D^-1/2 W D^-1/2 |
+//! | `summed`, `squared`, `cubed` | P + P^2, P^2 and P^3 soft thresholded likewise, with P = D^-1/2 W D^-1/2 |
 //! | `dsrl` | the network with Â = I, trained as its authors do: target W, weight decay, a set number of epochs |
 //! | `maf-srl` | the network with Â learned on its pattern: edges are hidden, and it learns to restore them |
 //!
 //! The denser one of two learned graphs is also measured soft thresholded to the density of the other.
 //!
-//! **Clustering** ([`run`]): spectral embedding of the graph, k-means from k-means++, [`Scores`] against the classes;
-//! mean and standard deviation over the runs of k-means, each with a seed of its own, nested in the trainings where
+//! **Clustering** ([`run`]): spectral embedding of the graph, k-means (the best of [`STARTS`] starts from k-means++, by its
+//! inertia), [`Scores`] against the classes; mean and standard deviation over the runs of k-means, each with a seed of its own, nested in the trainings where
 //! these draw random numbers. Every row is measured with both [`Affinity`]s. k-means and scores agree with
 //! scikit-learn's.
 //!
@@ -44,7 +44,7 @@ use rand_chacha::ChaCha8Rng;
 
 pub use graph::Graph;
 pub use input::Input;
-pub use kmeans::{Clusters, ROUNDS, kmeans, lloyd};
+pub use kmeans::{Clusters, ROUNDS, STARTS, kmeans, lloyd};
 pub use learned::Learned;
 pub use pictures::{affinities, course, layers, regulariser};
 pub use report::{Classified, ClassifiedRow, Comparison, Measured, Report, Row, Settings, Study, Tally};
@@ -52,7 +52,7 @@ pub use scores::Scores;
 pub use spectral::{Affinity, embedding};
 
 use crate::count;
-use baselines::{density, soft, squared};
+use baselines::{Control, density, thinned};
 use maf_srl::error::{Result, require, shape, unsupported};
 use maf_srl::network::Family;
 use maf_srl::schedule::Backend;
@@ -166,9 +166,9 @@ impl Options {
             .zip(trainings.clone())
             .map(|(&m, n)| n * self.training(m, false).epochs)
             .sum();
-        // every learned graph is measured beside two others, and each once as dense as the other family's
+        // every learned graph is measured beside the controls, and each once as dense as the other family's
         let (trainings, families) = (trainings.sum::<usize>(), self.methods.len());
-        epochs + 1 + 3 * trainings + trainings * (families - 1)
+        epochs + 1 + (1 + Control::ALL.len()) * trainings + trainings * (families - 1)
     }
 }
 
@@ -237,7 +237,7 @@ pub fn measure(x: &Array2<f64>, input: &Input, repeats: usize, seed: u64) -> Res
     })
 }
 
-/// Learns with every method, and measures each graph beside the raw one and two unlearned ones of its density.
+/// Learns with every method, and measures each graph beside the raw one and every [`Control`] at its density.
 ///
 /// # Errors
 /// Those of [`Options::check`], of [`learned::fit`] and of [`measure`].
@@ -254,6 +254,7 @@ pub fn run(
     };
     let raw = measured(input.graph.weights(), 0)?;
     seen(Progress::Measured);
+    let controls = Control::ALL.map(|control| control.of(&input.graph));
     let mut comparisons = Vec::with_capacity(options.methods.len());
     for &method in &options.methods {
         let training = options.training(method, false);
@@ -266,11 +267,8 @@ pub fn run(
             let found = measured(&learned.output, k)?;
             seen(Progress::Measured);
             // as dense as the learned graph, by the authors' count
-            for (rows, graph) in [
-                (&mut comparison.soft, soft(&input.graph, found.density)?),
-                (&mut comparison.squared, squared(&input.graph, found.density)?),
-            ] {
-                rows.push(measured(&graph, k)?);
+            for ((_, rows), graph) in comparison.controls.iter_mut().zip(&controls) {
+                rows.push(measured(&thinned(graph.clone(), found.density)?, k)?);
                 seen(Progress::Measured);
             }
             comparison.learned.push(found);
@@ -281,16 +279,16 @@ pub fn run(
     for at in 0..comparisons.len() {
         let density = comparisons[at].density();
         for other in (0..comparisons.len()).filter(|&other| other != at) {
-            let mut thinned = Vec::new();
+            let mut rows = Vec::new();
             for (k, run) in comparisons[other].runs.iter().enumerate() {
                 if baselines::density(&run.output) > density {
-                    thinned.push(measured(&baselines::thinned(run.output.clone(), density)?, k)?);
+                    rows.push(measured(&thinned(run.output.clone(), density)?, k)?);
                 }
                 seen(Progress::Measured);
             }
-            if !thinned.is_empty() {
+            if !rows.is_empty() {
                 let family = comparisons[other].method;
-                comparisons[at].others.push((family, thinned));
+                comparisons[at].others.push((family, rows));
             }
         }
     }
@@ -355,11 +353,11 @@ pub fn classify(
         let dsrl = tidied(dsrl, 0.0);
         let (target, degrees) = (density(&dsrl), dsrl.sum());
         let joined = Graph::new("graph with labels", tidied(joined.weights(), 0.0))?;
-        let mut matched = vec![("soft", soft(&joined, target)?), ("squared", squared(&joined, target)?)];
-        for (method, x) in outputs.iter().filter(|(method, _)| *method != Family::Dsrl) {
-            matched.push((method.name(), baselines::thinned(tidied(x, 0.0), target)?));
-        }
-        for (name, mut x) in matched {
+        let controls = Control::ALL.iter().map(|control| (control.name(), control.of(&joined)));
+        let others = outputs.iter().filter(|(method, _)| *method != Family::Dsrl);
+        let others = others.map(|(method, x)| (method.name(), tidied(x, 0.0)));
+        for (name, x) in controls.chain(others) {
+            let mut x = thinned(x, target)?;
             // what does not count must not be lifted over the line
             x.mapv_inplace(|v| if v < baselines::COUNTED { 0.0 } else { v });
             let sum = x.sum();

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::baselines::COUNTED;
+use super::baselines::{COUNTED, Control};
 use super::learned::{self, Learned};
 use super::{Affinity, Input, Options, Scores};
 use crate::statistics::{deviation, mean, with_deviation};
@@ -31,10 +31,8 @@ pub struct Comparison {
     pub training: learned::Options,
     /// The learned graphs.
     pub learned: Vec<Measured>,
-    /// W soft thresholded.
-    pub soft: Vec<Measured>,
-    /// P^2 soft thresholded.
-    pub squared: Vec<Measured>,
+    /// Every control, soft thresholded.
+    pub controls: Vec<(Control, Vec<Measured>)>,
     /// Denser learned graphs of other families, soft thresholded.
     pub others: Vec<(Family, Vec<Measured>)>,
     /// What was learned with each seed.
@@ -47,8 +45,7 @@ impl Comparison {
             method,
             training,
             learned: Vec::new(),
-            soft: Vec::new(),
-            squared: Vec::new(),
+            controls: Control::ALL.map(|control| (control, Vec::new())).into(),
             others: Vec::new(),
             runs: Vec::new(),
         }
@@ -233,8 +230,9 @@ impl Report {
             rows.push(Row::new("raw", None, affinity, &raw));
             for c in &comparisons {
                 let of = Some(c.method);
-                rows.push(Row::new("soft", of, affinity, &c.soft));
-                rows.push(Row::new("squared", of, affinity, &c.squared));
+                for (control, measured) in &c.controls {
+                    rows.push(Row::new(control.name(), of, affinity, measured));
+                }
                 for (family, thinned) in &c.others {
                     rows.push(Row::new(family.name(), of, affinity, thinned));
                 }

@@ -119,12 +119,28 @@ impl Study {
         lines
     }
 
+    /// What a reader of a lambda that was chosen has to know: that it misses the rule, or that a better one may lie beyond
+    /// those that were tried.
+    fn remark(self, summary: &Summary, m: &MethodSummary) -> String {
+        let place = self.place(m);
+        let tried = || summary.methods.iter().filter(|other| self.place(other) == place).map(|m| m.lambda);
+        let (least, most) = (tried().fold(f64::INFINITY, f64::min), tried().fold(0.0, f64::max));
+        let remarks = [
+            // without a penalty nothing is to be sparse
+            (m.lambda > 0.0 && m.density_mean > Study::DENSITY, format!("density above {}", Study::DENSITY)),
+            (least < most && m.lambda == least, "smallest tried".into()),
+            (least < most && m.lambda == most, "largest tried".into()),
+        ];
+        let remarks: Vec<_> = remarks.into_iter().filter(|r| r.0).map(|r| r.1).collect();
+        if remarks.is_empty() { String::new() } else { format!(" ({})", remarks.join(", ")) }
+    }
+
     /// A table of the places that are shown, and one of all rows.
     #[must_use]
     pub fn table(self, summary: &Summary) -> String {
         let mut text = format!(
             "# {} on {}\n\n{} Of several lambdas the one with the best validation accuracy at a density of {} or less is \
-             shown, else the sparsest.\n",
+             shown, else the sparsest; where none has, and where it is the smallest or largest of those tried, its row says so.\n",
             self.title(),
             summary.dataset,
             summary.made(),
@@ -137,7 +153,7 @@ impl Study {
             if varied.is_empty() { "" } else { "---|" }
         );
         let hidden: usize = summary.settings.widths.iter().rev().skip(1).rev().skip(1).sum();
-        let row = |name: &str, x: f64, m: &MethodSummary| {
+        let row = |name: &str, x: f64, m: &MethodSummary, remark: &str| {
             let figure = |of: &dyn Fn(&RunSummary) -> f64| {
                 let values = m.runs.iter().map(|run| 100.0 * of(run));
                 format!("{:.2} ({:.2}) |", mean(values.clone()), deviation(values))
@@ -147,7 +163,7 @@ impl Study {
             };
             let x = if varied.is_empty() { String::new() } else { format!(" {} |", short(x)) };
             format!(
-                "| {name} |{x} {} | {} {} {} {} {} {}\n",
+                "| {name} |{x} {}{remark} | {} {} {} {} {} {}\n",
                 short(m.lambda),
                 figure(&|run| run.validation),
                 figure(&|run| run.accuracy),
@@ -159,12 +175,12 @@ impl Study {
         };
         text += &format!("\n## Shown\n\n{head}");
         for (name, points) in self.lines(summary) {
-            text.extend(points.into_iter().map(|(x, m)| row(&name, x, m)));
+            text.extend(points.into_iter().map(|(x, m)| row(&name, x, m, &self.remark(summary, m))));
         }
         text += &format!("\n## All rows\n\n{head}");
         for m in &summary.methods {
             if let Some((name, x)) = self.place(m) {
-                text += &row(&name, x, m);
+                text += &row(&name, x, m, "");
             }
         }
         text
@@ -273,6 +289,36 @@ mod tests {
         let text = Study::Tl1A.table(&summary);
         assert_eq!(text.lines().filter(|l| l.starts_with("| tl1 ")).count(), 2 + 5, "{text}");
         assert!(Study::Layers.lines(&summary).is_empty());
+    }
+
+    #[test]
+    fn a_row_says_that_it_misses_the_density_or_lies_at_the_edge() {
+        let mut rows = vec![("dense", 0.99, 1.0)];
+        // an interior lambda is the best; the smallest, and the largest is; none is sparse; the only one is
+        rows.extend([("l1", 0.97, 0.3), ("l1", 0.96, 0.08), ("l1", 0.95, 0.05)]);
+        rows.extend([("mcp", 0.97, 0.09), ("mcp", 0.96, 0.08)]);
+        rows.extend([("scad", 0.97, 0.2), ("scad", 0.96, 0.099)]);
+        rows.extend([("log", 0.96, 0.3), ("log", 0.97, 0.2), ("log", 0.97, 0.25)]);
+        rows.extend([("tl1", 0.97, 0.05)]);
+        rows.extend([("cges", 0.97, 0.3), ("cges", 0.96, 0.2)]);
+        let mut summary = example(&rows);
+        for (k, m) in summary.methods.iter_mut().enumerate().skip(1) {
+            m.lambda = k as f64;
+        }
+        let text = Study::Comparison.table(&summary);
+        let (shown, all) = text.split_once("## All rows").unwrap();
+        for row in [
+            "| dense | 0 |",
+            "| l1 | 2 |",
+            "| mcp | 4 (smallest tried) |",
+            "| scad | 7 (largest tried) |",
+            "| log | 9 (density above 0.1) |",
+            "| tl1 | 11 |",
+            "| cges | 13 (density above 0.1, largest tried) |",
+        ] {
+            assert!(shown.contains(row), "{row}\n{shown}");
+        }
+        assert!(!all.contains("tried") && !all.contains("above"), "{all}");
     }
 
     #[test]
