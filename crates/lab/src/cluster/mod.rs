@@ -15,9 +15,9 @@
 //! The denser one of two learned graphs is also measured soft thresholded to the density of the other.
 //!
 //! **Clustering** ([`run`]): spectral embedding of the graph, k-means (the best of [`STARTS`] starts from k-means++, by its
-//! inertia), [`Scores`] against the classes; mean and standard deviation over the runs of k-means, each with a seed of its own, nested in the trainings where
-//! these draw random numbers. Every row is measured with both [`Affinity`]s. k-means and scores agree with
-//! scikit-learn's.
+//! inertia), [`Scores`] against the classes; mean and standard deviation over the runs of k-means, each with a seed of
+//! its own, nested in the trainings where these draw random numbers. Every row is measured with both [`Affinity`]s.
+//! k-means and scores agree with scikit-learn's.
 //!
 //! **Classification** ([`classify`]): a share of the vertices is labelled, those of one class are joined in W, the
 //! network is trained on that, and the others get the class of the largest entry of their row of (I + D - X)^-1 Y:
