@@ -10,6 +10,7 @@ mod compact;
 mod denoise;
 mod devices;
 mod formats;
+mod interrupt;
 mod norms;
 mod prox;
 mod train;
@@ -29,7 +30,7 @@ use serde::Serialize;
 use maf_srl::error::{self, Error, Result};
 use maf_srl::penalty::{Groups, Layout, Penalty};
 use maf_srl::schedule::Backend;
-use maf_srl_lab::data::Tensor;
+use maf_srl_lab::data::{self, Tensor};
 use maf_srl_lab::table::table;
 
 use train::Train;
@@ -179,6 +180,7 @@ pub fn printable(name: &str) -> String {
 
 /// Reads the process's arguments, runs the command and returns the exit status.
 fn main() -> ExitCode {
+    interrupt::watch();
     let outcome = match Tool::try_parse() {
         Ok(tool) => run(&tool),
         Err(asked) if !asked.use_stderr() => {
@@ -188,6 +190,10 @@ fn main() -> ExitCode {
         }
         Err(wrong) => return fail(2, &usage(&wrong)),
     };
+    for path in data::removed() {
+        let path = printable(&path.display().to_string());
+        let _ = writeln!(io::stderr(), "maf-srl: removed {path}, which an interrupted run had left");
+    }
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error @ Error::Mismatch(_)) => fail(1, &said(&error)),

@@ -451,6 +451,26 @@ fn a_failed_write_leaves_the_older_output() {
     assert_eq!(fs::read(&path).expect("read"), b"new");
 }
 
+/// Many that write into one folder at a time do not take each other's unfinished files for some that were left.
+#[test]
+fn concurrent_outputs_leave_each_other_alone() {
+    let at = folder();
+    let folder = at.path();
+    std::thread::scope(|scope| {
+        for writer in 0..8_u8 {
+            scope.spawn(move || {
+                for round in 0..40_u8 {
+                    let name = format!("{writer}");
+                    maf_srl_lab::data::save(folder, &name, &[round; 100]).expect("written");
+                    assert_eq!(fs::read(folder.join(name)).expect("read"), [round; 100]);
+                }
+            });
+        }
+    });
+    assert_eq!(maf_srl_lab::data::removed(), Vec::<PathBuf>::new());
+    assert_eq!(fs::read_dir(folder).expect("a listing").count(), 8);
+}
+
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     packer.write_all(bytes).expect("packed");

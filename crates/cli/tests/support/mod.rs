@@ -24,6 +24,8 @@ pub fn bytes(dtype: Dtype, values: &[f32]) -> Vec<u8> {
         Dtype::F64 => f64::from(v).to_le_bytes().to_vec(),
         Dtype::I32 => (v as i32).to_le_bytes().to_vec(),
         Dtype::I64 => (v as i64).to_le_bytes().to_vec(),
+        // eight bits, of whatever meaning
+        Dtype::BOOL | Dtype::U8 | Dtype::I8 | Dtype::F8_E4M3 | Dtype::F8_E5M2 => vec![v as u8],
         _ => v.to_le_bytes().to_vec(),
     };
     values.iter().flat_map(one).collect()
@@ -108,6 +110,14 @@ impl Place {
         }
     }
 
+    /// The names of the files in the folder.
+    pub fn listing(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.0.path()).expect("a listing").flatten();
+        let mut names: Vec<_> = entries.map(|e| e.file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
     /// Status 2, and as [`Place::fails`].
     #[track_caller]
     pub fn refuses(&self, arguments: &str, parts: &[&str]) {
@@ -117,13 +127,7 @@ impl Place {
     /// That exit status, nothing on stdout, one line on stderr with all of `parts`, and no new file.
     #[track_caller]
     pub fn fails(&self, status: i32, arguments: &str, parts: &[&str]) {
-        let listing = || -> Vec<_> {
-            let mut names: Vec<_> =
-                fs::read_dir(self.0.path()).expect("a listing").flatten().map(|e| e.file_name()).collect();
-            names.sort();
-            names
-        };
-        let before = listing();
+        let before = self.listing();
         let output = self.run(arguments);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(status), "{arguments}: {said}");
@@ -134,7 +138,7 @@ impl Place {
         for part in parts {
             assert!(said.contains(part), "{arguments}: {part:?} is not in {said:?}");
         }
-        assert_eq!(listing(), before, "{arguments}");
+        assert_eq!(self.listing(), before, "{arguments}");
     }
 }
 

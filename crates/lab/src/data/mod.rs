@@ -10,6 +10,7 @@ mod dataset;
 mod idx;
 pub mod mat;
 mod npy;
+mod part;
 mod safetensors;
 mod source;
 mod tensor;
@@ -17,6 +18,7 @@ mod tensors;
 mod write;
 
 pub use dataset::{Dataset, SPLIT_SEED, Split, stratified};
+pub use part::{discard, removed};
 pub use source::Source;
 pub use tensor::{Dtype, Format, Select, Tensor, Tensors};
 pub use write::{Output, save};

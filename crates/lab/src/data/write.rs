@@ -1,16 +1,21 @@
 //! Output files, written whole or not at all.
 
 use std::fs;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
+use super::part::{self, PartFile};
 use super::{failed, trouble};
 use maf_srl::error::Result;
+
+/// Bytes that are written or read at a time.
+const BUFFER: usize = 1 << 18;
 
 /// A place for an output file, checked before the work starts.
 ///
 /// The bytes go to a temporary file in the same folder, which takes the output's name once all of them are on
-/// disk. Until then nothing but the temporary file has changed, and the inputs never do.
+/// disk. Until then nothing but the temporary file has changed, and the inputs never do. What an interrupted process left
+/// of such files in the folder is removed: [`removed`](super::removed) names it.
 #[derive(Debug)]
 pub struct Output {
     target: PathBuf,
@@ -42,8 +47,10 @@ impl Output {
             }
             output = Output { target: real, kept: Some(about.permissions()) };
         }
+        let folder = folder(&output.target);
+        part::sweep(folder);
         // the kind of error alone: its text would name the temporary file
-        output.temporary().map_err(|e| failed(path, "write", io::Error::from(e.kind())))?;
+        PartFile::new(folder).map_err(|e| failed(path, "write", io::Error::from(e.kind())))?;
         Ok(output)
     }
 
@@ -52,34 +59,47 @@ impl Output {
     /// # Errors
     /// [`maf_srl::Error::File`] where writing fails; the temporary file is removed and an older output kept.
     pub fn commit(self, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
-        let run = || -> io::Result<()> {
-            let mut buffered = BufWriter::with_capacity(1 << 18, self.temporary()?);
-            fill(&mut buffered)?;
-            let temporary = buffered.into_inner().map_err(io::IntoInnerError::into_error)?;
-            temporary.as_file().sync_all()?;
-            if let Some(kept) = &self.kept {
-                temporary.as_file().set_permissions(kept.clone())?;
-            }
-            temporary.persist(&self.target)?;
-            Ok(())
-        };
-        run().map_err(|e| failed(&self.target, "write", e))
+        self.commit_checked(fill, |_, _, _| Ok(()))
     }
 
-    fn temporary(&self) -> io::Result<tempfile::NamedTempFile> {
-        let folder = match self.target.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
+    /// As [`Output::commit`], but `check` decides whether the file appears. It gets the output's path, for messages, what
+    /// was written, from the beginning, and its length.
+    ///
+    /// # Errors
+    /// Those of [`Output::commit`], and what `check` says.
+    pub fn commit_checked(
+        self,
+        fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+        check: impl FnOnce(&Path, &mut dyn Read, u64) -> Result<()>,
+    ) -> Result<()> {
+        let unwritten = |e: io::Error| failed(&self.target, "write", e);
+        let part = PartFile::new(folder(&self.target)).map_err(unwritten)?;
+        let write = || -> io::Result<u64> {
+            let mut buffered = BufWriter::with_capacity(BUFFER, part.file());
+            fill(&mut buffered)?;
+            let mut file = buffered.into_inner().map_err(io::IntoInnerError::into_error)?;
+            file.sync_all()?;
+            let length = file.stream_position()?;
+            file.rewind()?;
+            Ok(length)
         };
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".maf-srl-").suffix(".part");
-        #[cfg(unix)]
-        {
-            // As for any new file: all may read and write, less the umask.
-            use std::os::unix::fs::PermissionsExt;
-            builder.permissions(fs::Permissions::from_mode(0o666));
-        }
-        builder.tempfile_in(folder)
+        let length = write().map_err(unwritten)?;
+        check(&self.target, &mut BufReader::with_capacity(BUFFER, part.file()), length)?;
+        let publish = || -> io::Result<()> {
+            if let Some(kept) = &self.kept {
+                part.file().set_permissions(kept.clone())?;
+            }
+            part.persist(&self.target)
+        };
+        publish().map_err(unwritten)
+    }
+}
+
+/// The folder that a file lies in.
+fn folder(target: &Path) -> &Path {
+    match target.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
     }
 }
 

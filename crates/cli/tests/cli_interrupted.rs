@@ -1,0 +1,186 @@
+//! Runs that are interrupted leave no unfinished file, and what others left is removed.
+
+#![cfg(unix)]
+
+mod support;
+
+use std::fs::{self, File};
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use safetensors::Dtype;
+use support::Place;
+
+const SIGNALS: [(&str, i32); 3] = [("INT", 2), ("TERM", 15), ("HUP", 1)];
+
+/// A step whose file is written for some hundredths of a second.
+const STEP: &str = "prox --device cpu --in w.safetensors --out out/y.safetensors --penalty none --verify off";
+
+/// A folder with weights of 16 MiB.
+fn place() -> Place {
+    let place = Place::new();
+    let values = vec![1.0; 1 << 22];
+    place.model("w.safetensors", &[("w", Dtype::F32, &[1 << 11, 1 << 11], &values)], None);
+    fs::create_dir(place.at("out")).expect("made");
+    place
+}
+
+fn tool(place: &Place, arguments: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_maf-srl"));
+    command.args(arguments.split_whitespace()).current_dir(place.at(""));
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command
+}
+
+fn send(signal: &str, to: u32) {
+    let sent = Command::new("sh").args(["-c", &format!("kill -s {signal} {to}")]).status().expect("a shell");
+    assert!(sent.success(), "{signal}");
+}
+
+/// The unfinished files in `out`.
+fn parts(place: &Place) -> Vec<PathBuf> {
+    let entries = fs::read_dir(place.at("out")).expect("a listing").flatten();
+    entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "part")).collect()
+}
+
+/// A run that got a signal while it wrote, and the unfinished file that it had then. One may be done before it is seen to
+/// write, or before the signal comes: then the next one is.
+fn interrupted(place: &Place, command: &mut Command, signal: &str) -> (Child, PathBuf) {
+    for _ in 0..100 {
+        let _ = fs::remove_file(place.at("out/y.safetensors"));
+        let mut child = command.spawn().expect("runs");
+        while child.try_wait().expect("a state").is_none() {
+            let begun = |path: &PathBuf| fs::metadata(path).is_ok_and(|about| about.len() > 0);
+            let Some(part) = parts(place).into_iter().find(begun) else { continue };
+            send(signal, child.id());
+            // until it has come
+            sleep(Duration::from_millis(200));
+            if !place.at("out/y.safetensors").exists() {
+                return (child, part);
+            }
+            child.wait().expect("ends");
+        }
+    }
+    panic!("no run was seen to write");
+}
+
+/// The exit status and what was said.
+fn ended(child: Child) -> (ExitStatus, String) {
+    let output = child.wait_with_output().expect("ends");
+    (output.status, String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn a_signal_while_it_writes_leaves_nothing() {
+    let place = place();
+    for (name, number) in SIGNALS {
+        let (child, _) = interrupted(&place, &mut tool(&place, STEP), name);
+        let (status, said) = ended(child);
+        assert_eq!((status.signal(), said.as_str()), (Some(number), ""), "{name}");
+        assert_eq!(fs::read_dir(place.at("out")).expect("a listing").count(), 0, "{name}");
+    }
+}
+
+#[test]
+fn a_signal_at_any_time_leaves_nothing() {
+    let place = place();
+    let start = Instant::now();
+    assert!(tool(&place, STEP).status().expect("runs").success());
+    let whole = start.elapsed();
+    for k in 0..9_u32 {
+        let (name, number) = SIGNALS[k as usize % 3];
+        fs::remove_file(place.at("out/y.safetensors")).unwrap_or_default();
+        let child = tool(&place, STEP).spawn().expect("runs");
+        sleep(whole * k / 8);
+        // it may be done already, but is there until it is waited for
+        send(name, child.id());
+        let (status, _) = ended(child);
+        assert!(status.success() || status.signal() == Some(number), "{name}: {status}");
+        assert_eq!(parts(&place), Vec::<PathBuf>::new(), "{name} after {:?}", whole * k / 8);
+        assert_eq!(place.at("out/y.safetensors").exists(), status.success(), "{name}");
+    }
+}
+
+#[test]
+fn a_run_that_is_killed_leaves_what_the_next_one_removes() {
+    let place = place();
+    // its owner is stopped and alive: another run leaves it alone
+    let (child, left) = interrupted(&place, &mut tool(&place, STEP), "STOP");
+    let output = tool(&place, &STEP.replace("y.safetensors", "z.safetensors")).output().expect("runs");
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    assert!(left.exists());
+    send("KILL", child.id());
+    ended(child);
+    assert!(left.exists(), "nothing can be done about that");
+
+    let output = tool(&place, STEP).output().expect("runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    let name = format!("out/{}", left.file_name().expect("a name").to_string_lossy());
+    assert_eq!(said, format!("maf-srl: removed {name}, which an interrupted run had left\n"));
+    assert!(output.status.success() && parts(&place).is_empty());
+}
+
+#[test]
+fn only_what_is_left_over_is_removed() {
+    let place = Place::new();
+    place.npy("w.npy", &[2], &[1.0, 2.0]);
+    let left = [".maf-srl-abc123.part", ".maf-srl-ZZZZZZ.part"];
+    // not ours by its name; a folder; a link; one that a process writes
+    let others = [".maf-srl-notes.part", ".maf-srl-abc12_.part", "maf-srl-abc123.part", "x.part"];
+    for name in left.iter().chain(&others).chain(&[".maf-srl-locked.part"]) {
+        fs::write(place.at(name), "bytes").expect("written");
+    }
+    fs::create_dir(place.at(".maf-srl-folder.part")).expect("made");
+    std::os::unix::fs::symlink(place.at("w.npy"), place.at(".maf-srl-linked.part")).expect("made");
+    let live = File::open(place.at(".maf-srl-locked.part")).expect("opens");
+    live.lock().expect("locked");
+
+    let mut expected: Vec<_> = place.listing();
+    expected.retain(|name| !left.contains(&name.as_str()));
+    expected.push("y.npy".into());
+    let run = "prox --device cpu --in w.npy --out y.npy --penalty l1";
+    let output = place.run(run);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert_eq!(place.listing(), expected);
+    assert_eq!(said.lines().count(), left.len(), "{said}");
+    for name in left {
+        assert!(said.contains(&format!("maf-srl: removed ./{name}, which")), "{said}");
+    }
+    drop(live);
+    let said = place.run(run).stderr;
+    assert!(String::from_utf8_lossy(&said).contains(".maf-srl-locked.part"));
+}
+
+/// What a caller has the process ignore does not end it.
+#[test]
+fn an_ignored_signal_stays_ignored() {
+    let place = place();
+    let run = format!("trap '' HUP; exec {} {STEP}", env!("CARGO_BIN_EXE_maf-srl"));
+    let mut command = Command::new("sh");
+    command.args(["-c", &run]).current_dir(place.at("")).stdout(Stdio::null()).stderr(Stdio::piped());
+    let (child, _) = interrupted(&place, &mut command, "HUP");
+    let (status, said) = ended(child);
+    assert!(status.success() && said.is_empty(), "{status}: {said}");
+    assert!(place.at("out/y.safetensors").exists());
+}
+
+/// A signal ends training too, which writes nothing for long.
+#[test]
+fn training_ends_by_the_signal() {
+    let place = Place::new();
+    let mut child =
+        tool(&place, "train --device cpu --epochs 100000 --repeats 1 --method dense").spawn().expect("runs");
+    while !place.at("runs/digits").exists() {
+        assert!(child.try_wait().expect("a state").is_none(), "it ended");
+        sleep(Duration::from_millis(20));
+    }
+    sleep(Duration::from_millis(500));
+    send("INT", child.id());
+    let (status, _) = ended(child);
+    assert_eq!(status.signal(), Some(2));
+    assert_eq!(fs::read_dir(place.at("runs/digits")).expect("made").count(), 0);
+}
