@@ -9,7 +9,7 @@ use ndarray::{Array1, ArrayD, IxDyn};
 use crate::{Global, printable, table};
 use maf_srl::compact::{self, Layer, Probe, Proof, Report, Size};
 use maf_srl::error::{Error, Result, shape, unsupported};
-use maf_srl_lab::data::{Dtype, Format, Select, Tensor, Tensors};
+use maf_srl_lab::data::{Carried, Dtype, Format, Select, Tensor, Tensors};
 
 /// The inputs of the comparison for convolutions, which take long.
 const PICTURES: usize = 8;
@@ -23,11 +23,14 @@ const PICTURES: usize = 8;
 /// not match, and before a layer without a bias. NaN counts as nonzero. This goes on until nothing more dies; a layer
 /// whose neurons are all dead keeps one.
 ///
-/// Both networks are then evaluated on random inputs. The outputs must be equal bit for bit, or within a bound derived
-/// from the length of the sums where a bias was folded; otherwise no output is written (exit status 1).
+/// Both networks, the smaller one as it was written, are then evaluated on random inputs. The outputs must be equal bit for
+/// bit, or within a bound derived from the length of the sums where a bias was folded; otherwise there is no output (exit
+/// status 1).
 ///
-/// Types (F16, BF16, F32), names and metadata stay; all tensors that are no part of the chain are copied as they are, those
-/// of normalisation layers included: a network that has some cannot be made smaller by this command.
+/// Types (F16, BF16, F32), names and metadata stay. Weights and biases of other types are refused, and so is what else
+/// belongs to a layer that becomes smaller and has its size, such as a mask. All other tensors that are no part of the
+/// chain are copied as they are, those of normalisation layers included: a network that has some cannot be made smaller by
+/// this command.
 #[derive(Args, Clone, Debug)]
 pub struct Compact {
     /// The weights: .safetensors
@@ -62,77 +65,122 @@ impl Compact {
         }
         let size = self.input_size.as_deref().map(sides).transpose()?;
         let progress = global.progress(None, "reading");
-        let mut file = self.read()?;
+        let select = self.select()?;
+        let mut file = self.read(&select)?;
         let output = file.output(&self.out, &[])?;
-        let names = self.names(&file)?;
-        let large = names.iter().map(|name| layer(&file, name)).collect::<Result<Vec<_>>>()?;
+        let stored = Stored::of(&file, &select)?;
+        let large = self.chain(&stored)?;
 
-        progress.set_message("comparing");
         let mut small = compact::run(&large, size)?;
         for layer in &mut small.layers {
-            round(&file, layer)?;
+            round(&stored, layer)?;
+        }
+        for (before, after) in large.iter().zip(&small.layers) {
+            stored.nothing_beside(before, after, &large)?;
         }
         let convolutions = large.iter().any(|layer| layer.weight.ndim() == 4);
         let usual = if convolutions { PICTURES } else { Probe::default().inputs };
-        small.prove(&large, Probe { inputs: self.inputs.unwrap_or(usual), ..Probe::default() })?;
+        let probe = Probe { inputs: self.inputs.unwrap_or(usual), ..Probe::default() };
 
-        progress.set_message("writing");
+        progress.set_message("writing and comparing");
         let mut new = Vec::new();
-        for layer in small.layers {
-            if let Some(bias) = layer.bias {
+        for layer in &small.layers {
+            if let Some(bias) = &layer.bias {
                 new.push((bias_name(&layer.name), vec![bias.len()], bias.to_vec()));
             }
-            new.push((layer.name, layer.weight.shape().to_vec(), layer.weight.into_iter().collect()));
+            new.push((
+                layer.name.clone(),
+                layer.weight.shape().to_vec(),
+                layer.weight.iter().copied().collect(),
+            ));
         }
         file.replace(new)?;
-        file.write_to(output)?;
+        // What is compared is what the file says, not what was meant.
+        file.write_checked(output, Some(&select), |written| {
+            let layers = self.chain(&Stored::of(&written, &select)?)?;
+            as_meant(&small.layers, &layers)?;
+            small.layers = layers;
+            small.prove(&large, probe)
+        })?;
         progress.finish_and_clear();
         global.print(&small.report, show)
     }
 
-    /// The file with the tensors that may belong to the chain; all others are carried over as bytes.
-    fn read(&self) -> Result<Tensors> {
-        let select = match &self.layers {
-            None => r"(^|\.)(weight|bias)$".parse()?,
-            Some(names) => Select::names(names.iter().flat_map(|name| {
-                let stem = name.strip_suffix("weight").map_or(format!("{name}."), String::from);
-                [name.clone(), format!("{stem}weight"), format!("{stem}bias")]
-            }))?,
-        };
-        Tensors::read(&self.input, Some(&select)).map_err(|error| match error {
+    /// The tensors that may belong to the chain.
+    fn select(&self) -> Result<Select> {
+        match &self.layers {
+            None => r"(^|\.)(weight|bias)$".parse(),
+            Some(names) => Ok(Select::Named(
+                names
+                    .iter()
+                    .flat_map(|name| {
+                        let stem = name.strip_suffix("weight").map_or(format!("{name}."), String::from);
+                        [name.clone(), format!("{stem}weight"), format!("{stem}bias")]
+                    })
+                    .collect(),
+            )),
+        }
+    }
+
+    /// The file with those tensors; all others are carried over as bytes.
+    fn read(&self, select: &Select) -> Result<Tensors> {
+        Tensors::read(&self.input, Some(select)).map_err(|error| match error {
             Error::Text { .. } => self.missing(self.layers.as_ref().map_or("*.weight", |names| &names[0])),
+            // a floating type that no tensor is read of
+            Error::Unsupported { place, what, .. } => unsupported(place, what, FLOATS),
             error => error,
         })
     }
 
     fn missing(&self, name: &str) -> Error {
-        Error::Text {
-            place: self.input.display().to_string(),
-            text: name.into(),
-            reason: "the file has no floating-point tensor of this name; --layers names the layers of the chain in order"
-                .into(),
-        }
+        self.wrong(name, "the file has no floating-point tensor of this name; --layers names the layers of the chain in order")
     }
 
-    /// The weight tensors of the chain.
-    fn names(&self, file: &Tensors) -> Result<Vec<String>> {
-        let has = |name: &str| file.iter().any(|tensor| tensor.name() == name);
-        let Some(layers) = &self.layers else {
-            let weights = file.iter().map(Tensor::name).filter(|name| name.ends_with("weight"));
-            let mut names: Vec<String> = weights.map(String::from).collect();
-            names.sort_by_cached_key(|name| natural(name));
-            return if names.is_empty() { Err(self.missing("*.weight")) } else { Ok(names) };
+    fn wrong(&self, name: &str, reason: &str) -> Error {
+        Error::Text { place: self.input.display().to_string(), text: name.into(), reason: reason.into() }
+    }
+
+    /// The layers of the chain, first layer first.
+    fn chain(&self, stored: &Stored) -> Result<Vec<Layer>> {
+        let names = match &self.layers {
+            None => self.all(stored)?,
+            Some(layers) => self.named(stored, layers)?,
         };
+        names.iter().map(|name| stored.layer(name)).collect()
+    }
+
+    /// The names of all weight tensors.
+    fn all(&self, stored: &Stored) -> Result<Vec<String>> {
+        let (mut weights, biases): (Vec<_>, Vec<_>) =
+            stored.names().map(String::from).partition(|name| name.ends_with("weight"));
+        if weights.is_empty() {
+            return Err(self.missing("*.weight"));
+        }
+        // A layer whose weights have another name would be left out of the chain, and the rest would be no network.
+        if let Some(alone) =
+            biases.iter().find(|bias| weights.iter().all(|weight| bias_name(weight) != **bias))
+        {
+            let reason = "a bias without a tensor \".weight\" beside it; --layers names the layers of the chain in order";
+            return Err(self.wrong(alone, reason));
+        }
+        weights.sort_by_cached_key(|name| natural(name));
+        Ok(weights)
+    }
+
+    /// The names of the weight tensors that `--layers` means.
+    fn named(&self, stored: &Stored, layers: &[String]) -> Result<Vec<String>> {
         let mut seen = HashSet::new();
         let name = |name: &String| {
-            let found = [name.clone(), format!("{name}.weight")].into_iter().find(|name| has(name));
+            let mut forms = [name.clone(), format!("{name}.weight")].into_iter();
+            let found = forms.find(|name| stored.names().any(|other| other == name));
             let found = found.ok_or_else(|| self.missing(name))?;
-            match seen.insert(found.clone()) {
+            // a bias serves one layer too
+            match seen.insert(bias_name(&found)) {
                 true => Ok(found),
                 false => Err(Error::Text {
                     place: "--layers".into(),
                     text: name.clone(),
-                    reason: "named twice; each layer is in the chain once".into(),
+                    reason: "named twice, or has the bias of another layer; each is in the chain once".into(),
                 }),
             }
         };
@@ -167,14 +215,82 @@ fn sides(text: &str) -> Result<[usize; 2]> {
     )
 }
 
-fn tensor<'a>(file: &'a Tensors, name: &str) -> Result<Option<&'a Tensor>> {
-    let found = file.iter().find(|tensor| tensor.name() == name);
-    match found {
-        // Rounding to f32 would make new zeros.
-        Some(tensor) if tensor.dtype() == Dtype::F64 => {
-            Err(unsupported(format!("tensor {name:?}"), "values of type F64", "F16, BF16, F32"))
+/// The types that a chain may have; rounding others would make new zeros.
+const FLOATS: &str = "F16, BF16, F32; --layers names the layers of the chain in order";
+
+/// The tensors of a file that may belong to the chain, whatever their type, and what else there is.
+struct Stored<'a> {
+    file: &'a Tensors,
+    /// Those of the chain that hold no floating-point numbers.
+    odd: Vec<Carried>,
+    others: Vec<Carried>,
+}
+
+impl<'a> Stored<'a> {
+    fn of(file: &'a Tensors, select: &Select) -> Result<Self> {
+        let (odd, others) = file.carried()?.into_iter().partition(|tensor| select.matches(&tensor.name));
+        Ok(Stored { file, odd, others })
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.file.iter().map(Tensor::name).chain(self.odd.iter().map(|tensor| tensor.name.as_str()))
+    }
+
+    fn tensor(&self, name: &str) -> Result<Option<&'a Tensor>> {
+        let of_type =
+            |dtype: &str| unsupported(format!("tensor {name:?}"), format!("values of type {dtype}"), FLOATS);
+        if let Some(odd) = self.odd.iter().find(|tensor| tensor.name == name) {
+            return Err(of_type(&odd.dtype));
         }
-        found => Ok(found),
+        match self.file.iter().find(|tensor| tensor.name() == name) {
+            Some(tensor) if tensor.dtype() == Dtype::F64 => Err(of_type("F64")),
+            found => Ok(found),
+        }
+    }
+
+    fn layer(&self, name: &str) -> Result<Layer> {
+        let of = |tensor: &Tensor| {
+            ArrayD::from_shape_vec(IxDyn(tensor.shape()), tensor.values().to_vec()).map_err(|e| {
+                let got = format!("{:?} ({e})", tensor.shape());
+                wrong_shape(tensor, got, "as many elements as the tensor has values")
+            })
+        };
+        let weight = self.tensor(name)?.map_or_else(|| Ok(ArrayD::zeros(IxDyn(&[]))), of)?;
+        let bias = self.tensor(&bias_name(name))?;
+        if let Some(bias) = bias.filter(|bias| bias.shape().len() != 1) {
+            return Err(wrong_shape(bias, format!("{:?}", bias.shape()), "[outputs]"));
+        }
+        let bias = bias.map(|bias| Array1::from(bias.values().to_vec()));
+        Ok(Layer { name: name.into(), weight, bias })
+    }
+
+    /// Checks that no other tensor belongs to a layer and has an extent that the layer loses.
+    fn nothing_beside(&self, before: &Layer, after: &Layer, chain: &[Layer]) -> Result<()> {
+        let (old, new) = (before.weight.shape(), after.weight.shape());
+        let lost: Vec<usize> =
+            old.iter().zip(new).filter(|(old, new)| old != new).map(|(old, _)| *old).collect();
+        let stem = before.name.strip_suffix("weight").map_or(format!("{}.", before.name), String::from);
+        let belongs = |name: &str| {
+            name.strip_prefix(&stem).is_some_and(|rest| {
+                let own =
+                    ["weight_", "weight.", "bias_", "bias."].iter().any(|start| rest.starts_with(start));
+                own || !stem.is_empty() && !rest.contains('.')
+            })
+        };
+        let in_chain = |name: &str| chain.iter().any(|l| l.name == name || bias_name(&l.name) == name);
+        let chosen = self.file.iter().map(|tensor| (tensor.name(), tensor.shape()));
+        let others = self.odd.iter().chain(&self.others).map(|tensor| (tensor.name.as_str(), &*tensor.shape));
+        let beside = chosen.chain(others).find(|(name, shape)| {
+            belongs(name) && !in_chain(name) && shape.iter().any(|extent| lost.contains(extent))
+        });
+        match beside {
+            Some((name, shape)) => Err(unsupported(
+                format!("tensor {name:?}"),
+                format!("{shape:?} goes with layer {:?}, which would become {new:?} of {old:?}", before.name),
+                "layers of a weight and a bias alone",
+            )),
+            None => Ok(()),
+        }
     }
 }
 
@@ -182,26 +298,24 @@ fn wrong_shape(tensor: &Tensor, got: String, expected: &str) -> Error {
     shape(format!("tensor {:?}", tensor.name()), "shape", got, expected)
 }
 
-fn layer(file: &Tensors, name: &str) -> Result<Layer> {
-    let of = |tensor: &Tensor| {
-        ArrayD::from_shape_vec(IxDyn(tensor.shape()), tensor.values().to_vec()).map_err(|e| {
-            let got = format!("{:?} ({e})", tensor.shape());
-            wrong_shape(tensor, got, "as many elements as the tensor has values")
-        })
+/// Checks that the chain of the written file has the layers that were meant.
+fn as_meant(meant: &[Layer], found: &[Layer]) -> Result<()> {
+    let about = |layers: &[Layer]| -> Vec<String> {
+        let bias =
+            |layer: &Layer| layer.bias.as_ref().map_or("none".into(), |bias| format!("[{}]", bias.len()));
+        layers.iter().map(|l| format!("{:?} {:?}, bias {}", l.name, l.weight.shape(), bias(l))).collect()
     };
-    let weight = tensor(file, name)?.map_or_else(|| Ok(ArrayD::zeros(IxDyn(&[]))), of)?;
-    let bias = tensor(file, &bias_name(name))?;
-    if let Some(bias) = bias.filter(|bias| bias.shape().len() != 1) {
-        return Err(wrong_shape(bias, format!("{:?}", bias.shape()), "[outputs]"));
+    let (meant, found) = (about(meant).join("; "), about(found).join("; "));
+    if meant == found {
+        return Ok(());
     }
-    let bias = bias.map(|bias| Array1::from(bias.values().to_vec()));
-    Ok(Layer { name: name.into(), weight, bias })
+    Err(Error::Mismatch(format!("the written network has the layers {found}; expected {meant}")))
 }
 
 /// Rounds the biases to what the file can hold: those that something was folded into are new.
-fn round(file: &Tensors, layer: &mut Layer) -> Result<()> {
+fn round(stored: &Stored, layer: &mut Layer) -> Result<()> {
     let name = bias_name(&layer.name);
-    let (Some(bias), Some(tensor)) = (&mut layer.bias, tensor(file, &name)?) else { return Ok(()) };
+    let (Some(bias), Some(tensor)) = (&mut layer.bias, stored.tensor(&name)?) else { return Ok(()) };
     for (k, value) in bias.iter_mut().enumerate() {
         let rounded = tensor.dtype().round(*value);
         maf_srl::error::require(
@@ -267,5 +381,31 @@ fn proven(proof: &Proof) -> String {
             "{each}: differ by at most {max_difference:.2e}, {worst_share_of_bound:.3} of the bound; same prediction for \
              {predictions_equal}"
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_written_chain_must_be_the_one_that_was_meant() {
+        let layer = |name: &str, shape: &[usize], bias: Option<usize>| Layer {
+            name: name.into(),
+            weight: ArrayD::zeros(shape),
+            bias: bias.map(Array1::zeros),
+        };
+        let meant = [layer("a.weight", &[2, 3], Some(2)), layer("b.weight", &[1, 2], None)];
+        as_meant(&meant, &meant).unwrap();
+        for wrong in [
+            &[layer("a.weight", &[2, 4], Some(2)), meant[1].clone()][..],
+            &[layer("a.weight", &[2, 3], Some(3)), meant[1].clone()],
+            &[layer("a.weight", &[2, 3], None), meant[1].clone()],
+            &[meant[1].clone(), meant[0].clone()],
+            &meant[..1],
+        ] {
+            let error = as_meant(&meant, wrong).unwrap_err();
+            assert!(matches!(&error, Error::Mismatch(text) if text.contains("\"b.weight\"")), "{error}");
+        }
     }
 }

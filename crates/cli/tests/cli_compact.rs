@@ -248,6 +248,122 @@ fn what_is_wrong_is_named() {
     fails(&place, 2, "", &["--in", "--out"]);
 }
 
+/// A chain with one tensor of another type is no network that can be made smaller.
+#[test]
+fn types_that_a_chain_cannot_have_are_refused() {
+    let place = Place::new();
+    let chain = |changed: usize, dtype: Dtype| {
+        // both neurons of the first layer but one are dead
+        let mut entries: [Entry; 6] = [
+            ("a.weight", Dtype::F32, &[3, 2], &[1.0, 2.0, 0.0, 0.0, 0.0, 0.0]),
+            ("a.bias", Dtype::F32, &[3], &[1.0, 0.0, 0.0]),
+            ("b.weight", Dtype::F32, &[3, 3], &[1.0; 9]),
+            ("b.bias", Dtype::F32, &[3], &[1.0; 3]),
+            ("c.weight", Dtype::F32, &[2, 3], &[1.0; 6]),
+            ("c.bias", Dtype::F32, &[2], &[1.0; 2]),
+        ];
+        entries[changed].1 = dtype;
+        model(&place, &entries);
+        entries[changed].0
+    };
+    use Dtype::{BOOL, F8_E4M3, F8_E5M2, F64, I8, I32, I64, U8};
+    for dtype in [BOOL, U8, I8, I32, I64, F8_E4M3, F8_E5M2, F64] {
+        for changed in 0..6 {
+            let name = chain(changed, dtype);
+            let named = [format!("{name:?}"), format!("type {dtype}")];
+            for layers in ["", "--layers a,b,c", "--layers a.weight,b,c.weight"] {
+                let parts: Vec<_> =
+                    named.iter().map(String::as_str).chain(["F16, BF16, F32", "--layers"]).collect();
+                fails(&place, 2, &format!("{FILES} {layers}"), &parts);
+            }
+        }
+    }
+    // what `--layers` leaves out may have any type
+    chain(4, I8);
+    let document = compact(&place, "--layers a,b");
+    assert_eq!(document["layers"][0]["shape_after"], json!([1, 2]));
+    let written = output(&place);
+    assert_eq!((written["c.weight"].0, written["c.weight"].2.len()), (I8, 6));
+}
+
+#[test]
+fn floating_types_may_be_mixed() {
+    let place = Place::new();
+    let [mut weight, mut bias, second, second_bias] = perceptron(Dtype::F32);
+    (weight.1, bias.1) = (Dtype::BF16, Dtype::F16);
+    model(&place, &[weight, bias, second, second_bias]);
+    let document = compact(&place, "");
+    assert_eq!(document["total"]["neurons_alive"], 1);
+    let output = output(&place);
+    let types = ["layers.10.weight", "layers.10.bias", "layers.2.weight"].map(|name| output[name].0);
+    assert_eq!(types, [Dtype::BF16, Dtype::F16, Dtype::F32]);
+    assert_eq!(output["layers.10.bias"].2, bytes(Dtype::F16, &[f16::from_f32(0.1).to_f32() + 0.5, -2.0]));
+}
+
+/// A layer whose weights have another name would be missing in the chain: its bias says that it is there.
+#[test]
+fn a_bias_without_its_weights_is_refused() {
+    let place = Place::new();
+    let own: [Entry; 2] = [
+        ("layers.5.kernel", Dtype::F32, &[4, 4], &[1.0; 16]),
+        ("layers.5.bias", Dtype::F32, &[4], &[1.0; 4]),
+    ];
+    for dtype in [Dtype::F32, Dtype::I32] {
+        let [kernel, mut bias] = own;
+        bias.1 = dtype;
+        model(&place, &[&perceptron(Dtype::F32)[..], &[kernel, bias]].concat());
+        fails(&place, 2, FILES, &["\"layers.5.bias\"", "without a tensor", "--layers"]);
+    }
+    compact(&place, "--layers layers.2,layers.10");
+}
+
+/// Two layers cannot share a bias: each would make it as long as itself.
+#[test]
+fn one_bias_serves_one_layer() {
+    let place = Place::new();
+    model(
+        &place,
+        &[
+            ("a", Dtype::F32, &[3, 2], &[1.0, 2.0, 0.0, 0.0, 0.0, 0.0]),
+            ("a.weight", Dtype::F32, &[3, 3], &[1.0; 9]),
+            ("a.bias", Dtype::F32, &[3], &[1.0, 0.0, 0.0]),
+        ],
+    );
+    fails(&place, 2, &format!("{FILES} --layers a,a.weight"), &["\"a.weight\"", "the bias of another layer"]);
+}
+
+/// A mask or a scale of a layer that loses neurons would not fit it any more.
+#[test]
+fn what_belongs_to_a_smaller_layer_is_refused() {
+    let place = Place::new();
+    for (name, dtype, shape) in [
+        ("layers.2.weight_mask", Dtype::BOOL, &[4, 2][..]),
+        ("layers.2.weight.exp_avg", Dtype::F32, &[4, 2]),
+        ("layers.2.running_mean", Dtype::F32, &[4]),
+        ("layers.10.scale", Dtype::U8, &[1, 4]),
+    ] {
+        let beside: Entry = (name, dtype, shape, &[1.0; 8][..shape.iter().product()]);
+        model(&place, &[&perceptron(Dtype::F32)[..], &[beside]].concat());
+        let layer = name.split('.').take(2).collect::<Vec<_>>().join(".");
+        for layers in ["", "--layers layers.2,layers.10"] {
+            let shape = format!("{shape:?}");
+            fails(&place, 2, &format!("{FILES} {layers}"), &[name, &shape, &format!("\"{layer}.weight\"")]);
+        }
+    }
+    // what has another size, or another layer, stays as it is
+    let others: [Entry; 3] = [
+        ("layers.2.steps", Dtype::I64, &[], &[7.0]),
+        ("layers.10.weight_scale", Dtype::F32, &[2], &[0.5, 0.25]),
+        ("layers.20.mask", Dtype::U8, &[4], &[1.0; 4]),
+    ];
+    model(&place, &[&perceptron(Dtype::F32)[..], &others].concat());
+    compact(&place, "");
+    let output = output(&place);
+    for (name, dtype, shape, values) in others {
+        assert_eq!(output[name], (dtype, shape.to_vec(), bytes(dtype, values)), "{name}");
+    }
+}
+
 #[test]
 fn nan_weights_stay() {
     let place = Place::new();

@@ -451,6 +451,42 @@ fn a_failed_write_leaves_the_older_output() {
     assert_eq!(fs::read(&path).expect("read"), b"new");
 }
 
+/// What is written gets its name only where the check of what can be read of it agrees.
+#[test]
+fn a_check_of_the_written_file_decides_whether_it_appears() {
+    let at = folder();
+    let path = at.path().join("y.safetensors");
+    let long = "x".repeat(1 << 18);
+    let tensors: [(&str, Stored, &[usize], &[u8]); 3] = [
+        ("w", Stored::F16, &[2], &[0x00, 0x3c, 0x00, 0xc0]),
+        ("b", Stored::F32, &[1], &[0, 0, 0x80, 0x3f]),
+        ("steps", Stored::U8, &[1 << 18], long.as_bytes()),
+    ];
+    let source = at.path().join("w.safetensors");
+    safe(&source, &tensors);
+    let mut file = Tensors::read(&source, None).expect("reads");
+    file.iter_mut().find(|t| t.name() == "w").expect("there").values_mut()[1] = 0.5;
+    fs::write(&path, "old").expect("written");
+    for agrees in [false, true] {
+        let output = file.output(&path, &[]).expect("can be written");
+        let found = file.write_checked(output, Some(&select("w")), |written| {
+            assert_eq!(fs::read(&path).expect("read"), b"old", "not before the check");
+            let names: Vec<_> = written.iter().map(|t| (t.name(), t.dtype(), t.values())).collect();
+            assert_eq!(names, [("w", Dtype::F16, &[1.0, 0.5][..])]);
+            let carried = written.carried().expect("a header");
+            let mut carried: Vec<_> =
+                carried.iter().map(|t| (t.name.as_str(), t.dtype.as_str(), &t.shape[..])).collect();
+            carried.sort_unstable();
+            assert_eq!(carried, [("b", "F32", &[1][..]), ("steps", "U8", &[1 << 18])]);
+            if agrees { Ok(()) } else { Err(Error::Mismatch("no".into())) }
+        });
+        assert_eq!(found, if agrees { Ok(()) } else { Err(Error::Mismatch("no".into())) });
+        assert_eq!(fs::read_dir(at.path()).expect("a listing").count(), 2, "no temporary file is left");
+    }
+    let read = Tensors::read(&path, None).expect("reads");
+    assert_eq!(read.iter().find(|t| t.name() == "w").expect("there").values(), [1.0, 0.5]);
+}
+
 /// Many that write into one folder at a time do not take each other's unfinished files for some that were left.
 #[test]
 fn concurrent_outputs_leave_each_other_alone() {

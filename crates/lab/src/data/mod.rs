@@ -20,7 +20,7 @@ mod write;
 pub use dataset::{Dataset, SPLIT_SEED, Split, stratified};
 pub use part::{discard, removed};
 pub use source::Source;
-pub use tensor::{Dtype, Format, Select, Tensor, Tensors};
+pub use tensor::{Carried, Dtype, Format, Select, Tensor, Tensors};
 pub use write::{Output, save};
 
 use std::fmt::Display;

@@ -10,7 +10,7 @@ use safetensors::Dtype as Stored;
 use safetensors::tensor::Metadata;
 
 use super::tensor::Part;
-use super::{Dtype, Format, Select, Tensor, Tensors, failed, trouble, unread};
+use super::{Carried, Dtype, Format, Select, Tensor, Tensors, failed, trouble, unread};
 use maf_srl::error::{Result, unsupported};
 
 /// The largest header that the format allows.
@@ -86,6 +86,18 @@ fn names(about: &Metadata) -> Vec<String> {
     // Tensors without elements share an offset; by name, so that every run reports the same order.
     names.sort_by_cached_key(|name| (about.info(name).map(|info| info.data_offsets), name.clone()));
     names
+}
+
+/// What the header says of the tensors that are carried over.
+pub(super) fn carried(path: &Path, header: &[u8], parts: &[Part]) -> Result<Vec<Carried>> {
+    let json = header.get(8..).unwrap_or_default();
+    let about: Metadata = serde_json::from_slice(json).map_err(|e| failed(path, "header", e))?;
+    let carried = names(&about).into_iter().zip(parts).filter(|(_, part)| matches!(part, Part::Carried(_)));
+    let described = carried.filter_map(|(name, _)| {
+        let info = about.info(&name)?;
+        Some(Carried { dtype: info.dtype.to_string(), shape: info.shape.clone(), name })
+    });
+    Ok(described.collect())
 }
 
 /// The header of a file with the same tensors in the same order, where `parts` may have other shapes than in `header`.

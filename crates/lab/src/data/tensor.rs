@@ -1,5 +1,6 @@
 //! What a weight file holds: named tensors of floating-point values.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -101,24 +102,36 @@ impl fmt::Display for Format {
     }
 }
 
-/// Which tensors of a file are meant: those whose name a regular expression matches anywhere.
+/// Which tensors of a file are meant.
 #[derive(Clone, Debug)]
-pub struct Select(pub(super) regex::Regex);
+pub enum Select {
+    /// Those whose name a regular expression matches anywhere.
+    Matching(regex::Regex),
+    /// Those of exactly these names.
+    Named(HashSet<String>),
+}
 
 impl Select {
     /// Whether a tensor of this name is meant.
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
-        self.0.is_match(name)
+        match self {
+            Select::Matching(pattern) => pattern.is_match(name),
+            Select::Named(names) => names.contains(name),
+        }
     }
+}
 
-    /// Those of exactly these names.
-    ///
-    /// # Errors
-    /// [`Error::Text`] for more names than one expression can hold.
-    pub fn names(names: impl Iterator<Item = String>) -> Result<Self> {
-        let names: Vec<_> = names.map(|name| regex::escape(&name)).collect();
-        format!("^({})$", names.join("|")).parse()
+impl fmt::Display for Select {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Select::Matching(pattern) => f.write_str(pattern.as_str()),
+            Select::Named(names) => {
+                let mut names: Vec<_> = names.iter().map(String::as_str).collect();
+                names.sort_unstable();
+                f.write_str(&names.join(", "))
+            }
+        }
     }
 }
 
@@ -126,7 +139,7 @@ impl FromStr for Select {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        regex::Regex::new(text).map(Select).map_err(|e| Error::Text {
+        regex::Regex::new(text).map(Select::Matching).map_err(|e| Error::Text {
             place: "`select`".into(),
             text: text.into(),
             // The last line says what is wrong; those before draw the place.
@@ -337,6 +350,17 @@ pub(super) enum Part {
     Values(Tensor),
     /// Bytes carried over unchanged.
     Carried(Vec<u8>),
+}
+
+/// A tensor of a file that is carried over: not read, or not floating-point.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Carried {
+    /// The name in the file.
+    pub name: String,
+    /// The type of the values, as the format calls it.
+    pub dtype: String,
+    /// The size in each dimension.
+    pub shape: Vec<usize>,
 }
 
 /// The tensors of one weight file.

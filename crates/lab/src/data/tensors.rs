@@ -1,9 +1,10 @@
 //! Weight files in and out, whatever their format.
 
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use super::tensor::Part;
-use super::{Format, Output, Select, Tensor, Tensors, npy, open, safetensors};
+use super::{Carried, Format, Output, Select, Tensor, Tensors, npy, open, safetensors};
 use maf_srl::error::{self, Error, Result, unsupported};
 
 impl Tensors {
@@ -17,16 +18,27 @@ impl Tensors {
     pub fn read(path: &Path, select: Option<&Select>) -> Result<Self> {
         let format = Format::of(path)?;
         let (mut file, length) = open(path)?;
+        Self::from_reader(path, format, &mut file, length, select)
+    }
+
+    /// Reads what is in a file of that length; `path` is for messages.
+    fn from_reader(
+        path: &Path,
+        format: Format,
+        file: &mut dyn Read,
+        length: u64,
+        select: Option<&Select>,
+    ) -> Result<Self> {
         let tensors = match format {
-            Format::Npy => npy::read(path, &mut file, length, select),
-            Format::Safetensors => safetensors::read(path, &mut file, length, select),
+            Format::Npy => npy::read(path, file, length, select),
+            Format::Safetensors => safetensors::read(path, file, length, select),
         }?;
         if tensors.is_empty() {
             let place = path.display().to_string();
             return Err(match select {
                 Some(select) => Error::Text {
                     place,
-                    text: select.0.as_str().into(),
+                    text: select.to_string(),
                     reason: "`select` matches no floating-point tensor of this file".into(),
                 },
                 None => unsupported(
@@ -91,6 +103,17 @@ impl Tensors {
         Ok(())
     }
 
+    /// The tensors that are carried over, in the file's order.
+    ///
+    /// # Errors
+    /// [`Error::File`] for a header that cannot be read, which that of a file that was read can.
+    pub fn carried(&self) -> Result<Vec<Carried>> {
+        match self.format {
+            Format::Npy => Ok(Vec::new()),
+            Format::Safetensors => safetensors::carried(&self.source, &self.header, &self.parts),
+        }
+    }
+
     /// How many tensors there are to compute with.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -130,12 +153,31 @@ impl Tensors {
     /// # Errors
     /// Those of [`Output::commit`].
     pub fn write_to(&self, output: Output) -> Result<()> {
-        output.commit(|writer| {
-            writer.write_all(&self.header)?;
-            self.parts.iter().try_for_each(|part| match part {
-                Part::Values(tensor) => tensor.encode(writer),
-                Part::Carried(bytes) => writer.write_all(bytes),
-            })
+        output.commit(|writer| self.encode(writer))
+    }
+
+    /// Writes header and values, and reads them back as [`Tensors::read`] does: the file gets its name only where `check`
+    /// accepts what was read.
+    ///
+    /// # Errors
+    /// Those of [`Output::commit`], [`Tensors::read`] and `check`; there is no new file then, and an older one stays.
+    pub fn write_checked(
+        &self,
+        output: Output,
+        select: Option<&Select>,
+        check: impl FnOnce(Tensors) -> Result<()>,
+    ) -> Result<()> {
+        output.commit_checked(
+            |writer| self.encode(writer),
+            |path, file, length| check(Self::from_reader(path, self.format, file, length, select)?),
+        )
+    }
+
+    fn encode(&self, writer: &mut dyn Write) -> io::Result<()> {
+        writer.write_all(&self.header)?;
+        self.parts.iter().try_for_each(|part| match part {
+            Part::Values(tensor) => tensor.encode(writer),
+            Part::Carried(bytes) => writer.write_all(bytes),
         })
     }
 
