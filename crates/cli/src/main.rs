@@ -20,6 +20,7 @@ mod wgsl;
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ use serde::Serialize;
 use maf_srl::error::{self, Error, Result};
 use maf_srl::penalty::{Groups, Layout, Penalty};
 use maf_srl::schedule::Backend;
-use maf_srl_lab::data::{self, Tensor};
+use maf_srl_lab::data::{self, Select, Tensor, Tensors};
 use maf_srl_lab::table::table;
 
 use train::Train;
@@ -154,6 +155,59 @@ fn penalties(about: impl Fn(&Penalty) -> String) -> String {
     let rows: Vec<_> = Penalty::all().iter().map(|p| (format!("  {p}"), about(p))).collect();
     let width = rows.iter().map(|row| row.0.chars().count()).max().unwrap_or(0);
     rows.iter().map(|(penalty, about)| format!("{penalty:<width$}  {about}\n")).collect()
+}
+
+/// The tensors of a file and their groups.
+struct Grouped {
+    /// Those whose shape has such groups.
+    tensors: Tensors,
+    /// The groups of each; none where no layout was asked for.
+    groups: Vec<Groups>,
+    /// Names and shapes of the others, which are carried over.
+    left: Vec<(String, Vec<usize>)>,
+}
+
+impl Grouped {
+    /// Reads a file. What `--select` names must have such groups; without it one tensor must, and the others are left out.
+    fn read(path: &Path, select: Option<&Select>, layout: Option<&Layout>) -> Result<Self> {
+        let tensors = Tensors::read(path, select)?;
+        let Some(layout) = layout else {
+            return Ok(Grouped { tensors, groups: Vec::new(), left: Vec::new() });
+        };
+        let found: Vec<Result<Groups>> = tensors.iter().map(|tensor| grouped(tensor, layout)).collect();
+        let fits = |groups: &Result<Groups>| !matches!(groups, Err(Error::Shape { .. }));
+        if select.is_some() || !found.iter().any(fits) {
+            let groups = found.into_iter().collect::<Result<_>>()?;
+            return Ok(Grouped { tensors, groups, left: Vec::new() });
+        }
+        let (mut names, mut left) = (HashSet::new(), Vec::new());
+        for (tensor, groups) in tensors.iter().zip(&found) {
+            let name = tensor.name().to_owned();
+            if fits(groups) {
+                names.insert(name);
+            } else {
+                left.push((name, tensor.shape().to_vec()));
+            }
+        }
+        // Read again, so that the others are carried over as bytes, whatever their type.
+        let tensors =
+            if left.is_empty() { tensors } else { Tensors::read(path, Some(&Select::Named(names)))? };
+        let groups = found.into_iter().filter(fits).collect::<Result<_>>()?;
+        Ok(Grouped { tensors, groups, left })
+    }
+}
+
+/// Says on stderr which tensors have no such groups, if any, and what became of them.
+fn tell_left(left: &[(String, Vec<usize>)], layout: &Layout, became: &str) {
+    if left.is_empty() {
+        return;
+    }
+    let left: Vec<_> = left.iter().map(|(name, shape)| format!("{} {shape:?}", printable(name))).collect();
+    let _ = writeln!(
+        io::stderr(),
+        "maf-srl: no {layout} in {}: {became}; --select names the tensors to be taken",
+        left.join(", ")
+    );
 }
 
 /// The groups of a tensor of a file, whose values are in row-major order; where its shape has none such, the error says how

@@ -5,19 +5,20 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use crate::{Global, grouped, printable, table};
+use crate::{Global, Grouped, printable, table, tell_left};
 use maf_srl::error::{Error, Result};
 use maf_srl::kernels::Outcome;
 use maf_srl::kernels::norms::{self, Norm, NormsReference};
 use maf_srl::penalty::{Groups, Layout};
 use maf_srl::schedule::Backend;
-use maf_srl_lab::data::{Select, Tensor, Tensors};
+use maf_srl_lab::data::{Select, Tensor};
 
 /// Print a norm of each group of weights of a file
 ///
 /// One number per row, column, filter, channel or block of each tensor: the sum of magnitudes (l1), the root of the sum of
 /// squares (l2), the largest magnitude (linf), or the count of weights that are not zero (l0). A group with a NaN has the
-/// norm NaN, one with an infinity the norm infinity (null in JSON); both count as not zero.
+/// norm NaN, one with an infinity the norm infinity (null in JSON); both count as not zero. Tensors without such groups,
+/// as biases have no rows, are left out with a notice; those that --select names must have them.
 ///
 /// Every number is compared with the float64 reference; a mismatch is an error (exit status 1).
 #[derive(Args, Clone, Debug)]
@@ -78,8 +79,7 @@ impl Norms {
         let select = self.select.as_deref().map(str::parse::<Select>).transpose()?;
 
         let progress = global.progress(None, "reading");
-        let tensors = Tensors::read(&self.input, select.as_ref())?;
-        let groups: Vec<Groups> = tensors.iter().map(|t| grouped(t, &layout)).collect::<Result<_>>()?;
+        let Grouped { tensors, groups, left } = Grouped::read(&self.input, select.as_ref(), Some(&layout))?;
         let values: Vec<_> = tensors.iter().map(Tensor::row_major).collect::<Result<_>>()?;
         let backend = global.backend()?;
 
@@ -100,6 +100,7 @@ impl Norms {
             }
         };
         progress.finish_and_clear();
+        tell_left(&left, &layout, "left out");
         for (tensor, outcome) in tensors.iter().zip(&found) {
             if let Some(what) = &outcome.first_mismatch {
                 return Err(Error::Mismatch(format!("tensor {:?}, {what}", tensor.name())));

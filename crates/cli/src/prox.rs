@@ -1,13 +1,14 @@
 //! `maf-srl prox`: one proximal step on the tensors of a file.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::{Global, grouped, penalties, printable, table};
+use crate::{Global, Grouped, penalties, printable, table, tell_left};
 use maf_srl::error::{Result, require, shape, unsupported};
 use maf_srl::kernels::step::{Optimizer, StepParameters};
 use maf_srl::penalty::{self, Group, GroupPenalty, Layout, Penalty, WEIGHT};
@@ -22,6 +23,8 @@ const SAMPLE: usize = 8;
 /// Y = prox_{lr*lambda*P}(W - lr*G), element by element, in f32, with G = 0 where no gradient is given. SCAD and MCP
 /// take the step size lr and the penalty's own lambda. With --group the operator of a penalty of groups follows:
 /// Y = prox_{lr*group-lambda*GP}(prox_{lr*lambda*P}(W - lr*G)); a group with a member that is not finite becomes NaN.
+/// Tensors without such groups, as biases have no rows, are written unchanged with a notice; those that --select names
+/// must have them.
 ///
 /// Files are told by their extension: .npy (float32 or float64) and .safetensors (F16, BF16, F32, F64). Values
 /// are computed in f32 and rounded to the file's type, to nearest even. Everything else in the file is carried
@@ -133,16 +136,17 @@ impl Prox {
         Format::of(&self.out)?;
 
         let progress = global.progress(None, "reading");
-        let mut weights = Tensors::read(&self.input, select.as_ref())?;
+        let Grouped { tensors: mut weights, groups, left } =
+            Grouped::read(&self.input, select.as_ref(), group.as_ref().map(|_| &layout))?;
         let gradients = self.grad.as_deref().map(|path| Tensors::read(path, select.as_ref())).transpose()?;
         let inputs: Vec<&Path> = self.grad.as_deref().into_iter().collect();
         let output = weights.output(&self.out, &inputs)?;
-        let gradients = gradients.as_ref().map(|g| matched(&weights, g, group.is_some())).transpose()?;
+        let gradients =
+            gradients.as_ref().map(|g| matched(&weights, &left, g, group.is_some())).transpose()?;
         let mut specs: Vec<Spec> =
             weights.iter().map(|t| Spec::new(t.name(), penalty, self.lambda)).collect();
         if let Some(group) = group {
-            for (spec, tensor) in specs.iter_mut().zip(weights.iter()) {
-                let groups = grouped(tensor, &layout)?;
+            for (spec, groups) in specs.iter_mut().zip(groups) {
                 spec.group = Some(Group::new(group, self.group_lambda, groups));
             }
         }
@@ -178,6 +182,7 @@ impl Prox {
         progress.set_message("writing");
         weights.write_to(output)?;
         progress.finish_and_clear();
+        tell_left(&left, &layout, "written unchanged");
         let group = group.map(|g| format!("{g} on {layout}{}", if self.exact { ", exact" } else { "" }));
         let document =
             Document { adapter: backend.name(), penalty: penalty.to_string(), group, tensors: rows };
@@ -269,8 +274,14 @@ fn step(
     Ok(schedule.finish()?.tensors)
 }
 
-/// The gradient of each weight tensor, its values in the order of the weights' file, or in row-major order.
-fn matched<'a>(weights: &Tensors, gradients: &'a Tensors, row_major: bool) -> Result<Vec<Cow<'a, [f32]>>> {
+/// The gradient of each weight tensor, its values in the order of the weights' file, or in row-major order. There may be
+/// gradients of tensors that are `left` as they are.
+fn matched<'a>(
+    weights: &Tensors,
+    left: &[(String, Vec<usize>)],
+    gradients: &'a Tensors,
+    row_major: bool,
+) -> Result<Vec<Cow<'a, [f32]>>> {
     let wrong = |name: &str, got: String, expected: &str| {
         shape(format!("tensor {name:?}"), "gradient", got, expected)
     };
@@ -283,7 +294,9 @@ fn matched<'a>(weights: &Tensors, gradients: &'a Tensors, row_major: bool) -> Re
     }
     // The one tensor of a .npy file is named after the file.
     let named = weights.format() == Format::Safetensors;
-    if let Some(other) = gradients.iter().find(|g| named && weights.iter().all(|w| w.name() != g.name())) {
+    let known: HashSet<&str> =
+        weights.iter().map(Tensor::name).chain(left.iter().map(|(name, _)| name.as_str())).collect();
+    if let Some(other) = gradients.iter().find(|g| named && !known.contains(g.name())) {
         return Err(wrong(other.name(), "given".into(), "none: the weights have no such tensor"));
     }
     let by_name: std::collections::HashMap<_, _> = gradients.iter().map(|g| (g.name(), g)).collect();

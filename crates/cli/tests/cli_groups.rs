@@ -2,8 +2,11 @@
 
 mod support;
 
+use std::fs;
+
 use safetensors::Dtype;
-use support::Place;
+use safetensors::tensor::TensorView;
+use support::{Entry, Place, document};
 
 /// Rows of norm 5, 0.5 and 0; columns of norm 3 and 4.1 or so.
 const WEIGHTS: [f32; 6] = [3.0, -4.0, 0.0, 0.5, 0.0, -0.0];
@@ -280,7 +283,7 @@ fn select_takes_the_tensors_that_have_rows() {
     );
     let step = "--penalty none --group lasso --group-lambda 0.5";
     place.refuses(
-        &format!("prox --device cpu --in w.safetensors --out y.safetensors {step}"),
+        &format!("prox --device cpu --in w.safetensors --out y.safetensors {step} --select layer"),
         &["\"layer.bias\"", "[2]", "--select"],
     );
 
@@ -294,4 +297,58 @@ fn select_takes_the_tensors_that_have_rows() {
     );
     close(&place.tensor("y.safetensors", "layer.weight"), &[2.7, -3.6, 0.0, 0.0]);
     assert_eq!(place.tensor("y.safetensors", "layer.bias"), [0.3, -0.4]);
+}
+
+#[test]
+fn tensors_without_rows_are_written_unchanged_with_a_notice() {
+    let place = Place::new();
+    // f64 is computed in f32, and a quiet NaN has other bits: neither may happen to what stays
+    let wide = 0.1_f64.to_le_bytes();
+    let signalling = [0x01, 0x7c];
+    let weight = [3.0_f32, -4.0, 0.1, 0.2];
+    let bytes = weight.map(f32::to_le_bytes).concat();
+    let view = |dtype, shape: &[usize], bytes| TensorView::new(dtype, shape.to_vec(), bytes).expect("a view");
+    let entries = [
+        ("a.weight", view(Dtype::F32, &[2, 2], &bytes)),
+        ("a.bias", view(Dtype::F64, &[1], &wide)),
+        ("b.bias", view(Dtype::F16, &[1], &signalling)),
+        ("steps", view(Dtype::I64, &[1], &wide)),
+    ];
+    let file = safetensors::serialize(entries, None).expect("serialized");
+    fs::write(place.at("w.safetensors"), file).expect("written");
+    let gradient: Entry = ("a.weight", Dtype::F32, &[2, 2], &[0.0; 4]);
+    place.model("g.safetensors", &[gradient, ("b.bias", Dtype::F32, &[3], &[1.0; 3])], None);
+
+    let step = "--in w.safetensors --out y.safetensors --penalty none --group lasso --group-lambda 0.5";
+    for (device, more) in [("cpu", ""), ("llvmpipe", ""), ("cpu", "--exact"), ("cpu", "--grad g.safetensors")]
+    {
+        let output = place.run(&format!("prox --json --device {device} {step} {more}"));
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let found = document(&output);
+        let tensors = found["tensors"].as_array().expect("a list");
+        assert_eq!((tensors.len(), &tensors[0]["name"]), (1, &"a.weight".into()));
+        assert_eq!(said.lines().count(), 1, "{said}");
+        for part in ["maf-srl: no rows in ", "a.bias [1]", "b.bias [1]", "written unchanged", "--select"] {
+            assert!(said.contains(part), "{part:?} is not in {said}");
+        }
+        assert!(!said.contains("steps") && !said.contains("a.weight"), "{said}");
+        close(&place.tensor("y.safetensors", "a.weight"), &[2.7, -3.6, 0.0, 0.0]);
+        let bytes = place.read("y.safetensors");
+        let written = safetensors::SafeTensors::deserialize(&bytes).expect("a model");
+        for (name, bytes) in [("a.bias", &wide[..]), ("b.bias", &signalling), ("steps", &wide)] {
+            assert_eq!(written.tensor(name).expect("there").data(), bytes, "{name}");
+        }
+    }
+
+    place.model("more.safetensors", &[gradient, ("stranger", Dtype::F32, &[1], &[1.0])], None);
+    place.refuses(&format!("prox --device cpu {step} --grad more.safetensors"), &["stranger"]);
+    // nothing fits: as with one tensor alone
+    place.refuses(
+        &format!("prox --device cpu {step} --groups filters"),
+        &["\"a.", "--groups filters", "three axes", "--select"],
+    );
+    // without groups every tensor takes the step
+    let l1 = "--in w.safetensors --out y.safetensors --penalty l1 --lambda 0.01";
+    let found = place.json(&format!("prox --json --device cpu {l1}"));
+    assert_eq!(found["tensors"].as_array().map(Vec::len), Some(3));
 }

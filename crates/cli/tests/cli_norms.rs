@@ -5,7 +5,7 @@ mod support;
 use ndarray::{Array2, ShapeBuilder};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::{Value, json};
-use support::{Entry, Place};
+use support::{Entry, Place, document};
 
 const WEIGHTS: [f32; 6] = [3.0, -4.0, 0.0, -0.0, 0.0, 0.5];
 
@@ -90,6 +90,29 @@ fn people_get_a_table() {
 }
 
 #[test]
+fn tensors_without_such_groups_are_left_out_with_a_notice() {
+    let place = place();
+    for device in ["llvmpipe", "cpu"] {
+        let output =
+            place.run(&format!("norms --in m.safetensors --groups columns --json --device {device}"));
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let names: Vec<_> = document(&output)["tensors"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|tensor| tensor["name"].as_str().expect("a name").to_owned())
+            .collect();
+        assert_eq!(names, ["a.weight", "b.weight", "none"]);
+        assert_eq!(said.lines().count(), 1, "{said}");
+        for part in ["maf-srl: no columns in a.bias [2]", "left out", "--select"] {
+            assert!(said.contains(part), "{said}");
+        }
+    }
+    let output = place.run("norms --in m.safetensors --groups whole");
+    assert!(output.status.success() && output.stderr.is_empty(), "all tensors are a whole");
+}
+
+#[test]
 fn wrong_requests_are_one_line() {
     let place = place();
     for (arguments, parts) in [
@@ -99,7 +122,8 @@ fn wrong_requests_are_one_line() {
         ("--in w.npy --groups blocks:0", &["elements per block", "0"]),
         ("--in w.npy --groups filters", &["\"w\"", "[2, 3]", "three axes"]),
         ("--in w.npy --groups rows --norm l3", &["l3", "l1, l2, linf, l0"]),
-        ("--in m.safetensors --groups rows", &["\"a.bias\"", "[2]", "two axes", "--select"]),
+        ("--in m.safetensors --groups rows --select a", &["\"a.bias\"", "[2]", "two axes", "--select"]),
+        ("--in m.safetensors --groups filters", &["\"a.bias\"", "[2]", "three axes", "--select"]),
         ("--in m.safetensors --groups rows --select zebra", &["zebra"]),
         ("--in missing.npy --groups rows", &["missing.npy"]),
         ("--in w.npy --groups rows --device zebra", &["zebra"]),
