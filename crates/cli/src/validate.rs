@@ -33,6 +33,14 @@ struct Document {
 
 impl Validate {
     pub(super) fn run(&self, global: &Global) -> Result<()> {
+        let cases = cases(self.cases.as_deref());
+        if cases.is_empty() {
+            return Err(Error::Text {
+                place: "--cases".into(),
+                text: self.cases.clone().unwrap_or_default(),
+                reason: "no case's name contains it; names begin with the kernel, for example step/".into(),
+            });
+        }
         let chosen = match global.device.as_deref() {
             Some("cpu") => {
                 return Err(unsupported(
@@ -46,14 +54,6 @@ impl Validate {
         };
         if chosen.is_empty() {
             choose(None)?;
-        }
-        let cases = cases(self.cases.as_deref());
-        if cases.is_empty() {
-            return Err(Error::Text {
-                place: "--cases".into(),
-                text: self.cases.clone().unwrap_or_default(),
-                reason: "no case's name contains it; names begin with the kernel, for example step/".into(),
-            });
         }
         let bar = global.progress(Some((chosen.len() * cases.len()) as u64), "validating");
         let mut document = Document { adapters: Vec::new() };

@@ -24,3 +24,14 @@ fn the_command_prints_what_scripts_rely_on() {
     );
     assert!(markdown.lines().any(|line| line.starts_with("|---|--:|")));
 }
+
+#[test]
+fn a_report_that_cannot_be_written_is_refused_before_the_work() {
+    let place = Place::new();
+    std::fs::create_dir(place.at("folder")).expect("made");
+    for arguments in ["--report no/bench.md", "--report folder", "--formats 16 --chart no/formats.svg"] {
+        let path = arguments.split(' ').next_back().unwrap_or_default();
+        // the device, which is asked for next, is not there either
+        place.refuses(&format!("bench --quick --device nowhere {arguments}"), &[path, "write"]);
+    }
+}

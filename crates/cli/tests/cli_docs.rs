@@ -1,13 +1,13 @@
-//! What the documents say of commands, options, methods and data sets is what the program says.
+//! What the documents say of commands, methods and data sets is what the program says.
 
 #[path = "../../../tests/support/documents.rs"]
+#[allow(dead_code, reason = "the list of documents is another test's")]
 mod documents;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-use documents::{code, documents, table, text};
+use documents::{code, table, text};
 use maf_srl::network::Family;
 use maf_srl_lab::data::Source;
 use maf_srl_lab::train::method::{DENSE, MAF, NAMED, SOLVERS, learned_lambda};
@@ -101,44 +101,4 @@ fn the_tables_of_solvers_presets_and_data_sets() {
     for (row, source) in rows.iter().zip(Source::ALL) {
         assert_eq!(code(&row[1]), source.files(), "{source}");
     }
-}
-
-/// The calls of the tool among a document's lines, as words. Quoted words with blanks come in pieces, which does
-/// not matter to options.
-fn calls(text: &str) -> Vec<Vec<String>> {
-    let joined = text.replace("\\\n", " ");
-    let spoken = joined.split('`').skip(1).step_by(2).filter(|code| !code.contains('\n'));
-    let called = joined.lines().chain(spoken).filter_map(|line| {
-        let line = line.trim_start();
-        let rest = line.strip_prefix("maf-srl ").or_else(|| line.strip_prefix("cargo run --release -- "))?;
-        let rest = rest.split(" # ").next()?;
-        let words = rest.split(|c: char| c.is_whitespace() || "[]|`".contains(c));
-        Some(words.filter(|word| !word.is_empty()).map(String::from).collect())
-    });
-    called.collect()
-}
-
-/// Every command and option of an example in a document exists.
-#[test]
-fn examples_ask_for_what_there_is() {
-    let options = |arguments: &[&str]| -> BTreeSet<String> {
-        let help = help(arguments);
-        let words = help.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
-        words.filter(|word| word.starts_with("--")).map(String::from).collect()
-    };
-    let names = subcommands().into_iter().map(|[name, _]| name);
-    let known: BTreeMap<_, _> =
-        names.map(|name| (name.clone(), options(&[name.as_str(), "--help"]))).collect();
-    let mut seen = 0;
-    for path in documents(&root()) {
-        for call in calls(&text(&path)) {
-            for option in call.iter().filter(|word| word.starts_with("--")) {
-                let option = option.trim_end_matches(['.', ',', ';', ':', ')']);
-                let there = known.get(&call[0]).is_some_and(|options| options.contains(option));
-                assert!(there, "{}: {option} in {call:?}", path.display());
-                seen += 1;
-            }
-        }
-    }
-    assert!(seen > 40, "only {seen} options found");
 }

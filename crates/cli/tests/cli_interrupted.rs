@@ -46,15 +46,25 @@ fn parts(place: &Place) -> Vec<PathBuf> {
     entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "part")).collect()
 }
 
-/// Waits for an unfinished file with something in it, as long as the process runs.
-fn written(place: &Place, child: &mut Child) -> Option<PathBuf> {
-    while child.try_wait().expect("a state").is_none() {
-        let big = |path: &PathBuf| fs::metadata(path).is_ok_and(|about| about.len() > 0);
-        if let Some(part) = parts(place).into_iter().find(big) {
-            return Some(part);
+/// A run that got a signal while it wrote, and the unfinished file that it had then. One may be done before it is seen to
+/// write, or before the signal comes: then the next one is.
+fn interrupted(place: &Place, command: &mut Command, signal: &str) -> (Child, PathBuf) {
+    for _ in 0..100 {
+        let _ = fs::remove_file(place.at("out/y.safetensors"));
+        let mut child = command.spawn().expect("runs");
+        while child.try_wait().expect("a state").is_none() {
+            let begun = |path: &PathBuf| fs::metadata(path).is_ok_and(|about| about.len() > 0);
+            let Some(part) = parts(place).into_iter().find(begun) else { continue };
+            send(signal, child.id());
+            // until it has come
+            sleep(Duration::from_millis(200));
+            if !place.at("out/y.safetensors").exists() {
+                return (child, part);
+            }
+            child.wait().expect("ends");
         }
     }
-    None
+    panic!("no run was seen to write");
 }
 
 /// The exit status and what was said.
@@ -67,9 +77,7 @@ fn ended(child: Child) -> (ExitStatus, String) {
 fn a_signal_while_it_writes_leaves_nothing() {
     let place = place();
     for (name, number) in SIGNALS {
-        let mut child = tool(&place, STEP).spawn().expect("runs");
-        assert!(written(&place, &mut child).is_some(), "{name}: it never wrote");
-        send(name, child.id());
+        let (child, _) = interrupted(&place, &mut tool(&place, STEP), name);
         let (status, said) = ended(child);
         assert_eq!((status.signal(), said.as_str()), (Some(number), ""), "{name}");
         assert_eq!(fs::read_dir(place.at("out")).expect("a listing").count(), 0, "{name}");
@@ -87,8 +95,8 @@ fn a_signal_at_any_time_leaves_nothing() {
         fs::remove_file(place.at("out/y.safetensors")).unwrap_or_default();
         let child = tool(&place, STEP).spawn().expect("runs");
         sleep(whole * k / 8);
-        // it may be done already
-        send_if_there(name, child.id());
+        // it may be done already, but is there until it is waited for
+        send(name, child.id());
         let (status, _) = ended(child);
         assert!(status.success() || status.signal() == Some(number), "{name}: {status}");
         assert_eq!(parts(&place), Vec::<PathBuf>::new(), "{name} after {:?}", whole * k / 8);
@@ -96,22 +104,15 @@ fn a_signal_at_any_time_leaves_nothing() {
     }
 }
 
-fn send_if_there(signal: &str, to: u32) {
-    let _ = Command::new("sh").args(["-c", &format!("kill -s {signal} {to} 2>/dev/null")]).status();
-}
-
 #[test]
 fn a_run_that_is_killed_leaves_what_the_next_one_removes() {
     let place = place();
-    let mut child = tool(&place, STEP).spawn().expect("runs");
-    let left = written(&place, &mut child).expect("it writes");
-    // its owner is alive: another run leaves it alone
-    let stopped = child.id();
-    send("STOP", stopped);
+    // its owner is stopped and alive: another run leaves it alone
+    let (child, left) = interrupted(&place, &mut tool(&place, STEP), "STOP");
     let output = tool(&place, &STEP.replace("y.safetensors", "z.safetensors")).output().expect("runs");
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
     assert!(left.exists());
-    send("KILL", stopped);
+    send("KILL", child.id());
     ended(child);
     assert!(left.exists(), "nothing can be done about that");
 
@@ -160,10 +161,8 @@ fn an_ignored_signal_stays_ignored() {
     let place = place();
     let run = format!("trap '' HUP; exec {} {STEP}", env!("CARGO_BIN_EXE_maf-srl"));
     let mut command = Command::new("sh");
-    command.args(["-c", &run]).current_dir(place.at(""));
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("runs");
-    assert!(written(&place, &mut child).is_some());
-    send("HUP", child.id());
+    command.args(["-c", &run]).current_dir(place.at("")).stdout(Stdio::null()).stderr(Stdio::piped());
+    let (child, _) = interrupted(&place, &mut command, "HUP");
     let (status, said) = ended(child);
     assert!(status.success() && said.is_empty(), "{status}: {said}");
     assert!(place.at("out/y.safetensors").exists());

@@ -78,7 +78,7 @@ fn is_left(file: &File) -> bool {
     }
     // One that has just been made has yet to be locked by its owner.
     let _ = file.unlock();
-    std::thread::sleep(Duration::from_millis(20));
+    std::thread::sleep(Duration::from_millis(100));
     file.try_lock().is_ok()
 }
 
