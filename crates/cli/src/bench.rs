@@ -1,14 +1,15 @@
 //! `maf-srl bench`: time, bandwidth, and share of the adapter's own copy, kernel by kernel.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
 use crate::{Global, table};
-use maf_srl::bench::{Measured, Options, Report, Way, run, run_references, steps};
-use maf_srl::error::{self, Result, unsupported};
+use maf_srl::bench::{LARGEST, Measured, Options, Report, Way, run, run_references, steps};
+use maf_srl::error::{Result, unsupported};
 use maf_srl::gpu::Clock;
 use maf_srl::schedule::Backend;
+use maf_srl_lab::data::Output;
 
 /// Measure every kernel against the adapter's copy bandwidth
 ///
@@ -24,7 +25,7 @@ pub struct Bench {
     #[arg(long, value_name = "FILE.md", conflicts_with = "formats")]
     report: Option<PathBuf>,
     /// Time the formats of a sparse N x N matrix instead, against density and number of vectors
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(LARGEST)))]
     formats: Option<u32>,
     /// With --formats: also draw them
     #[arg(long, value_name = "FILE.svg", requires = "formats")]
@@ -36,6 +37,9 @@ const TWINS: &str = "The float64 references on this machine's cores: these figur
 
 impl Bench {
     pub(super) fn run(&self, global: &Global) -> Result<()> {
+        // found now rather than after the work
+        let output = |path: &Option<PathBuf>| path.as_deref().map(|p| Output::new(p, &[])).transpose();
+        let (written, drawn) = (output(&self.report)?, output(&self.chart)?);
         let backend = global.backend()?;
         let software = match &backend {
             Backend::Gpu(context) => context.is_software(),
@@ -50,7 +54,7 @@ impl Bench {
                     "an adapter",
                 ));
             };
-            return super::formats::run(global, context, components, &options.effort, self.chart.as_ref());
+            return super::formats::run(global, context, components, &options.effort, drawn);
         }
         let bar = global.progress(Some(steps(&options)), "bench");
         let mut progress = |step: &str| {
@@ -62,15 +66,11 @@ impl Bench {
             Backend::Cpu => run_references(&options, &mut progress),
         };
         bar.finish_and_clear();
-        if let Some(path) = &self.report {
-            write(path, &markdown(&report))?;
+        if let Some(output) = written {
+            output.commit(|file| file.write_all(markdown(&report).as_bytes()))?;
         }
         global.print(&report, plain)
     }
-}
-
-fn write(path: &Path, text: &str) -> Result<()> {
-    std::fs::write(path, text).map_err(|e| error::file(path, "write", &e).with_source(e))
 }
 
 /// One table: a title, what to know of it, the head and the lines.

@@ -44,7 +44,7 @@ pub struct Compact {
     /// position
     #[arg(long, value_name = "HxW")]
     input_size: Option<String>,
-    /// How many random inputs both networks are given [default: 64, or 8 with convolutions]
+    /// How many random inputs both networks are given, up to a million [default: 64, or 8 with convolutions]
     #[arg(long, value_name = "N")]
     inputs: Option<usize>,
 }
@@ -61,6 +61,8 @@ impl Compact {
             }
         }
         let size = self.input_size.as_deref().map(sides).transpose()?;
+        let probe = |usual| Probe { inputs: self.inputs.unwrap_or(usual), ..Probe::default() };
+        probe(PICTURES).check()?;
         let progress = global.progress(None, "reading");
         let mut file = self.read()?;
         let output = file.output(&self.out, &[])?;
@@ -74,7 +76,7 @@ impl Compact {
         }
         let convolutions = large.iter().any(|layer| layer.weight.ndim() == 4);
         let usual = if convolutions { PICTURES } else { Probe::default().inputs };
-        small.prove(&large, Probe { inputs: self.inputs.unwrap_or(usual), ..Probe::default() })?;
+        small.prove(&large, probe(usual))?;
 
         progress.set_message("writing");
         let mut new = Vec::new();
@@ -206,10 +208,10 @@ fn round(file: &Tensors, layer: &mut Layer) -> Result<()> {
         let rounded = tensor.dtype().round(*value);
         maf_srl::error::require(
             rounded.is_finite() || !value.is_finite(),
-            &format!("tensor {name:?}, with the constants of dead neurons added"),
-            &format!("element {k}"),
+            format_args!("tensor {name:?}, with the constants of dead neurons added"),
+            format_args!("element {k}"),
             f64::from(*value),
-            format!("the range of {}", tensor.dtype()),
+            format_args!("the range of {}", tensor.dtype()),
         )?;
         *value = rounded;
     }

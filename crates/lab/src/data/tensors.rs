@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::tensor::Part;
-use super::{Format, Output, Select, Tensor, Tensors, npy, open, safetensors};
+use super::{Bytes, Format, Output, Select, Tensor, Tensors, npy, safetensors};
 use maf_srl::error::{self, Error, Result, unsupported};
 
 impl Tensors {
@@ -12,14 +12,22 @@ impl Tensors {
     ///
     /// # Errors
     /// [`Error::Unsupported`] for an extension, a type, or a file without a tensor to compute with;
-    /// [`Error::File`] for a missing or damaged file; [`Error::Text`] where `select` matches nothing;
+    /// [`Error::File`] for a missing or damaged file, and one beyond the [`limits`](super::limits); [`Error::Text`] where `select` matches nothing;
     /// [`Error::Domain`] for an f64 value beyond the range of f32.
     pub fn read(path: &Path, select: Option<&Select>) -> Result<Self> {
-        let format = Format::of(path)?;
-        let (mut file, length) = open(path)?;
-        let tensors = match format {
-            Format::Npy => npy::read(path, &mut file, length, select),
-            Format::Safetensors => safetensors::read(path, &mut file, length, select),
+        Format::of(path)?;
+        Tensors::of(Bytes::open(path)?, select)
+    }
+
+    /// The same of bytes.
+    ///
+    /// # Errors
+    /// As [`Tensors::read`].
+    pub fn of(file: Bytes<'_>, select: Option<&Select>) -> Result<Self> {
+        let path = file.path.clone();
+        let tensors = match Format::of(&path)? {
+            Format::Npy => npy::read(file, select),
+            Format::Safetensors => safetensors::read(file, select),
         }?;
         if tensors.is_empty() {
             let place = path.display().to_string();
