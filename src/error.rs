@@ -199,16 +199,22 @@ impl PartialEq for Source {
 }
 
 /// `Ok` if `allowed` holds, else the [`Error::Domain`] that names place, parameter, value and range.
-/// The range becomes text only then.
+/// They become text only then: with [`format_args!`] a check inside a loop makes no string.
 ///
 /// # Errors
 /// That one.
-pub fn require(allowed: bool, place: &str, name: &str, value: f64, range: impl fmt::Display) -> Result<()> {
+pub fn require(
+    allowed: bool,
+    place: impl fmt::Display,
+    name: impl fmt::Display,
+    value: f64,
+    range: impl fmt::Display,
+) -> Result<()> {
     if allowed {
-        Ok(())
-    } else {
-        Err(Error::Domain { place: place.into(), name: name.into(), value, allowed: range.to_string() })
+        return Ok(());
     }
+    let (place, name, allowed) = (place.to_string(), name.to_string(), range.to_string());
+    Err(Error::Domain { place, name, value, allowed })
 }
 
 /// The [`Error::Shape`] of these.
@@ -223,25 +229,25 @@ pub fn shape(
     Error::Shape { place: place.into(), name: name.into(), got, expected }
 }
 
-/// `Ok` if both sizes are the same, else the [`Error::Shape`] of these.
+/// `Ok` if both sizes are the same, else the [`Error::Shape`] of these, which become text only then.
 ///
 /// # Errors
 /// That one.
 pub fn same<T: PartialEq + fmt::Display>(
-    place: impl Into<String>,
-    name: impl Into<String>,
+    place: impl fmt::Display,
+    name: impl fmt::Display,
     got: T,
     expected: T,
 ) -> Result<()> {
-    if got == expected { Ok(()) } else { Err(shape(place, name, got, expected)) }
+    if got == expected { Ok(()) } else { Err(shape(place.to_string(), name.to_string(), got, expected)) }
 }
 
-/// `Ok` if what is needed is within the limit, else the [`Error::Limit`] of these.
+/// `Ok` if what is needed is within the limit, else the [`Error::Limit`] of these, which become text only then.
 ///
 /// # Errors
 /// That one.
-pub fn within(place: impl Into<String>, name: &'static str, needed: u64, limit: u64) -> Result<()> {
-    if needed <= limit { Ok(()) } else { Err(Error::Limit { place: place.into(), name, needed, limit }) }
+pub fn within(place: impl fmt::Display, name: &'static str, needed: u64, limit: u64) -> Result<()> {
+    if needed <= limit { Ok(()) } else { Err(Error::Limit { place: place.to_string(), name, needed, limit }) }
 }
 
 /// The [`Error::Unsupported`] of these.
@@ -302,6 +308,22 @@ mod tests {
         }
         // a variant without a source stays as it is
         assert!(Error::Mismatch("1".into()).with_source(missing()).source().is_none());
+    }
+
+    /// Inside loops over entries the texts would be most of the work.
+    #[test]
+    fn texts_are_made_where_a_check_fails_alone() {
+        struct Never;
+        impl fmt::Display for Never {
+            fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+                panic!("a text of what is right")
+            }
+        }
+        assert_eq!(require(true, Never, Never, 1.0, Never), Ok(()));
+        assert_eq!(same(Never, Never, 1, 1), Ok(()));
+        assert_eq!(within(Never, "size", 1, 1), Ok(()));
+        let wrong = require(false, format_args!("row {}", 1), "weight", -1.0, "[0, 1]").unwrap_err();
+        assert_eq!(wrong.to_string(), "row 1: weight = -1 is outside [0, 1]");
     }
 
     #[test]

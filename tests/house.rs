@@ -20,7 +20,7 @@ const LIBRARY: &[&[&str]] = &[
     &["validate", "bench"],
 ];
 const LAB: &[&[&str]] = &[
-    &["statistics", "table", "rate", "noise"],
+    &["statistics", "table", "rate", "noise", "memory"],
     &["unfolded"],
     &["data", "chart"],
     &["train", "denoise", "cluster"],

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::measure::{Effort, Measured, Stopwatch};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, require};
 use crate::gpu::Context;
 use crate::kernels::spmm::{SpmmJob, SpmmReference, bind, refresh_packed};
 use crate::kernels::{Batch, Format, Matrix, Order, PipelineCache, Set, Setup, numbers};
@@ -11,6 +11,9 @@ use crate::matrix::Pattern;
 
 /// Densities from one entry in a hundred to all of them.
 pub const DENSITIES: [f64; 8] = [0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0];
+
+/// The most rows and columns: all entries of as many, in every format and in float64, take about a gibibyte.
+pub const LARGEST: u32 = 4096;
 
 /// Numbers of vectors: one, a thin batch, wide ones.
 pub const VECTORS: [u32; 4] = [1, 8, 64, 512];
@@ -35,13 +38,16 @@ pub struct FormatTime {
 /// device cannot hold is left out.
 ///
 /// # Errors
-/// [`Error::Mismatch`] where a product is wrong; those of the device.
+/// [`Error::Domain`] for no components or more than [`LARGEST`]; [`Error::Mismatch`] where a product is wrong; those of
+/// the device.
 pub fn formats(
     context: &Context,
     components: u32,
     effort: &Effort,
     mut progress: impl FnMut(&str),
 ) -> Result<Vec<FormatTime>> {
+    let range = format_args!("[1, {LARGEST}]");
+    require((1..=LARGEST).contains(&components), "`formats`", "components", f64::from(components), range)?;
     let kernels = PipelineCache::new(&context.device);
     let stopwatch = Stopwatch::new(context)?;
     let mut all = Vec::new();

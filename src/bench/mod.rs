@@ -9,7 +9,7 @@ mod many;
 mod measure;
 
 pub use copy::{CopySpeed, copy_bandwidth, copy_bandwidth_host};
-pub use formats::{DENSITIES, FormatTime, VECTORS, formats};
+pub use formats::{DENSITIES, FormatTime, LARGEST, VECTORS, formats};
 pub use many::{Many, Way, many_tensors};
 pub use measure::{Effort, Measured, Stopwatch, measure_host};
 

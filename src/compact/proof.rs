@@ -22,7 +22,7 @@ use serde::Serialize;
 
 use super::chain::{self, Link};
 use super::{Compact, Layer};
-use crate::error::{Error, Result, require, shape};
+use crate::error::{Error, Result, require, shape, unsupported};
 
 /// The inputs of a proof: independent standard normal numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +38,30 @@ impl Default for Probe {
         Probe { inputs: 64, seed: 20 }
     }
 }
+
+impl Probe {
+    /// The most inputs.
+    pub const MOST: usize = 1_000_000;
+
+    /// Checks the number of inputs.
+    ///
+    /// # Errors
+    /// [`Error::Domain`] for none, and for more than [`Probe::MOST`].
+    pub fn check(&self) -> Result<()> {
+        let range = format_args!("[1, {}]", Probe::MOST);
+        require((1..=Probe::MOST).contains(&self.inputs), "proof", "`inputs`", self.inputs as f64, range)
+    }
+}
+
+/// Inputs that are compared before what they came to is put together.
+const AT_ONCE: usize = 1024;
+
+/// The most products that one input may take in the large network: half a minute of one core. Those of VGG-16 take a
+/// twentieth of that; kernels as large as their pictures could go on for days.
+const PRODUCTS: u64 = 1 << 34;
+
+/// The most bytes for the evaluations of one input.
+const BYTES: u64 = 1 << 30;
 
 /// What the comparison of the large and the small network found.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -75,10 +99,11 @@ impl Compact {
     ///
     /// # Errors
     /// [`Error::Mismatch`] where an output differs, by more than the bound if something was folded, or where a bias is more
-    /// than a rounding away from what was folded into it; [`Error::Domain`]
-    /// for no inputs; [`Error::Shape`] where `large` is not the network that this one was made from.
+    /// than a rounding away from what was folded into it; what [`Probe::check`] says; [`Error::Unsupported`] for
+    /// convolutions with kernels so large that their evaluation would not end soon; [`Error::Shape`] where `large` is not
+    /// the network that this one was made from.
     pub fn prove(&mut self, large: &[Layer], probe: Probe) -> Result<()> {
-        require(probe.inputs > 0, "proof", "inputs", probe.inputs as f64, "[1, inf)")?;
+        probe.check()?;
         let large = Network { layers: large, links: chain::links(large)?, exact: &[] };
         let small = Network { layers: &self.layers, links: chain::links(&self.layers)?, exact: &self.exact };
         for (end, got, expected) in
@@ -91,18 +116,26 @@ impl Compact {
         }
         small.only_rounded()?;
         let folded = self.exact.iter().any(Option::is_some);
-        let size = large.size();
-        let found: Vec<Result<Proof>> = (0..probe.inputs)
-            .into_par_iter()
-            .map(|k| {
-                let input = normal(probe.seed, k as u64, large.inputs() * size[0] * size[1]);
-                let outputs = [&large, &small].map(|network| network.forward(&input, size, folded));
-                Proof::of_one(probe.seed, k, &outputs)
-            })
-            .collect();
-        // in order: of several mismatches the first is reported
-        let found: Vec<Proof> = found.into_iter().collect::<Result<_>>()?;
-        self.report.proof = found.into_iter().reduce(Proof::and);
+        let size = large.size()?;
+        let one = |k: usize| {
+            let input = normal(probe.seed, k as u64, large.inputs() * size[0] * size[1]);
+            let outputs = [&large, &small].map(|network| network.forward(&input, size, folded));
+            Proof::of_one(probe.seed, k, &outputs)
+        };
+        let mut all: Option<Proof> = None;
+        for first in (0..probe.inputs).step_by(AT_ONCE) {
+            let part = first..probe.inputs.min(first + AT_ONCE);
+            let found: Vec<Result<Proof>> = part.into_par_iter().map(one).collect();
+            // in order: of several mismatches the first is reported
+            for one in found {
+                let one = one?;
+                all = Some(match all {
+                    Some(all) => all.and(one),
+                    None => one,
+                });
+            }
+        }
+        self.report.proof = all;
         Ok(())
     }
 }
@@ -215,13 +248,33 @@ impl Network<'_> {
 
     /// Rows and columns of the pictures: none smaller than a kernel, and a multiple of what the dense layer behind the
     /// convolutions takes.
-    fn size(&self) -> [usize; 2] {
+    fn size(&self) -> Result<[usize; 2]> {
         let largest = self.links.iter().filter_map(|link| link.kernel).flatten().max();
-        let Some(largest) = largest else { return [1, 1] };
+        let Some(largest) = largest else { return Ok([1, 1]) };
         let positions = self.links.iter().find(|link| link.kernel.is_none()).map_or(1, |link| link.span);
         let rows = (1..=positions.isqrt()).rev().find(|rows| positions % rows == 0).unwrap_or(1);
         let times = largest.max(4).div_ceil(rows);
-        [rows * times, positions / rows * times]
+        let [rows, columns] = [rows, positions / rows].map(|side| side.saturating_mul(times));
+
+        let area = (rows as u64).saturating_mul(columns as u64);
+        let times = |factors: &[usize]| factors.iter().fold(area, |n, &f| n.saturating_mul(f as u64));
+        let (mut products, mut numbers) = (0_u64, 0_u64);
+        for link in self.links.iter().filter(|link| link.kernel.is_some()) {
+            products = products.saturating_add(times(&[link.outputs, link.units, link.span]));
+            numbers = numbers.max(times(&[link.units.saturating_add(link.outputs)]));
+        }
+        // a value and its error, and what a neuron's sums are made of
+        let bytes = numbers.saturating_mul(12).saturating_add(area.saturating_mul(32));
+        for (name, needed, most) in [("products", products, PRODUCTS), ("bytes", bytes, BYTES)] {
+            if needed > most {
+                let what = format!(
+                    "kernels of up to {largest} rows or columns: their pictures of {rows} x {columns} take {needed} \
+                     {name} per input"
+                );
+                return Err(unsupported("proof", what, format!("at most {most} {name}")));
+            }
+        }
+        Ok([rows, columns])
     }
 
     /// The outputs for one input, channel by channel; with their error bounds where `bounded`.

@@ -298,6 +298,47 @@ fn what_does_not_fit_is_named() {
     assert!(matches!(small.prove(&other, Probe::default()), Err(Error::Shape { .. })));
 }
 
+/// Files of 4 MB, and of 48, whose proof would take days, or more memory than there is.
+#[test]
+fn kernels_whose_proof_would_not_end_are_refused() {
+    for (shape, words) in [
+        (
+            [1, 1, 1000, 1000],
+            "pictures of 1000 x 1000 take 1000000000000 products per input; allowed: at most 17179869184",
+        ),
+        ([2, 1, 1, 500_000], "pictures of 500000 x 500000 take 500000000000000000 products"),
+        (
+            [6_000_000, 1, 1, 1],
+            "pictures of 4 x 4 take 1152000704 bytes per input; allowed: at most 1073741824",
+        ),
+    ] {
+        let large = [full("a", &shape, false), full("b", &[1, shape[0], 1, 1], false)];
+        let mut small = run(&large, None).unwrap();
+        match small.prove(&large, Probe { inputs: 1, ..Probe::default() }) {
+            Err(error @ Error::Unsupported { .. }) => {
+                assert!(error.to_string().contains(words), "{shape:?}: {error}");
+            }
+            other => panic!("{shape:?}: {other:?}"),
+        }
+    }
+}
+
+/// What is found is put together piece by piece: a million inputs take no more memory than a thousand.
+#[test]
+fn inputs_are_counted_over_all_pieces() {
+    let large = [full("a", &[2, 1], true), full("b", &[1, 2], false)];
+    let mut small = run(&large, None).unwrap();
+    let inputs = 3 * 1024 + 7;
+    small.prove(&large, Probe { inputs, ..Probe::default() }).unwrap();
+    let proof = small.report.proof.clone().unwrap();
+    assert_eq!((proof.inputs, proof.predictions_equal, proof.bitwise_equal), (inputs, inputs, true));
+    for inputs in [0, Probe::MOST + 1, usize::MAX] {
+        let error = small.prove(&large, Probe { inputs, ..Probe::default() }).unwrap_err();
+        assert!(matches!(error, Error::Domain { .. }), "{error:?}");
+        assert!(error.to_string().starts_with(&format!("proof: `inputs` = {}", inputs as f64)), "{error}");
+    }
+}
+
 #[test]
 fn one_layer_has_nothing_to_lose() {
     let large = [layer("a", &[2, 2], &[0.0; 4], Some(&[1.0, 0.0]))];

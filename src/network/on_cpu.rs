@@ -4,7 +4,7 @@ use ndarray::Array2;
 
 use super::head::Head;
 use super::options::{Options, Start};
-use super::reference::{Gradient, Phi, loss_gradient, separable, separable_outputs, unfolded};
+use super::reference::{Gradient, Phi, layer, loss_gradient, separable, separable_outputs};
 use crate::error::Result;
 use crate::kernels::learn::{self, Rates, UpdateParameters};
 use crate::penalty::Activation;
@@ -52,8 +52,13 @@ impl OnCpu {
             return separable_outputs(&self.layers(), noisy);
         }
         let x = columns(noisy, self.start.parameters[0].components() as usize);
-        let passed = unfolded(&self.layers(), &Phi::Near(x.view()), &x);
-        passed.last().map_or(&x, |last| &last.y).t().iter().map(|&y| y as f32).collect()
+        let phi = Phi::Near(x.view());
+        // what layers have passed is for gradients alone, and is not kept here
+        let y = self
+            .layers()
+            .into_iter()
+            .fold(None, |before, p| Some(layer(p, &phi, before.as_ref().unwrap_or(&x)).y));
+        y.as_ref().unwrap_or(&x).t().iter().map(|&y| y as f32).collect()
     }
 
     fn layers(&self) -> Vec<&Parameters> {

@@ -173,7 +173,7 @@ impl<'a> Binder<'a> {
             batches.push(("c", c));
         }
         for (name, batch) in batches {
-            same(place, format!("components and vectors of {name}"), size(batch), expected.clone())?;
+            same(place, format_args!("components and vectors of {name}"), size(batch), expected.clone())?;
         }
         let sets = [("learned layers", job.learned.layers), ("layers of the matrix", job.matrix.layers())];
         for (name, got) in sets {

@@ -183,7 +183,7 @@ impl Groups {
         same(place, "number of weights", weights.len() as u64, self.count)?;
         for (g, &weight) in weights.iter().enumerate() {
             let weight = f64::from(weight);
-            require(WEIGHT.contains(weight), "groups", &format!("weight of group {g}"), weight, WEIGHT)?;
+            require(WEIGHT.contains(weight), "groups", format_args!("weight of group {g}"), weight, WEIGHT)?;
         }
         Ok(Groups { weights: Some(weights.into()), ..self })
     }

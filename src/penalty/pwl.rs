@@ -118,7 +118,7 @@ impl Pwl {
     /// That delta1 <= delta2 and g >= 0.
     fn check_knees(&self) -> Result<()> {
         let ordered = self.delta1 <= self.delta2;
-        require(ordered, self.name(), "delta1", self.delta1, format!("[0, delta2 = {}]", self.delta2))?;
+        require(ordered, self.name(), "delta1", self.delta1, format_args!("[0, delta2 = {}]", self.delta2))?;
         if self.is_nonnegative() {
             return Ok(());
         }

@@ -33,6 +33,12 @@ const VERSION: u32 = 1;
 /// Layers may be as many as this.
 pub const LAYERS: u32 = 4096;
 
+/// The most bytes of a file that is read: [`load`] takes about three times as much memory.
+pub const BYTES: u64 = 1 << 30;
+
+/// The most bytes of its header: with a set of parameters for each of [`LAYERS`] layers it has less than half of that.
+pub const HEADER: u64 = 1 << 22;
+
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Head {
     format: String,
@@ -46,8 +52,8 @@ struct Head {
 /// pattern.
 ///
 /// # Errors
-/// [`Error::Shape`] for another number of sets, no layers, more than [`LAYERS`], or another pattern; what
-/// [`Parameters::check`] says of each.
+/// [`Error::Shape`] for another number of sets, no layers, more than [`LAYERS`], another pattern, or more numbers than
+/// [`BYTES`] hold; what [`Parameters::check`] says of each.
 pub fn to_bytes(parameters: &[Parameters], layers: u32) -> Result<Vec<u8>> {
     let place = "regulariser file";
     let shared = parameters.len() == 1;
@@ -75,13 +81,18 @@ pub fn to_bytes(parameters: &[Parameters], layers: u32) -> Result<Vec<u8>> {
             tensors.push((format!("layer{k}.{name}"), Dtype::F64, bytes));
         }
     }
+    let size: usize = tensors.iter().map(|(.., bytes): &(String, Dtype, Vec<u8>)| bytes.len()).sum();
+    if size as u64 + HEADER > BYTES {
+        let expected = format!("at most {}: no more is read", BYTES - HEADER);
+        return Err(shape(place, "number of bytes of all parameters", size, expected));
+    }
     let head =
         Head { format: FORMAT.into(), version: VERSION, components: first.components(), layers, shared };
     let failed = |e: &dyn Display| shape(place, "contents", e, "what safetensors can hold");
     let head = serde_json::to_string(&head).map_err(|e| failed(&e))?;
     let views = tensors
         .iter()
-        .map(|(name, dtype, bytes): &(String, Dtype, Vec<u8>)| {
+        .map(|(name, dtype, bytes)| {
             let size = if *dtype == Dtype::U32 { 4 } else { 8 };
             Ok((name, TensorView::new(*dtype, vec![bytes.len() / size], bytes)?))
         })
@@ -100,6 +111,11 @@ pub fn to_bytes(parameters: &[Parameters], layers: u32) -> Result<Vec<u8>> {
 pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<(Vec<Parameters>, u32)> {
     let reader = Reader { path };
     let wrong = |place: &str, reason: String| reader.wrong(place, reason);
+    // its text becomes many times as much when it is parsed; one that is not there is not
+    let size = bytes.first_chunk().map_or(0, |size| u64::from_le_bytes(*size));
+    if size > HEADER && size < bytes.len() as u64 {
+        return Err(wrong("bytes 0..8", format!("a header of {size} bytes; at most {HEADER} are read")));
+    }
     let (_, about) =
         SafeTensors::read_metadata(bytes).map_err(|e| wrong("header", reason(bytes, &e)).with_source(e))?;
     let file = SafeTensors::deserialize(bytes).map_err(|e| wrong("header", e.to_string()).with_source(e))?;
@@ -136,12 +152,16 @@ pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<(Vec<Parameters>, u32)> {
 /// [`from_bytes`] of a file.
 ///
 /// # Errors
-/// [`Error::File`] as [`from_bytes`], and for what is no regular file or cannot be read.
+/// [`Error::File`] as [`from_bytes`], and for what is no regular file, has more than [`BYTES`] or cannot be read.
 pub fn load(path: &Path) -> Result<(Vec<Parameters>, u32)> {
     let failed = |e: std::io::Error| error::file(path, "open", &e).with_source(e);
     let about = std::fs::metadata(path).map_err(failed)?;
     if !about.is_file() {
         return Err(error::file(path, "open", "not a regular file"));
+    }
+    if about.len() > BYTES {
+        let reason = format!("{} bytes; at most {BYTES} are read", about.len());
+        return Err(error::file(path, "length", reason));
     }
     from_bytes(&std::fs::read(path).map_err(failed)?, path)
 }

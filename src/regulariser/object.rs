@@ -195,7 +195,7 @@ impl Regulariser {
     }
 
     fn check_length(&self, name: &str, x: &[f64]) -> Result<()> {
-        same("regulariser", format!("length of {name}"), x.len(), self.parameters.q.len())
+        same("regulariser", format_args!("length of {name}"), x.len(), self.parameters.q.len())
     }
 }
 

@@ -99,11 +99,11 @@ impl Parameters {
         for (name, numbers) in [("Â", &self.values), ("b", &self.b)] {
             for (k, &x) in numbers.iter().enumerate() {
                 let allowed = x.abs() <= largest;
-                require(allowed, place, &format!("{name}[{k}]"), x, "the finite numbers of f32")?;
+                require(allowed, place, format_args!("{name}[{k}]"), x, "the finite numbers of f32")?;
             }
         }
         for (k, &q) in self.q.iter().enumerate() {
-            require(in_f32(1e-6, q, 1e6), place, &format!("q[{k}]"), q, positive)?;
+            require(in_f32(1e-6, q, 1e6), place, format_args!("q[{k}]"), q, positive)?;
         }
         require(in_f32(1e-6, self.l, 1e6), place, "L", self.l, positive)?;
         self.activation.check(place)

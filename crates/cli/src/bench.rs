@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::{Global, table};
-use maf_srl::bench::{Measured, Options, Report, Way, run, run_references, steps};
+use maf_srl::bench::{LARGEST, Measured, Options, Report, Way, run, run_references, steps};
 use maf_srl::error::{Result, unsupported};
 use maf_srl::gpu::Clock;
 use maf_srl::schedule::Backend;
@@ -25,7 +25,7 @@ pub struct Bench {
     #[arg(long, value_name = "FILE.md", conflicts_with = "formats")]
     report: Option<PathBuf>,
     /// Time the formats of a sparse N x N matrix instead, against density and number of vectors
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(LARGEST)))]
     formats: Option<u32>,
     /// With --formats: also draw them
     #[arg(long, value_name = "FILE.svg", requires = "formats")]
@@ -37,8 +37,9 @@ const TWINS: &str = "The float64 references on this machine's cores: these figur
 
 impl Bench {
     pub(super) fn run(&self, global: &Global) -> Result<()> {
-        let output = self.report.as_ref().or(self.chart.as_ref());
-        let output = output.map(|path| Output::new(path, &[])).transpose()?;
+        // found now rather than after the work
+        let output = |path: &Option<PathBuf>| path.as_deref().map(|p| Output::new(p, &[])).transpose();
+        let (written, drawn) = (output(&self.report)?, output(&self.chart)?);
         let backend = global.backend()?;
         let software = match &backend {
             Backend::Gpu(context) => context.is_software(),
@@ -53,7 +54,7 @@ impl Bench {
                     "an adapter",
                 ));
             };
-            return super::formats::run(global, context, components, &options.effort, output);
+            return super::formats::run(global, context, components, &options.effort, drawn);
         }
         let bar = global.progress(Some(steps(&options)), "bench");
         let mut progress = |step: &str| {
@@ -65,8 +66,8 @@ impl Bench {
             Backend::Cpu => run_references(&options, &mut progress),
         };
         bar.finish_and_clear();
-        if let Some(file) = output {
-            file.commit(|file| file.write_all(markdown(&report).as_bytes()))?;
+        if let Some(output) = written {
+            output.commit(|file| file.write_all(markdown(&report).as_bytes()))?;
         }
         global.print(&report, plain)
     }

@@ -111,14 +111,18 @@ impl Cluster {
     pub(super) fn run(&self, global: &Global) -> Result<()> {
         let options = self.options()?;
         let input = Input::load(self.graph.as_deref(), &self.labels, self.neighbours)?;
+        let vertices = input.graph.vertices();
+        let deepest = LAYERS.into_iter().max().filter(|_| self.preset == Some(Preset::Layers));
+        Options { layers: deepest.unwrap_or(self.layers), ..options.clone() }.fits(vertices)?;
+        self.labelled.map_or(Ok(0), |share| cluster::labelled::count(vertices, share))?;
         let kind = match (self.labelled, self.preset) {
             (Some(_), _) => "classify",
             (None, Some(Preset::Layers)) => "layers",
             (None, None) => "cluster",
         };
         let name = self.name.clone().unwrap_or_else(|| format!("{kind}-{}", input.name));
-        let folder = Folder::new(&self.out_dir, &name)?;
         let backend = global.backend()?;
+        let folder = Folder::new(&self.out_dir, &name)?;
 
         let steps = match kind {
             "classify" => {

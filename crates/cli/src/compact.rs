@@ -47,7 +47,7 @@ pub struct Compact {
     /// position
     #[arg(long, value_name = "HxW")]
     input_size: Option<String>,
-    /// How many random inputs both networks are given [default: 64, or 8 with convolutions]
+    /// How many random inputs both networks are given, up to a million [default: 64, or 8 with convolutions]
     #[arg(long, value_name = "N")]
     inputs: Option<usize>,
 }
@@ -64,6 +64,8 @@ impl Compact {
             }
         }
         let size = self.input_size.as_deref().map(sides).transpose()?;
+        let probe = |usual| Probe { inputs: self.inputs.unwrap_or(usual), ..Probe::default() };
+        probe(PICTURES).check()?;
         let progress = global.progress(None, "reading");
         let select = self.select()?;
         let mut file = self.read(&select)?;
@@ -80,7 +82,7 @@ impl Compact {
         }
         let convolutions = large.iter().any(|layer| layer.weight.ndim() == 4);
         let usual = if convolutions { PICTURES } else { Probe::default().inputs };
-        let probe = Probe { inputs: self.inputs.unwrap_or(usual), ..Probe::default() };
+        let probe = probe(usual);
 
         progress.set_message("writing and comparing");
         let mut new = Vec::new();
@@ -320,10 +322,10 @@ fn round(stored: &Stored, layer: &mut Layer) -> Result<()> {
         let rounded = tensor.dtype().round(*value);
         maf_srl::error::require(
             rounded.is_finite() || !value.is_finite(),
-            &format!("tensor {name:?}, with the constants of dead neurons added"),
-            &format!("element {k}"),
+            format_args!("tensor {name:?}, with the constants of dead neurons added"),
+            format_args!("element {k}"),
             f64::from(*value),
-            format!("the range of {}", tensor.dtype()),
+            format_args!("the range of {}", tensor.dtype()),
         )?;
         *value = rounded;
     }

@@ -104,9 +104,10 @@ impl Denoise {
         let source: Source = self.data.parse()?;
         let options = self.options(source)?;
         let split = source.load(self.data_dir.as_deref())?;
+        options.fits(&split)?;
         let name = self.name.clone().unwrap_or_else(|| format!("denoise-{source}"));
-        let folder = Folder::new(&self.out_dir, &name)?;
         let backend = global.backend()?;
+        let folder = Folder::new(&self.out_dir, &name)?;
 
         let steps = denoise::steps(&options, split.train.len());
         let total = (steps * options.methods.len() * options.seeds) as u64;

@@ -30,9 +30,9 @@ pub(super) fn run(
     })?;
     bar.finish_and_clear();
     let document = Document { adapter: context.name(), formats: times };
-    if let Some(file) = chart {
-        let svg = chart::formats(&document.adapter, components, &document.formats)?;
-        file.commit(|file| file.write_all(svg.as_bytes()))?;
+    if let Some(output) = chart {
+        let drawn = chart::formats(&document.adapter, components, &document.formats)?;
+        output.commit(|file| file.write_all(drawn.as_bytes()))?;
     }
     global.print(&document, plain_table)
 }

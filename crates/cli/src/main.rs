@@ -209,12 +209,22 @@ fn tell_left(left: &[(String, Vec<usize>)], layout: &Layout, became: &str) {
         left.join(", ")
     );
 }
+/// The most groups of a tensor without elements.
+const EMPTY: u64 = 1 << 20;
 
 /// The groups of a tensor of a file, whose values are in row-major order; where its shape has none such, the error says how
 /// to leave it out.
 fn grouped(tensor: &Tensor, layout: &Layout) -> Result<Groups> {
     let shape: Vec<u64> = tensor.shape().iter().map(|&axis| axis as u64).collect();
-    Groups::new(layout.clone(), &shape).map_err(|error| match error {
+    // without elements the axes may be of any length: 2^40 empty rows are in a file of a hundred bytes
+    let few = |groups: Groups| match groups.count() {
+        count if groups.is_empty() && count > EMPTY => {
+            let expected = format!("at most {EMPTY} in a tensor without elements");
+            Err(error::shape(format!("groups {layout}"), "number of groups", count, expected))
+        }
+        _ => Ok(groups),
+    };
+    Groups::new(layout.clone(), &shape).and_then(few).map_err(|error| match error {
         Error::Shape { name, got, expected, .. } => Error::Shape {
             place: format!("tensor {:?} with --groups {layout}", tensor.name()),
             name,

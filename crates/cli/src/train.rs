@@ -414,6 +414,7 @@ impl Train {
         let options = self.options(source)?;
         methods.iter().try_for_each(|m| m.check(options.base, options.groups.as_ref()))?;
         let split = source.load(self.data_dir.as_deref())?;
+        options.fits(&methods, &split)?;
         let widths = options.widths(split.train.features.ncols(), split.train.classes);
         for (k, m) in methods.iter().enumerate() {
             let left_out = m.left_out(&widths)?;
@@ -426,8 +427,8 @@ impl Train {
                 );
             }
         }
-        let folder = Folder::new(&self.out_dir, self.name.as_deref().unwrap_or(source.name()))?;
         let backend = global.backend()?;
+        let folder = Folder::new(&self.out_dir, self.name.as_deref().unwrap_or(source.name()))?;
         let momentum = matches!(options.base, Optimizer::HeavyBall { .. } | Optimizer::Nesterov { .. });
         if self.lambda.is_none()
             && self.preset.is_none()

@@ -11,7 +11,7 @@ use crate::{Global, table};
 use maf_srl::error::{self, Error, Result, unsupported};
 use maf_srl::gpu::{adapters, choose};
 use maf_srl::validate::{Report, cases, run};
-use maf_srl_lab::data::save;
+use maf_srl_lab::data::{prepare, save};
 
 /// Run every case of every kernel on the adapters and judge the results by float64 references
 ///
@@ -55,6 +55,7 @@ impl Validate {
         if chosen.is_empty() {
             choose(None)?;
         }
+        self.report.as_deref().map_or(Ok(()), |folder| prepare(folder, "report.json"))?;
         let bar = global.progress(Some((chosen.len() * cases.len()) as u64), "validating");
         let mut document = Document { adapters: Vec::new() };
         let mut broken = Vec::new();

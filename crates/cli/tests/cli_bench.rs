@@ -26,6 +26,13 @@ fn the_command_prints_what_scripts_rely_on() {
 }
 
 #[test]
+fn matrices_that_are_too_large_are_refused() {
+    for size in ["0", "4097", "4294967295"] {
+        Place::new().refuses(&format!("bench --formats {size}"), &["--formats", size, "1..=4096"]);
+    }
+}
+
+#[test]
 fn a_report_that_cannot_be_written_is_refused_before_the_work() {
     let place = Place::new();
     std::fs::create_dir(place.at("folder")).expect("made");

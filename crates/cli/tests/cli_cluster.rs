@@ -9,12 +9,11 @@ use support::Place;
 /// Vertices, three classes of equal size.
 const VERTICES: usize = 60;
 
-/// A folder with `graph.npy`, `labels.npy` and `runs`: some refusals come after the folder of the run is made.
+/// A folder with `graph.npy` and `labels.npy`.
 ///
 /// Strong edges inside the classes, weaker and fewer ones between them; the vertices are not sorted by class.
 fn place() -> Place {
     let place = Place::new();
-    std::fs::create_dir(place.at("runs")).expect("made");
     let mut state = 1u32;
     let mut random = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -225,9 +224,51 @@ fn wrong_values_are_named_with_their_range() {
         ("--method dsrl,dsrl", &["--method", "named twice"]),
         ("--name ../x", &["--name"]),
         ("--preset depth", &["depth", "layers"]),
+        ("--device none", &["no adapter matches none"]),
     ] {
         refused(&place, arguments, needles);
     }
+}
+
+/// The weights of a graph in 64 kB that as a full matrix takes 512 MiB, and one network on it more than is allowed.
+#[test]
+fn a_small_file_of_a_large_graph_is_refused_before_it_is_worked_on() {
+    let place = place();
+    let n = 8192_u32;
+    let element = |kind: u32, bytes: &[u8]| {
+        let mut all = [kind.to_le_bytes(), (bytes.len() as u32).to_le_bytes()].concat();
+        all.extend_from_slice(bytes);
+        all.resize(all.len().next_multiple_of(8), 0);
+        all
+    };
+    let words = |words: &[u32]| words.iter().flat_map(|w| w.to_le_bytes()).collect::<Vec<_>>();
+    // a ring: each vertex has an edge to the next and to the one before
+    let mut rows = Vec::new();
+    for i in 0..n {
+        let mut ends = [(i + n - 1) % n, (i + 1) % n];
+        ends.sort_unstable();
+        rows.extend(ends);
+    }
+    let starts: Vec<u32> = (0..=n).map(|i| 2 * i).collect();
+    let parts = [
+        element(6, &words(&[5, 0])),
+        element(5, &words(&[n, n])),
+        element(1, b"W"),
+        element(5, &words(&rows)),
+        element(5, &words(&starts)),
+        element(2, &vec![1; 2 * n as usize]),
+    ];
+    let mut file = b"MATLAB 5.0 MAT-file".to_vec();
+    file.resize(124, b' ');
+    file.extend(b"\x00\x01IM");
+    file.extend(element(14, &parts.concat()));
+    std::fs::write(place.at("W.mat"), file).unwrap();
+    let labels = Array1::from_iter((0..n).map(|i| f64::from(i % 2)));
+    ndarray_npy::write_npy(place.at("l.npy"), &labels).unwrap();
+    place.refuses(
+        "cluster --device cpu --out-dir runs --graph W.mat --labels l.npy --layers 64",
+        &["--graph", "8192 vertices, 64 layers", "GiB of memory; allowed: 8 GiB"],
+    );
 }
 
 #[test]

@@ -244,7 +244,10 @@ fn what_is_wrong_is_named() {
     fails(&place, 2, "--in w.npy --out y.safetensors", &["w.npy", ".safetensors"]);
     fails(&place, 2, "--in w.safetensors --out y.npy", &["y.npy", ".safetensors"]);
     fails(&place, 2, "--in none.safetensors --out y.safetensors", &["none.safetensors", "open"]);
-    fails(&place, 2, &format!("{FILES} --inputs 0"), &["inputs = 0", "[1, inf)"]);
+    fails(&place, 2, &format!("{FILES} --inputs 0"), &["--inputs = 0", "[1, 1000000]"]);
+    // before the file is read
+    let many = "--in none.safetensors --out y.safetensors --inputs 1000000000";
+    fails(&place, 2, many, &["--inputs = 1e9", "[1, 1000000]"]);
     fails(&place, 2, "", &["--in", "--out"]);
 }
 

@@ -92,8 +92,6 @@ fn patches_and_neighbourhoods() {
 #[test]
 fn wrong_values_are_named_with_their_range() {
     let place = Place::new();
-    // some refusals come after the folder of the run is made
-    std::fs::create_dir(place.at("runs")).unwrap();
     for (arguments, needles) in [
         ("--density 0", &["--density", "density = 0", "(0, 1]"][..]),
         ("--density 1.5", &["density = 1.5", "(0, 1]"]),
@@ -117,6 +115,7 @@ fn wrong_values_are_named_with_their_range() {
         ("--data mnist", &["mnist", "--data-dir"]),
         ("--data pendigit", &["no such data set"]),
         ("--name ../x", &["--name"]),
+        ("--device none", &["no adapter matches none"]),
     ] {
         place.refuses(&format!("denoise --device cpu --out-dir runs {arguments}"), needles);
     }

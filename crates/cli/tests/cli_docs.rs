@@ -8,9 +8,13 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use documents::{code, table, text};
+use maf_srl::bench::LARGEST;
+use maf_srl::compact::Probe;
 use maf_srl::network::Family;
-use maf_srl_lab::data::Source;
-use maf_srl_lab::train::method::{DENSE, MAF, NAMED, SOLVERS, learned_lambda};
+use maf_srl::regulariser::file;
+use maf_srl_lab::MEMORY;
+use maf_srl_lab::data::{Source, limits};
+use maf_srl_lab::train::method::{DENSE, MAF, NAMED, ROWS, SOLVERS, learned_lambda};
 use maf_srl_lab::train::{Choices, Method};
 
 fn root() -> PathBuf {
@@ -101,4 +105,30 @@ fn the_tables_of_solvers_presets_and_data_sets() {
     for (row, source) in rows.iter().zip(Source::ALL) {
         assert_eq!(code(&row[1]), source.files(), "{source}");
     }
+}
+
+#[test]
+fn the_table_of_limits() {
+    let limits: [u64; 17] = [
+        MEMORY,
+        ROWS,
+        Probe::MOST as u64,
+        LARGEST.into(),
+        limits::PIXELS as u64,
+        limits::SIDE as u64,
+        limits::PICTURES as u64,
+        limits::TEXT,
+        limits::LINE,
+        limits::MAT,
+        limits::ENTRIES as u64,
+        limits::VARIABLES as u64,
+        limits::NPY_HEADER as u64,
+        limits::SAFETENSORS_HEADER,
+        limits::TENSORS as u64,
+        file::BYTES,
+        file::HEADER,
+    ];
+    let found: Vec<u64> =
+        table(&commands(), "## Limits").iter().map(|row| row[1].parse().expect("a number")).collect();
+    assert_eq!(found, limits);
 }

@@ -131,3 +131,18 @@ fn wrong_requests_are_one_line() {
         place.refuses(&format!("norms {arguments}"), parts);
     }
 }
+
+/// A file of a hundred bytes: a norm of each of 2^40 empty groups would be 8 TiB.
+#[test]
+fn groups_without_end_in_an_empty_tensor_are_refused() {
+    let place = Place::new();
+    let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (1099511627776, 0), }";
+    let header = format!("{header:<117}\n");
+    let bytes = [b"\x93NUMPY\x01\x00\x76\x00", header.as_bytes()].concat();
+    std::fs::write(place.at("e.npy"), bytes).expect("written");
+    let words = ["\"e\"", "number of groups is 1099511627776", "at most 1048576"];
+    place.refuses("norms --in e.npy --groups rows --device cpu", &words);
+    place.refuses("prox --in e.npy --out y.npy --penalty l1 --group lasso --device cpu", &words);
+    place.refuses("prox --in e.npy --out y.npy --penalty l1 --group lasso --exact", &words);
+    assert_eq!(norms(&place, "--in e.npy --groups whole --device cpu")["tensors"][0]["groups"], 0);
+}

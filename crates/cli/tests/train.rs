@@ -172,6 +172,16 @@ fn wrong_requests_are_refused_in_one_line_before_any_work() {
         ("--freeze-after 3", "--freeze-after: epoch = 3 is outside [0, 2]"),
         ("--refit 0.5 --freeze-after 2", "--freeze-after: epoch 2, when the refit (--refit 0.5) has begun"),
         ("--refit 0.5 --freeze-after 2", "allowed: an epoch in [0, 1], or --refit 0"),
+        (
+            "--hidden 65536,65536,65536",
+            "--hidden: a network of 64-65536-65536-65536-10 in batches of 64 would take about",
+        ),
+        (
+            "--hidden 65536,65536,65536",
+            "GiB of memory; allowed: 8 GiB: smaller --hidden, --batch, --block or --layers",
+        ),
+        ("--method maf-srl --block 256 --layers 4096 --hidden 256 --batch 1000000", "batches of 1259"),
+        ("--device none", "no adapter matches none"),
     ] {
         place.refuses(&format!("{TRAIN} {arguments}"), &[needle]);
     }

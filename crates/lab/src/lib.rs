@@ -14,6 +14,7 @@ pub mod chart;
 pub mod cluster;
 pub mod data;
 pub mod denoise;
+mod memory;
 mod noise;
 mod rate;
 mod statistics;
@@ -21,11 +22,13 @@ pub mod table;
 pub mod train;
 mod unfolded;
 
+pub use memory::MEMORY;
+
 use maf_srl::error::{Result, require};
 
 /// `Ok` for a count within 1..=`most`, else the error of [`require`].
 fn count(place: &str, name: &str, value: usize, most: usize) -> Result<()> {
-    require((1..=most).contains(&value), place, name, value as f64, format!("[1, {most}]"))
+    require((1..=most).contains(&value), place, name, value as f64, format_args!("[1, {most}]"))
 }
 
 /// `Ok` for a share of the entries of Â that may be nonzero, else the error of [`require`].

@@ -1,6 +1,7 @@
 //! Files in and out: round trips bit for bit, and damage of every kind as a typed error.
 
-use std::collections::HashMap;
+mod support;
+
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -9,44 +10,19 @@ use half::{bf16, f16};
 use maf_srl::Error;
 use maf_srl_lab::data::{Dtype, Output, Select, Source, Tensors, stratified};
 use safetensors::Dtype as Stored;
-use safetensors::tensor::TensorView;
+use support::{descr, gzip, idx, singles};
 use tempfile::TempDir;
 
 fn folder() -> TempDir {
     tempfile::tempdir().expect("a temporary folder")
 }
 
-/// A `.npy` file with this dictionary and these bytes.
 fn npy(path: &Path, dictionary: &str, data: &[u8]) {
-    let mut header = dictionary.to_owned();
-    while !(10 + header.len() + 1).is_multiple_of(64) {
-        header.push(' ');
-    }
-    header.push('\n');
-    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
-    bytes.extend((header.len() as u16).to_le_bytes());
-    bytes.extend(header.as_bytes());
-    bytes.extend(data);
-    fs::write(path, bytes).expect("written");
+    fs::write(path, support::npy(dictionary, data)).expect("written");
 }
 
-fn descr(descr: &str, fortran: bool, shape: &str) -> String {
-    let fortran = if fortran { "True" } else { "False" };
-    format!("{{'descr': '{descr}', 'fortran_order': {fortran}, 'shape': {shape}, }}")
-}
-
-fn f32s(values: &[f32]) -> Vec<u8> {
-    values.iter().flat_map(|v| v.to_le_bytes()).collect()
-}
-
-/// A `.safetensors` file with these tensors.
 fn safe(path: &Path, tensors: &[(&str, Stored, &[usize], &[u8])]) {
-    let views = tensors.iter().map(|&(name, dtype, shape, data)| {
-        (name, TensorView::new(dtype, shape.to_vec(), data).expect("a view"))
-    });
-    let about =
-        HashMap::from([("format".to_owned(), "pt".to_owned()), ("note".to_owned(), "kept".to_owned())]);
-    fs::write(path, safetensors::serialize(views, Some(about)).expect("serialized")).expect("written");
+    fs::write(path, support::safe(tensors)).expect("written");
 }
 
 fn select(text: &str) -> Select {
@@ -188,8 +164,8 @@ fn f64_beyond_f32_is_an_error_and_not_an_infinity() {
 fn orders_of_weights_and_gradients_meet() {
     let at = folder();
     let (c, f) = (at.path().join("c.npy"), at.path().join("f.npy"));
-    npy(&c, &descr("<f4", false, "(2, 3)"), &f32s(&[0., 1., 2., 3., 4., 5.]));
-    npy(&f, &descr("<f4", true, "(2, 3)"), &f32s(&[0., 3., 1., 4., 2., 5.]));
+    npy(&c, &descr("<f4", false, "(2, 3)"), &singles(&[0., 1., 2., 3., 4., 5.]));
+    npy(&f, &descr("<f4", true, "(2, 3)"), &singles(&[0., 3., 1., 4., 2., 5.]));
     let (c, f) = (Tensors::read(&c, None).expect("reads"), Tensors::read(&f, None).expect("reads"));
     let (c, f) = (c.iter().next().expect("one"), f.iter().next().expect("one"));
     assert_eq!(&*f.values_like(c).expect("same shape"), c.values());
@@ -200,7 +176,7 @@ fn orders_of_weights_and_gradients_meet() {
 fn safetensors_carry_over_what_is_not_meant() {
     let at = folder();
     let (input, output) = (at.path().join("w.safetensors"), at.path().join("y.safetensors"));
-    let floats = f32s(&[1.0, -0.0, f32::NAN, 1e-45, 5.0, 6.0]);
+    let floats = singles(&[1.0, -0.0, f32::NAN, 1e-45, 5.0, 6.0]);
     let ints: Vec<u8> = (0..32).collect();
     let halves: Vec<u8> = [0x3c00u16, 0x0001, 0x7c00, 0x8000].iter().flat_map(|v| v.to_le_bytes()).collect();
     safe(
@@ -254,7 +230,7 @@ fn safetensors_carry_over_what_is_not_meant() {
 fn safetensors_cut_or_damaged_anywhere_are_refused() {
     let at = folder();
     let path = at.path().join("w.safetensors");
-    safe(&path, &[("a", Stored::F32, &[2], &f32s(&[1., 2.])), ("b", Stored::F16, &[3], &[0; 6])]);
+    safe(&path, &[("a", Stored::F32, &[2], &singles(&[1., 2.])), ("b", Stored::F16, &[3], &[0; 6])]);
     let whole = fs::read(&path).expect("read");
     for length in 0..whole.len() {
         fs::write(&path, &whole[..length]).expect("written");
@@ -507,17 +483,6 @@ fn concurrent_outputs_leave_each_other_alone() {
     assert_eq!(fs::read_dir(folder).expect("a listing").count(), 8);
 }
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    packer.write_all(bytes).expect("packed");
-    packer.finish().expect("packed")
-}
-
-fn idx(magic: u32, sizes: &[u32], data: &[u8]) -> Vec<u8> {
-    let words = std::iter::once(&magic).chain(sizes).flat_map(|w| w.to_be_bytes());
-    words.chain(data.iter().copied()).collect()
-}
-
 /// Twenty pictures of 2 x 3 for training and ten for the test, in `folder/mnist`.
 fn tiny_mnist(folder: &Path) -> PathBuf {
     let at = folder.join("mnist");
@@ -562,8 +527,8 @@ fn idx_reads_and_refuses() {
     refuse(&images, &gzip(&idx(0x801, &[20, 2, 3], &[0; 120])), &["0x00000801", "0x00000803"]);
     refuse(&images, &gzip(&idx(0x803, &[20, 2, 3], &[0; 119])), &["119 of 120"]);
     refuse(&images, &gzip(&idx(0x803, &[20, 2, 3], &[0; 121])), &["goes on"]);
-    refuse(&images, &idx(0x803, &[u32::MAX, u32::MAX, u32::MAX], &[0; 9]), &["overflow"]);
-    refuse(&images, &idx(0x803, &[u32::MAX, 28, 28], &[0; 9]), &["ends after 9"]);
+    refuse(&images, &idx(0x803, &[u32::MAX, u32::MAX, u32::MAX], &[0; 9]), &["at most 128 x 128"]);
+    refuse(&images, &idx(0x803, &[u32::MAX, 28, 28], &[0; 9]), &["4294967295", "at most 67108864"]);
     refuse(&labels, &gzip(&idx(0x801, &[19], &[0; 19])), &["19 classes for the 20 pictures"]);
     refuse(
         &labels,

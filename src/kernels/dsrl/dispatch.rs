@@ -188,7 +188,7 @@ fn check(learned: &LearnedParameters, layers: u32, x: &View, others: &[(&str, &V
         return Err(shape(KERNEL.name, "number of layers of the numbers", learned.layers, expected));
     }
     for (name, view) in others {
-        same(KERNEL.name, format!("length of {name}"), view.len(), x.len())?;
+        same(KERNEL.name, format_args!("length of {name}"), view.len(), x.len())?;
     }
     within(KERNEL.name, "elements", x.len(), u64::from(u32::MAX) / 4)
 }

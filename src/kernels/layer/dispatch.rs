@@ -231,7 +231,7 @@ fn check(
     let (n, m) = (pattern.rows(), batches[0].1.vectors);
     let storage = [n, LARGEST].map(|components| 32 * u64::from(components));
     let name = "max_compute_workgroup_storage_size";
-    within(format!("{place}: {n} components"), name, storage[0], storage[1])?;
+    within(format_args!("{place}: {n} components"), name, storage[0], storage[1])?;
     let sizes = [
         ("columns of the matrix", pattern.columns(), n),
         ("components of the learned numbers", learned.places.components, n),
@@ -241,7 +241,7 @@ fn check(
     sizes.into_iter().try_for_each(|(name, got, expected)| same(place, name, got, expected))?;
     let said = |components, vectors| format!("{components} x {vectors}");
     batches.iter().try_for_each(|(name, batch)| {
-        same(place, format!("shape of {name}"), said(batch.components, batch.vectors), said(n, m))
+        same(place, format_args!("shape of {name}"), said(batch.components, batch.vectors), said(n, m))
     })
 }
 

@@ -245,7 +245,7 @@ impl LearnJob {
         }
         let Rates { values, q, b, activation, l } = self.rates;
         for (name, rate) in [("values", values), ("q", q), ("b", b), ("activation", activation), ("l", l)] {
-            require(WEIGHT.contains(rate), place, &format!("rate of {name}"), rate, WEIGHT)?;
+            require(WEIGHT.contains(rate), place, format_args!("rate of {name}"), rate, WEIGHT)?;
         }
         require(WEIGHT.contains(self.decay), place, "decay", self.decay, WEIGHT)?;
         self.floors.check(place)?;

@@ -160,7 +160,7 @@ impl SpmmJob {
 
     fn check(&self) -> Result<()> {
         let layer = |name: &str, layer: u32, layers: u32| {
-            require(layer < layers, PLACE, name, f64::from(layer), format!("[0, {layers})"))
+            require(layer < layers, PLACE, name, f64::from(layer), format_args!("[0, {layers})"))
         };
         layer("layer", self.layer, self.matrix.layers())?;
         let (inner, outer) = self.lengths();
@@ -171,8 +171,8 @@ impl SpmmJob {
         for (name, batch, components) in
             [("the batch", &self.first, inner), ("the output", &self.output, outer)].into_iter().chain(second)
         {
-            same(PLACE, format!("components of {name}"), batch.components, components)?;
-            same(PLACE, format!("vectors of {name}"), batch.vectors, vectors)?;
+            same(PLACE, format_args!("components of {name}"), batch.components, components)?;
+            same(PLACE, format_args!("vectors of {name}"), batch.vectors, vectors)?;
         }
         let plain = self.prologue == Prologue::Plain;
         if (plain && !held) == self.second.is_some() {

@@ -31,22 +31,18 @@ impl Graph {
             let got = format_args!("{rows} x {columns}");
             return Err(shape(place, "weights of a graph", got, "a square matrix of at least 2 x 2"));
         }
-        let at = |i, j| format!("{place}: row {i}, column {j} (from 0)");
         for ((i, j), &w) in weights.indexed_iter() {
             let allowed = (0.0..=f64::from(f32::MAX)).contains(&w);
-            require(allowed, &at(i, j), "weight", w, format_args!("[0, {:e}]", f32::MAX))?;
+            let at = format_args!("{place}: row {i}, column {j} (from 0)");
+            require(allowed, at, "weight", w, format_args!("[0, {:e}]", f32::MAX))?;
         }
         for i in 0..rows {
             for j in i..rows {
                 let (w, back) = (weights[[i, j]], weights[[j, i]]);
                 let same = (w - back).abs() <= ROUNDING * w.max(back);
-                require(
-                    same,
-                    &at(i, j),
-                    "weight",
-                    w,
-                    format_args!("{back} of row {j}, column {i}, up to rounding"),
-                )?;
+                let at = format_args!("{place}: row {i}, column {j} (from 0)");
+                let range = format_args!("{back} of row {j}, column {i}, up to rounding");
+                require(same, at, "weight", w, range)?;
                 // + 0.0: no -0.0 goes on
                 let mean = w + (back - w) / 2.0 + 0.0;
                 (weights[[i, j]], weights[[j, i]]) = (mean, mean);
@@ -95,7 +91,13 @@ impl Graph {
         }
         let allowed = (1..samples).contains(&neighbours);
         let range = format_args!("[1, {}], for {samples} samples", samples - 1);
-        require(allowed, &format!("{place}: graph of the views"), "neighbours", neighbours as f64, range)?;
+        require(
+            allowed,
+            format_args!("{place}: graph of the views"),
+            "neighbours",
+            neighbours as f64,
+            range,
+        )?;
         let mut sum = Array2::zeros((samples, samples));
         for (v, view) in views.iter().enumerate() {
             if view.nrows() != samples {
@@ -130,8 +132,8 @@ impl Graph {
 /// The graph of one view, as [`Graph::from_views`] says.
 fn one_view(name: &str, view: &Array2<f64>, neighbours: usize) -> Result<Array2<f64>> {
     for ((i, j), &x) in view.indexed_iter() {
-        let place = format!("{name}, row {i}, column {j} (from 0)");
-        require(x.is_finite(), &place, "feature", x, "the finite numbers")?;
+        let place = format_args!("{name}, row {i}, column {j} (from 0)");
+        require(x.is_finite(), place, "feature", x, "the finite numbers")?;
     }
     let n = view.nrows();
     let rows: Vec<Vec<f64>> = view.rows().into_iter().map(|row| scaled(&row.to_vec())).collect();

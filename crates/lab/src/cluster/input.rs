@@ -143,7 +143,7 @@ fn classes(place: &str, shape: &[usize], values: Vec<f64>) -> Result<(Vec<usize>
     for (i, &label) in values.iter().enumerate() {
         let allowed = label.fract() == 0.0 && label.abs() <= LARGEST;
         let range = format_args!("the integers within [-{LARGEST}, {LARGEST}]");
-        require(allowed, &format!("{place}: label {i} (from 0)"), "label", label, range)?;
+        require(allowed, format_args!("{place}: label {i} (from 0)"), "label", label, range)?;
     }
     let mut distinct = values.clone();
     distinct.sort_by(f64::total_cmp);

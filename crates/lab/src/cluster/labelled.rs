@@ -10,20 +10,28 @@ use super::spectral::square;
 use super::{Purpose, random};
 use maf_srl::error::{Error, Result, require, shape, unsupported};
 
-/// Which vertices are labelled: floor(`share` `vertices`) of them, drawn at random without a look at their classes, as the
-/// authors do; in ascending order.
+/// How many vertices are labelled: floor(`share` `vertices`).
 ///
 /// # Errors
 /// [`Error::Domain`] where the share is outside (0, 1), so small that no vertex is drawn, or there are more than 2^32
 /// - 1 vertices.
-pub fn draw(vertices: usize, share: f64, seed: u64) -> Result<Vec<usize>> {
+pub fn count(vertices: usize, share: f64) -> Result<usize> {
     require(share > 0.0 && share < 1.0, "labelled vertices", "share", share, "(0, 1)")?;
     // From 2^32 on, the numbers drawn would depend on the machine's word.
     let most = u32::MAX as usize;
     require(vertices <= most, "labelled vertices", "vertices", vertices as f64, "[1, 2^32 - 1]")?;
     let count = (share * vertices as f64).floor() as usize;
-    let range = format!("[1/{vertices}, 1)");
-    require(count > 0, "labelled vertices", "share", share, range)?;
+    require(count > 0, "labelled vertices", "share", share, format_args!("[1/{vertices}, 1)"))?;
+    Ok(count)
+}
+
+/// Which vertices are labelled: as many as [`count`] says, drawn at random without a look at their classes, as the
+/// authors do; in ascending order.
+///
+/// # Errors
+/// Those of [`count`].
+pub fn draw(vertices: usize, share: f64, seed: u64) -> Result<Vec<usize>> {
+    let count = count(vertices, share)?;
     let mut drawn = sample(&mut random(seed, Purpose::Labels), vertices, count).into_vec();
     drawn.sort_unstable();
     Ok(drawn)
@@ -71,8 +79,8 @@ pub fn propagated(
     }
     let mut y = Mat::zeros(n, count);
     for &i in labelled {
-        let allowed = format!("[0, {count})");
-        require(classes[i] < count, "classes", &format!("class of vertex {i}"), classes[i] as f64, allowed)?;
+        let (name, class) = (format_args!("class of vertex {i}"), classes[i]);
+        require(class < count, "classes", name, class as f64, format_args!("[0, {count})"))?;
         y[(i, classes[i])] = 1.0;
     }
     let a = Mat::from_fn(n, n, |i, j| if i == j { 1.0 + x.row(i).sum() } else { 0.0 } - x[[i, j]]);
@@ -105,7 +113,7 @@ fn check(vertices: usize, classes: &[usize], labelled: &[usize]) -> Result<()> {
         return Err(shape("classes", "length", classes.len(), format!("{vertices}, the number of vertices")));
     }
     for &i in labelled {
-        require(i < vertices, "labelled vertices", "vertex", i as f64, format!("[0, {vertices})"))?;
+        require(i < vertices, "labelled vertices", "vertex", i as f64, format_args!("[0, {vertices})"))?;
     }
     Ok(())
 }

@@ -89,7 +89,13 @@ pub fn fit(
     let begin = Instant::now();
     let most = maf_srl::regulariser::file::LAYERS - 1;
     let (layers, rate) = (options.layers, options.rate);
-    require((1..=most).contains(&layers), "network", "layers", f64::from(layers), format!("[1, {most}]"))?;
+    require(
+        (1..=most).contains(&layers),
+        "network",
+        "layers",
+        f64::from(layers),
+        format_args!("[1, {most}]"),
+    )?;
     require(options.epochs > 0, "training", "epochs", options.epochs as f64, "at least 1")?;
     require((0.0..=1e6).contains(&rate), "training", "rate", rate, "[0, 1e6]")?;
     let n = graph.vertices();
@@ -201,7 +207,7 @@ fn dsrl(graph: &Graph) -> Result<Task> {
 /// Strongest neighbours of each vertex for which Â has entries.
 const NEIGHBOURS: usize = 10;
 /// Columns per step, in graphs of more than twice as many vertices; smaller graphs are taken whole.
-const BATCH: usize = 128;
+pub(super) const BATCH: usize = 128;
 
 /// Â near the identity, on each vertex's strongest neighbours and the diagonal. Without a bound on its norm: a bound
 /// of 1, by which every entry shrinks all others, ends with an empty graph.

@@ -52,6 +52,7 @@ pub use scores::Scores;
 pub use spectral::{Affinity, embedding};
 
 use crate::count;
+use crate::memory::{memory, product, unfolded};
 use baselines::{Control, density, thinned};
 use maf_srl::error::{Result, require, shape, unsupported};
 use maf_srl::network::Family;
@@ -123,6 +124,21 @@ impl Options {
         // the last seed must not wrap round
         let last = self.seed.checked_add((self.seeds * self.repeats) as u64);
         require(last.is_some(), "`seed`", "seed", self.seed as f64, "[0, 2^64 - seeds * repeats)")
+    }
+
+    /// Checks that a run on a graph of so many vertices takes no more memory than [`MEMORY`](crate::MEMORY).
+    ///
+    /// # Errors
+    /// [`maf_srl::Error::Unsupported`] naming vertices, layers, memory and limit.
+    pub fn fits(&self, vertices: usize) -> Result<()> {
+        let trainings: usize = self.methods.iter().map(|&m| self.seeds(m).count()).sum();
+        // a graph is measured and trained on in about 24 matrices of f64, and each learned one is kept
+        let dense = product(&[8, 24 + trainings, vertices, vertices]);
+        let kept = if self.methods.contains(&Family::MafSrl) { self.layers + 1 } else { 0 };
+        let bytes = dense.saturating_add(unfolded(kept, vertices, vertices.min(2 * learned::BATCH)));
+        let what =
+            format_args!("a graph of {vertices} vertices, {} layers and {trainings} trainings", self.layers);
+        memory("`graph`", what, bytes, "graphs, `layers` or `seeds`")
     }
 
     /// How a family is trained, on a graph with `labels` joined in or without. The DSRL authors set a number of
@@ -240,7 +256,7 @@ pub fn measure(x: &Array2<f64>, input: &Input, repeats: usize, seed: u64) -> Res
 /// Learns with every method, and measures each graph beside the raw one and every [`Control`] at its density.
 ///
 /// # Errors
-/// Those of [`Options::check`], of [`learned::fit`] and of [`measure`].
+/// Those of [`Options::check`], [`Options::fits`], [`learned::fit`] and [`measure`].
 pub fn run(
     input: &Input,
     options: &Options,
@@ -248,6 +264,7 @@ pub fn run(
     mut seen: impl FnMut(Progress),
 ) -> Result<Report> {
     options.check()?;
+    options.fits(input.graph.vertices())?;
     // each training has runs of k-means of its own
     let measured = |x: &Array2<f64>, training: usize| {
         measure(x, input, options.repeats, options.seed + (training * options.repeats) as u64)
@@ -319,7 +336,7 @@ pub fn study(
 /// DSRL's.
 ///
 /// # Errors
-/// Those of [`Options::check`], [`learned::fit`] and module [`labelled`].
+/// Those of [`Options::check`], [`Options::fits`], [`learned::fit`] and module [`labelled`].
 pub fn classify(
     input: &Input,
     share: f64,
@@ -328,6 +345,7 @@ pub fn classify(
     mut seen: impl FnMut(Progress),
 ) -> Result<Classified> {
     options.check()?;
+    options.fits(input.graph.vertices())?;
     let mut tally = Tally::default();
     for repeat in (options.seed..).take(options.repeats) {
         let labels = labelled::draw(input.graph.vertices(), share, repeat)?;

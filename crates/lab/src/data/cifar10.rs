@@ -1,15 +1,17 @@
 //! The binary batches of CIFAR-10: rows of one class byte and 3 x 32 x 32 pixels, red, green, blue.
 
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use ndarray::Array2;
 
-use super::{Dataset, failed, open_packed, trouble, unread};
+use super::limits::PICTURES;
+use super::{Bytes, Dataset, failed, trouble};
 use maf_srl::error::Result;
 
 const SIDE: usize = 32;
 const PIXELS: usize = 3 * SIDE * SIDE;
+/// Bytes of a row.
+const ROW: u64 = 1 + PIXELS as u64;
 const CLASSES: usize = 10;
 const FULL: (usize, usize) = (50_000, 10_000);
 
@@ -23,28 +25,32 @@ const CUT: [&str; 2] = ["data_batch_1_first4000.bin", "test_batch_first1000.bin"
 ///
 /// Fewer samples than published make it a subset, which the name says, so that no figure is taken for one of
 /// CIFAR-10.
-pub(super) fn read(
+pub(super) fn read<'a>(
     name: &str,
     files: &[&str],
-    at: &dyn Fn(&str) -> Result<PathBuf>,
+    at: &dyn Fn(&str) -> Result<Bytes<'a>>,
 ) -> Result<(Dataset, Dataset)> {
     let all = |files: &[&str]| files.iter().map(|file| at(file)).collect::<Result<Vec<_>>>();
-    let mut paths = all(files).or_else(|missing| all(&CUT).map_err(|_| missing))?;
-    let test = paths.split_off(paths.len().saturating_sub(1));
-    let (mut train, mut test) = (batches(&paths)?, batches(&test)?);
+    let mut train = all(files).or_else(|missing| all(&CUT).map_err(|_| missing))?;
+    let test = train.split_off(train.len().saturating_sub(1));
+    let (mut train, mut test) = (batches(train)?, batches(test)?);
     let name = if (train.len(), test.len()) == FULL { name } else { SUBSET };
     (train.name, test.name) = (name.into(), name.into());
     Ok((train, test))
 }
 
-fn batches(paths: &[PathBuf]) -> Result<Dataset> {
-    let (mut values, mut labels) = (Vec::new(), Vec::new());
-    for path in paths {
-        rows(path, &mut values, &mut labels)?;
+fn batches(files: Vec<Bytes<'_>>) -> Result<Dataset> {
+    let files = files.into_iter().map(Bytes::unpacked).collect::<Result<Vec<_>>>()?;
+    let place = files.first().map_or(PathBuf::new(), |file| file.path.clone());
+    // room for all that can come, so that nothing is moved
+    let most = |file: &Bytes<'_>| (file.length / ROW).min(PICTURES as u64) as usize;
+    let most: usize = files.iter().map(most).sum();
+    let (mut values, mut labels) = (Vec::with_capacity(most * PIXELS), Vec::with_capacity(most));
+    for file in files {
+        rows(file, &mut values, &mut labels)?;
     }
-    let place = paths.first().map_or(Path::new(""), PathBuf::as_path);
     let features =
-        Array2::from_shape_vec((labels.len(), PIXELS), values).map_err(|e| failed(place, "pictures", e))?;
+        Array2::from_shape_vec((labels.len(), PIXELS), values).map_err(|e| failed(&place, "pictures", e))?;
     Ok(Dataset {
         name: String::new(),
         features,
@@ -56,22 +62,28 @@ fn batches(paths: &[PathBuf]) -> Result<Dataset> {
     })
 }
 
-fn rows(path: &Path, values: &mut Vec<f32>, labels: &mut Vec<usize>) -> Result<()> {
-    let mut file = open_packed(path)?;
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).map_err(|e| unread(path, format!("byte {}", bytes.len()), e))?;
-    if bytes.is_empty() || bytes.len() % (PIXELS + 1) != 0 {
-        let reason = format!("{} bytes are no whole number of rows of {} bytes", bytes.len(), PIXELS + 1);
-        return Err(trouble(path, "length", reason));
-    }
-    for (k, row) in bytes.chunks_exact(PIXELS + 1).enumerate() {
-        let class = usize::from(row[0]);
-        if class >= CLASSES {
-            let reason = format!("class {class} is outside 0..={}", CLASSES - 1);
-            return Err(trouble(path, format!("row {k}"), reason));
+/// Reads the rows one after the other: a batch is never in memory beside its pixels.
+fn rows(mut file: Bytes<'_>, values: &mut Vec<f32>, labels: &mut Vec<usize>) -> Result<()> {
+    for count in 0.. {
+        let place = format_args!("row {count}");
+        let row = file.next(ROW, place)?;
+        let Some((&class, pixels)) = row.split_first().filter(|_| row.len() as u64 == ROW) else {
+            let bytes = count as u64 * ROW + row.len() as u64;
+            if bytes == 0 || !row.is_empty() {
+                let reason = format_args!("{bytes} bytes are no whole number of rows of {ROW} bytes");
+                return Err(trouble(&file.path, "length", reason));
+            }
+            break;
+        };
+        if count == PICTURES {
+            return Err(trouble(&file.path, place, format_args!("more than {PICTURES} rows")));
         }
-        labels.push(class);
-        values.extend(row[1..].iter().map(|&p| f32::from(p) / 255.0));
+        if usize::from(class) >= CLASSES {
+            let reason = format_args!("class {class} is outside 0..={}", CLASSES - 1);
+            return Err(trouble(&file.path, place, reason));
+        }
+        labels.push(usize::from(class));
+        values.extend(pixels.iter().map(|&p| f32::from(p) / 255.0));
     }
     Ok(())
 }

@@ -1,8 +1,9 @@
 //! MATLAB's `.mat` files of version 5, as MATLAB (without `-v7.3`), Octave and SciPy write them: numeric matrices of
 //! any type, full or sparse, and cell arrays of such, packed with zlib or not, in either byte order.
 //!
-//! Only what is asked for is unpacked. Every size that a file claims is checked against the bytes that are there before
-//! anything is allocated, and nothing in here calls itself, so a damaged file ends in an error.
+//! Only what is asked for is unpacked. Every size that a file claims is checked against the [`limits`](super::limits) and
+//! the bytes that are there before anything is allocated, and nothing in here calls itself, so a damaged file ends in an
+//! error.
 //! The format is MathWorks' "MAT-File Format" (chapter 1, version 5).
 
 use std::borrow::Cow;
@@ -12,7 +13,8 @@ use std::path::{Path, PathBuf};
 use flate2::read::ZlibDecoder;
 use ndarray::{Array2, ShapeBuilder};
 
-use super::{open, trouble, unread, why};
+use super::limits::{ENTRIES, MAT, UNPACKED, VARIABLES};
+use super::{Bytes, trouble, why};
 use maf_srl::error::Result;
 
 /// The text, the version and the mark of the byte order.
@@ -21,11 +23,11 @@ const HEADER: usize = 128;
 /// What a data element begins with: its type and its size in bytes.
 const TAG: usize = 8;
 
-/// How much of a packed variable is unpacked to learn its name.
+/// How much of a packed variable is unpacked to learn what it is.
 const HEAD: u64 = 1 << 12;
 
-/// The most values that a matrix may have, a sparse one as a full one: 2 GiB of them.
-const FULL: usize = 1 << 28;
+/// The most dimensions that an array may have, and bytes of its name: MATLAB allows 63.
+const NAME: usize = 255;
 
 /// Why something cannot be read; file and variable are put in front of it.
 type Parsed<T> = std::result::Result<T, String>;
@@ -52,31 +54,43 @@ impl Variables {
     /// Reads a file and the names of its variables.
     ///
     /// # Errors
-    /// [`Error::File`](maf_srl::Error::File) where the file is missing, is no `.mat` file or one of another version, or
-    /// ends too early.
+    /// [`Error::File`](maf_srl::Error::File) where the file is missing, is no `.mat` file or one of another version, is
+    /// beyond the [`limits`](super::limits), or ends too early.
     pub fn read(path: &Path) -> Result<Self> {
-        let (mut file, _) = open(path)?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(|e| unread(path, format!("byte {}", bytes.len()), e))?;
-        let big_endian = byte_order(&bytes).map_err(|reason| trouble(path, "header", reason))?;
+        Variables::of(Bytes::open(path)?)
+    }
+
+    /// The same of bytes.
+    ///
+    /// # Errors
+    /// As [`Variables::read`].
+    pub fn of(mut file: Bytes<'_>) -> Result<Self> {
+        if file.length > MAT {
+            let reason = format_args!("{} bytes; at most {MAT} are read", file.length);
+            return Err(trouble(&file.path, "length", reason));
+        }
+        let bytes = file.next(file.length, "data")?;
+        let path = file.path;
+        let big_endian = byte_order(&bytes).map_err(|reason| trouble(&path, "header", reason))?;
         let mut elements = Elements { bytes: &bytes, at: HEADER, big_endian };
         let mut found = Vec::new();
         while elements.at < bytes.len() {
             let from = elements.at;
-            let at = |reason| trouble(path, format!("byte {from}"), reason);
+            let at = |reason: String| trouble(&path, format_args!("byte {from}"), reason);
+            if found.len() == VARIABLES {
+                return Err(at(format!("more than {VARIABLES} variables")));
+            }
             let element = elements.next().map_err(at)?;
             let packed = element.kind == Element::PACKED;
             if !packed && element.kind != Element::MATRIX {
                 return Err(at(format!("data of type {}, expected a variable", element.kind)));
             }
             let (start, end) = (element.start, element.start + element.bytes.len());
-            let mut variable = Variable { name: String::new(), packed, start, end };
-            let head =
-                if packed { unpack(element.bytes, HEAD, false).map_err(at)? } else { element.bytes.into() };
-            variable.name = Array::of(&head, packed, big_endian).map_err(at)?.name;
-            found.push(variable);
+            let head = if packed { unpack(element.bytes, HEAD).map_err(at)? } else { element.bytes.into() };
+            let name = Array::of(&head, packed, big_endian).map_err(at)?.name;
+            found.push(Variable { name, packed, start, end });
         }
-        Ok(Variables { path: path.into(), bytes, big_endian, found })
+        Ok(Variables { path, bytes, big_endian, found })
     }
 
     /// The names of the variables, in the file's order.
@@ -90,9 +104,9 @@ impl Variables {
     ///
     /// # Errors
     /// [`Error::File`](maf_srl::Error::File) naming file and variable where there is none of that name, or where it is
-    /// damaged, complex, of more than two dimensions, or no numbers.
+    /// damaged, complex, of more than two dimensions, beyond the [`limits`](super::limits), or no numbers.
     pub fn matrix(&self, name: &str) -> Result<Array2<f64>> {
-        self.look(name, |array| array.matrix())
+        self.look(name, |array| array.matrix(&mut { ENTRIES }))
     }
 
     /// The matrices in a cell array, in MATLAB's order; of a matrix that is in no cell, that one.
@@ -100,22 +114,23 @@ impl Variables {
     /// # Errors
     /// Those of [`Variables::matrix`], for the array and each of its cells.
     pub fn cells(&self, name: &str) -> Result<Vec<Array2<f64>>> {
-        self.look(
-            name,
-            |array| if array.class == Array::CELL { array.cells() } else { Ok(vec![array.matrix()?]) },
-        )
+        self.look(name, |array| match array.class {
+            Array::CELL => array.cells(&mut { ENTRIES }),
+            _ => Ok(vec![array.matrix(&mut { ENTRIES })?]),
+        })
     }
 
     fn look<T>(&self, name: &str, how: impl Fn(Array<'_>) -> Parsed<T>) -> Result<T> {
-        let place = format!("variable {name:?}");
+        let place = format_args!("variable {name:?}");
         let variable = self.found.iter().find(|v| v.name == name).ok_or_else(|| {
             let names: Vec<_> = self.names().collect();
             let found = if names.is_empty() { "none".into() } else { names.join(", ") };
-            trouble(&self.path, &place, format!("there is no such variable; found: {found}"))
+            trouble(&self.path, place, format_args!("there is no such variable; found: {found}"))
         })?;
         let bytes = self.bytes.get(variable.start..variable.end).unwrap_or_default();
-        let all = if variable.packed { unpack(bytes, u64::from(u32::MAX), true) } else { Ok(bytes.into()) };
-        all.and_then(|bytes| how(Array::of(&bytes, variable.packed, self.big_endian)?))
+        let big_endian = self.big_endian;
+        let all = if variable.packed { whole(bytes, big_endian) } else { Ok(bytes.into()) };
+        all.and_then(|bytes| how(Array::of(&bytes, variable.packed, big_endian)?))
             .map_err(|reason| trouble(&self.path, place, reason))
     }
 }
@@ -135,13 +150,31 @@ fn byte_order(bytes: &[u8]) -> Parsed<bool> {
     }
 }
 
-/// The bytes of a packed element: the first `limit`, or all of at most that many, the checksum compared.
-fn unpack(bytes: &[u8], limit: u64, whole: bool) -> Parsed<Cow<'static, [u8]>> {
+/// The first `limit` bytes of a packed element, or all where there are fewer.
+fn unpack(bytes: &[u8], limit: u64) -> Parsed<Cow<'static, [u8]>> {
     let mut unpacked = Vec::new();
-    let read = ZlibDecoder::new(bytes).take(limit + u64::from(whole)).read_to_end(&mut unpacked);
+    let read = ZlibDecoder::new(bytes).take(limit).read_to_end(&mut unpacked);
     read.map_err(|e| format!("damaged: {}", why(&e)))?;
-    if whole && unpacked.len() as u64 > limit {
-        return Err(format!("more than {limit} bytes when unpacked"));
+    Ok(unpacked.into())
+}
+
+/// All bytes of a packed array, the checksum compared: no more than it says in front that it has, which must be no more
+/// than such an array needs.
+fn whole(bytes: &[u8], big_endian: bool) -> Parsed<Cow<'static, [u8]>> {
+    let head = unpack(bytes, HEAD)?;
+    let (_, claimed) = Elements { bytes: &head, at: 0, big_endian }.begun()?;
+    let (claimed, most) = ((claimed + TAG) as u64, Array::of(&head, true, big_endian)?.most_bytes()?);
+    if claimed > most {
+        return Err(format!("{claimed} bytes when unpacked; at most {most} are read"));
+    }
+    // what it says is made room for if that can come out of what is there
+    let mut unpacked = Vec::with_capacity(claimed.min(UNPACKED.saturating_mul(bytes.len() as u64)) as usize);
+    let mut rest = ZlibDecoder::new(bytes);
+    let read = (&mut rest).take(claimed).read_to_end(&mut unpacked);
+    // to the end, where the checksum is
+    let more = read.and_then(|_| rest.take(1).read_to_end(&mut Vec::new()));
+    if more.map_err(|e| format!("damaged: {}", why(&e)))? > 0 {
+        return Err(format!("damaged: more than the {claimed} bytes that it says it has"));
     }
     Ok(unpacked.into())
 }
@@ -238,10 +271,57 @@ impl<'a> Array<'a> {
         let class = word & 0xff;
         let mut shape = Vec::new();
         if class != Self::OPAQUE {
-            shape = rest.next()?.numbers(big_endian)?.map(index).collect::<Parsed<_>>()?;
+            let sizes = rest.next()?.numbers(big_endian)?;
+            if sizes.len() > NAME {
+                return Err(format!("damaged: {} dimensions", sizes.len()));
+            }
+            shape = sizes.map(index).collect::<Parsed<_>>()?;
         }
-        let name = String::from_utf8_lossy(rest.next()?.bytes).trim_end_matches('\0').into();
+        let name = rest.next()?.bytes;
+        if name.len() > NAME {
+            return Err(format!("damaged: a name of {} bytes", name.len()));
+        }
+        let name = String::from_utf8_lossy(name).trim_end_matches('\0').into();
         Ok(Array { class, complex: word & 0x800 != 0, shape, name, rest })
+    }
+
+    /// The rows and columns of a matrix that can be read, with room for it among as many entries as are `left`.
+    fn size(&self, left: usize) -> Parsed<[usize; 2]> {
+        if !(Self::SPARSE..=15).contains(&self.class) {
+            return Err(format!("not numeric: it is {}", self.what()));
+        }
+        let &[rows, columns] = &self.shape[..] else {
+            return Err(format!("of shape {:?}, expected rows and columns", self.shape));
+        };
+        if self.complex {
+            return Err("complex, expected real numbers".into());
+        }
+        // of an empty matrix as well: a sparse one has a number for each column
+        if columns > ENTRIES || rows.checked_mul(columns).is_none_or(|entries| entries > left) {
+            let (what, before) =
+                (if self.class == Self::SPARSE { "sparse" } else { "a matrix" }, ENTRIES - left);
+            let before =
+                if before > 0 { format!(", and those before it have {before}") } else { String::new() };
+            return Err(format!(
+                "{what} of {rows} x {columns}; at most {ENTRIES} entries of a variable are read{before}"
+            ));
+        }
+        Ok([rows, columns])
+    }
+
+    /// The most bytes that such an array needs, its header included: 8 for each entry of a full matrix, 16 and 8 for
+    /// each column of a sparse one.
+    fn most_bytes(&self) -> Parsed<u64> {
+        const OTHERS: usize = 1 << 10;
+        let room = |bytes: usize| (bytes.min(8 * ENTRIES) + OTHERS) as u64;
+        if self.class == Self::CELL {
+            return self.count().map(|_| room(usize::MAX));
+        }
+        let [rows, columns] = self.size(ENTRIES)?;
+        Ok(room(match self.class {
+            Self::SPARSE => 16 * rows * columns + 8 * columns,
+            _ => 8 * rows * columns,
+        }))
     }
 
     /// What it is, for messages.
@@ -256,24 +336,15 @@ impl<'a> Array<'a> {
         }
     }
 
-    fn matrix(mut self) -> Parsed<Array2<f64>> {
-        if !(Self::SPARSE..=15).contains(&self.class) {
-            return Err(format!("not numeric: it is {}", self.what()));
-        }
-        let &[rows, columns] = &self.shape[..] else {
-            return Err(format!("of shape {:?}, expected rows and columns", self.shape));
-        };
-        if self.complex {
-            return Err("complex, expected real numbers".into());
-        }
+    /// The matrix, whose entries are taken off those `left`.
+    fn matrix(mut self, left: &mut usize) -> Parsed<Array2<f64>> {
+        let [rows, columns] = self.size(*left)?;
+        *left -= rows * columns;
         if self.class == Self::SPARSE {
             return self.sparse(rows, columns);
         }
-        if rows.checked_mul(columns).is_none_or(|full| full > FULL) {
-            return Err(format!("a matrix of {rows} x {columns}; at most {FULL} entries are read"));
-        }
         let numbers = self.rest.next()?.numbers(self.rest.big_endian)?;
-        if Some(numbers.len()) != rows.checked_mul(columns) {
+        if numbers.len() != rows * columns {
             return Err(format!("damaged: {} numbers for {rows} x {columns}", numbers.len()));
         }
         Array2::from_shape_vec((rows, columns).f(), numbers.collect()).map_err(|e| e.to_string())
@@ -281,35 +352,44 @@ impl<'a> Array<'a> {
 
     /// The rows of the entries, where each column begins, and the values.
     fn sparse(mut self, rows: usize, columns: usize) -> Parsed<Array2<f64>> {
-        if rows.checked_mul(columns).is_none_or(|full| full > FULL) {
-            return Err(format!(
-                "sparse of {rows} x {columns}; as a full matrix at most {FULL} entries are read"
-            ));
-        }
         let big = self.rest.big_endian;
-        let places: Vec<usize> = self.rest.next()?.numbers(big)?.map(index).collect::<Parsed<_>>()?;
-        let starts: Vec<usize> = self.rest.next()?.numbers(big)?.map(index).collect::<Parsed<_>>()?;
-        let values: Vec<f64> = self.rest.next()?.numbers(big)?.collect();
+        let places = self.rest.next()?.numbers(big)?;
+        let mut starts = self.rest.next()?.numbers(big)?;
+        let values = self.rest.next()?.numbers(big)?;
         if starts.len() != columns + 1 {
             return Err(format!("damaged: {} starts of {columns} columns", starts.len()));
         }
+        let count = places.len().min(values.len());
+        let mut start = starts.next().map_or(Ok(0), index)?;
+        let mut entries = places.zip(values).skip(start);
         let mut full = Array2::zeros((rows, columns));
-        for (column, range) in starts.windows(2).enumerate() {
-            let range = range[0]..range[1];
-            let (Some(places), Some(values)) = (places.get(range.clone()), values.get(range.clone())) else {
-                return Err(format!("damaged: column {column} is {range:?} of {} entries", values.len()));
-            };
-            for (&row, &value) in places.iter().zip(values) {
-                let entry = full.get_mut((row, column));
-                *entry.ok_or_else(|| format!("damaged: row {row} in column {column}, of {rows} rows"))? =
-                    value;
+        for (column, end) in starts.enumerate() {
+            let end = index(end)?;
+            if end < start || end > count {
+                return Err(format!("damaged: column {column} is {start}..{end} of {count} entries"));
             }
+            for (row, value) in entries.by_ref().take(end - start) {
+                let row = index(row)?;
+                *full
+                    .get_mut((row, column))
+                    .ok_or_else(|| format!("damaged: row {row} in column {column}, of {rows} rows"))? = value;
+            }
+            start = end;
         }
         Ok(full)
     }
 
-    fn cells(mut self) -> Parsed<Vec<Array2<f64>>> {
+    /// How many cells a cell array has.
+    fn count(&self) -> Parsed<usize> {
         let count = self.shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).unwrap_or(usize::MAX);
+        if count > VARIABLES {
+            return Err(format!("{count} cells; at most {VARIABLES} are read"));
+        }
+        Ok(count)
+    }
+
+    fn cells(mut self, left: &mut usize) -> Parsed<Vec<Array2<f64>>> {
+        let count = self.count()?;
         let mut cells = Vec::new();
         while cells.len() < count {
             let of = |reason| format!("cell {} (from 0): {reason}", cells.len());
@@ -320,7 +400,7 @@ impl<'a> Array<'a> {
             let cell = if element.bytes.is_empty() {
                 Ok(Array2::zeros((0, 0)))
             } else {
-                Array::of(element.bytes, false, self.rest.big_endian).and_then(Array::matrix)
+                Array::of(element.bytes, false, self.rest.big_endian).and_then(|array| array.matrix(left))
             };
             cells.push(cell.map_err(of)?);
         }

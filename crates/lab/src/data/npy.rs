@@ -8,24 +8,19 @@ use std::path::Path;
 
 use ndarray_npy::npy::header::Header;
 
+use super::limits::NPY_HEADER;
 use super::tensor::Part;
-use super::{Dtype, Format, Select, Tensor, Tensors, failed, trouble, unread};
+use super::{Bytes, Dtype, Format, Select, Tensor, Tensors, failed, trouble, unread};
 use maf_srl::error::{Result, unsupported};
-
-/// The largest header that is read. NumPy writes 118 bytes and reads up to 10000.
-const MAX_HEADER: usize = 1 << 16;
 
 /// The deepest nesting that a header may have; a shape needs two levels.
 const MAX_BRACKETS: usize = 16;
 
 /// Reads the one tensor; without any part where `select` does not match the file's name.
-pub(super) fn read(
-    path: &Path,
-    file: &mut dyn Read,
-    length: u64,
-    select: Option<&Select>,
-) -> Result<Tensors> {
-    let header = read_header(path, file)?;
+pub(super) fn read(file: Bytes<'_>, select: Option<&Select>) -> Result<Tensors> {
+    let Bytes { path, length, mut reader } = file;
+    let path = path.as_path();
+    let header = read_header(path, &mut *reader)?;
     let about = Header::from_reader(&mut &header[..]).map_err(|e| failed(path, "header", e))?;
     let descriptor =
         about.type_descriptor.as_string().cloned().unwrap_or_else(|| about.type_descriptor.to_string());
@@ -59,7 +54,7 @@ pub(super) fn read(
     if select.is_none_or(|s| s.matches(&name)) {
         let fortran = about.layout.is_fortran();
         let mut tensor = Tensor { name, shape: about.shape, dtype, fortran, big_endian, values: Vec::new() };
-        tensor.fill(path, elements, file)?;
+        tensor.fill(path, elements, &mut *reader)?;
         parts.push(Part::Values(tensor));
     }
     Ok(Tensors { source: path.into(), format: Format::Npy, header, parts })
@@ -83,11 +78,11 @@ fn read_header(path: &Path, file: &mut dyn Read) -> Result<Vec<u8>> {
         more(&mut header, 2)?;
         size += usize::from(u16::from_le_bytes([header[10], header[11]])) << 16;
     }
-    if size > MAX_HEADER {
+    if size > NPY_HEADER {
         return Err(trouble(
             path,
             "byte 8",
-            format!("a header of {size} bytes; at most {MAX_HEADER} are read"),
+            format!("a header of {size} bytes; at most {NPY_HEADER} are read"),
         ));
     }
     more(&mut header, size)?;

@@ -3,44 +3,43 @@
 //! The header is parsed and validated by the `safetensors` crate and kept byte for byte. The tensors are read
 //! one after the other, so the file is never in memory twice.
 
-use std::io::Read;
 use std::path::Path;
 
 use safetensors::Dtype as Stored;
 use safetensors::tensor::Metadata;
 
+use super::limits::{SAFETENSORS_HEADER as HEADER, TENSORS};
 use super::tensor::Part;
-use super::{Carried, Dtype, Format, Select, Tensor, Tensors, failed, trouble, unread};
+use super::{Bytes, Carried, Dtype, Format, Select, Tensor, Tensors, failed, trouble, unread};
 use maf_srl::error::{Result, unsupported};
 
-/// The largest header that the format allows.
-const MAX_HEADER: u64 = 100_000_000;
-
 /// Reads the tensors that are floating and meant; the others' bytes are carried over.
-pub(super) fn read(
-    path: &Path,
-    file: &mut dyn Read,
-    length: u64,
-    select: Option<&Select>,
-) -> Result<Tensors> {
+pub(super) fn read(file: Bytes<'_>, select: Option<&Select>) -> Result<Tensors> {
+    let Bytes { path, length, mut reader } = file;
+    let (path, file) = (path.as_path(), &mut *reader);
     let mut size = [0; 8];
     file.read_exact(&mut size)
-        .map_err(|_| trouble(path, "bytes 0..8", format!("the file has only {length}")))?;
+        .map_err(|_| trouble(path, "bytes 0..8", format_args!("the file has only {length}")))?;
     let end = match u64::from_le_bytes(size) {
-        size if size > MAX_HEADER => {
-            let reason = format!("a header of {size} bytes; the format allows {MAX_HEADER}");
+        size if size > HEADER => {
+            let reason = format_args!("a header of {size} bytes; at most {HEADER} are read");
             return Err(trouble(path, "bytes 0..8", reason));
         }
         size => 8 + size,
     };
     if end > length {
-        return Err(trouble(path, "header", format!("ends at byte {end}, the file at byte {length}")));
+        let reason = format_args!("ends at byte {end}, the file at byte {length}");
+        return Err(trouble(path, "header", reason));
     }
     let mut header = vec![0; end as usize];
     header[..8].copy_from_slice(&size);
     file.read_exact(&mut header[8..]).map_err(|e| unread(path, "header", e))?;
     let about: Metadata = serde_json::from_slice(&header[8..]).map_err(|e| failed(path, "header", e))?;
     let names = names(&about);
+    if names.len() > TENSORS {
+        let reason = format_args!("{} tensors; at most {TENSORS} are read", names.len());
+        return Err(trouble(path, "header", reason));
+    }
 
     // All lengths are compared before anything is allocated.
     for name in &names {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::{Dataset, Split, cifar10, csv, idx, trouble};
+use super::{Bytes, Dataset, Split, cifar10, idx, text, trouble};
 use maf_srl::error::{Error, Result, shape, unsupported};
 
 /// DIGITS (UCI "Optical Recognition of Handwritten Digits", E. Alpaydin and C. Kaynak, CC BY 4.0; the 1797
@@ -73,33 +73,35 @@ impl Source {
     ///
     /// # Errors
     /// [`Error::Unsupported`] without a folder; [`Error::File`] for a missing or damaged file, naming file, place
-    /// and reason.
+    /// and reason, and for one beyond the [`limits`](super::limits).
     pub fn load(self, folder: Option<&Path>) -> Result<Split> {
-        let at = |file: &str| find(self, folder, file);
+        self.read(&|file| Bytes::open(&find(self, folder, file)?))
+    }
+
+    /// The same of files that `at` finds by their published names ([`Source::files`]).
+    ///
+    /// # Errors
+    /// Those of `at`, and as [`Source::load`].
+    pub fn read<'a>(self, at: &dyn Fn(&str) -> Result<Bytes<'a>>) -> Result<Split> {
         let (train, test) = match self {
             Source::Digits => {
-                let reader = flate2::read::MultiGzDecoder::new(DIGITS);
-                let whole = csv::read(Path::new("digits.csv.gz (built in)"), Box::new(reader), &csv::DIGITS)?;
-                return Ok(Split::of(&whole, None));
+                let built_in = Bytes::of(Path::new("digits.csv.gz (built in)"), DIGITS);
+                return Ok(Split::of(&text::read(built_in, &text::DIGITS)?, None));
             }
             Source::Pendigits => {
-                let read = |file| {
-                    let path = at(file)?;
-                    csv::read(&path, super::open_packed(&path)?, &csv::PENDIGITS)
-                };
+                let read = |file| text::read(at(file)?, &text::PENDIGITS);
                 (read("pendigits.tra")?, read("pendigits.tes")?)
             }
             Source::Mnist | Source::FashionMnist => {
                 let read = |part| {
                     let images = at(&format!("{part}-images-idx3-ubyte.gz"))?;
-                    let labels = at(&format!("{part}-labels-idx1-ubyte.gz"))?;
-                    idx::read(self.name(), &images, &labels)
+                    idx::read(self.name(), images, at(&format!("{part}-labels-idx1-ubyte.gz"))?)
                 };
                 let (train, test) = (read("train")?, read("t10k")?);
                 same_size(&train, &test)?;
                 (train, test)
             }
-            Source::Cifar10 => cifar10::read(self.name(), self.files(), &at)?,
+            Source::Cifar10 => cifar10::read(self.name(), self.files(), at)?,
         };
         Ok(Split::of(&train, Some(test)))
     }

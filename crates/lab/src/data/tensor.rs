@@ -270,11 +270,11 @@ impl Tensor {
 
     /// Reads `elements` values, a piece at a time.
     pub(super) fn fill(&mut self, path: &Path, elements: usize, reader: &mut dyn Read) -> Result<()> {
-        let mut bytes = vec![0; PIECE * self.dtype.size()];
+        let mut bytes = vec![0; elements.min(PIECE) * self.dtype.size()];
         self.values = Vec::with_capacity(elements);
         while self.values.len() < elements {
             let piece = &mut bytes[..(elements - self.values.len()).min(PIECE) * self.dtype.size()];
-            reader.read_exact(piece).map_err(|e| unread(path, format!("tensor {:?}", self.name), e))?;
+            reader.read_exact(piece).map_err(|e| unread(path, format_args!("tensor {:?}", self.name), e))?;
             self.decode(piece)?;
         }
         Ok(())

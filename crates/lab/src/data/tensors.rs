@@ -1,10 +1,10 @@
 //! Weight files in and out, whatever their format.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::Path;
 
 use super::tensor::Part;
-use super::{Carried, Format, Output, Select, Tensor, Tensors, npy, open, safetensors};
+use super::{Bytes, Carried, Format, Output, Select, Tensor, Tensors, npy, safetensors};
 use maf_srl::error::{self, Error, Result, unsupported};
 
 impl Tensors {
@@ -13,25 +13,22 @@ impl Tensors {
     ///
     /// # Errors
     /// [`Error::Unsupported`] for an extension, a type, or a file without a tensor to compute with;
-    /// [`Error::File`] for a missing or damaged file; [`Error::Text`] where `select` matches nothing;
+    /// [`Error::File`] for a missing or damaged file, and one beyond the [`limits`](super::limits); [`Error::Text`] where `select` matches nothing;
     /// [`Error::Domain`] for an f64 value beyond the range of f32.
     pub fn read(path: &Path, select: Option<&Select>) -> Result<Self> {
-        let format = Format::of(path)?;
-        let (mut file, length) = open(path)?;
-        Self::from_reader(path, format, &mut file, length, select)
+        Format::of(path)?;
+        Tensors::of(Bytes::open(path)?, select)
     }
 
-    /// Reads what is in a file of that length; `path` is for messages.
-    fn from_reader(
-        path: &Path,
-        format: Format,
-        file: &mut dyn Read,
-        length: u64,
-        select: Option<&Select>,
-    ) -> Result<Self> {
-        let tensors = match format {
-            Format::Npy => npy::read(path, file, length, select),
-            Format::Safetensors => safetensors::read(path, file, length, select),
+    /// The same of bytes.
+    ///
+    /// # Errors
+    /// As [`Tensors::read`].
+    pub fn of(file: Bytes<'_>, select: Option<&Select>) -> Result<Self> {
+        let path = file.path.clone();
+        let tensors = match Format::of(&path)? {
+            Format::Npy => npy::read(file, select),
+            Format::Safetensors => safetensors::read(file, select),
         }?;
         if tensors.is_empty() {
             let place = path.display().to_string();
@@ -169,7 +166,10 @@ impl Tensors {
     ) -> Result<()> {
         output.commit_checked(
             |writer| self.encode(writer),
-            |path, file, length| check(Self::from_reader(path, self.format, file, length, select)?),
+            |path, file, length| {
+                let reader = Box::new(io::BufReader::new(file));
+                check(Self::of(Bytes { path: path.into(), length, reader }, select)?)
+            },
         )
     }
 

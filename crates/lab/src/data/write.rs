@@ -103,6 +103,15 @@ fn folder(target: &Path) -> &Path {
     }
 }
 
+/// Makes `folder` where it is missing. One that does not take the file `name` is found now rather than after the work.
+///
+/// # Errors
+/// [`maf_srl::Error::File`] where the folder or the file cannot be written.
+pub fn prepare(folder: &Path, name: &str) -> Result<()> {
+    fs::create_dir_all(folder).map_err(|e| failed(folder, "write", e))?;
+    Output::new(&folder.join(name), &[]).map(drop)
+}
+
 /// Writes `contents` as the file `name` into `folder`, which is created where it is missing.
 ///
 /// # Errors

@@ -7,6 +7,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::tiles::{Tiles, rows};
 use super::{decibels, psnr};
+use crate::memory::product;
 use maf_srl::error::{Result, unsupported};
 
 /// Thresholds are tried in this many steps from 0 to 4 sigma.
@@ -84,6 +85,11 @@ impl Wiener {
     pub fn estimate(&self, noisy: &Array2<f32>) -> Array2<f32> {
         (noisy - &self.mean).dot(&self.gain) + &self.mean
     }
+}
+
+/// Bytes that [`wiener`] takes: patches in f32 and in float64.
+pub fn bytes(tiles: &Tiles, pictures: usize) -> u64 {
+    product(&[12, tiles.components(), (pictures * tiles.positions()).min(PATCHES.max(pictures))])
 }
 
 /// That of the mean and covariance of clean pictures: of all, or of patches drawn from them.

@@ -78,6 +78,18 @@ impl Shape {
         }
     }
 
+    /// About how many entries that are.
+    pub(super) fn entries(&self, tiles: &Tiles) -> usize {
+        let n = tiles.components();
+        match *self {
+            Shape::Random { density } => (density * (n * n) as f64) as usize,
+            Shape::Neighbourhood { radius } => {
+                let near = |side: usize| side.min(2 * radius as usize + 1);
+                n * near(tiles.width) * near(tiles.height)
+            }
+        }
+    }
+
     fn pattern(&self, tiles: &Tiles, seed: u64) -> Result<Pattern> {
         let [n, width, height] =
             [tiles.components(), tiles.width, tiles.height].map(|v| u32::try_from(v).unwrap_or(u32::MAX));

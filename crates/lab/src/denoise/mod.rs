@@ -37,6 +37,7 @@ pub use report::{Gallery, Report, Row, Settings};
 
 use crate::count;
 use crate::data::{Dataset, Split};
+use crate::memory::{memory, product, unfolded};
 use crate::noise;
 use classical::Estimator;
 use maf_srl::error::{Result, require};
@@ -119,6 +120,26 @@ impl Options {
     }
 }
 
+impl Options {
+    /// Checks what the data decides: they are grey pictures, every part of them has some, patches are no larger, and a
+    /// run takes no more memory than [`MEMORY`](crate::MEMORY).
+    ///
+    /// # Errors
+    /// [`maf_srl::Error::Shape`] for a part without rows or pictures smaller than a patch; [`maf_srl::Error::Unsupported`] for
+    /// data that are no grey pictures, and naming what takes how much memory, and the limit.
+    pub fn fits(&self, split: &Split) -> Result<()> {
+        let tiles = Tiles::new(&split.train, self.patch)?;
+        split.require_rows()?;
+        let (n, batch) = (tiles.components(), self.batch.min(split.train.len()));
+        let kept = if self.methods.contains(&Family::MafSrl) { self.layers } else { 0 };
+        let bytes = unfolded(kept, n, batch)
+            .saturating_add(classical::bytes(&tiles, split.train.len()))
+            .saturating_add(product(&[12, self.seeds, self.shape.entries(&tiles)]));
+        let what = format_args!("{} layers of {n} components in batches of {batch}", self.layers);
+        memory("`layers`", what, bytes, "`layers`, `patch`, `batch` or `seeds`")
+    }
+}
+
 /// What the random numbers of a seed are for; each purpose has its own stream.
 #[derive(Clone, Copy, Debug)]
 enum Purpose {
@@ -188,8 +209,8 @@ fn one_of_each(part: &Dataset, most: usize) -> Vec<usize> {
 /// Every method with every seed. `seen` is called after each step of training.
 ///
 /// # Errors
-/// Those of [`Options::check`]; [`maf_srl::Error::Shape`] for a part without rows or pictures smaller than a patch;
-/// [`maf_srl::Error::Unsupported`] for data that are no grey pictures and for training that diverges; those of the device.
+/// Those of [`Options::check`] and [`Options::fits`]; [`maf_srl::Error::Unsupported`] for training that diverges; those of the
+/// device.
 pub fn run(
     split: &Split,
     options: &Options,
@@ -197,8 +218,8 @@ pub fn run(
     mut seen: impl FnMut(Progress),
 ) -> Result<Report> {
     options.check()?;
+    options.fits(split)?;
     let tiles = Tiles::new(&split.train, options.patch)?;
-    split.require_rows()?;
     let validation = some(&split.validation, options.test.div_ceil(5));
     let test = some(&split.test, options.test);
     let shown = one_of_each(&split.test, options.test);
@@ -271,5 +292,47 @@ impl<'a> Minibatches<'a> {
         for (to, &from) in noisy.iter_mut().zip(clean.iter()) {
             *to = noise::add(from, self.sigma, &mut self.random);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As many pictures as MNIST has, and as large.
+    fn split(rows: usize) -> Split {
+        let part = |rows: usize| Dataset {
+            name: "made-up".into(),
+            features: Array2::zeros((rows, 784)),
+            labels: vec![0; rows],
+            classes: 1,
+            width: 28,
+            height: 28,
+            channels: 1,
+        };
+        Split { train: part(rows), validation: part(1), test: part(1) }
+    }
+
+    #[test]
+    fn what_takes_too_much_memory_is_refused() {
+        let split = split(54_000);
+        let whole = Options { patch: None, ..Options::default() };
+        whole.fits(&split).unwrap();
+        for (options, words) in [
+            (
+                Options { batch: 54_000, ..whole.clone() },
+                "4 layers of 784 components in batches of 54000 would take",
+            ),
+            (Options { layers: 64, batch: 8000, ..whole.clone() }, "64 layers of 784 components"),
+            (Options { seeds: 1000, shape: Shape::Random { density: 1.0 }, ..whole.clone() }, "GiB"),
+            (Options { seeds: 1000, shape: Shape::Neighbourhood { radius: 40 }, ..whole.clone() }, "GiB"),
+        ] {
+            let error = options.fits(&split).unwrap_err();
+            assert!(matches!(error, maf_srl::Error::Unsupported { .. }), "{error:?}");
+            let text = error.to_string();
+            assert!(text.contains(words) && text.contains("allowed: 8 GiB"), "{text}");
+        }
+        // dsrl keeps nothing of its layers
+        Options { layers: 64, batch: 8000, methods: vec![Family::Dsrl], ..whole }.fits(&split).unwrap();
     }
 }

@@ -121,6 +121,11 @@ impl Learning {
         density(self.density)
     }
 
+    /// Bytes that learning takes beside the weights.
+    pub(super) fn bytes(&self) -> u64 {
+        crate::memory::unfolded(self.layers, self.block as usize, BATCH)
+    }
+
     /// Whether a matrix with so many columns is regularised.
     #[must_use]
     pub fn fits(&self, columns: usize) -> bool {

@@ -45,11 +45,15 @@ pub use study::Study;
 
 use crate::count;
 use crate::data::Split;
+use crate::memory::{memory, product};
 use maf_srl::error::{Result, require, unsupported};
 use maf_srl::kernels::step::Optimizer;
 use maf_srl::penalty::Layout;
 use maf_srl::schedule::{Backend, Verify};
 use method::Regularisation;
+
+/// Bytes that a schedule takes for a weight, whichever it is.
+const WEIGHT: u64 = 64;
 
 /// Everything that decides a run, data and methods apart.
 #[derive(Clone, Debug, PartialEq)]
@@ -136,7 +140,7 @@ impl Options {
     /// base step that reads no gradient.
     pub fn check(&self) -> Result<()> {
         let real = |place: &str, name: &str, value: f64, low: f64, high: f64| {
-            require((low..=high).contains(&value), place, name, value, format!("[{low:?}, {high:?}]"))
+            require((low..=high).contains(&value), place, name, value, format_args!("[{low:?}, {high:?}]"))
         };
         count("`epochs`", "epochs", self.epochs, 1_000_000)?;
         count("`batch`", "rows per step", self.batch, 1_000_000)?;
@@ -178,6 +182,30 @@ impl Options {
             ));
         }
         Ok(())
+    }
+
+    /// Checks what the data decides: every part of them has rows, and a run takes no more memory than
+    /// [`MEMORY`](crate::MEMORY).
+    ///
+    /// # Errors
+    /// [`maf_srl::Error::Shape`] for a part without rows; [`maf_srl::Error::Unsupported`] naming network, memory and limit.
+    pub fn fits(&self, methods: &[Method], split: &Split) -> Result<()> {
+        split.require_rows()?;
+        let widths = self.widths(split.train.features.ncols(), split.train.classes);
+        let batch = self.batch.min(split.train.len());
+        let weights = widths.windows(2).fold(0_u64, |n, pair| n.saturating_add(product(pair)));
+        let values =
+            widths[1..].iter().fold(0_u64, |n, &width| n.saturating_add(product(&[2, width, batch])));
+        let one = weights.saturating_mul(8).saturating_add(values.saturating_mul(4));
+        // those of every seed are kept for what learns from them
+        let learning = methods.iter().filter_map(Method::learning);
+        let kept = if learning.clone().next().is_some() { self.repeats as u64 } else { 0 };
+        let learning = learning.map(|learning| learning.bytes()).max().unwrap_or(0);
+        // copies in a schedule, on its way there and back, and in float64 to be compared with; beside it up to two networks more
+        let bytes = weights.saturating_mul(WEIGHT).saturating_add(one.saturating_mul(kept + 3));
+        let shape = widths.iter().map(usize::to_string).collect::<Vec<_>>().join("-");
+        let what = format_args!("a network of {shape} in batches of {batch}");
+        memory("`hidden`", what, bytes.saturating_add(learning), "`hidden`, `batch`, `block` or `layers`")
     }
 
     /// Checks when zeros begin to stay: once there are epochs, and a refit that keeps them all.
@@ -246,8 +274,7 @@ fn is_dense(method: &Method) -> bool {
 /// run.
 ///
 /// # Errors
-/// Those of [`Options::check`] and [`fit`], those of `done` and [`learned::Learning::learn`], and [`maf_srl::Error::Shape`] for a
-/// part without rows.
+/// Those of [`Options::check`], [`Options::fits`] and [`fit`], and those of `done` and [`learned::Learning::learn`].
 pub fn run(
     split: Split,
     methods: &[Method],
@@ -260,7 +287,7 @@ pub fn run(
     for method in methods {
         method.check(options.base, options.groups.as_ref())?;
     }
-    split.require_rows()?;
+    options.fits(methods, &split)?;
     let split = prepared(split);
     let mut summaries = Vec::with_capacity(methods.len());
     let learning = methods.iter().any(|m| m.learning().is_some());

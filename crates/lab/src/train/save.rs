@@ -1,7 +1,6 @@
 //! The folder of a run: `results.json`, weights, charts.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use ndarray::Array2;
@@ -11,7 +10,7 @@ use safetensors::{Dtype, serialize};
 use serde::Serialize;
 
 use super::mlp::Mlp;
-use crate::data::{Output, save};
+use crate::data::{prepare, save};
 use maf_srl::error::{self, Error, Result};
 
 /// Where a run's files go. Each file is written whole or not at all; those of an older run of the same name are
@@ -36,9 +35,7 @@ impl Folder {
             });
         }
         let path = out.join(name);
-        fs::create_dir_all(&path).map_err(|e| error::file(&path, "write", &e).with_source(e))?;
-        // Finds a folder that takes no files now rather than after the work.
-        Output::new(&path.join("results.json"), &[])?;
+        prepare(&path, "results.json")?;
         Ok(Folder(path))
     }
 

@@ -74,12 +74,12 @@ impl Regularised {
         let n = p.components();
         let most = Regulariser::AT_ONCE;
         let place = format!("{place}: regulariser");
-        require(n <= most, &place, "components", f64::from(n), format!("[1, {most}]"))?;
+        require(n <= most, &place, "components", f64::from(n), format_args!("[1, {most}]"))?;
         for (name, eta) in [("eta1", p.activation.eta1), ("eta2", p.activation.eta2)] {
             require(eta <= 1.0, &place, name, eta, "[1e-6, 1], without which the operator jumps")?;
         }
         if let Some((k, &b)) = p.b.iter().enumerate().find(|(_, b)| **b != 0.0) {
-            return require(false, &place, &format!("b[{k}]"), b, "{0}: zero weights have to stay zero");
+            return require(false, &place, format_args!("b[{k}]"), b, "{0}: zero weights have to stay zero");
         }
         self.regulariser.inverse_transposed()?;
         self.batch(&place).map(drop)

@@ -4,9 +4,13 @@ use super::super::learned::Learning;
 use super::choices::{Choices, SOLVERS};
 use super::penalties::Penalties;
 use super::{DENSE, MAF, Method, Regularisation, wrong};
-use maf_srl::error::Result;
+use crate::memory::product;
+use maf_srl::error::{Result, require};
 use maf_srl::kernels::solver::Solver;
 use maf_srl::network::Family;
+
+/// The most rows of a comparison: methods, times lambdas, times solvers or numbers of layers.
+pub const ROWS: u64 = 10_000;
 
 impl Method {
     /// Reads a list separated by commas (those inside parentheses belong to a method) and combines each method with
@@ -16,14 +20,19 @@ impl Method {
     ///
     /// # Errors
     /// Those of [`Method::parse`], and [`maf_srl::Error::Text`] for an empty entry, an unbalanced parenthesis, an unknown
-    /// solver, or a method, lambda, solver or number of layers named twice.
+    /// solver, or a method, lambda, solver or number of layers named twice; [`maf_srl::Error::Domain`] for more rows than
+    /// [`ROWS`].
     pub fn parse_list(text: &str, choices: &Choices) -> Result<Vec<Self>> {
-        choices.check()?;
         let mut methods = Vec::<Method>::new();
         let mut list = entries(text).map_err(|reason| wrong("`method`", text, reason))?;
         if choices.regulariser.is_some() && !list.contains(&MAF) {
             list.push(MAF);
         }
+        let many = choices.solvers.len().max(choices.layers.len()).max(1);
+        let count = product(&[list.len(), choices.lambdas.len().max(1), many]);
+        let range = format_args!("[1, {ROWS}]");
+        require(count <= ROWS, "`method`", "rows of the comparison", count as f64, range)?;
+        choices.check()?;
         for entry in list {
             if methods.iter().any(|m| m.name == entry) {
                 return Err(wrong("`method`", text, "a method is named twice"));

@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 pub use choices::{BETA_RATIO, Choices, SOLVERS};
 pub use lambdas::{default_lambda, learned_lambda};
+pub use list::ROWS;
 pub use named::{NAMED, Named};
 pub use penalties::Penalties;
 pub use share::Share;

@@ -218,3 +218,12 @@ fn a_regulariser_makes_a_row_where_it_fits() {
     let error = Method::parse_list("maf", &Choices::default()).unwrap_err().to_string();
     assert!(error.contains("`regulariser`"), "{error}");
 }
+
+#[test]
+fn rows_without_end_are_refused_before_they_are_made() {
+    let choices =
+        |lambdas: u32| Choices { lambdas: (1..=lambdas).map(f64::from).collect(), ..Choices::default() };
+    assert_eq!(Method::parse_list("l1,l0", &choices(5000)).unwrap().len(), 10_000);
+    let error = Method::parse_list("l1,l0", &choices(5001)).unwrap_err().to_string();
+    assert_eq!(error, "`method`: rows of the comparison = 10002 is outside [1, 10000]");
+}
