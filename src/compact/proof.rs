@@ -78,7 +78,7 @@ impl Compact {
     /// than a rounding away from what was folded into it; [`Error::Domain`]
     /// for no inputs; [`Error::Shape`] where `large` is not the network that this one was made from.
     pub fn prove(&mut self, large: &[Layer], probe: Probe) -> Result<()> {
-        require(probe.inputs > 0, "proof", "inputs", probe.inputs as f64, "[1, inf)")?;
+        require(probe.inputs > 0, "proof", "inputs", probe.inputs, "[1, inf)")?;
         let large = Network { layers: large, links: chain::links(large)?, exact: &[] };
         let small = Network { layers: &self.layers, links: chain::links(&self.layers)?, exact: &self.exact };
         for (end, got, expected) in

@@ -1,14 +1,15 @@
 //! `maf-srl bench`: time, bandwidth, and share of the adapter's own copy, kernel by kernel.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
 use crate::{Global, table};
 use maf_srl::bench::{Measured, Options, Report, Way, run, run_references, steps};
-use maf_srl::error::{self, Result, unsupported};
+use maf_srl::error::{Result, unsupported};
 use maf_srl::gpu::Clock;
 use maf_srl::schedule::Backend;
+use maf_srl_lab::data::Output;
 
 /// Measure every kernel against the adapter's copy bandwidth
 ///
@@ -36,6 +37,10 @@ const TWINS: &str = "The float64 references on this machine's cores: these figur
 
 impl Bench {
     pub(super) fn run(&self, global: &Global) -> Result<()> {
+        // found wanting now rather than after the work
+        let [report, chart] =
+            [&self.report, &self.chart].map(|path| path.as_ref().map(|p| Output::new(p, &[])));
+        let (report_to, chart_to) = (report.transpose()?, chart.transpose()?);
         let backend = global.backend()?;
         let software = match &backend {
             Backend::Gpu(context) => context.is_software(),
@@ -50,7 +55,7 @@ impl Bench {
                     "an adapter",
                 ));
             };
-            return super::formats::run(global, context, components, &options.effort, self.chart.as_ref());
+            return super::formats::run(global, context, components, &options.effort, chart_to);
         }
         let bar = global.progress(Some(steps(&options)), "bench");
         let mut progress = |step: &str| {
@@ -62,15 +67,11 @@ impl Bench {
             Backend::Cpu => run_references(&options, &mut progress),
         };
         bar.finish_and_clear();
-        if let Some(path) = &self.report {
-            write(path, &markdown(&report))?;
+        if let Some(output) = report_to {
+            output.commit(|file| file.write_all(markdown(&report).as_bytes()))?;
         }
         global.print(&report, plain)
     }
-}
-
-fn write(path: &Path, text: &str) -> Result<()> {
-    std::fs::write(path, text).map_err(|e| error::file(path, "write", &e).with_source(e))
 }
 
 /// One table: a title, what to know of it, the head and the lines.

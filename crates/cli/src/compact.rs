@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use ndarray::{Array1, ArrayD, IxDyn};
 
-use crate::{Global, printable, table};
+use crate::{Global, idle, table};
 use maf_srl::compact::{self, Layer, Probe, Proof, Report, Size};
 use maf_srl::error::{Error, Result, shape, unsupported};
 use maf_srl_lab::data::{Dtype, Format, Select, Tensor, Tensors};
@@ -67,12 +67,14 @@ impl Compact {
         let names = self.names(&file)?;
         let large = names.iter().map(|name| layer(&file, name)).collect::<Result<Vec<_>>>()?;
 
+        let convolutions = large.iter().any(|layer| layer.weight.ndim() == 4);
+        idle(size.is_some() && !convolutions, "--input-size", "with a chain that has convolutions")?;
+
         progress.set_message("comparing");
         let mut small = compact::run(&large, size)?;
         for layer in &mut small.layers {
             round(&file, layer)?;
         }
-        let convolutions = large.iter().any(|layer| layer.weight.ndim() == 4);
         let usual = if convolutions { PICTURES } else { Probe::default().inputs };
         small.prove(&large, Probe { inputs: self.inputs.unwrap_or(usual), ..Probe::default() })?;
 
@@ -208,7 +210,7 @@ fn round(file: &Tensors, layer: &mut Layer) -> Result<()> {
             rounded.is_finite() || !value.is_finite(),
             &format!("tensor {name:?}, with the constants of dead neurons added"),
             &format!("element {k}"),
-            f64::from(*value),
+            *value,
             format!("the range of {}", tensor.dtype()),
         )?;
         *value = rounded;
@@ -227,7 +229,7 @@ fn show(report: &Report) -> String {
     for layer in &report.layers {
         let shape = |shape: &[usize]| shape.iter().map(usize::to_string).collect::<Vec<_>>().join("x");
         let neurons = format!("{}/{}", layer.neurons_alive, layer.neurons);
-        let about = [printable(&layer.name), shape(&layer.shape_before), shape(&layer.shape_after), neurons];
+        let about = [layer.name.clone(), shape(&layer.shape_before), shape(&layer.shape_after), neurons];
         rows.push([&about[..], &size(&layer.before, &layer.after)].concat());
     }
     let total = &report.total;

@@ -1,13 +1,12 @@
 //! `maf-srl bench --formats N`: where the formats of a sparse matrix cross over.
 
-use std::path::PathBuf;
-
 use crate::{Global, table};
 use maf_srl::bench::{Effort, FormatTime, formats};
-use maf_srl::error::{self, Result};
+use maf_srl::error::Result;
 use maf_srl::gpu::Context;
 use maf_srl::kernels::Format;
 use maf_srl_lab::chart;
+use maf_srl_lab::data::Output;
 
 /// What the command prints.
 #[derive(serde::Serialize)]
@@ -22,7 +21,7 @@ pub(super) fn run(
     context: &Context,
     components: u32,
     effort: &Effort,
-    chart: Option<&PathBuf>,
+    chart: Option<Output>,
 ) -> Result<()> {
     let bar = global.progress(None, "formats");
     let times = formats(context, components, effort, |step| {
@@ -31,9 +30,9 @@ pub(super) fn run(
     })?;
     bar.finish_and_clear();
     let document = Document { adapter: context.name(), formats: times };
-    if let Some(path) = chart {
-        std::fs::write(path, chart::formats(&document.adapter, components, &document.formats)?)
-            .map_err(|e| error::file(path, "write", &e).with_source(e))?;
+    if let Some(output) = chart {
+        let svg = chart::formats(&document.adapter, components, &document.formats)?;
+        output.commit(|file| file.write_all(svg.as_bytes()))?;
     }
     global.print(&document, plain_table)
 }

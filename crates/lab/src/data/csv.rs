@@ -5,7 +5,7 @@ use std::path::Path;
 
 use ndarray::Array2;
 
-use super::{Dataset, failed, trouble};
+use super::{Dataset, failed, trouble, why};
 use maf_srl::error::{Error, Result};
 
 /// What a table must look like.
@@ -71,7 +71,7 @@ pub(super) fn read(path: &Path, reader: Box<dyn Read + '_>, table: &Table) -> Re
 fn unread(path: &Path, line: u64, error: csv::Error) -> Error {
     let reason = match error.kind() {
         csv::ErrorKind::Utf8 { err, .. } => format!("not text: {err}"),
-        csv::ErrorKind::Io(e) => e.to_string(),
+        csv::ErrorKind::Io(e) => why(e),
         _ => error.to_string(),
     };
     trouble(path, format!("line {line}"), reason).with_source(error)

@@ -10,6 +10,7 @@ mod dataset;
 mod idx;
 pub mod mat;
 mod npy;
+mod published;
 mod safetensors;
 mod source;
 mod tensor;
@@ -19,14 +20,14 @@ mod write;
 pub use dataset::{Dataset, SPLIT_SEED, Split, stratified};
 pub use source::Source;
 pub use tensor::{Dtype, Format, Select, Tensor, Tensors};
-pub use write::{Output, save};
+pub use write::{Output, make, save};
 
 use std::fmt::Display;
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
-use maf_srl::error::{self, Error, Result};
+use maf_srl::error::{self, Error, Result, words as why};
 
 /// [`Error::File`] from anything that can be shown.
 fn trouble(path: &Path, place: impl Display, reason: impl Display) -> Error {
@@ -38,34 +39,26 @@ fn failed(path: &Path, place: impl Display, error: impl std::error::Error + Send
     trouble(path, place, &error).with_source(error)
 }
 
-/// [`Error::File`] where reading failed, in the reader's words rather than the library's.
+/// [`Error::File`] where reading failed.
 fn unread(path: &Path, place: impl Display, error: std::io::Error) -> Error {
-    trouble(path, place, why(&error)).with_source(error)
-}
-
-/// Why reading failed.
-fn why(error: &std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::UnexpectedEof => "the file ends too early".into(),
-        _ => error.to_string(),
-    }
+    error::io(path, place, error)
 }
 
 /// Opens a regular file, with its length in bytes. Folders, pipes and devices are refused: a length must be
 /// known before anything is allocated.
 fn open(path: &Path) -> Result<(BufReader<File>, u64)> {
-    let about = std::fs::metadata(path).map_err(|e| failed(path, "open", e))?;
+    let about = std::fs::metadata(path).map_err(|e| unread(path, "open", e))?;
     if !about.is_file() {
         return Err(trouble(path, "open", "not a regular file"));
     }
-    let file = File::open(path).map_err(|e| failed(path, "open", e))?;
+    let file = File::open(path).map_err(|e| unread(path, "open", e))?;
     Ok((BufReader::with_capacity(1 << 18, file), about.len()))
 }
 
 /// Opens a file that may be packed with gzip, told by its first two bytes.
 fn open_packed(path: &Path) -> Result<Box<dyn Read>> {
     let (mut file, length) = open(path)?;
-    let magic = std::io::BufRead::fill_buf(&mut file).map_err(|e| failed(path, "byte 0", e))?;
+    let magic = std::io::BufRead::fill_buf(&mut file).map_err(|e| unread(path, "byte 0", e))?;
     if length >= 2 && magic.starts_with(&[0x1f, 0x8b]) {
         Ok(Box::new(flate2::bufread::MultiGzDecoder::new(file)))
     } else {

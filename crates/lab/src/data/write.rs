@@ -4,8 +4,8 @@ use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use super::{failed, trouble};
-use maf_srl::error::Result;
+use super::{trouble, unread};
+use maf_srl::error::{self, Error, Result};
 
 /// A place for an output file, checked before the work starts.
 ///
@@ -13,6 +13,8 @@ use maf_srl::error::Result;
 /// disk. Until then nothing but the temporary file has changed, and the inputs never do.
 #[derive(Debug)]
 pub struct Output {
+    /// As it was asked for: what errors name.
+    path: PathBuf,
     target: PathBuf,
     kept: Option<fs::Permissions>,
 }
@@ -24,7 +26,7 @@ impl Output {
     /// [`maf_srl::Error::File`] where `path` is one of the inputs, a folder, a device, read-only, or in a folder
     /// that is missing or refuses new files.
     pub fn new(path: &Path, inputs: &[&Path]) -> Result<Self> {
-        let mut output = Output { target: path.into(), kept: None };
+        let mut output = Output { path: path.into(), target: path.into(), kept: None };
         // A target that exists is replaced where it really lies, so that a symbolic link stays one.
         if let Ok(real) = path.canonicalize() {
             let same = |input: &&Path| input.canonicalize().is_ok_and(|input| input == real);
@@ -33,17 +35,20 @@ impl Output {
                     format!("is the same file as the input {}; the input is never touched", input.display());
                 return Err(trouble(path, "write", reason));
             }
-            let about = fs::metadata(&real).map_err(|e| failed(path, "write", e))?;
+            let about = fs::metadata(&real).map_err(|e| unread(path, "write", e))?;
             if !about.is_file() {
                 return Err(trouble(path, "write", "exists and is not a regular file"));
             }
             if about.permissions().readonly() {
                 return Err(trouble(path, "write", "exists and is read-only"));
             }
-            output = Output { target: real, kept: Some(about.permissions()) };
+            output = Output { target: real, kept: Some(about.permissions()), ..output };
+        } else if let Ok(nowhere) = fs::read_link(path) {
+            // neither replaced nor followed, as by cp
+            let reason = format!("is a symbolic link to {}, which does not exist", nowhere.display());
+            return Err(trouble(path, "write", reason));
         }
-        // the kind of error alone: its text would name the temporary file
-        output.temporary().map_err(|e| failed(path, "write", io::Error::from(e.kind())))?;
+        output.temporary().map_err(|e| output.unwritten(e))?;
         Ok(output)
     }
 
@@ -53,24 +58,36 @@ impl Output {
     /// [`maf_srl::Error::File`] where writing fails; the temporary file is removed and an older output kept.
     pub fn commit(self, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
         let run = || -> io::Result<()> {
-            let mut buffered = BufWriter::with_capacity(1 << 18, self.temporary()?);
+            let temporary = self.temporary()?;
+            let mut buffered = BufWriter::with_capacity(1 << 18, temporary.as_file());
             fill(&mut buffered)?;
-            let temporary = buffered.into_inner().map_err(io::IntoInnerError::into_error)?;
-            temporary.as_file().sync_all()?;
+            buffered.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
             if let Some(kept) = &self.kept {
                 temporary.as_file().set_permissions(kept.clone())?;
             }
             temporary.persist(&self.target)?;
             Ok(())
         };
-        run().map_err(|e| failed(&self.target, "write", e))
+        run().map_err(|e| self.unwritten(e))
+    }
+
+    fn unwritten(&self, error: io::Error) -> Error {
+        let folder = self.folder();
+        if error.kind() == io::ErrorKind::NotFound && !folder.is_dir() {
+            let reason = format!("there is no folder {}", folder.display());
+            return trouble(&self.path, "write", reason).with_source(error);
+        }
+        error::io(&self.path, "write", error)
+    }
+
+    fn folder(&self) -> &Path {
+        match self.target.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        }
     }
 
     fn temporary(&self) -> io::Result<tempfile::NamedTempFile> {
-        let folder = match self.target.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
         let mut builder = tempfile::Builder::new();
         builder.prefix(".maf-srl-").suffix(".part");
         #[cfg(unix)]
@@ -79,7 +96,8 @@ impl Output {
             use std::os::unix::fs::PermissionsExt;
             builder.permissions(fs::Permissions::from_mode(0o666));
         }
-        builder.tempfile_in(folder)
+        // the kind of error alone: its text would name the temporary file
+        builder.tempfile_in(self.folder()).map_err(|e| e.kind().into())
     }
 }
 
@@ -88,6 +106,19 @@ impl Output {
 /// # Errors
 /// [`maf_srl::Error::File`] where the folder or the file cannot be written.
 pub fn save(folder: &Path, name: &str, contents: &[u8]) -> Result<()> {
-    fs::create_dir_all(folder).map_err(|e| failed(folder, "create", e))?;
+    make(folder)?;
     Output::new(&folder.join(name), &[])?.commit(|file| file.write_all(contents))
+}
+
+/// Makes a folder, and those above it, where it is missing.
+///
+/// # Errors
+/// [`maf_srl::Error::File`] where that cannot be done.
+pub fn make(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).map_err(|e| match e.kind() {
+        io::ErrorKind::AlreadyExists => {
+            trouble(folder, "create", "exists and is not a folder").with_source(e)
+        }
+        _ => error::io(folder, "create", e),
+    })
 }
