@@ -12,6 +12,7 @@
 //! ```
 
 use std::fmt;
+use std::io;
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,14 +25,14 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[non_exhaustive]
 pub enum Error {
     /// A number outside its domain.
-    #[error("{place}: {name} = {} is outside {allowed}", short(*value))]
+    #[error("{place}: {name} = {value} is outside {allowed}")]
     Domain {
         /// Where the number was given: a penalty, a tensor's name, an option.
         place: String,
         /// The parameter's name.
         name: String,
         /// The value that was given.
-        value: f64,
+        value: Number,
         /// The allowed range in words, for example `(0, 1)`.
         allowed: String,
     },
@@ -198,6 +199,48 @@ impl PartialEq for Source {
     }
 }
 
+/// A number that an error names.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Number {
+    /// A whole number, printed with all its digits: no u64 goes through a float.
+    Whole(i128),
+    /// Any other, printed by [`short`].
+    Real(f64),
+}
+
+impl Number {
+    /// The nearest float.
+    #[must_use]
+    pub fn to_f64(self) -> f64 {
+        match self {
+            Number::Whole(n) => n as f64,
+            Number::Real(x) => x,
+        }
+    }
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Number::Whole(n) => write!(f, "{n}"),
+            Number::Real(x) => f.write_str(&short(x)),
+        }
+    }
+}
+
+macro_rules! numbers {
+    ($variant:ident($wide:ty): $($type:ty),*) => {
+        $(impl From<$type> for Number {
+            fn from(n: $type) -> Self {
+                Number::$variant(n as $wide)
+            }
+        })*
+    };
+}
+
+numbers!(Whole(i128): u8, u16, u32, u64, usize, i32, i64);
+numbers!(Real(f64): f32, f64);
+
 /// `Ok` if `allowed` holds, else the [`Error::Domain`] that names place, parameter, value and range.
 /// They become text only then: with [`format_args!`] a check inside a loop makes no string.
 ///
@@ -207,14 +250,14 @@ pub fn require(
     allowed: bool,
     place: impl fmt::Display,
     name: impl fmt::Display,
-    value: f64,
+    value: impl Into<Number>,
     range: impl fmt::Display,
 ) -> Result<()> {
     if allowed {
         return Ok(());
     }
     let (place, name, allowed) = (place.to_string(), name.to_string(), range.to_string());
-    Err(Error::Domain { place, name, value, allowed })
+    Err(Error::Domain { place, name, value: value.into(), allowed })
 }
 
 /// The [`Error::Shape`] of these.
@@ -263,6 +306,33 @@ pub fn file(path: impl Into<PathBuf>, place: impl fmt::Display, reason: impl fmt
     Error::File { path: path.into(), place, reason, source: None }
 }
 
+/// The [`Error::File`] of what the file system says, in words.
+#[must_use]
+pub fn io(path: impl Into<PathBuf>, place: impl fmt::Display, source: io::Error) -> Error {
+    file(path, place, words(&source)).with_source(source)
+}
+
+/// What the file system says, in words: neither the name of a kind of error nor the number of one.
+#[must_use]
+pub fn words(error: &io::Error) -> String {
+    use io::ErrorKind;
+    let words = match error.kind() {
+        ErrorKind::NotFound => "no such file or folder",
+        ErrorKind::PermissionDenied => "permission denied",
+        ErrorKind::AlreadyExists => "exists already",
+        ErrorKind::NotADirectory => "a part of the path is no folder",
+        ErrorKind::IsADirectory => "it is a folder",
+        ErrorKind::InvalidFilename => "the name is too long, or has what no name may have",
+        ErrorKind::StorageFull => "no space left on the device",
+        ErrorKind::QuotaExceeded => "no space left in the quota",
+        ErrorKind::FileTooLarge => "larger than a file may become here",
+        ErrorKind::ReadOnlyFilesystem => "the file system is read-only",
+        ErrorKind::UnexpectedEof => "the file ends too early",
+        _ => return error.to_string(),
+    };
+    words.into()
+}
+
 /// The [`Error::Gpu`] of a call that wgpu refused with this error.
 pub(crate) fn refused(
     place: impl Into<String>,
@@ -282,7 +352,6 @@ pub fn short(x: f64) -> String {
 mod tests {
     use super::*;
     use std::error::Error as _;
-    use std::io;
 
     #[test]
     fn an_error_leads_to_its_source_and_prints_as_without() {
@@ -324,6 +393,36 @@ mod tests {
         assert_eq!(within(Never, "size", 1, 1), Ok(()));
         let wrong = require(false, format_args!("row {}", 1), "weight", -1.0, "[0, 1]").unwrap_err();
         assert_eq!(wrong.to_string(), "row 1: weight = -1 is outside [0, 1]");
+    }
+
+    #[test]
+    fn whole_numbers_keep_their_digits() {
+        let said = |value: Number| require(false, "run", "seed", value, "range").unwrap_err().to_string();
+        for (value, text) in [
+            (u64::MAX.into(), "18446744073709551615"),
+            ((u64::MAX - 1).into(), "18446744073709551614"),
+            (i64::MIN.into(), "-9223372036854775808"),
+            (1_000_000_u32.into(), "1000000"),
+            (1e6.into(), "1e6"),
+            (0.25_f32.into(), "0.25"),
+        ] {
+            assert_eq!(said(value), format!("run: seed = {text} is outside range"));
+        }
+    }
+
+    #[test]
+    fn the_file_system_speaks_in_words() {
+        // as the operating system reports them, and as the kinds alone that other libraries hand on
+        for kind in [io::ErrorKind::NotFound, io::ErrorKind::PermissionDenied, io::ErrorKind::StorageFull] {
+            let error = io("w.npy", "open", kind.into());
+            assert!(!error.to_string().contains("entity"), "{error}");
+            let source = error.source().and_then(|e| e.downcast_ref::<io::Error>());
+            assert_eq!(source.map(io::Error::kind), Some(kind));
+        }
+        let missing = std::fs::metadata("no/such/file").unwrap_err();
+        assert_eq!(io("w.npy", "open", missing).to_string(), "w.npy: open: no such file or folder");
+        let other = io("w.npy", "open", io::Error::other("the network is down"));
+        assert_eq!(other.to_string(), "w.npy: open: the network is down");
     }
 
     #[test]

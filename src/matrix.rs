@@ -32,7 +32,7 @@ impl Pattern {
         let mut all: Vec<(u32, u32)> = entries.into_iter().collect();
         for &(i, j) in &all {
             for (name, value, end) in [("row", i, rows), ("column", j, columns)] {
-                require(value < end, "pattern", name, f64::from(value), format_args!("[0, {end})"))?;
+                require(value < end, "pattern", name, value, format_args!("[0, {end})"))?;
             }
         }
         all.sort_unstable();
@@ -201,7 +201,7 @@ fn starts(rows: u32, of: impl Iterator<Item = u32>) -> Vec<u32> {
 fn check_size(rows: u32, columns: u32) -> Result<()> {
     for (name, value) in [("rows", rows), ("columns", columns)] {
         let allowed = (1..=LARGEST).contains(&value);
-        require(allowed, "pattern", name, f64::from(value), format_args!("[1, {LARGEST}]"))?;
+        require(allowed, "pattern", name, value, format_args!("[1, {LARGEST}]"))?;
     }
     Ok(())
 }

@@ -487,9 +487,20 @@ fn what_cannot_be_is_refused_by_name() {
         (with(|p| p.activation.eta1 = 1.5), "w: regulariser: eta1 = 1.5"),
         (with(|p| p.activation.eta2 = 2.0), "w: regulariser: eta2 = 2"),
         (spec("w", 0.1, &large, groups(Layout::Rows, &[2, 1501])), "components = 1501"),
-        (other, "the penalty l1"),
-        (good.clone().with_group(lasso), "none+lasso"),
-        (good.clone().with_solver(Solver::Subgradient), "the solver subgradient"),
+        // what is wrong is named, and nothing else
+        (other.clone(), "w: a regulariser with the penalty l1; allowed: the penalty none"),
+        (
+            good.clone().with_group(lasso.clone()),
+            "w: a regulariser with the group penalty lasso; allowed: no group penalty",
+        ),
+        (
+            good.clone().with_solver(Solver::Subgradient),
+            "w: a regulariser with the solver subgradient; allowed: the solver proximal",
+        ),
+        (
+            other.with_group(lasso),
+            "with the penalty l1 and the group penalty lasso; allowed: the penalty none and no group penalty",
+        ),
         (on(groups(Layout::Rows, &[7, 12])), "elements of a group"),
         (on(groups(Layout::Blocks(7), &[15])), "elements of a group"),
         (on(groups(Layout::Channels, &[7, 3, 2])), "groups channels"),
@@ -501,6 +512,8 @@ fn what_cannot_be_is_refused_by_name() {
     ] {
         let error = spec.check().unwrap_err().to_string();
         assert!(error.contains(needle), "{needle}: {error}");
+        let named = |what: &str| needle.contains(what) || !error.contains(what);
+        assert!(named("the solver") && named("group penalty") && named("the penalty"), "{error}");
     }
     let host = |spec: &Spec, length: usize, base: Optimizer| {
         let zeros = vec![0.0; length];

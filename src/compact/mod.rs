@@ -70,7 +70,7 @@ pub struct Compact {
 /// [`crate::Error::Domain`] for a side of the picture outside 1..=65536.
 pub fn run(layers: &[Layer], size: Option<[usize; 2]>) -> Result<Compact> {
     for (name, side) in ["rows", "columns"].into_iter().zip(size.into_iter().flatten()) {
-        crate::error::require((1..=1 << 16).contains(&side), "input size", name, side as f64, "[1, 65536]")?;
+        crate::error::require((1..=1 << 16).contains(&side), "input size", name, side, "[1, 65536]")?;
     }
     let mut chain = chain::Chain::new(layers)?;
     chain.prune();

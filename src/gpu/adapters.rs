@@ -86,7 +86,16 @@ pub fn adapters() -> Vec<wgpu::Adapter> {
 /// # Errors
 /// [`Error::NoAdapter`] with the adapters found and how to get a driver.
 pub fn choose(wanted: Option<&str>) -> Result<wgpu::Adapter> {
-    let all = adapters();
+    let mut all = adapters();
+    let index = position(&all, wanted)?;
+    Ok(all.swap_remove(index))
+}
+
+/// The index of the adapter that [`choose`] takes from these.
+///
+/// # Errors
+/// As [`choose`].
+pub fn position(all: &[wgpu::Adapter], wanted: Option<&str>) -> Result<usize> {
     let names: Vec<String> = all
         .iter()
         .enumerate()
@@ -99,10 +108,11 @@ pub fn choose(wanted: Option<&str>) -> Result<wgpu::Adapter> {
         .collect();
     let named = |text: &str| names.iter().position(|name| name.to_lowercase().contains(text));
     let found = wanted.map_or(Some(0), |text| {
-        let text = text.trim().to_lowercase();
+        // every name contains the empty one
+        let text = Some(text.trim().to_lowercase()).filter(|text| !text.is_empty())?;
         text.parse().ok().or_else(|| named(&text))
     });
-    found.and_then(|index| all.into_iter().nth(index)).ok_or_else(|| Error::NoAdapter {
+    found.filter(|&index| index < all.len()).ok_or_else(|| Error::NoAdapter {
         wanted: wanted.map_or("the request for any".into(), |text| format!("{text:?}")),
         found: if names.is_empty() { "none".into() } else { names.join("; ") },
         help: HELP,

@@ -11,7 +11,7 @@ mod staging;
 mod timing;
 mod view;
 
-pub use adapters::{AdapterFacts, HELP, adapters, choose};
+pub use adapters::{AdapterFacts, HELP, adapters, choose, position};
 pub use context::Context;
 pub use pipeline::{Pipeline, compute_pipeline};
 pub use readback::Readback;

@@ -31,7 +31,7 @@ impl View {
     /// [`Error::Domain`] where `offset` is not a multiple of 4; [`Error::Shape`] where the view ends outside the
     /// buffer; [`Error::Unsupported`] where the buffer lacks the usage `STORAGE`.
     pub fn new(name: &str, buffer: &wgpu::Buffer, offset: u64, length: u64) -> Result<Self> {
-        require(offset.is_multiple_of(4), name, "offset", offset as f64, "multiples of 4 bytes")?;
+        require(offset.is_multiple_of(4), name, "offset", offset, "multiples of 4 bytes")?;
         let end = length.checked_mul(4).and_then(|bytes| bytes.checked_add(offset));
         if end.is_none_or(|end| end > buffer.size()) {
             return Err(error::shape(
@@ -67,7 +67,7 @@ impl View {
     /// [`View::new`].
     pub fn from_slice(name: &str, slice: wgpu::BufferSlice<'_>) -> Result<Self> {
         let size = slice.size();
-        require(size.is_multiple_of(4), name, "size of the slice", size as f64, "multiples of 4 bytes")?;
+        require(size.is_multiple_of(4), name, "size of the slice", size, "multiples of 4 bytes")?;
         View::new(name, slice.buffer(), slice.offset(), size / 4)
     }
 

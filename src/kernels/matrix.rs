@@ -12,6 +12,7 @@ use super::program::host_struct;
 use crate::error::{Error, Result, same, within};
 use crate::gpu;
 use crate::matrix::Pattern;
+use crate::text::there_are;
 
 /// How a matrix is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -65,7 +66,7 @@ impl FromStr for Format {
         Format::ALL.into_iter().find(|format| format.name() == text.trim()).ok_or_else(|| Error::Text {
             place: "format".into(),
             text: text.into(),
-            reason: "there are csr, bitmap, dense".into(),
+            reason: there_are(text, Format::ALL.map(Format::name)),
         })
     }
 }

@@ -76,12 +76,12 @@ pub trait Reference: Send + Sync {
     fn judge(&self, g: u64, before: &[Element], after: &[Element]) -> Vec<Judgement>;
 }
 
-/// Refuses Adam's metric, in which only elementwise operators have closed forms.
-pub(super) fn refuse_metric(base: Optimizer, place: &str, what: impl Display) -> Result<()> {
+/// Refuses Adam's metric, in which only elementwise operators have closed forms, for `what`; `instead` can be had with it.
+pub(super) fn refuse_metric(base: Optimizer, place: &str, what: impl Display, instead: &str) -> Result<()> {
     match base {
         Optimizer::AdamMetric(_) => {
             let what = format!("{what} after {}", base.name());
-            Err(unsupported(place, what, "elementwise penalties and the solver proximal, or adam"))
+            Err(unsupported(place, what, format!("{instead}, or adam")))
         }
         _ => Ok(()),
     }

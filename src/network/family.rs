@@ -5,6 +5,7 @@ use std::str::FromStr;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
+use crate::text::there_are;
 
 /// A family of learned regularisers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -57,7 +58,7 @@ impl FromStr for Family {
         Family::ALL.into_iter().find(|m| m.name() == text.trim()).ok_or_else(|| Error::Text {
             place: "`method`".into(),
             text: text.into(),
-            reason: "no such learned method; there are dsrl, maf-srl".into(),
+            reason: format!("no such learned method; {}", there_are(text, Family::ALL.map(Family::name))),
         })
     }
 }

@@ -48,7 +48,7 @@ pub(super) struct OnDevice {
 
 impl OnDevice {
     pub fn new(context: &Context, mut start: Start, batch: u32) -> Result<Self> {
-        crate::error::require(batch > 0, "training", "batch", f64::from(batch), "[1, 2^32)")?;
+        crate::error::require(batch > 0, "training", "batch", batch, "[1, 2^32)")?;
         let kernels = PipelineCache::new(&context.device);
         let (device, sets) = (&context.device, start.parameters.len() as u32);
         let pattern = start.parameters[0].pattern.clone();

@@ -134,7 +134,7 @@ impl Start {
     /// their patterns; those of [`Parameters::check`] and [`Options::check`].
     pub fn check(&self) -> Result<()> {
         let range = format!("[1, {LAYERS}]");
-        require((1..=LAYERS).contains(&self.layers), "network", "layers", f64::from(self.layers), range)?;
+        require((1..=LAYERS).contains(&self.layers), "network", "layers", self.layers, range)?;
         let count = self.parameters.len();
         if count != 1 && count != self.layers as usize {
             let expected = format!("1, shared, or {}, one per layer", self.layers);

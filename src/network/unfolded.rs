@@ -88,7 +88,7 @@ impl Workspace {
     /// [`Error::Domain`] for another layer.
     pub fn input(&self, layer: u32) -> Result<Batch> {
         let range = format!("[1, {})", self.layers);
-        require((1..self.layers).contains(&layer), "network", "layer", f64::from(layer), range)?;
+        require((1..self.layers).contains(&layer), "network", "layer", layer, range)?;
         let length = self.batches[0].view.len();
         let view = self.inputs.part(4 * length * u64::from(layer - 1), length);
         Ok(Batch { view, ..self.batches[0].clone() })

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use super::domain::WEIGHT;
 use crate::error::{self, Error, Result, require, same};
 use crate::shape::elements;
+use crate::text::there_are;
 
 /// How a tensor is divided into groups.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,7 +40,7 @@ pub enum Layout {
 }
 
 /// The text forms.
-const TEXTS: &str = "rows, columns, filters, channels, axis:K, blocks:K, whole";
+const TEXTS: [&str; 7] = ["rows", "columns", "filters", "channels", "axis:K", "blocks:K", "whole"];
 
 /// A tensor's shape as `[outer, groups, inner]`, where the groups are the indices of axis `k`, which it has.
 fn around(shape: &[u64], k: usize) -> [u64; 3] {
@@ -71,11 +72,8 @@ impl FromStr for Layout {
     /// # Errors
     /// [`Error::Text`] for anything else; [`Error::Domain`] for blocks of 0 elements.
     fn from_str(text: &str) -> Result<Self> {
-        let wrong = || Error::Text {
-            place: "groups".into(),
-            text: text.into(),
-            reason: format!("there are {TEXTS}"),
-        };
+        let wrong =
+            || Error::Text { place: "groups".into(), text: text.into(), reason: there_are(text, TEXTS) };
         let (name, number) = match text.trim().split_once(':') {
             Some((name, number)) => (name, Some(number.trim())),
             None => (text.trim(), None),

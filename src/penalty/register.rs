@@ -256,7 +256,7 @@ mod tests {
     #[test]
     fn wrong_text_is_named_with_what_is_allowed() {
         for (text, needle) in [
-            ("tl2", "there are none, l1"),
+            ("tl2", "no such penalty; did you mean tl1? there are none, l1"),
             ("tl1(a=-1)", "tl1: a = -1 is outside [1e-6, 1e6]"),
             ("tl1(a=nan)", "outside"),
             ("tl1(b=1)", "it has: a"),
@@ -264,6 +264,7 @@ mod tests {
             ("tl1(a=x)", "not a number"),
             ("tl1(a", "closing )"),
             ("tl1(a)", "parameter=value"),
+            ("tl1(a=1, a=1)", "a is given twice"),
         ] {
             let error = text.parse::<Penalty>().unwrap_err().to_string();
             assert!(error.contains(needle), "{text}: {error}");

@@ -154,7 +154,7 @@ pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<(Vec<Parameters>, u32)> {
 /// # Errors
 /// [`Error::File`] as [`from_bytes`], and for what is no regular file, has more than [`BYTES`] or cannot be read.
 pub fn load(path: &Path) -> Result<(Vec<Parameters>, u32)> {
-    let failed = |e: std::io::Error| error::file(path, "open", &e).with_source(e);
+    let failed = |e| error::io(path, "open", e);
     let about = std::fs::metadata(path).map_err(failed)?;
     if !about.is_file() {
         return Err(error::file(path, "open", "not a regular file"));

@@ -249,7 +249,7 @@ pub(super) fn invert(p: &Parameters, place: &str) -> Result<Inverse> {
         (_, value) => {
             let (place, name, most) = (place.into(), "condition number of Â".into(), Regulariser::CONDITION);
             let allowed = format!("[1, {most:e}]: Â is singular, or so nearly that float64 cannot tell");
-            Err(Error::Domain { place, name, value, allowed })
+            Err(Error::Domain { place, name, value: value.into(), allowed })
         }
     }
 }
@@ -258,7 +258,7 @@ pub(super) fn invert(p: &Parameters, place: &str) -> Result<Inverse> {
 fn inverted(p: &Parameters, place: &str) -> Result<(Option<DMatrix<f64>>, f64)> {
     let n = p.components();
     let allowed = format!("[1, {}], for which Â can be inverted", Regulariser::INVERTIBLE);
-    require(n <= Regulariser::INVERTIBLE, place, "components", f64::from(n), allowed)?;
+    require(n <= Regulariser::INVERTIBLE, place, "components", n, allowed)?;
     let matrix = dense(p, |_| 1.0);
     let largest = |m: &DMatrix<f64>| {
         m.column_iter().map(|c| c.iter().map(|x| x.abs()).sum::<f64>()).fold(0.0, f64::max)

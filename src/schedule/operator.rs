@@ -159,7 +159,7 @@ pub(super) fn set<'a>(
     let range = format!("[0, {})", tensors.len());
     match tensors.nth(tensor) {
         Some(checked) => checked.set(settings),
-        None => require(false, "settings", "tensor", tensor as f64, range),
+        None => require(false, "settings", "tensor", tensor, range),
     }
 }
 
@@ -192,15 +192,20 @@ impl Spec {
             }
         }
         if let Some(regulariser) = &self.regulariser {
-            let alone = self.penalty.name() == "none" && self.group.is_none();
-            if !alone || self.solver != Solver::Proximal {
-                let group = self.group.as_ref().map_or_else(String::new, |g| format!("+{}", g.penalty));
-                let what = format!(
-                    "a regulariser with the penalty {}{group}, by the solver {}",
-                    self.penalty, self.solver
-                );
-                let allowed = "the penalty none, without a group penalty, and the solver proximal";
-                return Err(unsupported(&self.name, what, allowed));
+            let mut wrong = Vec::new();
+            if self.penalty.name() != "none" {
+                wrong.push((format!("the penalty {}", self.penalty), "the penalty none"));
+            }
+            if let Some(group) = &self.group {
+                wrong.push((format!("the group penalty {}", group.penalty), "no group penalty"));
+            }
+            if self.solver != Solver::Proximal {
+                wrong.push((format!("the solver {}", self.solver), "the solver proximal"));
+            }
+            if !wrong.is_empty() {
+                let (what, allowed): (Vec<_>, Vec<_>) = wrong.into_iter().unzip();
+                let what = format!("a regulariser with {}", what.join(" and "));
+                return Err(unsupported(&self.name, what, allowed.join(" and ")));
             }
             regulariser.check(&self.name)?;
         }

@@ -40,7 +40,7 @@ impl Settings {
         inside("lambda of the group penalty", self.group_lambda)?;
         inside("decay", self.decay)?;
         if let Some(step) = self.step {
-            require((1..=LAST).contains(&step), name, "step", step as f64, "[1, 2^53]")?;
+            require((1..=LAST).contains(&step), name, "step", step, "[1, 2^53]")?;
         }
         if !grouped && self.group_lambda != 0.0 {
             let what = "a lambda of groups for a tensor without a group penalty";

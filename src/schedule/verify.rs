@@ -47,8 +47,8 @@ impl Verify {
     /// [`Error::Domain`] where a sample is empty.
     pub fn check(&self) -> Result<()> {
         if let Verify::Sample { every, tensors, .. } = *self {
-            crate::error::require(every >= 1, "verification", "every", every as f64, "[1, inf)")?;
-            crate::error::require(tensors >= 1, "verification", "tensors", tensors as f64, "[1, inf)")?;
+            crate::error::require(every >= 1, "verification", "every", every, "[1, inf)")?;
+            crate::error::require(tensors >= 1, "verification", "tensors", tensors, "[1, inf)")?;
         }
         Ok(())
     }

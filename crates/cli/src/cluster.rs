@@ -1,11 +1,10 @@
 //! `maf-srl cluster`: learn a sparse graph and cluster its vertices, or classify them.
 
-use std::io::{self, IsTerminal};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use crate::{Global, tell};
+use crate::{Global, idle, note_removed};
 use maf_srl::error::{Result, require};
 use maf_srl::network::Family;
 use maf_srl::regulariser::file;
@@ -42,13 +41,13 @@ pub struct Cluster {
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     epochs: Vec<usize>,
     /// Adam's first learning rate [default: 0.02; with --labelled 0.05 for dsrl]
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long)]
     lr: Option<f64>,
     /// Set smaller entries of the learned graph to 0
-    #[arg(long, default_value_t = 0.0, allow_negative_numbers = true, conflicts_with = "labelled")]
+    #[arg(long, default_value_t = 0.0, conflicts_with = "labelled")]
     cut: f64,
     /// Classify from this share of labels, for example 0.1, instead of clustering
-    #[arg(long, value_name = "SHARE", allow_negative_numbers = true, conflicts_with = "preset")]
+    #[arg(long, value_name = "SHARE", conflicts_with = "preset")]
     labelled: Option<f64>,
     /// A study in place of a single run
     #[arg(long, value_enum)]
@@ -56,9 +55,11 @@ pub struct Cluster {
     /// Runs of k-means per graph, each the best of ten starts; with --labelled, draws of the labelled samples
     #[arg(long, default_value_t = Options::default().repeats)]
     repeats: usize,
-    /// Trainings with consecutive seeds, where a training is random
-    #[arg(long, default_value_t = Options::default().seeds, conflicts_with = "labelled")]
-    seeds: usize,
+    #[arg(long, conflicts_with = "labelled", help = format!(
+        "Trainings of maf-srl with consecutive seeds; that of dsrl is not random [default: {}]",
+        Options::default().seeds
+    ))]
+    seeds: Option<usize>,
     /// The first seed
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -83,28 +84,25 @@ const LAYERS: [u32; 8] = [2, 4, 8, 12, 16, 20, 24, 30];
 impl Cluster {
     /// Everything that can be told wrong before any work.
     fn options(&self) -> Result<Options> {
+        let methods = Family::parse_list(&self.method)?;
+        let random = methods.contains(&Family::MafSrl);
+        idle(self.seeds.is_some() && !random, "--seeds", "with maf-srl among the methods")?;
         let options = Options {
-            methods: Family::parse_list(&self.method)?,
+            methods,
             layers: self.layers,
             epochs: self.epochs.clone(),
             rate: self.lr,
             cut: self.cut,
             repeats: self.repeats,
-            seeds: self.seeds,
+            seeds: self.seeds.unwrap_or(Options::default().seeds),
             seed: self.seed,
         };
         options.check()?;
         if let Some(share) = self.labelled {
             require(share > 0.0 && share < 1.0, "--labelled", "share", share, "(0, 1)")?;
         }
-        let neighbours = self.neighbours as f64;
-        require(
-            (1.0..=10_000.0).contains(&neighbours),
-            "--neighbours",
-            "neighbours",
-            neighbours,
-            "[1, 10000]",
-        )?;
+        let neighbours = self.neighbours;
+        require((1..=10_000).contains(&neighbours), "--neighbours", "neighbours", neighbours, "[1, 10000]")?;
         Ok(options)
     }
 
@@ -122,7 +120,9 @@ impl Cluster {
         };
         let name = self.name.clone().unwrap_or_else(|| format!("{kind}-{}", input.name));
         let backend = global.backend()?;
-        let folder = Folder::new(&self.out_dir, &name)?;
+        let inputs: Vec<&Path> =
+            [Some(&self.labels), self.graph.as_ref()].into_iter().flatten().map(PathBuf::as_path).collect();
+        let folder = Folder::new(&self.out_dir, &name, &inputs)?;
 
         let steps = match kind {
             "classify" => {
@@ -136,11 +136,8 @@ impl Cluster {
         let seen = |p: Progress| {
             bar.inc(1);
             let Progress::Epoch { method, seed, epoch, epochs, loss } = p else { return };
-            // a bar shows each epoch, a log file need not
-            if io::stderr().is_terminal() || epoch == epochs || epoch % 10 == 0 {
-                let name = method.name();
-                tell(&bar, format!("{name} seed {seed} epoch {epoch}/{epochs}: loss {loss:.4}"));
-            }
+            let line = format!("{} seed {seed} epoch {epoch}/{epochs}: loss {loss:.4}", method.name());
+            global.tell(&bar, epoch == epochs, &line);
         };
         let place = folder.path().display().to_string();
         let ending = format!("\nresults and charts: {place}");
@@ -148,6 +145,7 @@ impl Cluster {
             let classified = cluster::classify(&input, share, &options, &backend, seen)?;
             bar.finish_and_clear();
             folder.write_json("results.json", &classified)?;
+            note_removed(&folder);
             return global.print(&classified, |c| format!("{}{ending}", c.table()));
         }
         if self.preset == Some(Preset::Layers) {
@@ -155,6 +153,7 @@ impl Cluster {
             bar.finish_and_clear();
             folder.write_json("results.json", &study)?;
             folder.write_chart("layers.svg", cluster::layers(&study)?)?;
+            note_removed(&folder);
             return global.print(&study.brief(), |s| format!("{}{ending}", s.table()));
         }
         let report = cluster::run(&input, &options, &backend, seen)?;
@@ -171,6 +170,7 @@ impl Cluster {
                 folder.write_matrix(&format!("{}.npy", trained.method.name()), &first.output)?;
             }
         }
+        note_removed(&folder);
         global.print(&report.brief(), |r: &Report| format!("{}{ending}", r.table()))
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use ndarray::{Array1, ArrayD, IxDyn};
 
-use crate::{Global, printable, table};
+use crate::{Global, idle, table};
 use maf_srl::compact::{self, Layer, Probe, Proof, Report, Size};
 use maf_srl::error::{Error, Result, shape, unsupported};
 use maf_srl_lab::data::{Carried, Dtype, Format, Select, Tensor, Tensors};
@@ -73,6 +73,9 @@ impl Compact {
         let stored = Stored::of(&file, &select)?;
         let large = self.chain(&stored)?;
 
+        let convolutions = large.iter().any(|layer| layer.weight.ndim() == 4);
+        idle(size.is_some() && !convolutions, "--input-size", "with a chain that has convolutions")?;
+
         let mut small = compact::run(&large, size)?;
         for layer in &mut small.layers {
             round(&stored, layer)?;
@@ -80,7 +83,6 @@ impl Compact {
         for (before, after) in large.iter().zip(&small.layers) {
             stored.nothing_beside(before, after, &large)?;
         }
-        let convolutions = large.iter().any(|layer| layer.weight.ndim() == 4);
         let usual = if convolutions { PICTURES } else { Probe::default().inputs };
         let probe = probe(usual);
 
@@ -324,7 +326,7 @@ fn round(stored: &Stored, layer: &mut Layer) -> Result<()> {
             rounded.is_finite() || !value.is_finite(),
             format_args!("tensor {name:?}, with the constants of dead neurons added"),
             format_args!("element {k}"),
-            f64::from(*value),
+            *value,
             format_args!("the range of {}", tensor.dtype()),
         )?;
         *value = rounded;
@@ -343,7 +345,7 @@ fn show(report: &Report) -> String {
     for layer in &report.layers {
         let shape = |shape: &[usize]| shape.iter().map(usize::to_string).collect::<Vec<_>>().join("x");
         let neurons = format!("{}/{}", layer.neurons_alive, layer.neurons);
-        let about = [printable(&layer.name), shape(&layer.shape_before), shape(&layer.shape_after), neurons];
+        let about = [layer.name.clone(), shape(&layer.shape_before), shape(&layer.shape_after), neurons];
         rows.push([&about[..], &size(&layer.before, &layer.after)].concat());
     }
     let total = &report.total;

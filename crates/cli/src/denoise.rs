@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::{Global, tell};
+use crate::{Global, idle, note_mistaken, note_removed};
 use maf_srl::error::Result;
 use maf_srl::network::Family;
 use maf_srl::regulariser::file;
@@ -27,17 +27,18 @@ pub struct Denoise {
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// Standard deviation of the noise
-    #[arg(long, default_value_t = Options::default().noise, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = Options::default().noise)]
     noise: f64,
     /// The learned methods, separated by commas: dsrl, maf-srl
     #[arg(long, value_name = "LIST", default_value = "dsrl,maf-srl")]
     method: String,
     /// The share of entries of maf-srl's matrix that may be nonzero, with --pattern random [default: 0.4]
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long)]
     density: Option<f64>,
     /// Which entries may be nonzero: random, or neighbourhood:R, those of pixels at most R apart in either direction
-    #[arg(long, default_value = "random")]
-    pattern: String,
+    /// [default: random]
+    #[arg(long)]
+    pattern: Option<String>,
     /// Layers of the network, which share their parameters
     #[arg(long, default_value_t = Options::default().layers)]
     layers: u32,
@@ -51,7 +52,7 @@ pub struct Denoise {
     #[arg(long, default_value_t = Options::default().batch)]
     batch: usize,
     /// Adam's first learning rate; a cosine takes it towards 0 [default: 0.03 for digits, else 0.01]
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long)]
     lr: Option<f64>,
     /// At most so many test pictures, and a fifth as many for choosing thresholds
     #[arg(long, default_value_t = Options::default().test)]
@@ -73,10 +74,15 @@ pub struct Denoise {
 impl Denoise {
     /// Everything that can be told wrong before any work.
     fn options(&self, source: Source) -> Result<Options> {
+        let methods = Family::parse_list(&self.method)?;
+        for (given, option) in [(self.pattern.is_some(), "--pattern"), (self.density.is_some(), "--density")]
+        {
+            idle(given && !methods.contains(&Family::MafSrl), option, "with maf-srl among the methods")?;
+        }
         let options = Options {
             noise: self.noise,
-            methods: Family::parse_list(&self.method)?,
-            shape: Shape::parse(&self.pattern, self.density)?,
+            methods,
+            shape: Shape::parse(self.pattern.as_deref().unwrap_or("random"), self.density)?,
             layers: self.layers,
             epochs: self.epochs.unwrap_or(match source {
                 Source::Digits => Options::default().epochs,
@@ -101,13 +107,14 @@ impl Denoise {
     }
 
     pub(super) fn run(&self, global: &Global) -> Result<()> {
-        let source: Source = self.data.parse()?;
+        let source = denoise::source(&self.data)?;
         let options = self.options(source)?;
         let split = source.load(self.data_dir.as_deref())?;
         options.fits(&split)?;
+        note_mistaken(source, self.data_dir.as_deref())?;
         let name = self.name.clone().unwrap_or_else(|| format!("denoise-{source}"));
         let backend = global.backend()?;
-        let folder = Folder::new(&self.out_dir, &name)?;
+        let folder = Folder::new(&self.out_dir, &name, &[])?;
 
         let steps = denoise::steps(&options, split.train.len());
         let total = (steps * options.methods.len() * options.seeds) as u64;
@@ -116,7 +123,8 @@ impl Denoise {
             bar.inc(1);
             let Some(psnr) = p.psnr else { return };
             let name = p.method.name();
-            tell(&bar, format!("{name} seed {} step {}/{}: {psnr:.2} dB", p.seed, p.step, p.steps));
+            let line = format!("{name} seed {} step {}/{}: {psnr:.2} dB", p.seed, p.step, p.steps);
+            global.tell(&bar, p.step == p.steps, &line);
         };
         let report = denoise::run(&split, &options, &backend, seen)?;
         bar.finish_and_clear();
@@ -132,6 +140,7 @@ impl Denoise {
                 folder.write(&format!("{}.safetensors", row.method), &bytes)?;
             }
         }
+        note_removed(&folder);
         let place = folder.path().display().to_string();
         global.print(&report.brief(), |r: &Report| format!("{}\nresults and charts: {place}", r.table()))
     }

@@ -5,12 +5,12 @@ use serde::Serialize;
 
 use crate::{Global, table};
 use maf_srl::error::Result;
-use maf_srl::gpu::{AdapterFacts, adapters};
+use maf_srl::gpu::{AdapterFacts, adapters, position};
 
 /// List the adapters with backend, driver, limits and features that matter
 ///
 /// The first column is what --device takes; a part of a name does as well. `cpu` stands for the float64 references on all
-/// cores and is always there.
+/// cores and is always there. With --device that one alone.
 #[derive(Args, Clone, Debug)]
 pub struct Devices {}
 
@@ -21,7 +21,14 @@ struct Document {
 
 impl Devices {
     pub(super) fn run(&self, global: &Global) -> Result<()> {
-        let adapters = adapters().iter().enumerate().map(|(k, a)| AdapterFacts::of(k, a)).collect();
+        let all = adapters();
+        let named = match global.device.as_deref() {
+            Some(name) if !global.on_cpu() => Some(position(&all, Some(name))?),
+            _ => None,
+        };
+        let shown = |k: usize| !global.on_cpu() && named.is_none_or(|named| named == k);
+        let facts = all.iter().enumerate().filter(|(k, _)| shown(*k)).map(|(k, a)| AdapterFacts::of(k, a));
+        let adapters = facts.collect();
         global.print(&Document { adapters }, |document| {
             let head = [
                 "device",
@@ -55,8 +62,9 @@ impl Devices {
                     yes(a.f16),
                 ]);
             }
-            let cpu = ["cpu", "float64 references on all cores"].map(String::from).to_vec();
-            rows.push(cpu);
+            if named.is_none() {
+                rows.push(["cpu", "float64 references on all cores"].map(String::from).to_vec());
+            }
             table(&rows)
         })
     }

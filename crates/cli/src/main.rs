@@ -18,21 +18,25 @@ mod validate;
 mod wgsl;
 
 use std::collections::HashSet;
+use std::error::Error as _;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
+use std::num::{IntErrorKind, ParseFloatError, ParseIntError};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use serde::Serialize;
 
-use maf_srl::error::{self, Error, Result};
+use maf_srl::error::{self, Error, Result, unsupported};
 use maf_srl::penalty::{Groups, Layout, Penalty};
 use maf_srl::schedule::Backend;
-use maf_srl_lab::data::{self, Select, Tensor, Tensors};
+use maf_srl::text::{printable, visible};
+use maf_srl_lab::data::{self, Select, Source, Tensor, Tensors};
 use maf_srl_lab::table::table;
+use maf_srl_lab::train::Folder;
 
 use train::Train;
 
@@ -75,9 +79,13 @@ pub struct Global {
     /// Print one JSON document on stdout instead of tables
     #[arg(long, global = true, display_order = 100)]
     pub json: bool,
-    /// Adapter: an index, part of its name, or "cpu" (float64, all cores) [default: the best one]
+    /// Adapter: an index, part of its name, or "cpu" (float64, all cores) [default: the best one; for validate and devices:
+    /// all]
     #[arg(long, global = true, value_name = "DEVICE", display_order = 100)]
     pub device: Option<String>,
+    /// A line for each epoch, not for each run alone, where stderr is no terminal
+    #[arg(long, short, global = true, display_order = 100)]
+    pub verbose: bool,
 }
 
 impl Global {
@@ -88,13 +96,24 @@ impl Global {
     pub fn backend(&self) -> Result<Backend> {
         let backend = Backend::choose(self.device.as_deref())?;
         if self.device.is_none() && matches!(backend, Backend::Cpu) {
-            let _ = writeln!(
-                io::stderr(),
-                "maf-srl: no adapter found, running on the CPU; {}",
-                maf_srl::gpu::HELP
-            );
+            note(&format!("no adapter found, running on the CPU; {}", maf_srl::gpu::HELP));
         }
         Ok(backend)
+    }
+
+    /// Whether `--device` names the CPU, as [`Backend::choose`] reads it.
+    fn on_cpu(&self) -> bool {
+        self.device.as_deref().is_some_and(|device| device.trim().eq_ignore_ascii_case("cpu"))
+    }
+
+    /// Refuses an adapter for what runs on none.
+    fn no_adapter(&self, what: &str) -> Result<()> {
+        match &self.device {
+            Some(device) if !self.on_cpu() => {
+                Err(unsupported("--device", format!("{device:?} for {what}, which runs on the CPU"), "cpu"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Prints `document` as JSON under `--json`, else what `table` makes of it.
@@ -103,13 +122,25 @@ impl Global {
     /// [`Error::File`] where stdout cannot be written. A reader that has gone away is no error.
     pub fn print<T: Serialize>(&self, document: &T, table: impl FnOnce(&T) -> String) -> Result<()> {
         let text = if self.json {
-            serde_json::to_string_pretty(document).map_err(stdout_failed)?
+            let failed = |e| error::file("stdout", "write", &e).with_source(e);
+            serde_json::to_string_pretty(document).map_err(failed)?
         } else {
             table(document)
         };
+        // What is foreign in it must do nothing to a terminal. In JSON all of that is inside strings.
+        let mut shown = String::with_capacity(text.len());
+        for c in text.trim_end().chars() {
+            match visible(c) || c == '\n' {
+                true => shown.push(c),
+                false if self.json => {
+                    shown.extend(c.encode_utf16(&mut [0; 2]).iter().map(|word| format!("\\u{word:04x}")));
+                }
+                false => shown.extend(c.escape_debug()),
+            }
+        }
         let mut stdout = io::stdout().lock();
-        match writeln!(stdout, "{}", text.trim_end()).and_then(|()| stdout.flush()) {
-            Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(stdout_failed(e)),
+        match writeln!(stdout, "{shown}").and_then(|()| stdout.flush()) {
+            Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(error::io("stdout", "write", e)),
             _ => Ok(()),
         }
     }
@@ -134,20 +165,48 @@ impl Global {
         bar.enable_steady_tick(Duration::from_millis(120));
         bar
     }
-}
 
-/// A line on how far the work is: beside the bar, or on a line of its own where stderr is no terminal.
-fn tell(bar: &ProgressBar, line: String) {
-    if io::stderr().is_terminal() {
-        bar.set_message(line);
-    } else {
-        // A closed stderr is no reason to stop.
-        let _ = writeln!(io::stderr(), "{line}");
+    /// A line on how far the work is: beside the bar, or on a line of its own where stderr is no terminal, there with
+    /// `--verbose` or as the last of its run.
+    fn tell(&self, bar: &ProgressBar, last: bool, line: &str) {
+        if io::stderr().is_terminal() {
+            bar.set_message(printable(line));
+        } else if last || self.verbose {
+            // A closed stderr is no reason to stop.
+            let _ = writeln!(io::stderr(), "{}", printable(line));
+        }
     }
 }
 
-fn stdout_failed(error: impl std::error::Error + Send + Sync + 'static) -> Error {
-    error::file("stdout", "write", &error).with_source(error)
+/// One line on stderr, however many there were.
+fn note(message: &str) {
+    let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    // A closed stderr is no reason to stop.
+    let _ = writeln!(io::stderr(), "maf-srl: {}", printable(&line));
+}
+
+/// Says what a run has removed that an earlier one left in its folder.
+fn note_removed(folder: &Folder) {
+    match folder.removed() {
+        0 => {}
+        1 => note(&format!("a file of an earlier run is removed from {}", folder.path().display())),
+        n => note(&format!("{n} files of an earlier run are removed from {}", folder.path().display())),
+    }
+}
+
+/// Says which files of a data set are those of another one.
+fn note_mistaken(source: Source, folder: Option<&Path>) -> Result<()> {
+    let mistaken = source.mistaken(folder)?;
+    if let Some((_, other)) = mistaken.first() {
+        let files: Vec<_> = mistaken.iter().map(|(path, _)| path.display().to_string()).collect();
+        note(&format!("{}: by the published checksums of {other}, not of {source}", files.join(", ")));
+    }
+    Ok(())
+}
+
+/// Refuses an option that has no effect on what was asked for, where it was given; `with` has one.
+fn idle(given: bool, option: &str, with: &str) -> Result<()> {
+    if given { Err(unsupported(option, "it has no effect here", with)) } else { Ok(()) }
 }
 
 /// Every penalty of the register with what `about` says of it, for a long help.
@@ -235,17 +294,20 @@ fn grouped(tensor: &Tensor, layout: &Layout) -> Result<Groups> {
     })
 }
 
-/// A name from a file, fit for one cell of a table: control characters escaped.
-#[must_use]
-pub fn printable(name: &str) -> String {
-    let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
-    name.chars().map(shown).collect()
+/// The command line. Every value may be a number below zero: what it is wrong for says so, with its range.
+fn command() -> clap::Command {
+    fn numbers(arg: Arg) -> Arg {
+        let values = arg.get_action().takes_values();
+        arg.allow_negative_numbers(values)
+    }
+    Tool::command().mut_args(numbers).mut_subcommands(|command| command.mut_args(numbers))
 }
 
 /// Reads the process's arguments, runs the command and returns the exit status.
 fn main() -> ExitCode {
     interrupt::watch();
-    let outcome = match Tool::try_parse() {
+    let parsed = command().try_get_matches().and_then(|found| Tool::from_arg_matches(&found));
+    let outcome = match parsed {
         Ok(tool) => run(&tool),
         Err(asked) if !asked.use_stderr() => {
             // Help and version; a reader that has gone away is no error.
@@ -271,13 +333,13 @@ fn run(tool: &Tool) -> Result<()> {
         Some(Command::Devices(command)) => command.run(global),
         Some(Command::Prox(command)) => command.run(global),
         Some(Command::Norms(command)) => command.run(global),
-        Some(Command::Compact(command)) => command.run(global),
+        Some(Command::Compact(command)) => global.no_adapter("compact").and_then(|()| command.run(global)),
         Some(Command::Train(command)) => command.run(global),
         Some(Command::Denoise(command)) => command.run(global),
         Some(Command::Cluster(command)) => command.run(global),
         Some(Command::Validate(command)) => command.run(global),
         Some(Command::Bench(command)) => command.run(global),
-        Some(Command::Wgsl(command)) => command.run(global),
+        Some(Command::Wgsl(command)) => global.no_adapter("wgsl").and_then(|()| command.run(global)),
         None => {
             let none: [OsString; 1] = ["maf-srl".into()];
             let bare = Bare::try_parse_from(none).map_err(|e| Error::Text {
@@ -320,10 +382,8 @@ fn quoted(text: &str) -> Option<(&str, &str, &str)> {
     Some((before, field, after))
 }
 
-/// One line on stderr. A closed stderr is no reason to panic.
 fn fail(status: u8, message: &str) -> ExitCode {
-    let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
-    let _ = writeln!(io::stderr(), "maf-srl: {}", printable(&line));
+    note(message);
     ExitCode::from(status)
 }
 
@@ -333,6 +393,18 @@ fn usage(error: &clap::Error) -> String {
     let said = text.split("\nUsage:").next().unwrap_or_default();
     let said = said.split("\nFor more information").next().unwrap_or_default();
     let parts = said.split("\n\n").map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "));
-    let said = parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ");
+    let mut said = parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ");
+    // the standard library's words for what is no number say neither that nor what would be one
+    if let Some(source) = error.source() {
+        let words = match (source.downcast_ref::<ParseIntError>(), source.is::<ParseFloatError>()) {
+            (Some(e), _) if *e.kind() == IntErrorKind::PosOverflow => "the number is too large",
+            (Some(_), _) => "expected a whole number, 0 or above",
+            (None, true) => "expected a number",
+            (None, false) => "",
+        };
+        if let (false, Some(before)) = (words.is_empty(), said.strip_suffix(&source.to_string())) {
+            said = format!("{before}{words}");
+        }
+    }
     format!("{}; see --help", said.trim_start_matches("error: "))
 }

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use crate::{Global, Grouped, printable, table, tell_left};
+use crate::{Global, Grouped, table, tell_left};
 use maf_srl::error::{Error, Result};
 use maf_srl::kernels::Outcome;
 use maf_srl::kernels::norms::{self, Norm, NormsReference};
 use maf_srl::penalty::{Groups, Layout};
 use maf_srl::schedule::Backend;
+use maf_srl::text::printable;
 use maf_srl_lab::data::{Select, Tensor};
 
 /// Print a norm of each group of weights of a file
@@ -83,7 +84,7 @@ impl Norms {
         let values: Vec<_> = tensors.iter().map(Tensor::row_major).collect::<Result<_>>()?;
         let backend = global.backend()?;
 
-        progress.set_message(format!("norms on {}", backend.name()));
+        progress.set_message(printable(&format!("norms on {}", backend.name())));
         let work: Vec<(&[f32], &Groups)> = values.iter().map(|v| &**v).zip(&groups).collect();
         let reference = |groups: &Groups| NormsReference::new(norm, groups);
         let (words, found): (Vec<Vec<u32>>, Vec<Outcome>) = match &backend {
@@ -165,7 +166,7 @@ impl Document {
         let head = ["name", "groups", "min", "mean", "max", "zero", "nonfinite", "verified", "mismatches"];
         let row = |r: &Row| {
             let counts = [r.zero, r.nonfinite, r.verified, r.mismatches].map(|n| n.to_string());
-            [vec![printable(&r.name), r.groups.to_string()], r.spread().to_vec(), counts.to_vec()].concat()
+            [vec![r.name.clone(), r.groups.to_string()], r.spread().to_vec(), counts.to_vec()].concat()
         };
         let rows: Vec<_> =
             std::iter::once(head.map(String::from).to_vec()).chain(self.tensors.iter().map(row)).collect();

@@ -8,11 +8,12 @@ use clap::{Args, ValueEnum};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::{Global, Grouped, penalties, printable, table, tell_left};
+use crate::{Global, Grouped, idle, penalties, table, tell_left};
 use maf_srl::error::{Result, require, shape, unsupported};
 use maf_srl::kernels::step::{Optimizer, StepParameters};
 use maf_srl::penalty::{self, Group, GroupPenalty, Layout, Penalty, WEIGHT};
 use maf_srl::schedule::{Backend, HostSchedule, Spec, TensorReport, Verify};
+use maf_srl::text::printable;
 use maf_srl_lab::data::{Format, Select, Tensor, Tensors};
 
 /// How many tensors `--verify sample` checks.
@@ -43,22 +44,22 @@ pub struct Prox {
     #[arg(long, value_name = "P", long_help = help())]
     penalty: String,
     /// The weight of the penalty
-    #[arg(long, default_value_t = 1e-3, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 1e-3)]
     lambda: f64,
     /// The step size (learning rate)
-    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 1.0)]
     lr: f64,
     /// A penalty of groups, as in "lasso(weight=sqrt-size)"; --help lists all
-    #[arg(long, value_name = "GP", default_value = NO_GROUP, long_help = group_help())]
-    group: String,
-    /// The weight of the penalty of groups
-    #[arg(long, default_value_t = 1e-3, allow_negative_numbers = true)]
-    group_lambda: f64,
-    /// The groups: rows, columns, filters, channels, axis:K, blocks:K, whole
-    #[arg(long, value_name = "LAYOUT", default_value = "rows")]
-    groups: String,
+    #[arg(long, value_name = "GP", long_help = group_help())]
+    group: Option<String>,
+    /// The weight of the penalty of groups [default: 0.001]
+    #[arg(long)]
+    group_lambda: Option<f64>,
+    /// The groups: rows, columns, filters, channels, axis:K, blocks:K, whole [default: rows]
+    #[arg(long, value_name = "LAYOUT")]
+    groups: Option<String>,
     /// The exact prox of the sum lambda*P + group-lambda*lasso in place of one operator after the other; computed in
-    /// float64 on the CPU, whatever --device says, and checked against nothing, whatever --verify says
+    /// float64 on the CPU, with no other --device, and checked against nothing, with no --verify
     #[arg(long)]
     exact: bool,
     /// The gradient, with the names and shapes of the weights
@@ -67,9 +68,9 @@ pub struct Prox {
     /// Only the tensors whose name this regular expression matches; the others are carried over
     #[arg(long, value_name = "REGEX")]
     select: Option<String>,
-    /// Which tensors are compared with the float64 reference
-    #[arg(long, value_enum, default_value_t = Check::Full)]
-    verify: Check,
+    /// Which tensors are compared with the float64 reference [default: full]
+    #[arg(long, value_enum, conflicts_with = "exact")]
+    verify: Option<Check>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -88,7 +89,7 @@ fn help() -> String {
     format!("The penalty, with its default parameters; y is the magnitude of a weight\n\n{list}")
 }
 
-/// What `--group` says for no penalty of groups.
+/// What `--group` says for no penalty of groups. Numbers beside it may stay, as lambda may beside the penalty none.
 const NO_GROUP: &str = "none";
 
 /// The long help of `--group`.
@@ -96,7 +97,9 @@ fn group_help() -> String {
     let rows: Vec<_> = GroupPenalty::all().iter().map(|p| (p.to_string(), p.rule().formula())).collect();
     let width = rows.iter().map(|row| row.0.len()).max().unwrap_or(0);
     let list: String = rows.iter().map(|(p, about)| format!("  {p:<width$}  P(y) = {about}\n")).collect();
-    format!("A penalty of groups, with its default parameters; lasso also takes weight=sqrt-size\n\n{list}")
+    format!(
+        "A penalty of groups, with its default parameters; lasso also takes weight=sqrt-size [default: {NO_GROUP}]\n\n{list}"
+    )
 }
 
 /// What `--json` prints.
@@ -129,9 +132,18 @@ impl Prox {
         let penalty: Penalty = self.penalty.parse()?;
         let hyper = StepParameters::new(self.lr, 1)?;
         penalty.prox(self.lr, self.lambda)?;
-        require(WEIGHT.contains(self.group_lambda), "--group-lambda", "lambda", self.group_lambda, WEIGHT)?;
+        for (given, option) in
+            [(self.group_lambda.is_some(), "--group-lambda"), (self.groups.is_some(), "--groups")]
+        {
+            idle(given && self.group.is_none(), option, "with --group")?;
+        }
+        if self.exact {
+            global.no_adapter("--exact")?;
+        }
+        let group_lambda = self.group_lambda.unwrap_or(1e-3);
+        require(WEIGHT.contains(group_lambda), "--group-lambda", "lambda", group_lambda, WEIGHT)?;
         let group = self.group_penalty()?;
-        let layout: Layout = self.groups.parse()?;
+        let layout: Layout = self.groups.as_deref().unwrap_or("rows").parse()?;
         let select = self.select.as_deref().map(str::parse::<Select>).transpose()?;
         Format::of(&self.out)?;
 
@@ -147,12 +159,12 @@ impl Prox {
             weights.iter().map(|t| Spec::new(t.name(), penalty, self.lambda)).collect();
         if let Some(group) = group {
             for (spec, groups) in specs.iter_mut().zip(groups) {
-                spec.group = Some(Group::new(group, self.group_lambda, groups));
+                spec.group = Some(Group::new(group, group_lambda, groups));
             }
         }
         let backend = if self.exact { Backend::Cpu } else { global.backend()? };
 
-        progress.set_message(format!("step on {}", backend.name()));
+        progress.set_message(printable(&format!("step on {}", backend.name())));
         let mut rows: Vec<Row> = weights.iter().map(Row::before).collect();
         let mut turned = weights
             .iter()
@@ -166,7 +178,8 @@ impl Prox {
         if self.exact {
             exact(&specs, &mut values, gradients.as_deref(), self.lr)?;
         } else {
-            let found = step(&backend, &specs, &mut values, gradients.as_deref(), hyper, self.verify)?;
+            let check = self.verify.unwrap_or(Check::Full);
+            let found = step(&backend, &specs, &mut values, gradients.as_deref(), hyper, check)?;
             for (row, found) in rows.iter_mut().zip(found) {
                 (row.verified, row.mismatches) = (found.checked, found.mismatches);
             }
@@ -191,14 +204,15 @@ impl Prox {
 
     /// The penalty of groups, checked against `--exact`.
     fn group_penalty(&self) -> Result<Option<GroupPenalty>> {
-        let group: Option<GroupPenalty> = match self.group.trim() {
+        let name = self.group.as_deref().map_or(NO_GROUP, str::trim);
+        let group: Option<GroupPenalty> = match name {
             NO_GROUP => None,
             text => Some(text.parse()?),
         };
         if self.exact && !matches!(group, Some(GroupPenalty::Lasso(_))) {
             return Err(unsupported(
                 "--exact",
-                format!("--group {}", self.group),
+                format!("--group {name}"),
                 "--group lasso or \"lasso(weight=sqrt-size)\"; the others by themselves (cges, exclusive, log, l1-l2) are exact",
             ));
         }
@@ -351,7 +365,7 @@ impl Document {
             };
             let counts = [r.elements, r.nonzeros_before, r.nonzeros].map(|n| n.to_string());
             let checks = [r.nonfinite, r.verified, r.mismatches].map(|n| n.to_string());
-            [vec![printable(&r.name)], counts.to_vec(), vec![density], checks.to_vec()].concat()
+            [vec![r.name.clone()], counts.to_vec(), vec![density], checks.to_vec()].concat()
         };
         let rows: Vec<_> =
             std::iter::once(head.map(String::from).to_vec()).chain(self.tensors.iter().map(row)).collect();

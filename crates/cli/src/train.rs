@@ -1,19 +1,20 @@
 //! `maf-srl train`: train a classifier with each method and compare.
 
 use std::collections::HashMap;
-use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
-use crate::{Global, penalties, tell};
+use crate::{Global, idle, note, note_mistaken, note_removed, penalties};
 use maf_srl::error::{self, Error, Result};
 use maf_srl::kernels::step::Optimizer;
+use maf_srl::network::Family;
+use maf_srl::penalty::Penalty;
 use maf_srl::regulariser::{Regulariser, file};
 use maf_srl::schedule::Verify;
 use maf_srl_lab::data::Source;
-use maf_srl_lab::train::method::Regularisation;
+use maf_srl_lab::train::method::{Regularisation, SOLVERS};
 use maf_srl_lab::train::{
     self, Choices, Folder, Method, Options, Study, Summary, file_stem, learned, method,
 };
@@ -39,31 +40,35 @@ pub struct Train {
     #[arg(long, value_name = "LIST", allow_hyphen_values = true)]
     lambda: Option<String>,
     /// The weight of the group penalty [default: lambda]
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long)]
     group_lambda: Option<f64>,
     /// A file with a learned regulariser (module maf_srl::regulariser::file): adds the method "maf"
     #[arg(long, value_name = "FILE", long_help = REGULARISER_HELP)]
     regulariser: Option<PathBuf>,
-    /// Weights per block of dsrl and maf-srl, which are consecutive inputs of one neuron
-    #[arg(long, value_name = "N", default_value_t = learned::BLOCK)]
-    block: u32,
+    #[arg(long, value_name = "N", help = format!(
+        "Weights per block of dsrl and maf-srl, which are consecutive inputs of one neuron [default: {}]",
+        learned::BLOCK
+    ))]
+    block: Option<u32>,
     /// Layers of the network that learns dsrl and maf-srl; several make a row each [default: 10; preset layers: 2 to 30]
     #[arg(long, value_name = "LIST")]
     layers: Option<String>,
-    /// The share of entries of maf-srl's matrix that may be nonzero
-    #[arg(long, default_value_t = learned::DENSITY, allow_negative_numbers = true)]
-    density: f64,
-    /// How weight matrices are divided into groups: auto, rows, columns, blocks:K, whole
-    #[arg(long, default_value = AUTO, long_help = GROUPS_HELP)]
-    groups: String,
+    #[arg(long, help = format!(
+        "The share of entries of maf-srl's matrix that may be nonzero [default: {}]",
+        learned::DENSITY
+    ))]
+    density: Option<f64>,
+    /// How weight matrices are divided into groups: auto, rows, columns, blocks:K, whole [default: auto]
+    #[arg(long, long_help = GROUPS_HELP)]
+    groups: Option<String>,
     /// How penalties enter the steps, several make a row each: proximal, proximal-subgradient, subgradient, splitting
     #[arg(long, value_name = "LIST", long_help = SOLVER_HELP)]
     solver: Option<String>,
     /// The first weight of |W - V|^2 / 2 in splitting [default: 25 lambda; preset solvers: 400 lambda]
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long)]
     beta: Option<f64>,
     /// The factor of beta every --beta-every epochs [default: 1.25]
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long)]
     sigma: Option<f64>,
     /// Epochs between two changes of beta [default: 40; preset solvers: 2]
     #[arg(long, value_name = "EPOCHS")]
@@ -75,13 +80,13 @@ pub struct Train {
     #[arg(long, value_enum, long_help = PRESET_HELP)]
     preset: Option<Preset>,
     /// Passes over the training part [default: 100 for digits, 30 for pendigits, else 10]
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long)]
     epochs: Option<u64>,
     /// Rows per step [default: 64]
     #[arg(long)]
     batch: Option<usize>,
     /// The first learning rate; a cosine takes it towards 0 [default: 0.1; adam, adamw, adam-metric: 0.005]
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long)]
     lr: Option<f64>,
     /// Widths of the hidden layers, separated by commas
     #[arg(long, value_name = "LIST", default_value = "128")]
@@ -91,17 +96,17 @@ pub struct Train {
     #[arg(long)]
     optimizer: Option<String>,
     /// Standard deviation of the noise on training inputs (features span 2) [default: 0.3]
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long)]
     noise: Option<f64>,
     /// The share of the run over which lambda rises from 0
-    #[arg(long, default_value_t = Options::default().warm_up, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = Options::default().warm_up)]
     warm_up: f64,
     /// The share of the epochs, at the end, that refit the weights left: lambda 0, zeros kept [default: 0.3]
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long)]
     refit: Option<f64>,
     /// The epoch after which weights that are zero stay zero; 0: from the first zero on [default: where the refit
     /// begins]
-    #[arg(long, value_name = "EPOCH", allow_negative_numbers = true)]
+    #[arg(long, value_name = "EPOCH")]
     freeze_after: Option<usize>,
     /// Runs per method, with consecutive seeds
     #[arg(long, default_value_t = 3)]
@@ -166,7 +171,7 @@ const AUTO: &str = "auto";
 
 const GROUPS_HELP: &str = "How weight matrices [outputs, inputs] are divided into groups: auto, rows, columns, blocks:K, \
 whole. A row holds the weights into one neuron, a column those out of one (the groups of Bui et al.). auto: what makes \
-hidden neurons superfluous, that is rows, and columns in the last layer; for l1-l2 the whole matrix.";
+hidden neurons superfluous, that is rows, and columns in the last layer; for l1-l2 the whole matrix. [default: auto]";
 
 const REGULARISER_HELP: &str = "A learned regulariser of n components, as safetensors: adds the method \"maf\", whose steps are \
 proximal. Of layers with parameters of their own the last one's are taken. Weight matrices with n inputs are divided into rows, \
@@ -350,14 +355,51 @@ impl Train {
             beta_ratio: defaults.beta_ratio,
             published: self.v_step == VStep::AsPublished,
             regulariser: self.regulariser.as_deref().map(regulariser).transpose()?,
-            block: self.block,
+            block: self.block.unwrap_or(learned::BLOCK),
             layers: match self.layers.as_deref().or(defaults.layers) {
                 Some(text) => layers(text)?,
                 None => vec![learned::DEPTH],
             },
-            density: self.density,
+            density: self.density.unwrap_or(learned::DENSITY),
         };
         Method::parse_list(self.method.as_deref().unwrap_or(defaults.method), &choices)
+    }
+
+    /// Refuses options that have no effect on any of these methods.
+    fn used(&self, methods: &[Method]) -> Result<()> {
+        let penalties = || {
+            methods.iter().filter_map(|m| match &m.regularisation {
+                Regularisation::Penalties(of) => Some((of, m.solver.has_copy())),
+                _ => None,
+            })
+        };
+        let learned = || methods.iter().filter_map(Method::learning);
+        let with = "with dsrl or maf-srl among the methods";
+        idle(self.block.is_some() && learned().next().is_none(), "--block", with)?;
+        idle(self.layers.is_some() && learned().next().is_none(), "--layers", with)?;
+        let matrix = learned().any(|of| of.kind == Family::MafSrl);
+        idle(self.density.is_some() && !matrix, "--density", "with maf-srl among the methods")?;
+
+        let with = "with a penalty of groups among the methods";
+        let grouped = penalties().any(|(of, _)| of.group.is_some());
+        idle(self.group_lambda.is_some() && !grouped, "--group-lambda", with)?;
+        idle(self.groups.is_some() && !grouped, "--groups", with)?;
+
+        // the others know the proximal one alone
+        let other = self.solver.as_deref().is_some_and(|solver| solver.trim() != SOLVERS[0]);
+        idle(other && penalties().next().is_none(), "--solver", "with a penalty among the methods")?;
+        let copied = penalties().any(|(_, copy)| copy);
+        for (given, option) in [
+            (self.beta.is_some(), "--beta"),
+            (self.sigma.is_some(), "--sigma"),
+            (self.beta_every.is_some(), "--beta-every"),
+        ] {
+            idle(given && !copied, option, "with the solver splitting")?;
+        }
+        let published =
+            penalties().any(|(of, copy)| copy && matches!(of.penalty, Penalty::Scad(_) | Penalty::Mcp(_)));
+        let given = self.v_step == VStep::AsPublished;
+        idle(given && !published, "--v-step", "with scad or mcp by the solver splitting")
     }
 
     /// Everything that can be told wrong before any work.
@@ -394,9 +436,14 @@ impl Train {
             warm_up: self.warm_up,
             refit: self.refit.unwrap_or(defaults.refit),
             freeze_after: self.freeze_after,
-            groups: match self.groups.trim() {
+            groups: match self.groups.as_deref().map_or(AUTO, str::trim) {
                 AUTO => None,
-                text => Some(text.parse()?),
+                text => Some(text.parse().map_err(|error| match error {
+                    Error::Text { place, text, reason } => {
+                        Error::Text { place, text, reason: format!("{reason}, {AUTO}") }
+                    }
+                    other => other,
+                })?),
             },
             sigma: self.sigma.unwrap_or(defaults.sigma),
             beta_every: self.beta_every.unwrap_or(defaults.beta_every),
@@ -411,24 +458,26 @@ impl Train {
     pub(super) fn run(&self, global: &Global) -> Result<()> {
         let source: Source = self.data.parse()?;
         let methods = self.methods()?;
+        self.used(&methods)?;
         let options = self.options(source)?;
         methods.iter().try_for_each(|m| m.check(options.base, options.groups.as_ref()))?;
         let split = source.load(self.data_dir.as_deref())?;
         options.fits(&methods, &split)?;
+        note_mistaken(source, self.data_dir.as_deref())?;
         let widths = options.widths(split.train.features.ncols(), split.train.classes);
         for (k, m) in methods.iter().enumerate() {
             let left_out = m.left_out(&widths)?;
             if !left_out.is_empty() && methods[..k].iter().all(|other| other.name != m.name) {
-                let _ = writeln!(
-                    io::stderr(),
-                    "maf-srl: the regulariser does not fit {}: {} leaves it without a penalty",
-                    left_out.join(", "),
+                let left_out = left_out.join(", ");
+                note(&format!(
+                    "the regulariser does not fit {left_out}: {} leaves it without a penalty",
                     m.name
-                );
+                ));
             }
         }
         let backend = global.backend()?;
-        let folder = Folder::new(&self.out_dir, self.name.as_deref().unwrap_or(source.name()))?;
+        let inputs: Vec<&Path> = self.regulariser.as_deref().into_iter().collect();
+        let folder = Folder::new(&self.out_dir, self.name.as_deref().unwrap_or(source.name()), &inputs)?;
         let momentum = matches!(options.base, Optimizer::HeavyBall { .. } | Optimizer::Nesterov { .. });
         if self.lambda.is_none()
             && self.preset.is_none()
@@ -436,10 +485,9 @@ impl Train {
             && methods.iter().any(|m| m.lambda > 0.0)
         {
             let base = options.base.name();
-            let _ = writeln!(
-                io::stderr(),
-                "maf-srl: the default lambdas are those of heavy-ball and nesterov; with {base} choose --lambda"
-            );
+            note(&format!(
+                "the default lambdas are those of heavy-ball and nesterov; with {base} choose --lambda"
+            ));
         }
 
         let total = train::epochs(&methods, &options) as u64;
@@ -457,7 +505,7 @@ impl Train {
                 live.join("+")
             );
             bar.inc(1);
-            tell(&bar, line);
+            global.tell(&bar, e.epoch == options.epochs, &line);
         };
         let done = |method: &Method, fitted: &train::Fitted| {
             let about = HashMap::from([
@@ -492,6 +540,7 @@ impl Train {
             folder.write(&format!("{}.md", study.name()), study.table(&summary).as_bytes())?;
             folder.write_chart(&format!("{}.svg", study.name()), study.chart(&summary)?)?;
         }
+        note_removed(&folder);
         let place = folder.path().display().to_string();
         global.print(&summary.brief(), |s: &Summary| {
             format!("{}\nresults, charts and weights: {place}", s.table())

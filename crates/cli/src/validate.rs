@@ -1,21 +1,22 @@
 //! `maf-srl validate`: every kernel, every case, every adapter.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
 
-use crate::{Global, table};
+use crate::{Global, note, table};
 use maf_srl::error::{self, Error, Result, unsupported};
 use maf_srl::gpu::{adapters, choose};
+use maf_srl::text::{nearest, printable};
 use maf_srl::validate::{Report, cases, run};
 use maf_srl_lab::data::{prepare, save};
 
 /// Run every case of every kernel on the adapters and judge the results by float64 references
 ///
-/// Exit status 1 on any mismatch. With --device all (the default) every adapter is validated, else the one named.
+/// Exit status 1 on any mismatch. --device all stands for every adapter, as no --device does.
 #[derive(Args, Clone, Debug)]
 pub struct Validate {
     /// Write report.json and report.md into this folder
@@ -38,11 +39,14 @@ impl Validate {
             return Err(Error::Text {
                 place: "--cases".into(),
                 text: self.cases.clone().unwrap_or_default(),
-                reason: "no case's name contains it; names begin with the kernel, for example step/".into(),
+                reason: format!(
+                    "no case's name contains it; {}names begin with the kernel, for example step/",
+                    meant(self.cases.as_deref().unwrap_or_default())
+                ),
             });
         }
         let chosen = match global.device.as_deref() {
-            Some("cpu") => {
+            Some(_) if global.on_cpu() => {
                 return Err(unsupported(
                     "--device",
                     "cpu is the reference itself",
@@ -61,7 +65,7 @@ impl Validate {
         let mut broken = Vec::new();
         for adapter in chosen {
             let info = adapter.get_info();
-            bar.set_message(info.name.clone());
+            bar.set_message(printable(&info.name));
             match run(adapter, &cases, || bar.inc(1)) {
                 Ok(report) => document.adapters.push(report),
                 // one driver that fails must not hide what the others do
@@ -78,7 +82,7 @@ impl Validate {
         global.print(&document, text)?;
         let mismatches: u64 = document.adapters.iter().map(|a| a.mismatches).sum();
         for (adapter, error) in broken.iter().skip(usize::from(mismatches == 0)) {
-            let _ = writeln!(io::stderr(), "maf-srl: {adapter}: {error}");
+            note(&format!("{adapter}: {error}"));
         }
         match (mismatches, broken.into_iter().next()) {
             (0, None) => Ok(()),
@@ -86,6 +90,20 @@ impl Validate {
             (n, _) => Err(Error::Mismatch(format!("{n} mismatches"))),
         }
     }
+}
+
+/// The question whether a text with names near its own was meant, if there are cases of those.
+fn meant(text: &str) -> String {
+    let names: Vec<String> = cases(None).iter().map(|case| case.name()).collect();
+    // the parts of a name, a penalty's without its numbers
+    let words: BTreeSet<&str> = names.iter().flat_map(|name| name.split(['/', '('])).collect();
+    let near = |word| match names.iter().any(|name| name.contains(word)) {
+        true => Some(word),
+        false => nearest(word, words.iter().copied()),
+    };
+    let text = text.split('/').map(near).collect::<Option<Vec<_>>>().unwrap_or_default().join("/");
+    let known = !text.is_empty() && names.iter().any(|name| name.contains(&text));
+    if known { format!("did you mean {text}? ") } else { String::new() }
 }
 
 const HEAD: [&str; 9] =

@@ -11,6 +11,7 @@ use wgpu::naga::{self, Handle, ScalarKind, Type, TypeInner};
 use crate::{Global, table};
 use maf_srl::error::{self, Error, Result};
 use maf_srl::kernels::{KERNELS, Rule, Source};
+use maf_srl::text::there_are;
 use maf_srl_lab::data::save;
 
 /// Write the kernels as WGSL modules with bindings and layouts as JSON
@@ -133,7 +134,7 @@ impl Wgsl {
     pub(super) fn run(&self, global: &Global) -> Result<()> {
         let known = || KERNELS.iter().map(|kernel| kernel.name);
         if let Some(unknown) = self.kernels.iter().find(|name| !known().any(|known| known == *name)) {
-            let reason = format!("there are {}", known().collect::<Vec<_>>().join(", "));
+            let reason = format!("no such kernel; {}", there_are(unknown, known()));
             return Err(Error::Text { place: "--kernels".into(), text: unknown.clone(), reason });
         }
         if !self.force {
@@ -178,7 +179,7 @@ impl Wgsl {
 
 /// Refuses a folder with files that are not ours.
 fn ours(folder: &Path) -> Result<()> {
-    let unread = |e: std::io::Error| error::file(folder, "read", &e).with_source(e);
+    let unread = |e| error::io(folder, "read", e);
     match folder.try_exists() {
         Ok(false) => return Ok(()),
         Ok(true) if !folder.is_dir() => {

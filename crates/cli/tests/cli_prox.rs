@@ -51,7 +51,7 @@ fn wrong_command_lines_are_one_line() {
     place.refuses("prox --in w.npy --out y.npy --penalty l1 --verify maybe", &["maybe", "full, sample, off"]);
     place.refuses("prox --in w.npy --out y.npy --penalty l1 --groop lasso", &["--groop"]);
     place.refuses("proximal", &["proximal"]);
-    place.refuses("--verbose", &["--verbose"]);
+    place.refuses("--loud", &["--loud"]);
 }
 
 #[test]

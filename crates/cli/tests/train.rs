@@ -146,8 +146,8 @@ fn wrong_requests_are_refused_in_one_line_before_any_work() {
         ("--regulariser not-there", "not-there"),
         ("--solver sgd", "there are proximal"),
         ("--solver splitting --beta 0", "beta"),
-        ("--sigma 0.5", "--sigma"),
-        ("--beta-every 0", "--beta-every"),
+        ("--solver splitting --method sgl --sigma 0.5", "--sigma: factor of beta = 0.5"),
+        ("--solver splitting --method sgl --beta-every 0", "--beta-every: epochs = 0"),
         ("--group-lambda -1", "--group-lambda"),
         ("--method dsrl --block 0", "--block: weights = 0 is outside [1, 1500]"),
         ("--method dsrl --block 48", "--block 48"),
@@ -280,15 +280,16 @@ fn learned_regularisers_are_checked_on_every_adapter() {
 fn studies_write_a_table_and_a_chart() {
     let place = Place::new();
     let list = "tl1(a=0.1),tl1(a=10),integrated-tl1(a=0.1)";
-    let found = train(&place, &format!("--preset tl1-a --method {list} --lambda 0.01,0.1 --hidden 16"));
+    let found =
+        train(&place, &format!("--preset tl1-a --name tl1-a --method {list} --lambda 0.01,0.1 --hidden 16"));
     assert_eq!(found["methods"].as_array().unwrap().len(), 6);
-    let found = train(&place, "--preset layers --layers 2,3 --hidden 16");
+    let found = train(&place, "--preset layers --name layers --layers 2,3 --hidden 16");
     assert_eq!(found["methods"].as_array().unwrap().len(), 4);
     for (name, rows) in [("tl1-a", 3 + 6), ("layers", 4 + 4)] {
-        let text = place.text(&format!("digits/{name}.md"));
+        let text = place.text(&format!("{name}/{name}.md"));
         let methods = |l: &&str| l.starts_with("| ") && !l.starts_with("| method");
         assert_eq!(text.lines().filter(methods).count(), rows, "{text}");
-        place.shows(&format!("digits/{name}.svg"), &[]);
+        place.shows(&format!("{name}/{name}.svg"), &[]);
     }
 }
 

@@ -28,7 +28,7 @@ use maf_srl::error::{Result, require};
 
 /// `Ok` for a count within 1..=`most`, else the error of [`require`].
 fn count(place: &str, name: &str, value: usize, most: usize) -> Result<()> {
-    require((1..=most).contains(&value), place, name, value as f64, format_args!("[1, {most}]"))
+    require((1..=most).contains(&value), place, name, value, format_args!("[1, {most}]"))
 }
 
 /// `Ok` for a share of the entries of Â that may be nonzero, else the error of [`require`].

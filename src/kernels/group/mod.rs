@@ -89,7 +89,7 @@ impl Grouped {
 
 impl Operator for Grouped {
     fn check(&self, base: Optimizer, place: &str) -> Result<()> {
-        refuse_metric(base, place, "groups")
+        refuse_metric(base, place, "a group penalty", "none of groups")
     }
 
     fn groups(&self) -> Option<&Groups> {

@@ -110,7 +110,7 @@ impl Method {
 pub(crate) fn check_rounds(place: &str, bound: Option<u32>) -> Result<()> {
     bound.map_or(Ok(()), |rounds| {
         let allowed = (1..=1000).contains(&rounds);
-        require(allowed, place, "rounds of the norm bound", f64::from(rounds), "[1, 1000]")
+        require(allowed, place, "rounds of the norm bound", rounds, "[1, 1000]")
     })
 }
 
@@ -165,7 +165,7 @@ impl Numbers {
     fn new(method: Method, rates: Rates, hyper: UpdateParameters) -> Result<Self> {
         let place = "hyper-parameters";
         require(WEIGHT.contains(hyper.rate), place, "learning rate", hyper.rate, WEIGHT)?;
-        require(hyper.step >= 1, place, "step", hyper.step as f64, "[1, inf)")?;
+        require(hyper.step >= 1, place, "step", hyper.step, "[1, inf)")?;
         let [beta1, beta2, _] = method.constants();
         let (rate, root_scale) = adam::corrected(hyper.rate, beta1, beta2, hyper.step);
         let of = |factor: f64| (rate * factor) as f32;

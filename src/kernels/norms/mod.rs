@@ -44,6 +44,7 @@ use crate::accuracy::QUIET_NAN;
 use crate::error::{Error, Result};
 #[cfg(doc)]
 use crate::penalty::Groups;
+use crate::text::there_are;
 use crate::wgsl::compose;
 use std::fmt;
 use std::str::FromStr;
@@ -124,7 +125,7 @@ impl FromStr for Norm {
         Norm::ALL.into_iter().find(|norm| norm.name() == text.trim()).ok_or_else(|| Error::Text {
             place: "norm".into(),
             text: text.into(),
-            reason: "there are l1, l2, linf, l0".into(),
+            reason: there_are(text, Norm::ALL.map(Norm::name)),
         })
     }
 }

@@ -174,7 +174,7 @@ impl Operator for Solved {
             let what = format!("the solver {} after {}", self.solver, base.name());
             return Err(unsupported(place, what, "base steps with a gradient"));
         }
-        refuse_metric(base, place, format_args!("the solver {}", self.solver))
+        refuse_metric(base, place, format_args!("the solver {}", self.solver), "the solver proximal")
     }
 
     fn groups(&self) -> Option<&Groups> {

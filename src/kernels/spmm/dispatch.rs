@@ -160,7 +160,7 @@ impl SpmmJob {
 
     fn check(&self) -> Result<()> {
         let layer = |name: &str, layer: u32, layers: u32| {
-            require(layer < layers, PLACE, name, f64::from(layer), format_args!("[0, {layers})"))
+            require(layer < layers, PLACE, name, layer, format_args!("[0, {layers})"))
         };
         layer("layer", self.layer, self.matrix.layers())?;
         let (inner, outer) = self.lengths();

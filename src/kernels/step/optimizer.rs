@@ -27,7 +27,7 @@ impl StepParameters {
     /// [`Error::Domain`] where `rate` is outside [`WEIGHT`] or `step` is 0.
     pub fn new(rate: f64, step: u64) -> Result<Self> {
         require(WEIGHT.contains(rate), "hyper-parameters", "learning rate", rate, WEIGHT)?;
-        require(step >= 1, "hyper-parameters", "step", step as f64, "[1, inf)")?;
+        require(step >= 1, "hyper-parameters", "step", step, "[1, inf)")?;
         Ok(StepParameters { rate, lambda_scale: 1.0, beta_scale: 1.0, step, freeze: false })
     }
 

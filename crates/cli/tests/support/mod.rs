@@ -79,8 +79,13 @@ impl Place {
 
     /// Runs the tool with arguments separated by blanks.
     pub fn run(&self, arguments: &str) -> Output {
+        self.run_words(&arguments.split_whitespace().collect::<Vec<_>>())
+    }
+
+    /// Runs the tool with these arguments.
+    pub fn run_words(&self, arguments: &[&str]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_maf-srl"))
-            .args(arguments.split_whitespace())
+            .args(arguments)
             .current_dir(self.0.path())
             .stdin(Stdio::null())
             .output()

@@ -91,13 +91,7 @@ impl Graph {
         }
         let allowed = (1..samples).contains(&neighbours);
         let range = format_args!("[1, {}], for {samples} samples", samples - 1);
-        require(
-            allowed,
-            format_args!("{place}: graph of the views"),
-            "neighbours",
-            neighbours as f64,
-            range,
-        )?;
+        require(allowed, format_args!("{place}: graph of the views"), "neighbours", neighbours, range)?;
         let mut sum = Array2::zeros((samples, samples));
         for (v, view) in views.iter().enumerate() {
             if view.nrows() != samples {

@@ -149,13 +149,7 @@ fn classes(place: &str, shape: &[usize], values: Vec<f64>) -> Result<(Vec<usize>
     distinct.sort_by(f64::total_cmp);
     // by value: -0 is 0
     distinct.dedup();
-    require(
-        distinct.len() >= 2,
-        place,
-        "number of classes",
-        distinct.len() as f64,
-        "[2, the number of samples]",
-    )?;
+    require(distinct.len() >= 2, place, "number of classes", distinct.len(), "[2, the number of samples]")?;
     let labels = values.iter().map(|label| distinct.partition_point(|d| d < label)).collect();
     Ok((labels, distinct.len()))
 }

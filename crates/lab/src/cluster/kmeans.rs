@@ -118,7 +118,7 @@ pub fn lloyd(points: ArrayView2<'_, f64>, mut centres: Array2<f64>) -> Result<Cl
 fn check(points: ArrayView2<'_, f64>, clusters: usize) -> Result<()> {
     let allowed = format!("[1, {}], the number of points", points.nrows());
     let fits = (1..=points.nrows()).contains(&clusters);
-    require(fits, "k-means", "number of clusters", clusters as f64, allowed)?;
+    require(fits, "k-means", "number of clusters", clusters, allowed)?;
     finite("points of k-means", points)
 }
 
@@ -129,7 +129,7 @@ fn finite(place: &str, points: ArrayView2<'_, f64>) -> Result<()> {
             return Err(Error::Domain {
                 place: place.into(),
                 name: format!("row {i}, column {j}"),
-                value,
+                value: value.into(),
                 allowed: "[-1e150, 1e150]".into(),
             });
         }

@@ -19,7 +19,7 @@ pub fn count(vertices: usize, share: f64) -> Result<usize> {
     require(share > 0.0 && share < 1.0, "labelled vertices", "share", share, "(0, 1)")?;
     // From 2^32 on, the numbers drawn would depend on the machine's word.
     let most = u32::MAX as usize;
-    require(vertices <= most, "labelled vertices", "vertices", vertices as f64, "[1, 2^32 - 1]")?;
+    require(vertices <= most, "labelled vertices", "vertices", vertices, "[1, 2^32 - 1]")?;
     let count = (share * vertices as f64).floor() as usize;
     require(count > 0, "labelled vertices", "share", share, format_args!("[1/{vertices}, 1)"))?;
     Ok(count)
@@ -75,12 +75,12 @@ pub fn propagated(
     check(n, classes, labelled)?;
     if let Some(((i, j), &value)) = x.indexed_iter().find(|(_, v)| !v.is_finite()) {
         let (place, name) = ("X".into(), format!("row {i}, column {j}"));
-        return Err(Error::Domain { place, name, value, allowed: "finite numbers".into() });
+        return Err(Error::Domain { place, name, value: value.into(), allowed: "finite numbers".into() });
     }
     let mut y = Mat::zeros(n, count);
     for &i in labelled {
         let (name, class) = (format_args!("class of vertex {i}"), classes[i]);
-        require(class < count, "classes", name, class as f64, format_args!("[0, {count})"))?;
+        require(class < count, "classes", name, class, format_args!("[0, {count})"))?;
         y[(i, classes[i])] = 1.0;
     }
     let a = Mat::from_fn(n, n, |i, j| if i == j { 1.0 + x.row(i).sum() } else { 0.0 } - x[[i, j]]);
@@ -113,7 +113,7 @@ fn check(vertices: usize, classes: &[usize], labelled: &[usize]) -> Result<()> {
         return Err(shape("classes", "length", classes.len(), format!("{vertices}, the number of vertices")));
     }
     for &i in labelled {
-        require(i < vertices, "labelled vertices", "vertex", i as f64, format_args!("[0, {vertices})"))?;
+        require(i < vertices, "labelled vertices", "vertex", i, format_args!("[0, {vertices})"))?;
     }
     Ok(())
 }

@@ -89,14 +89,8 @@ pub fn fit(
     let begin = Instant::now();
     let most = maf_srl::regulariser::file::LAYERS - 1;
     let (layers, rate) = (options.layers, options.rate);
-    require(
-        (1..=most).contains(&layers),
-        "network",
-        "layers",
-        f64::from(layers),
-        format_args!("[1, {most}]"),
-    )?;
-    require(options.epochs > 0, "training", "epochs", options.epochs as f64, "at least 1")?;
+    require((1..=most).contains(&layers), "network", "layers", layers, format_args!("[1, {most}]"))?;
+    require(options.epochs > 0, "training", "epochs", options.epochs, "at least 1")?;
     require((0.0..=1e6).contains(&rate), "training", "rate", rate, "[0, 1e6]")?;
     let n = graph.vertices();
     let mut random = random(seed, Purpose::Training);

@@ -123,7 +123,7 @@ impl Options {
         count("`seeds`", "seeds", self.seeds, 1000)?;
         // the last seed must not wrap round
         let last = self.seed.checked_add((self.seeds * self.repeats) as u64);
-        require(last.is_some(), "`seed`", "seed", self.seed as f64, "[0, 2^64 - seeds * repeats)")
+        require(last.is_some(), "`seed`", "seed", self.seed, "[0, 2^64 - seeds * repeats)")
     }
 
     /// Checks that a run on a graph of so many vertices takes no more memory than [`MEMORY`](crate::MEMORY).

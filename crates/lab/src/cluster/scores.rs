@@ -44,7 +44,7 @@ impl Scores {
         }
         // n^4 has to fit i128.
         let n = classes.len();
-        require((1..=1 << 31).contains(&n), "scores", "number of samples", n as f64, "[1, 2^31]")?;
+        require((1..=1 << 31).contains(&n), "scores", "number of samples", n, "[1, 2^31]")?;
         let ((classes, a), (found, b)) = (compressed(classes), compressed(found));
         let pairs = a as f64 * b as f64;
         require(pairs <= f64::from(1 << 26), "scores", "classes times clusters", pairs, "[1, 2^26]")?;

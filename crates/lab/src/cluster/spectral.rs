@@ -64,13 +64,8 @@ pub fn embedding(similarities: &Array2<f64>, dimensions: usize) -> Result<Array2
     let n = similarities.nrows();
     square("similarities", similarities)?;
     let fits = (1..=n).contains(&dimensions);
-    require(
-        fits,
-        "embedding",
-        "dimensions",
-        dimensions as f64,
-        format_args!("[1, {n}], the number of vertices"),
-    )?;
+    let allowed = format_args!("[1, {n}], the number of vertices");
+    require(fits, "embedding", "dimensions", dimensions, allowed)?;
     for ((i, j), &value) in similarities.indexed_iter() {
         let fine = value >= 0.0 && value.is_finite();
         if !fine {
@@ -78,7 +73,7 @@ pub fn embedding(similarities: &Array2<f64>, dimensions: usize) -> Result<Array2
             return Err(Error::Domain {
                 place: "similarities".into(),
                 name,
-                value,
+                value: value.into(),
                 allowed: "[0, inf)".into(),
             });
         }

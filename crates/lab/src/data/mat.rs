@@ -14,8 +14,9 @@ use flate2::read::ZlibDecoder;
 use ndarray::{Array2, ShapeBuilder};
 
 use super::limits::{ENTRIES, MAT, UNPACKED, VARIABLES};
-use super::{Bytes, trouble, why};
+use super::{Bytes, trouble};
 use maf_srl::error::Result;
+use maf_srl::error::words as why;
 
 /// The text, the version and the mark of the byte order.
 const HEADER: usize = 128;

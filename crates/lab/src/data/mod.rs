@@ -12,6 +12,7 @@ pub mod limits;
 pub mod mat;
 mod npy;
 mod part;
+mod published;
 mod safetensors;
 mod source;
 mod tensor;
@@ -24,7 +25,7 @@ pub use dataset::{Dataset, SPLIT_SEED, Split, stratified};
 pub use part::{discard, removed};
 pub use source::Source;
 pub use tensor::{Carried, Dtype, Format, Select, Tensor, Tensors};
-pub use write::{Output, prepare, save};
+pub use write::{Output, make, prepare, save};
 
 use std::fmt::Display;
 use std::path::Path;
@@ -41,15 +42,7 @@ fn failed(path: &Path, place: impl Display, error: impl std::error::Error + Send
     trouble(path, place, &error).with_source(error)
 }
 
-/// [`Error::File`] where reading failed, in the reader's words rather than the library's.
+/// [`Error::File`] where reading failed.
 fn unread(path: &Path, place: impl Display, error: std::io::Error) -> Error {
-    trouble(path, place, why(&error)).with_source(error)
-}
-
-/// Why reading failed.
-fn why(error: &std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::UnexpectedEof => "the file ends too early".into(),
-        _ => error.to_string(),
-    }
+    error::io(path, place, error)
 }

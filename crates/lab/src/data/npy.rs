@@ -10,7 +10,7 @@ use ndarray_npy::npy::header::Header;
 
 use super::limits::NPY_HEADER;
 use super::tensor::Part;
-use super::{Bytes, Dtype, Format, Select, Tensor, Tensors, failed, trouble, unread};
+use super::{Bytes, Dtype, Format, Select, Tensor, Tensors, trouble, unread};
 use maf_srl::error::{Result, unsupported};
 
 /// The deepest nesting that a header may have; a shape needs two levels.
@@ -21,7 +21,8 @@ pub(super) fn read(file: Bytes<'_>, select: Option<&Select>) -> Result<Tensors> 
     let Bytes { path, length, mut reader } = file;
     let path = path.as_path();
     let header = read_header(path, &mut *reader)?;
-    let about = Header::from_reader(&mut &header[..]).map_err(|e| failed(path, "header", e))?;
+    let about = Header::from_reader(&mut &header[..])
+        .map_err(|e| trouble(path, "header", undrawn(&e.to_string())).with_source(e))?;
     let descriptor =
         about.type_descriptor.as_string().cloned().unwrap_or_else(|| about.type_descriptor.to_string());
     let (dtype, big_endian) = match descriptor.as_str() {
@@ -58,6 +59,19 @@ pub(super) fn read(file: Bytes<'_>, select: Option<&Select>) -> Result<Tensors> 
         parts.push(Part::Values(tensor));
     }
     Ok(Tensors { source: path.into(), format: Format::Npy, header, parts })
+}
+
+/// A parser's error in one line: where the text is drawn with an arrow under the place, the place and what was expected
+/// there, which stands last.
+fn undrawn(error: &str) -> String {
+    let line = |drawn: (&str, &str)| {
+        let (place, drawing) = drawn.1.split_once('\n')?;
+        let (row, column) = place.trim().split_once(':')?;
+        let expected = drawing.lines().last()?.trim_start_matches(['=', ' ']);
+        let before = drawn.0.trim_end_matches([':', ' ']);
+        Some(format!("{before} at line {row}, column {column}: {expected}"))
+    };
+    error.split_once("-->").and_then(line).unwrap_or_else(|| error.to_owned())
 }
 
 /// The header's bytes, from the magic string to the line's end, small enough and flat enough to be parsed.

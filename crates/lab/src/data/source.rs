@@ -4,8 +4,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::{Bytes, Dataset, Split, cifar10, idx, text, trouble};
+use super::{Bytes, Dataset, Split, cifar10, idx, published, text, trouble};
 use maf_srl::error::{Error, Result, shape, unsupported};
+use maf_srl::text::there_are;
 
 /// DIGITS (UCI "Optical Recognition of Handwritten Digits", E. Alpaydin and C. Kaynak, CC BY 4.0; the 1797
 /// samples of its test part): the one data set that travels with the program.
@@ -72,9 +73,13 @@ impl Source {
     /// `folder/<name>` and in `folder`, packed with gzip or not.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] without a folder; [`Error::File`] for a missing or damaged file, naming file, place
-    /// and reason, and for one beyond the [`limits`](super::limits).
+    /// [`Error::Unsupported`] without a folder, or with one for DIGITS; [`Error::File`] for a missing or damaged file, naming
+    /// file, place and reason, and for one beyond the [`limits`](super::limits).
     pub fn load(self, folder: Option<&Path>) -> Result<Split> {
+        if let (true, Some(folder)) = (self.files().is_empty(), folder) {
+            let what = format!("{} beside {self}, which is part of the program", folder.display());
+            return Err(unsupported("`data_dir`", what, "a folder for a data set with files"));
+        }
         self.read(&|file| Bytes::open(&find(self, folder, file)?))
     }
 
@@ -105,6 +110,27 @@ impl Source {
         };
         Ok(Split::of(&train, Some(test)))
     }
+
+    /// Those of the files that [`Source::load`] reads which are another data set's as published, and which one's: MNIST and
+    /// Fashion-MNIST name their files alike.
+    ///
+    /// # Errors
+    /// Those of [`Source::load`] for a file that is missing or cannot be read.
+    pub fn mistaken(self, folder: Option<&Path>) -> Result<Vec<(PathBuf, Source)>> {
+        let (other, sums) = match self {
+            Source::Mnist => (Source::FashionMnist, published::FASHION_MNIST),
+            Source::FashionMnist => (Source::Mnist, published::MNIST),
+            _ => return Ok(Vec::new()),
+        };
+        let mut found = Vec::new();
+        for (file, theirs) in self.files().iter().zip(sums) {
+            let path = find(self, folder, file)?;
+            if published::sum(&path)? == theirs {
+                found.push((path, other));
+            }
+        }
+        Ok(found)
+    }
 }
 
 impl fmt::Display for Source {
@@ -120,7 +146,7 @@ impl FromStr for Source {
         Source::ALL.into_iter().find(|s| s.name() == text.trim()).ok_or_else(|| Error::Text {
             place: "data set".into(),
             text: text.into(),
-            reason: format!("no such data set; there are {}", Source::ALL.map(Source::name).join(", ")),
+            reason: format!("no such data set; {}", there_are(text, Source::ALL.map(Source::name))),
         })
     }
 }

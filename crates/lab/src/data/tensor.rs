@@ -302,7 +302,7 @@ impl Tensor {
                         return Err(Error::Domain {
                             place: format!("tensor {:?}", self.name),
                             name: format!("element {}", self.values.len()),
-                            value: wide,
+                            value: wide.into(),
                             allowed: format!(
                                 "[{:e}, {:e}], the range of f32 that is computed in",
                                 f32::MIN,

@@ -5,8 +5,8 @@ use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use super::part::{self, PartFile};
-use super::{failed, trouble};
-use maf_srl::error::Result;
+use super::{trouble, unread};
+use maf_srl::error::{self, Error, Result};
 
 /// Bytes that are written or read at a time.
 const BUFFER: usize = 1 << 18;
@@ -18,6 +18,8 @@ const BUFFER: usize = 1 << 18;
 /// of such files in the folder is removed: [`removed`](super::removed) names it.
 #[derive(Debug)]
 pub struct Output {
+    /// As it was asked for: what errors name.
+    path: PathBuf,
     target: PathBuf,
     kept: Option<fs::Permissions>,
 }
@@ -29,7 +31,7 @@ impl Output {
     /// [`maf_srl::Error::File`] where `path` is one of the inputs, a folder, a device, read-only, or in a folder
     /// that is missing or refuses new files.
     pub fn new(path: &Path, inputs: &[&Path]) -> Result<Self> {
-        let mut output = Output { target: path.into(), kept: None };
+        let mut output = Output { path: path.into(), target: path.into(), kept: None };
         // A target that exists is replaced where it really lies, so that a symbolic link stays one.
         if let Ok(real) = path.canonicalize() {
             let same = |input: &&Path| input.canonicalize().is_ok_and(|input| input == real);
@@ -38,19 +40,23 @@ impl Output {
                     format!("is the same file as the input {}; the input is never touched", input.display());
                 return Err(trouble(path, "write", reason));
             }
-            let about = fs::metadata(&real).map_err(|e| failed(path, "write", e))?;
+            let about = fs::metadata(&real).map_err(|e| unread(path, "write", e))?;
             if !about.is_file() {
                 return Err(trouble(path, "write", "exists and is not a regular file"));
             }
             if about.permissions().readonly() {
                 return Err(trouble(path, "write", "exists and is read-only"));
             }
-            output = Output { target: real, kept: Some(about.permissions()) };
+            output = Output { target: real, kept: Some(about.permissions()), ..output };
+        } else if let Ok(nowhere) = fs::read_link(path) {
+            // neither replaced nor followed, as by cp
+            let reason = format!("is a symbolic link to {}, which does not exist", nowhere.display());
+            return Err(trouble(path, "write", reason));
         }
         let folder = folder(&output.target);
         part::sweep(folder);
         // the kind of error alone: its text would name the temporary file
-        PartFile::new(folder).map_err(|e| failed(path, "write", io::Error::from(e.kind())))?;
+        PartFile::new(folder).map_err(|e| output.unwritten(e.kind().into()))?;
         Ok(output)
     }
 
@@ -72,7 +78,7 @@ impl Output {
         fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
         check: impl FnOnce(&Path, &mut dyn Read, u64) -> Result<()>,
     ) -> Result<()> {
-        let unwritten = |e: io::Error| failed(&self.target, "write", e);
+        let unwritten = |e: io::Error| self.unwritten(e);
         let part = PartFile::new(folder(&self.target)).map_err(unwritten)?;
         let write = || -> io::Result<u64> {
             let mut buffered = BufWriter::with_capacity(BUFFER, part.file());
@@ -93,6 +99,15 @@ impl Output {
         };
         publish().map_err(unwritten)
     }
+
+    fn unwritten(&self, error: io::Error) -> Error {
+        let folder = folder(&self.target);
+        if error.kind() == io::ErrorKind::NotFound && !folder.is_dir() {
+            let reason = format!("there is no folder {}", folder.display());
+            return trouble(&self.path, "write", reason).with_source(error);
+        }
+        error::io(&self.path, "write", error)
+    }
 }
 
 /// The folder that a file lies in.
@@ -108,7 +123,7 @@ fn folder(target: &Path) -> &Path {
 /// # Errors
 /// [`maf_srl::Error::File`] where the folder or the file cannot be written.
 pub fn prepare(folder: &Path, name: &str) -> Result<()> {
-    fs::create_dir_all(folder).map_err(|e| failed(folder, "write", e))?;
+    make(folder)?;
     Output::new(&folder.join(name), &[]).map(drop)
 }
 
@@ -117,6 +132,19 @@ pub fn prepare(folder: &Path, name: &str) -> Result<()> {
 /// # Errors
 /// [`maf_srl::Error::File`] where the folder or the file cannot be written.
 pub fn save(folder: &Path, name: &str, contents: &[u8]) -> Result<()> {
-    fs::create_dir_all(folder).map_err(|e| failed(folder, "create", e))?;
+    make(folder)?;
     Output::new(&folder.join(name), &[])?.commit(|file| file.write_all(contents))
+}
+
+/// Makes a folder, and those above it, where it is missing.
+///
+/// # Errors
+/// [`maf_srl::Error::File`] where that cannot be done.
+pub fn make(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).map_err(|e| match e.kind() {
+        io::ErrorKind::AlreadyExists => {
+            trouble(folder, "create", "exists and is not a folder").with_source(e)
+        }
+        _ => error::io(folder, "create", e),
+    })
 }

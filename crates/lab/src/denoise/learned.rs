@@ -73,7 +73,7 @@ impl Shape {
             Shape::Random { density } => crate::density(density),
             Shape::Neighbourhood { radius } => {
                 let allowed = (1..=1024).contains(&radius);
-                require(allowed, "`pattern`", "radius", f64::from(radius), "[1, 1024]")
+                require(allowed, "`pattern`", "radius", radius, "[1, 1024]")
             }
         }
     }

@@ -36,15 +36,34 @@ pub use pictures::{atoms, course, gallery, regulariser};
 pub use report::{Gallery, Report, Row, Settings};
 
 use crate::count;
-use crate::data::{Dataset, Split};
+use crate::data::{Dataset, Source, Split};
 use crate::memory::{memory, product, unfolded};
 use crate::noise;
 use classical::Estimator;
-use maf_srl::error::{Result, require};
+use maf_srl::error::{Error, Result, require};
 use maf_srl::network::Family;
 use maf_srl::schedule::Backend;
+use maf_srl::text::there_are;
 use report::Figures;
 use tiles::Tiles;
+
+/// The data sets of grey pictures.
+pub const SOURCES: [Source; 3] = [Source::Digits, Source::Mnist, Source::FashionMnist];
+
+/// The data set of this name.
+///
+/// # Errors
+/// [`maf_srl::Error::Text`] for a name that is none of a data set of grey pictures.
+pub fn source(name: &str) -> Result<Source> {
+    let known = Source::ALL.into_iter().find(|source| source.name() == name.trim());
+    let names = SOURCES.map(Source::name);
+    let reason = match known {
+        Some(source) if SOURCES.contains(&source) => return Ok(source),
+        Some(_) => format!("it has no grey pictures; those of {} are", names.join(", ")),
+        None => format!("no such data set; {}", there_are(name, names)),
+    };
+    Err(Error::Text { place: "`data`".into(), text: name.into(), reason })
+}
 
 /// Everything that decides a run, the data apart.
 #[derive(Clone, Debug, PartialEq)]
@@ -110,13 +129,13 @@ impl Options {
         count("`batch`", "pictures per step", self.batch, 1_000_000)?;
         require((1e-9..=1e3).contains(&self.rate), "`rate`", "learning rate", self.rate, "[1e-9, 1000.0]")?;
         if let Some(side) = self.patch {
-            require((2..=32).contains(&side), "`patch`", "side", f64::from(side), "[2, 32]")?;
+            require((2..=32).contains(&side), "`patch`", "side", side, "[2, 32]")?;
         }
         count("`test`", "test pictures", self.test, 10_000_000)?;
         count("`seeds`", "seeds", self.seeds, 1000)?;
         // The last seed must not wrap round.
         let last = self.seed.checked_add(self.seeds as u64);
-        require(last.is_some(), "`seed`", "seed", self.seed as f64, "[0, 2^64 - seeds)")
+        require(last.is_some(), "`seed`", "seed", self.seed, "[0, 2^64 - seeds)")
     }
 }
 

@@ -2,7 +2,7 @@
 
 use ndarray::{Array2, ArrayView1, s};
 
-use crate::data::Dataset;
+use crate::data::{Dataset, Source};
 use maf_srl::error::{Result, shape, unsupported};
 
 /// About as many tiles are worked on at once.
@@ -30,7 +30,7 @@ impl Tiles {
                     "samples of {} x {} with {} channels are no grey pictures",
                     part.height, part.width, part.channels
                 ),
-                "digits, mnist, fashion-mnist",
+                super::SOURCES.map(Source::name).join(", "),
             ));
         }
         let (width, height) = side.map_or(picture, |side| (side as usize, side as usize));

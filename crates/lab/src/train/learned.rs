@@ -115,9 +115,9 @@ impl Learning {
     pub fn check(&self) -> Result<()> {
         let most = Regulariser::AT_ONCE;
         let range = format!("[1, {most}]");
-        require((1..=most).contains(&self.block), "`block`", "weights", f64::from(self.block), range)?;
+        require((1..=most).contains(&self.block), "`block`", "weights", self.block, range)?;
         let range = format!("[1, {LAYERS}]");
-        require((1..=LAYERS).contains(&self.layers), "`layers`", "layers", f64::from(self.layers), range)?;
+        require((1..=LAYERS).contains(&self.layers), "`layers`", "layers", self.layers, range)?;
         density(self.density)
     }
 

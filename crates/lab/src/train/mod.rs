@@ -163,14 +163,14 @@ impl Options {
         real("`sigma`", "factor of beta", self.sigma, 1.0, 1e3)?;
         count("`beta_every`", "epochs", self.beta_every, 1_000_000)?;
         if let Verify::Sample { every, .. } = self.verify {
-            require(every >= 1, "`verify`", "every", every as f64, "[1, inf)")?;
+            require(every >= 1, "`verify`", "every", every, "[1, inf)")?;
         }
         // The last seed must not wrap round.
         require(
             self.seed.checked_add(self.repeats as u64).is_some(),
             "`seed`",
             "seed",
-            self.seed as f64,
+            self.seed,
             "[0, 2^64 - repeats)",
         )?;
         self.base.check()?;
@@ -212,7 +212,7 @@ impl Options {
     fn check_freezing(&self) -> Result<()> {
         let Some(after) = self.freeze_after else { return Ok(()) };
         let range = format!("[0, {}]", self.epochs);
-        require(after <= self.epochs, "`freeze_after`", "epoch", after as f64, range)?;
+        require(after <= self.epochs, "`freeze_after`", "epoch", after, range)?;
         let refit = self.penalised();
         if refit < after {
             return Err(unsupported(

@@ -74,7 +74,7 @@ impl Regularised {
         let n = p.components();
         let most = Regulariser::AT_ONCE;
         let place = format!("{place}: regulariser");
-        require(n <= most, &place, "components", f64::from(n), format_args!("[1, {most}]"))?;
+        require(n <= most, &place, "components", n, format_args!("[1, {most}]"))?;
         for (name, eta) in [("eta1", p.activation.eta1), ("eta2", p.activation.eta2)] {
             require(eta <= 1.0, &place, name, eta, "[1e-6, 1], without which the operator jumps")?;
         }
@@ -142,7 +142,7 @@ impl Weighed {
 
 impl Operator for Weighed {
     fn check(&self, base: Optimizer, place: &str) -> Result<()> {
-        refuse_metric(base, place, "a regulariser")
+        refuse_metric(base, place, "a regulariser", "no regulariser")
     }
 
     fn groups(&self) -> Option<&Groups> {

@@ -7,6 +7,7 @@ use super::{weight, wrong};
 use maf_srl::error::Result;
 use maf_srl::kernels::solver::Solver;
 use maf_srl::regulariser::Regulariser;
+use maf_srl::text::there_are;
 
 /// What the methods of a list are combined with: every lambda and every solver makes a row.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,7 +76,7 @@ impl Choices {
                 let beta = self.beta.unwrap_or(self.beta_ratio * lambda);
                 Solver::Splitting { beta, published: self.published }
             }
-            other => return Err(wrong("`solver`", other, format!("there are {}", SOLVERS.join(", ")))),
+            other => return Err(wrong("`solver`", other, there_are(other, SOLVERS))),
         };
         solver.check()?;
         Ok(solver)

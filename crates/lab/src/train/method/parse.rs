@@ -52,10 +52,10 @@ fn penalties(name: &str) -> Result<(Penalties, Option<f64>)> {
         return Ok((penalties, Some(named.lambda)));
     }
     if !Penalty::all().iter().any(|p| p.name() == stem) {
-        let known = Penalty::all().into_iter().map(|p| p.name()).chain(NAMED.iter().map(|n| n.name));
-        let known: Vec<_> = known.chain(Family::ALL.map(Family::name)).collect();
-        let reason = format!("no such method; there are {DENSE}, {}, and pairs P+GP", known.join(", "));
-        return Err(wrong("`method`", name, reason));
+        let penalties = Penalty::all().into_iter().map(|p| p.name());
+        let known = std::iter::once(DENSE).chain(penalties).chain(NAMED.iter().map(|n| n.name));
+        let known = text::there_are(stem, known.chain(Family::ALL.map(Family::name)));
+        return Err(wrong("`method`", name, format!("no such method; {known}, and pairs P+GP")));
     }
     let penalty: Penalty = name.parse()?;
     Ok((Penalties { penalty, group: None, share: Share::Even }, default_lambda(&penalty)))
