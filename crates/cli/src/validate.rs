@@ -92,18 +92,17 @@ impl Validate {
     }
 }
 
-/// The question whether a text with names near its own was meant, if there are cases of those.
+/// The question whether a text like it was meant that is as many parts of a case's name, a penalty's without its numbers.
 fn meant(text: &str) -> String {
-    let names: Vec<String> = cases(None).iter().map(|case| case.name()).collect();
-    // the parts of a name, a penalty's without its numbers
-    let words: BTreeSet<&str> = names.iter().flat_map(|name| name.split(['/', '('])).collect();
-    let near = |word| match names.iter().any(|name| name.contains(word)) {
-        true => Some(word),
-        false => nearest(word, words.iter().copied()),
-    };
-    let text = text.split('/').map(near).collect::<Option<Vec<_>>>().unwrap_or_default().join("/");
-    let known = !text.is_empty() && names.iter().any(|name| name.contains(&text));
-    if known { format!("did you mean {text}? ") } else { String::new() }
+    let parts = text.split('/').count();
+    let mut known = BTreeSet::new();
+    for case in cases(None) {
+        let name = case.name();
+        let stems: Vec<&str> = name.split('/').filter_map(|part| part.split('(').next()).collect();
+        known.extend(stems.windows(parts).map(|stems| stems.join("/")));
+    }
+    let near = nearest(text, known.iter().map(String::as_str));
+    near.map_or_else(String::new, |name| format!("did you mean {name}? "))
 }
 
 const HEAD: [&str; 9] =

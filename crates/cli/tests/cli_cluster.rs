@@ -224,10 +224,11 @@ fn wrong_values_are_named_with_their_range() {
         ("--method dsrl,dsrl", &["--method", "named twice"]),
         ("--name ../x", &["--name"]),
         ("--preset depth", &["depth", "layers"]),
-        ("--device none", &["no adapter matches none"]),
     ] {
         refused(&place, arguments, needles);
     }
+    let elsewhere = CLUSTER.replace("--device cpu", "--device none");
+    place.refuses(&elsewhere, &["no adapter matches \"none\""]);
 }
 
 /// The weights of a graph in 64 kB that as a full matrix takes 512 MiB, and one network on it more than is allowed.

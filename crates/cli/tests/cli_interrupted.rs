@@ -5,6 +5,7 @@
 mod support;
 
 use std::fs::{self, File};
+use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -46,23 +47,27 @@ fn parts(place: &Place) -> Vec<PathBuf> {
     entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "part")).collect()
 }
 
-/// A run that got a signal while it wrote, and the unfinished file that it had then. One may be done before it is seen to
-/// write, or before the signal comes: then the next one is.
-fn interrupted(place: &Place, command: &mut Command, signal: &str) -> (Child, PathBuf) {
+/// A run that was sent a signal when it was seen to write, and its unfinished file. It may be done before the signal comes.
+fn signalled(place: &Place, command: &mut Command, signal: &str) -> (Child, PathBuf) {
     for _ in 0..100 {
         let _ = fs::remove_file(place.at("out/y.safetensors"));
         let mut child = command.spawn().expect("runs");
+        // it waits for a line, as it may take longer to start than the run to write
+        let kill = format!("read line && kill -s {signal} {}", child.id());
+        let mut sender =
+            Command::new("sh").args(["-c", &kill]).stdin(Stdio::piped()).spawn().expect("a shell");
+        let mut line = sender.stdin.take().expect("a pipe");
         while child.try_wait().expect("a state").is_none() {
             let begun = |path: &PathBuf| fs::metadata(path).is_ok_and(|about| about.len() > 0);
-            let Some(part) = parts(place).into_iter().find(begun) else { continue };
-            send(signal, child.id());
-            // until it has come
-            sleep(Duration::from_millis(200));
-            if !place.at("out/y.safetensors").exists() {
+            if let Some(part) = parts(place).into_iter().find(begun) {
+                line.write_all(b"\n").expect("waits");
+                assert!(sender.wait().expect("ends").success(), "{signal}");
                 return (child, part);
             }
-            child.wait().expect("ends");
+            sleep(Duration::from_millis(1));
         }
+        drop(line);
+        sender.wait().expect("ends");
     }
     panic!("no run was seen to write");
 }
@@ -77,10 +82,14 @@ fn ended(child: Child) -> (ExitStatus, String) {
 fn a_signal_while_it_writes_leaves_nothing() {
     let place = place();
     for (name, number) in SIGNALS {
-        let (child, _) = interrupted(&place, &mut tool(&place, STEP), name);
-        let (status, said) = ended(child);
-        assert_eq!((status.signal(), said.as_str()), (Some(number), ""), "{name}");
-        assert_eq!(fs::read_dir(place.at("out")).expect("a listing").count(), 0, "{name}");
+        let mut statuses = (0..100).map(|_| {
+            let (child, _) = signalled(&place, &mut tool(&place, STEP), name);
+            let (status, said) = ended(child);
+            assert_eq!((parts(&place), said.as_str()), (Vec::new(), ""), "{name}: {status}");
+            status
+        });
+        let status = statuses.find(|status| !status.success()).expect("one that was not done before");
+        assert_eq!(status.signal(), Some(number), "{name}");
     }
 }
 
@@ -108,7 +117,13 @@ fn a_signal_at_any_time_leaves_nothing() {
 fn a_run_that_is_killed_leaves_what_the_next_one_removes() {
     let place = place();
     // its owner is stopped and alive: another run leaves it alone
-    let (child, left) = interrupted(&place, &mut tool(&place, STEP), "STOP");
+    let mut stopped = (0..100).map(|_| {
+        let (child, left) = signalled(&place, &mut tool(&place, STEP), "STOP");
+        // until it has come
+        sleep(Duration::from_millis(200));
+        (child, left)
+    });
+    let (child, left) = stopped.find(|(_, left)| left.exists()).expect("one that was not done before");
     let output = tool(&place, &STEP.replace("y.safetensors", "z.safetensors")).output().expect("runs");
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
     assert!(left.exists());
@@ -162,7 +177,7 @@ fn an_ignored_signal_stays_ignored() {
     let run = format!("trap '' HUP; exec {} {STEP}", env!("CARGO_BIN_EXE_maf-srl"));
     let mut command = Command::new("sh");
     command.args(["-c", &run]).current_dir(place.at("")).stdout(Stdio::null()).stderr(Stdio::piped());
-    let (child, _) = interrupted(&place, &mut command, "HUP");
+    let (child, _) = signalled(&place, &mut command, "HUP");
     let (status, said) = ended(child);
     assert!(status.success() && said.is_empty(), "{status}: {said}");
     assert!(place.at("out/y.safetensors").exists());

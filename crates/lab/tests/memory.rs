@@ -105,7 +105,7 @@ fn what_claims_or_unpacks_to_much_is_refused_within_bounds() {
     refused(
         |b| first(Source::Cifar10, b),
         &batch,
-        8 * 3072 * limits::PICTURES + MIB,
+        4 * 3072 * limits::PICTURES + MIB,
         &["more than 10000 rows"],
     );
     for (byte, words) in

@@ -299,10 +299,11 @@ impl<'a> Array<'a> {
         }
         // of an empty matrix as well: a sparse one has a number for each column
         if columns > ENTRIES || rows.checked_mul(columns).is_none_or(|entries| entries > left) {
-            let (what, before) =
-                (if self.class == Self::SPARSE { "sparse" } else { "a matrix" }, ENTRIES - left);
-            let before =
-                if before > 0 { format!(", and those before it have {before}") } else { String::new() };
+            let what = if self.class == Self::SPARSE { "sparse" } else { "a matrix" };
+            let before = match ENTRIES - left {
+                0 => String::new(),
+                before => format!(", and those before it have {before}"),
+            };
             return Err(format!(
                 "{what} of {rows} x {columns}; at most {ENTRIES} entries of a variable are read{before}"
             ));
@@ -310,19 +311,21 @@ impl<'a> Array<'a> {
         Ok([rows, columns])
     }
 
-    /// The most bytes that such an array needs, its header included: 8 for each entry of a full matrix, 16 and 8 for
-    /// each column of a sparse one.
+    /// The most bytes that such an array needs: 8 for each entry, and those of headers. A sparse one has a row with each
+    /// entry, a number for each column, and may have kept room for more.
     fn most_bytes(&self) -> Parsed<u64> {
-        const OTHERS: usize = 1 << 10;
-        let room = |bytes: usize| (bytes.min(8 * ENTRIES) + OTHERS) as u64;
+        const HEADERS: usize = 1 << 10;
+        const KEPT: usize = 1 << 20;
         if self.class == Self::CELL {
-            return self.count().map(|_| room(usize::MAX));
+            self.count()?;
+            return Ok((8 * ENTRIES + HEADERS * VARIABLES) as u64);
         }
         let [rows, columns] = self.size(ENTRIES)?;
-        Ok(room(match self.class {
-            Self::SPARSE => 16 * rows * columns + 8 * columns,
+        let bytes = match self.class {
+            Self::SPARSE => (16 * rows * columns + 8 * columns).min(8 * ENTRIES) + KEPT,
             _ => 8 * rows * columns,
-        }))
+        };
+        Ok((bytes + HEADERS) as u64)
     }
 
     /// What it is, for messages.
