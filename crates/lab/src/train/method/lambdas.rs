@@ -52,6 +52,9 @@ pub fn default_lambda(penalty: &Penalty) -> Option<f64> {
 /// | 0.03 | 0.965 at 0.066 | 0.967 at 0.082 | 0.966 at 0.121 |
 /// | 0.035 | 0.966 at 0.061 | 0.967 at 0.075 | 0.966 at 0.108 |
 ///
+/// (when the gradient was taken in the Euclidean metric; lambdas were in units of 1 then, not of ||Â||, which differ by some
+/// percent; the choice was kept)
+///
 /// and 0.06 on three of them: 0.957 at 0.045, 0.961 at 0.059, 0.961 at 0.087. On the same six l1 had 0.969 at 0.061, tl1
 /// 0.973 at 0.067, integrated-tl1 0.974 at 0.047: learned regularisers come near, and are not better. A weight is zero only
 /// where all atoms that reach it are, so that the more entries Â has the fewer zeros there are at one lambda, without a
