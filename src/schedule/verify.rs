@@ -22,7 +22,8 @@ use rand::seq::index::sample;
 pub enum Verify {
     /// None.
     Off,
-    /// Every `every`-th recorded step, `tensors` tensors of it, drawn with `seed`.
+    /// Every `every`-th recorded step, `tensors` tensors of it, drawn with `seed`. Skipped, and counted as that, where [the memory
+    /// for checks](crate::schedule::Plan::set_check_memory) is spent.
     Sample {
         /// Check the first step and every this many after it (at least 1).
         every: u64,
@@ -376,13 +377,13 @@ impl Checker {
         }
     }
 
-    /// The smallest spare buffer of at least so many bytes, else a new one.
+    /// A spare buffer of so many bytes, else a new one: a larger one would take more than there is room for.
     fn staging(&self, bytes: u64) -> Result<wgpu::Buffer> {
         let mut spare = locked(&self.spare);
-        let fitting = (0..spare.len()).filter(|&k| spare[k].size() >= bytes);
-        if let Some(k) = fitting.min_by_key(|&k| spare[k].size()) {
+        if let Some(k) = spare.iter().position(|buffer| buffer.size() == bytes) {
             return Ok(spare.swap_remove(k));
         }
+        drop(spare);
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
         gpu::buffer(&self.device, "verification", bytes, usage, false)
     }
