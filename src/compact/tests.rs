@@ -304,9 +304,9 @@ fn kernels_whose_proof_would_not_end_are_refused() {
     for (shape, words) in [
         (
             [1, 1, 1000, 1000],
-            "pictures of 1000 x 1000 take 1000000000000 products per input; allowed: at most 17179869184",
+            "pictures of 1000 x 1000 take 1000001000000 products per input; allowed: at most 17179869184",
         ),
-        ([2, 1, 1, 500_000], "pictures of 500000 x 500000 take 500000000000000000 products"),
+        ([2, 1, 1, 500_000], "pictures of 500000 x 500000 take 250000500000000000 products"),
         (
             [6_000_000, 1, 1, 1],
             "pictures of 4 x 4 take 1152000704 bytes per input; allowed: at most 1073741824",

@@ -343,8 +343,24 @@ mod tests {
                 "4 layers of 784 components in batches of 54000 would take",
             ),
             (Options { layers: 64, batch: 8000, ..whole.clone() }, "64 layers of 784 components"),
-            (Options { seeds: 1000, shape: Shape::Random { density: 1.0 }, ..whole.clone() }, "GiB"),
-            (Options { seeds: 1000, shape: Shape::Neighbourhood { radius: 40 }, ..whole.clone() }, "GiB"),
+            (
+                Options {
+                    batch: 12_000,
+                    seeds: 1000,
+                    shape: Shape::Random { density: 1.0 },
+                    ..whole.clone()
+                },
+                "GiB",
+            ),
+            (
+                Options {
+                    batch: 12_000,
+                    seeds: 1000,
+                    shape: Shape::Neighbourhood { radius: 40 },
+                    ..whole.clone()
+                },
+                "GiB",
+            ),
         ] {
             let error = options.fits(&split).unwrap_err();
             assert!(matches!(error, maf_srl::Error::Unsupported { .. }), "{error:?}");
