@@ -176,17 +176,11 @@ impl SpmmJob {
         }
         let plain = self.prologue == Prologue::Plain;
         if (plain && !held) == self.second.is_some() {
-            let with = if plain && !held { "with" } else { "without" };
-            let what = format!(
-                "the prologue {} and the epilogue {} {with} a second batch",
-                self.prologue.name(),
-                self.epilogue.name()
-            );
-            return Err(unsupported(
-                PLACE,
-                what,
-                "none for plain and activated, one for near, given, pulled and held",
-            ));
+            let with = if self.second.is_some() { "with" } else { "without" };
+            let prologue = || format!("prologue {}", self.prologue.name());
+            let who = if held { "epilogue held".into() } else { prologue() };
+            let allowed = "none for plain, one for near, given and pulled, and for the epilogue held";
+            return Err(unsupported(PLACE, format!("the {who} {with} a second batch"), allowed));
         }
         if !plain && held {
             return Err(unsupported(PLACE, "zeros that stay", "with the prologue plain"));
