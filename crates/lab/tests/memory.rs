@@ -39,11 +39,11 @@ fn packed(front: &[u8], count: u64) -> Vec<u8> {
     [word(15, false).to_vec(), word(bytes.len() as u32, false).to_vec(), bytes].concat()
 }
 
-/// A data set whose first file has these bytes, and whose others have none.
-fn first(source: Source, bytes: &[u8]) -> Result<()> {
+/// A data set whose first file has these bytes, and whose others have others.
+fn first(source: Source, bytes: &[u8], others: &[u8]) -> Result<()> {
     let at = |name: &str| {
         let first = source.files().first() == Some(&name);
-        Ok(Bytes::of(Path::new(name), if first { bytes } else { &[] }))
+        Ok(Bytes::of(Path::new(name), if first { bytes } else { others }))
     };
     source.read(&at).map(drop)
 }
@@ -99,11 +99,21 @@ fn what_claims_or_unpacks_to_much_is_refused_within_bounds() {
 
     // data sets packed with gzip
     let images = |sizes: [u32; 3]| gzip(&idx(0x803, &sizes, &[]), 0, much);
-    refused(|b| first(Source::Mnist, b), &images([1 << 20, 28, 28]), MIB, &["1048576", "at most 67108864"]);
-    refused(|b| first(Source::Mnist, b), &images([9, 1 << 14, 1 << 14]), MIB, &["at most 128 x 128"]);
+    refused(
+        |b| first(Source::Mnist, b, &[]),
+        &images([1 << 20, 28, 28]),
+        MIB,
+        &["1048576", "at most 67108864"],
+    );
+    refused(|b| first(Source::Mnist, b, &[]), &images([9, 1 << 14, 1 << 14]), MIB, &["at most 128 x 128"]);
+    // what is claimed is allowed, but not there
+    let labels = idx(0x801, &[80_000], &[7; 80_000]);
+    let short = idx(0x803, &[80_000, 28, 28], &[0; 9]);
+    let words = ["ends after 9 of 62720000 bytes"];
+    refused(|b| first(Source::Mnist, b, &labels), &short, MIB, &words);
     let batch = gzip(&[], 0, much);
     refused(
-        |b| first(Source::Cifar10, b),
+        |b| first(Source::Cifar10, b, &[]),
         &batch,
         4 * 3072 * limits::PICTURES + MIB,
         &["more than 10000 rows"],
@@ -112,7 +122,7 @@ fn what_claims_or_unpacks_to_much_is_refused_within_bounds() {
         [(b'1', "1024 bytes in one line"), (b'\n', "16777216 bytes of text"), (b'"', "1024 bytes")]
     {
         let text = gzip(&[], byte, much);
-        refused(|b| first(Source::Pendigits, b), &text, MIB, &["pendigits.tra", "line", words]);
+        refused(|b| first(Source::Pendigits, b, &[]), &text, MIB, &["pendigits.tra", "line", words]);
     }
 
     // .mat files: cells that are small each, packed data that claims little, or much
