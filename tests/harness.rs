@@ -178,7 +178,7 @@ const GROUP_FAULTS: [GroupFault; 19] = [
     (
         "a large sum taken for an ordinary one, in a larger group",
         SUMMED,
-        |s| s.replace("select(x, select(3.40282347e38, x * 0x1p64f, x < 0x1p63f), m.large)", "x"),
+        |s| s.replace("select(x, select(LARGEST, x * 0x1p64f, x < 0x1p64f), m.large)", "x"),
         "index ",
     ),
     (

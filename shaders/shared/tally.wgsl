@@ -15,6 +15,7 @@ struct Partial {
 const NOTHING = Partial(0.0, 0.0, 0.0, 0.0, -1.0, 0u, 0xffffffffu, 0u);
 const DOWN = 0x1p-80f;
 const UP = 0x1p80f;
+const LARGEST = 3.40282347e38;
 
 // x >= 0 times 2^by, by its exponent; 0 below the normal range. WGSL lets a compiler take the factors of a product
 // together, and 2^160, the square of a scale, has no place in f32.
@@ -82,7 +83,7 @@ struct Measure {
 
 // A multiple of m.sum in its true size, at most the largest number.
 fn true_size(x: f32, m: Measure) -> f32 {
-    return select(x, select(3.40282347e38, x * 0x1p64f, x < 0x1p63f), m.large);
+    return select(x, select(LARGEST, x * 0x1p64f, x < 0x1p64f), m.large);
 }
 
 fn measure_of(p: Partial) -> Measure {

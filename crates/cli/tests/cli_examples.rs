@@ -64,7 +64,9 @@ fn run_of(words: &[String]) -> Run {
         // Up to 100 epochs with three seeds, for one to eight depths, and ten runs of k-means each.
         Some("cluster") => {
             options.extend([("--epochs", "1"), ("--repeats", "1")]);
-            if !has("--labelled") {
+            // refused where no training is random
+            let dsrl = words.windows(2).any(|pair| pair == ["--method", "dsrl"]);
+            if !has("--labelled") && !dsrl {
                 options.push(("--seeds", "1"));
             }
         }

@@ -30,7 +30,15 @@ fn place() -> Place {
 }
 
 fn tool(place: &Place, arguments: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_maf-srl"));
+    let tool = env!("CARGO_BIN_EXE_maf-srl");
+    // Tests that run in the background, or under `nohup`, ignore signals, and so would the tool.
+    let mut command = if cfg!(target_os = "linux") {
+        let mut command = Command::new("env");
+        command.args(["--default-signal=INT,TERM,HUP", tool]);
+        command
+    } else {
+        Command::new(tool)
+    };
     command.args(arguments.split_whitespace()).current_dir(place.at(""));
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     command

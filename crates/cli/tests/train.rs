@@ -199,6 +199,7 @@ fn a_regulariser_out_of_a_file_is_a_method() {
     let first = Parameters::identity(pattern, activation, 1.0).unwrap();
     let mut last = first.clone();
     last.values.iter_mut().enumerate().for_each(|(k, a)| *a += 0.05 * (k as f64).sin());
+    let norm = maf_srl::regulariser::Regulariser::new(last.clone()).unwrap().norm();
     // a first layer that would be refused
     std::fs::write(
         &path,
@@ -209,7 +210,7 @@ fn a_regulariser_out_of_a_file_is_a_method() {
     let found = document(&output);
     let maf = &found["methods"][1];
     assert_eq!((&maf["method"], &maf["penalty"]), (&"maf".into(), &"maf(n=64)".into()));
-    assert!((maf["lambda"].as_f64().unwrap() - 0.07).abs() < 1e-12);
+    assert!((maf["lambda"].as_f64().unwrap() - 0.07 * norm).abs() < 1e-12 && norm > 1.0);
     // 32 x 64 by rows, 5 x 32 and 10 x 5 not at all
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("does not fit layers.1.weight, layers.2.weight"), "{said}");

@@ -31,7 +31,8 @@ fn next(k: GroupConstants, weight: f32, m: Measure, s: Search) -> Search {
     let pull = select(0.0, scaled(k.group * weight, m) / max(m.norm, 1.17549435e-38), after > 0.0);
     let slope = f32(m.count) * after + pull * spread * spread;
     var threshold = s.threshold - residual / (1.0 + exclusive * slope);
-    if !(threshold > low && threshold < high) {
+    // a value beyond the range of f32 says where the root is, and not how far
+    if value >= LARGEST || !(threshold > low && threshold < high) {
         // not half the sum, which may overflow
         threshold = low + 0.5 * (high - low);
     }

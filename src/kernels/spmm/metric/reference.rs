@@ -34,15 +34,16 @@ impl Known {
         self.value.abs() + self.own + self.carried
     }
 
-    /// h + q s.
-    fn joined(h: Known, q: f64, s: Known) -> Known {
+    /// h + q s, and whether f32 may overflow on the way.
+    fn joined(h: Known, q: f64, s: Known) -> (Known, bool) {
         let magnitude = h.reach() + q * s.reach();
         let rounding = if magnitude == 0.0 { 0.0 } else { 3.0 * RELATIVE * magnitude + 2.0 * FLUSH };
-        Known {
+        let joined = Known {
             value: h.value + q * s.value,
             own: 1.01 * (h.own + q * s.own + rounding),
             carried: h.carried + q * s.carried,
-        }
+        };
+        (joined, 1.01 * magnitude > f64::from(f32::MAX))
     }
 }
 
@@ -119,7 +120,7 @@ impl MetricReference {
     /// The operator on the members of a group.
     fn operator(&self, x: &[Known], before: &[Element]) -> Made {
         let (p, n) = (self.of.regulariser.parameters(), x.len());
-        let mut overflows = false;
+        let (mut overflows, mut overflowing) = (false, false);
         let mut sums = vec![Sum::default(); n];
         let mut coefficients = Vec::with_capacity(n);
         let mut total = |sum: Sum| {
@@ -135,7 +136,9 @@ impl MetricReference {
             for k in p.pattern.row(i as u32) {
                 s.add(p.values[k], x[p.pattern.indices()[k] as usize]);
             }
-            let w = self.activated(Known::joined(total(h), p.q[i], total(s)));
+            let (v, over) = Known::joined(total(h), p.q[i], total(s));
+            overflowing |= over;
+            let w = self.activated(v);
             let w = if self.holds(&before[i]) { Known::default() } else { w };
             coefficients.push(w);
             for k in p.pattern.row(i as u32) {
@@ -143,7 +146,7 @@ impl MetricReference {
             }
         }
         let weights = sums.into_iter().map(&mut total).collect();
-        Made { coefficients, weights, overflows }
+        Made { coefficients, weights, overflows: overflows || overflowing }
     }
 }
 
