@@ -115,7 +115,7 @@ fn numbers_are_echoed_as_they_were_given() {
         ("train --block -1", ["'-1' for '--block", "-1 is not in 0..="]),
         ("denoise --test -1", ["'-1' for '--test", "expected a whole number, 0 or above"]),
         ("cluster --labels w.npy --epochs -1", ["'-1' for '--epochs", "expected a whole number, 0 or above"]),
-        ("bench --formats -1", ["'-1' for '--formats", "-1 is not in 0..="]),
+        ("bench --formats -1", ["'-1' for '--formats", "-1 is not in 1..=4096"]),
         ("train --lr fast", ["'fast' for '--lr", "expected a number"]),
     ] {
         place.refuses(arguments, &parts);

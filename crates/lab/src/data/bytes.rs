@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use super::{failed, limits, trouble, unread};
+use super::{limits, trouble, unread};
 use maf_srl::error::Result;
 
 /// The bytes of a file, from a disk or from memory.
@@ -23,11 +23,11 @@ impl<'a> Bytes<'a> {
     /// # Errors
     /// [`maf_srl::Error::File`] for what is missing, no regular file or cannot be opened.
     pub fn open(path: &Path) -> Result<Bytes<'static>> {
-        let about = std::fs::metadata(path).map_err(|e| failed(path, "open", e))?;
+        let about = std::fs::metadata(path).map_err(|e| unread(path, "open", e))?;
         if !about.is_file() {
             return Err(trouble(path, "open", "not a regular file"));
         }
-        let file = File::open(path).map_err(|e| failed(path, "open", e))?;
+        let file = File::open(path).map_err(|e| unread(path, "open", e))?;
         let reader = Box::new(BufReader::with_capacity(1 << 18, file));
         Ok(Bytes { path: path.into(), length: about.len(), reader })
     }
@@ -41,7 +41,7 @@ impl<'a> Bytes<'a> {
     /// The same unpacked, where it is packed with gzip, told by its first two bytes. The length is then the most that can
     /// come out.
     pub(super) fn unpacked(mut self) -> Result<Self> {
-        let magic = self.reader.fill_buf().map_err(|e| failed(&self.path, "byte 0", e))?;
+        let magic = self.reader.fill_buf().map_err(|e| unread(&self.path, "byte 0", e))?;
         if magic.starts_with(&[0x1f, 0x8b]) {
             self.length = self.length.saturating_mul(limits::UNPACKED);
             self.reader = Box::new(BufReader::new(flate2::bufread::MultiGzDecoder::new(self.reader)));
