@@ -271,7 +271,7 @@ fn data(place: &Place) {
     };
     let graph: Vec<f64> = (0..vertices * vertices).map(|k| weight(k / vertices, k % vertices)).collect();
     let classes: Vec<f64> = (0..vertices).map(|i| (i % 3 + 1) as f64).collect();
-    for name in ["ALOI", "MSRC-v1"] {
+    for name in ["ALOI", "MSRC-v1", "ORL"] {
         write(&format!("{name}W.mat"), &mat("W", vertices as u32, &graph));
         write(&format!("{name}.mat"), &mat("Y", 1, &classes));
     }
