@@ -281,7 +281,9 @@ fn a_sample_checks_what_it_says_and_nothing_else() {
         }
         assert_eq!(draws, 3 * 4, "{}: four tensors each time", one.label);
         assert_eq!(found.checked, found.tensors.iter().map(|t| t.checked).sum::<u64>(), "{}", one.label);
-        assert_eq!(run(verify(1)), found, "{}: a seed draws the same tensors", one.label);
+        // The memory depends on how fast the workers were; all else is the seed's.
+        let again = maf_srl::schedule::Verification { memory: found.memory, ..run(verify(1)) };
+        assert_eq!(again, found, "{}: a seed draws the same tensors", one.label);
         let chosen =
             |v: &maf_srl::schedule::Verification| v.tensors.iter().map(|t| t.checked > 0).collect::<Vec<_>>();
         assert_ne!(chosen(&run(verify(2))), chosen(&found), "{}: another seed draws others", one.label);
