@@ -51,6 +51,15 @@ impl Approx {
         Approx { value, error, peak: value.abs() }
     }
 
+    /// A number that the host computes in float64 and hands over as f32: rounded once, to the nearest.
+    #[must_use]
+    pub fn constant(value: f64) -> Self {
+        let rounded = f64::from(value as f32);
+        let error = if rounded == value { 0.0 } else { 0.5 * ulp(value) };
+        let flush = if value.abs() < FLUSH { value.abs() } else { 0.0 };
+        Approx { value, error: error + flush, peak: value.abs() + error }
+    }
+
     /// `value` with `error`, plus the rounding of a result to `ulps` ULP and its possible flush; computed from numbers
     /// that met `peak`.
     fn rounded(value: f64, error: f64, ulps: f64, peak: f64) -> Self {

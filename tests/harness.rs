@@ -9,7 +9,7 @@ use maf_srl::Error;
 use maf_srl::kernels::PipelineCache;
 use maf_srl::kernels::step::{Element, Optimizer, StepParameters, StepReference};
 use maf_srl::kernels::{KERNELS, Outcome};
-use maf_srl::penalty::Penalty;
+use maf_srl::penalty::{GroupPenalty, Penalty};
 use maf_srl::schedule::{Schedule, Spec, Tensor, Verify};
 use support::work::{submit, upload_f32, view};
 
@@ -133,7 +133,12 @@ fn every_planted_fault_is_reported_with_its_place() {
     for one in support::software_adapters() {
         let (device, queue) = one.device();
         let sound = run(&device, &queue, |source| source);
-        assert_eq!((sound.mismatches, sound.first_mismatch), (0, None), "{}: no fault, no report", one.label);
+        assert_eq!(
+            (sound.mismatches, sound.first_mismatch()),
+            (0, None),
+            "{}: no fault, no report",
+            one.label
+        );
         assert!(sound.checked > 600, "{}: elements, gradient words and guards", one.label);
         for (fault, edit, mismatches, message) in FAULTS {
             let found = run(&device, &queue, edit);
@@ -142,7 +147,7 @@ fn every_planted_fault_is_reported_with_its_place() {
             if let Some(expected) = mismatches {
                 assert_eq!(found.mismatches, expected, "{place}");
             }
-            let first = found.first_mismatch.expect("a mismatch has a place");
+            let first = found.first_mismatch().expect("a mismatch has a place");
             assert!(first.contains(message), "{place}");
         }
     }
@@ -301,13 +306,13 @@ fn every_fault_planted_in_a_kernel_of_groups_is_reported() {
         let run = |case: &str, edit| run_case(&device, &queue, case, edit);
         for case in [HELD, TINY, SPLIT, EXCLUSIVE, L1_L2, STRIDED, BROKEN, SUMMED, STATES] {
             let sound = run(case, |source| source);
-            assert_eq!((sound.mismatches, sound.first_mismatch), (0, None), "{}: {case}", one.label);
+            assert_eq!((sound.mismatches, sound.first_mismatch()), (0, None), "{}: {case}", one.label);
         }
         for (fault, case, edit, message) in GROUP_FAULTS {
             // a kernel of another stage lacks the line: the fault stands in one of them
             let found = run(case, edit);
             assert!(found.mismatches > 0, "{}: {fault}: {found:?}", one.label);
-            let first = found.first_mismatch.expect("a mismatch has a place");
+            let first = found.first_mismatch().expect("a mismatch has a place");
             assert!(first.contains(message), "{}: {fault}: {first}", one.label);
         }
     }
@@ -358,7 +363,7 @@ fn every_fault_planted_in_a_solver_is_reported() {
         let (device, queue) = one.device();
         for case in [SUBGRADIENT, SPLITTING, LARGE] {
             let sound = run_case(&device, &queue, case, |source| source);
-            assert_eq!((sound.mismatches, sound.first_mismatch), (0, None), "{}: {case}", one.label);
+            assert_eq!((sound.mismatches, sound.first_mismatch()), (0, None), "{}: {case}", one.label);
         }
         for (fault, case, edit) in faults {
             let found = run_case(&device, &queue, case, edit);
@@ -405,10 +410,14 @@ fn demand_reports(faults: &[Planted]) {
             let place = format!("{}: {case}: {what:?} => {by:?}", one.label);
             let run = |kernels: &PipelineCache| case_of(case).run(&device, &queue, kernels).expect("it runs");
             let without = run(&sound);
-            assert_eq!((without.mismatches, without.first_mismatch), (0, None), "{place}: without the fault");
+            assert_eq!(
+                (without.mismatches, without.first_mismatch()),
+                (0, None),
+                "{place}: without the fault"
+            );
             let found = run(&PipelineCache::edited(&device, *edit));
             assert!(found.mismatches > 0, "{place}: passes");
-            assert!(found.first_mismatch.is_some(), "{place}: without a place");
+            assert!(found.first_mismatch().is_some(), "{place}: without a place");
         }
     }
 }
@@ -550,6 +559,90 @@ fn every_fault_planted_in_separable_layers_is_reported() {
     });
 }
 
+/// Whether a fault in some kernel of a prefix is reported by a case there, tried in order on the first adapter and then on all.
+fn demand_some_report(
+    prefixes: &[String],
+    fault: &str,
+    edit: impl Fn(String) -> String + Clone + Send + Sync + 'static,
+) {
+    let all: Vec<_> = KERNELS.iter().flat_map(|room| (room.cases)()).collect();
+    let tried = prefixes.iter().flat_map(|prefix| {
+        let of = all.iter().filter(move |case| case.name().starts_with(prefix.as_str()));
+        // ordinary numbers first
+        let (plain, rest): (Vec<_>, Vec<_>) = of.partition(|case| case.name().contains("rate=1/lambda=0.3"));
+        plain.into_iter().chain(rest.into_iter().step_by(3)).take(24)
+    });
+    let adapters = support::software_adapters();
+    let devices: Vec<_> = adapters.iter().map(|one| (one.label.as_str(), one.device())).collect();
+    let reports = |case: &dyn maf_srl::kernels::Case, (device, queue): &(wgpu::Device, wgpu::Queue)| {
+        let kernels = PipelineCache::edited(device, edit.clone());
+        case.run(device, queue, &kernels).expect("it runs").mismatches > 0
+    };
+    let Some(case) = tried.into_iter().find(|case| reports(&***case, &devices[0].1)) else {
+        panic!("{fault}: no case of {prefixes:?} reports it");
+    };
+    for (label, device) in &devices[1..] {
+        assert!(reports(&**case, device), "{label}: {fault}: {}", case.name());
+    }
+}
+
+/// `number` as it stands in the WGSL, where no letter follows, multiplied by 1.001.
+fn off(source: &str, number: &str) -> String {
+    let mut out = String::with_capacity(source.len() + 64);
+    let mut rest = source;
+    while let Some(at) = rest.find(number) {
+        let (before, from) = rest.split_at(at);
+        let after = &from[number.len()..];
+        let whole = |c: Option<char>| c.is_none_or(|c| !(c.is_alphanumeric() || c == '_' || c == '.'));
+        out.push_str(before);
+        match whole(after.chars().next()) && whole(before.chars().next_back()) {
+            true => out.push_str(&format!("(1.001 * {number})")),
+            false => out.push_str(number),
+        }
+        rest = after;
+    }
+    out + rest
+}
+
+/// A number that the host computes, a thousandth off: each one of each penalty and each base step. The references compute from
+/// the user's numbers alone, so that it makes no difference whether the host or the kernel is wrong.
+#[test]
+fn every_number_of_the_host_that_is_a_thousandth_off_is_reported() {
+    let used = |names: [&'static str; 8]| names.into_iter().filter(|name| !name.starts_with("unused"));
+    let mut faults = 0;
+    let mut demand = |prefixes: &[String], number: String| {
+        let fault = format!("{number} in {prefixes:?}");
+        demand_some_report(prefixes, &fault, move |source: String| off(&source, &number));
+        faults += 1;
+    };
+    for penalty in Penalty::all() {
+        let prefixes = ["step/gradient/", "step/adam-metric/", "solver/penalties/subgradient/gradient/"];
+        let name = penalty.name();
+        let named = |prefix: &&str| ["/", "("].map(|end| format!("{prefix}{name}{end}"));
+        let prefixes: Vec<String> = prefixes.iter().flat_map(named).collect();
+        for number in used(penalty.rule().constant_names()) {
+            demand(&prefixes, format!("k.{number}"));
+        }
+    }
+    for penalty in GroupPenalty::all() {
+        let name = penalty.name();
+        let prefixes = ["/", "("].map(|end| format!("group/values/prox/none/{name}{end}"));
+        for number in used(penalty.rule().constant_names()).filter(|name| *name != "first") {
+            demand(&prefixes, format!("k.{number}"));
+        }
+    }
+    for base in Optimizer::all() {
+        for number in used(base.constant_names()) {
+            demand(&[format!("step/{}/none/", base.name())], format!("b.{number}"));
+        }
+    }
+    for number in ["row.pull.beta", "row.pull.strength"] {
+        demand(&["solver/bases/splitting/".into()], number.into());
+    }
+    println!("{faults} faults");
+    assert!(faults > 60, "{faults}");
+}
+
 /// Two tensors; the faults of value are planted at element 200 of those that have more than 256.
 fn verified(device: &wgpu::Device, queue: &wgpu::Queue, edit: fn(String) -> String) -> Result<u64, Error> {
     let weights: Vec<f32> = (0..400).map(|k| (k as f32 - 201.5) * 0.01).collect();
@@ -630,12 +723,12 @@ fn every_fault_planted_in_frozen_zeros_is_reported() {
                 let cases = KERNELS.iter().flat_map(|kernel| (kernel.cases)());
                 let case = cases.into_iter().find(|case| frozen(&**case));
                 let case = case.unwrap_or_else(|| panic!("no frozen case {prefix}"));
-                let run = |edit| {
+                let run = |edit: fn(String) -> String| {
                     let pipelines = PipelineCache::edited(&device, edit);
                     case.run(&device, &queue, &pipelines).expect("the device answers")
                 };
                 let (sound, found) = (run(|source| source), run(edit));
-                assert_eq!(sound.first_mismatch, None, "{}: {}", one.label, case.name());
+                assert_eq!(sound.first_mismatch(), None, "{}: {}", one.label, case.name());
                 assert!(found.mismatches > 0, "{}: {fault}: {}", one.label, case.name());
             }
         }

@@ -236,7 +236,7 @@ fn norms_of_tensors_larger_than_a_binding_are_windowed() {
                 assert_eq!((words[0], &words[count + 1..]), (7, &[7, 7][..]), "{place}");
                 let reference = norms::NormsReference::new(norm, &groups);
                 let found = reference.compare(&w[lead as usize..], &words[1..=count]);
-                assert_eq!((found.mismatches, found.first_mismatch), (0, None), "{place}");
+                assert_eq!((found.mismatches, found.first_mismatch()), (0, None), "{place}");
             }
         }
     }

@@ -98,10 +98,10 @@ fn every_planted_fault_is_reported_with_its_place() {
         let (device, queue) = one.device();
         for (fault, case, edit, message) in FAULTS {
             let sound = run(&device, &queue, case, |source| source);
-            assert_eq!((sound.mismatches, sound.first_mismatch), (0, None), "{}: {case}", one.label);
+            assert_eq!((sound.mismatches, sound.first_mismatch()), (0, None), "{}: {case}", one.label);
             let found = run(&device, &queue, case, edit);
             assert!(found.mismatches > 0, "{}: {fault}: {found:?}", one.label);
-            let first = found.first_mismatch.expect("a mismatch has a place");
+            let first = found.first_mismatch().expect("a mismatch has a place");
             // the fault that changes a weight is seen in its group as well
             assert!(
                 first.contains(message) || message == "read-only word ",
@@ -183,7 +183,7 @@ fn many_tensors_take_few_dispatches_and_the_same_bits_as_alone() {
                 let range = *to as usize..(*to + groups.count()) as usize;
                 let values = &values[*from as usize..(*from + groups.len()) as usize];
                 let found = NormsReference::new(norm, groups).compare(values, &together[range.clone()]);
-                assert_eq!(found.first_mismatch, None, "{}: {norm} of tensor {k}", one.label);
+                assert_eq!(found.first_mismatch(), None, "{}: {norm} of tensor {k}", one.label);
                 if k % 7 == 0 {
                     assert_eq!(together[range.clone()], alone[range], "{}: {norm} of tensor {k}", one.label);
                 }

@@ -55,6 +55,7 @@ pub use timed::{Loaded, Setup};
 pub(crate) use timed::{Set, numbers};
 pub(crate) use window::{refuse_overlap, refuse_overlap_among};
 
+use crate::accuracy::{FLUSH, ulp};
 use crate::error::Result;
 
 /// What the register says about a kernel.
@@ -146,20 +147,113 @@ pub struct Outcome {
     pub mismatches: u64,
     /// Elements in the band round a threshold, where either branch is right.
     pub in_band: u64,
-    /// Largest backward error in ULP of |x| among the elements inside the bound.
+    /// Largest error among the elements inside the bound, in ULP of the largest number that the element is made of; for an
+    /// operator that is the backward error in ULP of |x|.
     pub max_ulps: f64,
-    /// The first mismatch in words: index, GPU value, reference value, bound.
-    pub first_mismatch: Option<String>,
+    /// Largest share of its bound that an element inside it took.
+    pub max_share: f64,
+    /// Whether results lean to one side.
+    pub bias: Bias,
+    /// The first mismatches in words: index, GPU value, reference value, bound, and what the element was made of.
+    pub mismatched: Vec<String>,
+}
+
+/// The signed errors of results. A bound grows with the number of roundings, and hides what all of them do alike; the mean of
+/// many errors does not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
+pub struct Bias {
+    /// Results that count: normal, and within [`Bias::NEAR`] ULP of the reference.
+    pub elements: u64,
+    sum: f64,
+    squares: f64,
+}
+
+impl Bias {
+    /// Results farther off than this in ULP are ill conditioned, and tell nothing.
+    pub const NEAR: f64 = 64.0;
+    /// The mean, in ULP, beyond which results lean.
+    pub const MOST: f64 = 1.0;
+    /// And by how many deviations.
+    pub const SURE: f64 = 8.0;
+
+    fn add(&mut self, got: f32, expected: f64) {
+        let error = (f64::from(got) - expected) * expected.signum() / ulp(expected);
+        if expected.abs() >= FLUSH && error.abs() <= Bias::NEAR {
+            self.elements += 1;
+            self.sum += error;
+            self.squares += error * error;
+        }
+    }
+
+    pub(crate) fn merge(&mut self, other: Bias) {
+        self.elements += other.elements;
+        self.sum += other.sum;
+        self.squares += other.squares;
+    }
+
+    /// The mean signed error in ULP: positive where magnitudes are too large.
+    #[must_use]
+    pub fn mean(&self) -> f64 {
+        self.sum / (self.elements as f64).max(1.0)
+    }
+
+    /// The mean in units of the deviation that a mean of as many independent errors of this size has.
+    #[must_use]
+    pub fn deviations(&self) -> f64 {
+        if self.squares == 0.0 { 0.0 } else { self.sum / self.squares.sqrt() }
+    }
+
+    /// Whether results lean to one side, as they do on no implementation that rounds to nearest. WGSL permits truncation.
+    #[must_use]
+    pub fn leans(&self) -> bool {
+        self.mean().abs() > Bias::MOST && self.deviations().abs() > Bias::SURE
+    }
 }
 
 impl Outcome {
+    /// How many mismatches are put in words.
+    pub const SHOWN: usize = 8;
+
     /// Counts one requirement, described by `what` where it does not hold.
     pub fn demand(&mut self, holds: bool, what: impl FnOnce() -> String) {
         self.checked += 1;
         if !holds {
             self.mismatches += 1;
-            self.first_mismatch.get_or_insert_with(what);
+            if self.mismatched.len() < Outcome::SHOWN {
+                self.mismatched.push(what());
+            }
         }
+    }
+
+    /// Counts an element that came out as `got`, described by `what` where it is wrong.
+    pub fn judge(&mut self, j: &Judgement, got: f32, what: impl FnOnce() -> String) {
+        self.in_band += u64::from(j.in_band);
+        if j.ok {
+            self.max_ulps = self.max_ulps.max(j.ulps);
+            self.judge_within(got, j.expected, j.bound);
+        }
+        self.demand(j.ok, what);
+    }
+
+    /// Counts how a right result lies within its bound.
+    pub(crate) fn judge_within(&mut self, got: f32, expected: f64, bound: f64) {
+        let distance = (f64::from(got) - expected).abs();
+        if bound.is_normal() && distance <= bound {
+            self.max_share = self.max_share.max(distance / bound);
+        }
+        self.bias.add(got, expected);
+    }
+
+    /// The first mismatch in words.
+    #[must_use]
+    pub fn first_mismatch(&self) -> Option<&str> {
+        self.mismatched.first().map(String::as_str)
+    }
+
+    /// The same, every mismatch in other words.
+    #[must_use]
+    pub fn told(self, how: impl FnMut(String) -> String) -> Self {
+        Outcome { mismatched: self.mismatched.into_iter().map(how).collect(), ..self }
     }
 
     /// Adds another comparison's counts.
@@ -168,9 +262,10 @@ impl Outcome {
         self.mismatches += other.mismatches;
         self.in_band += other.in_band;
         self.max_ulps = self.max_ulps.max(other.max_ulps);
-        if self.first_mismatch.is_none() {
-            self.first_mismatch = other.first_mismatch;
-        }
+        self.max_share = self.max_share.max(other.max_share);
+        self.bias.merge(other.bias);
+        let room = Outcome::SHOWN.saturating_sub(self.mismatched.len());
+        self.mismatched.extend(other.mismatched.into_iter().take(room));
     }
 }
 
@@ -189,22 +284,23 @@ pub struct Judgement {
     pub bound: f64,
 }
 
-/// Judges `count` elements; `got` is the GPU's value, for the message.
-pub fn compare(count: usize, judge: impl Fn(usize) -> Judgement, got: impl Fn(usize) -> f32) -> Outcome {
+/// Judges `count` elements; `got` is the GPU's value and `from` what it was made of, for the message.
+pub fn compare(
+    count: usize,
+    judge: impl Fn(usize) -> Judgement,
+    got: impl Fn(usize) -> f32,
+    from: impl Fn(usize) -> String,
+) -> Outcome {
     let mut outcome = Outcome::default();
     for i in 0..count {
-        let j = judge(i);
-        outcome.in_band += u64::from(j.in_band);
-        if j.ok {
-            outcome.max_ulps = outcome.max_ulps.max(j.ulps);
-        }
-        outcome.demand(j.ok, || {
+        let (j, got) = (judge(i), got(i));
+        outcome.judge(&j, got, || {
             format!(
-                "index {i}: GPU {:e} ({:#010x}), reference {:e}, allowed backward distance {:e}",
-                got(i),
-                got(i).to_bits(),
+                "index {i}: GPU {got:e} ({:#010x}), reference {:e}, allowed backward distance {:e}; {}",
+                got.to_bits(),
                 j.expected,
-                j.bound
+                j.bound,
+                from(i)
             )
         });
     }

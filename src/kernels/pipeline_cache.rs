@@ -1,17 +1,28 @@
 //! The pipelines of every kernel on one device, compiled when first needed.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::program::Program;
 use crate::error::Result;
 use crate::gpu::{self, Pipeline};
 
+/// What is done to the text of a shader before it is compiled.
+struct Edit(Box<dyn Fn(String) -> String + Send + Sync>);
+
+impl fmt::Debug for Edit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Edit")
+    }
+}
+
 /// The kernels on one device, which stays its owner's.
 #[derive(Debug)]
 pub struct PipelineCache {
     device: wgpu::Device,
-    edit: Option<fn(String) -> String>,
+    edit: Option<Edit>,
+    scale: f64,
     pipelines: Mutex<HashMap<String, Arc<Pipeline>>>,
 }
 
@@ -19,15 +30,28 @@ impl PipelineCache {
     /// Compiles nothing yet.
     #[must_use]
     pub fn new(device: &wgpu::Device) -> Self {
-        PipelineCache { device: device.clone(), edit: None, pipelines: Mutex::default() }
+        PipelineCache { device: device.clone(), edit: None, scale: 1.0, pipelines: Mutex::default() }
     }
 
     /// The same, but `edit` rewrites every shader before it is compiled: for tests that plant faults, which the
     /// comparison must find.
     #[doc(hidden)]
     #[must_use]
-    pub fn edited(device: &wgpu::Device, edit: fn(String) -> String) -> Self {
-        PipelineCache { edit: Some(edit), ..PipelineCache::new(device) }
+    pub fn edited(device: &wgpu::Device, edit: impl Fn(String) -> String + Send + Sync + 'static) -> Self {
+        PipelineCache { edit: Some(Edit(Box::new(edit))), ..PipelineCache::new(device) }
+    }
+
+    /// The same, but cases multiply what the kernels return by `scale` before they judge it: for tests of how far off a result
+    /// must be to be found.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn scaled(device: &wgpu::Device, scale: f64) -> Self {
+        PipelineCache { scale, ..PipelineCache::new(device) }
+    }
+
+    /// What cases multiply results by: 1 but in such tests.
+    pub(super) fn scale(&self) -> f64 {
+        self.scale
     }
 
     /// The device.
@@ -50,7 +74,10 @@ impl PipelineCache {
         if let Some(pipeline) = pipelines.get(&name) {
             return Ok(pipeline.clone());
         }
-        let source = self.edit.unwrap_or(std::convert::identity)(program.source());
+        let source = match &self.edit {
+            Some(Edit(edit)) => edit(program.source()),
+            None => program.source(),
+        };
         let layout: Vec<_> = bindings.map(|k| (k, program.reads().contains(&k))).collect();
         let (device, entry, invocations) = (&self.device, P::KERNEL, program.invocations());
         let pipeline = Arc::new(gpu::compute_pipeline(device, &name, &source, entry, invocations, &layout)?);

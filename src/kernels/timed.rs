@@ -78,7 +78,7 @@ impl Loaded {
     /// # Errors
     /// [`Error::Mismatch`] with the first mismatch.
     pub fn checked(self) -> Result<Self> {
-        match self.outcome.first_mismatch {
+        match self.outcome.mismatched.first().cloned() {
             None => Ok(self),
             Some(mismatch) => Err(Error::Mismatch(mismatch)),
         }
@@ -154,7 +154,7 @@ impl Setup<'_> {
         })?;
         judge(&read, &mut loaded.outcome);
         let named = |what| format!("{}: {what}", self.name);
-        loaded.outcome.first_mismatch = loaded.outcome.first_mismatch.map(named);
+        loaded.outcome = loaded.outcome.told(named);
         Ok(loaded)
     }
 }
@@ -288,11 +288,9 @@ pub(super) fn by_groups(
             let [before, after] =
                 [before, after].map(|all| places.iter().map(|&i| all[i]).collect::<Vec<_>>());
             let verdicts = judge(g, &before, &after);
-            let mut judged = compare(after.len(), |i| verdicts[i], |i| after[i].w);
-            if let (Some(what), Some(i)) = (&mut judged.first_mismatch, verdicts.iter().position(|j| !j.ok)) {
-                *what = format!("group {g}, {what}: {:?} became {:?}", before[i], after[i]);
-            }
-            outcome.merge(judged);
+            let from = |i: usize| format!("{:?} became {:?}", before[i], after[i]);
+            let judged = compare(after.len(), |i| verdicts[i], |i| after[i].w, from);
+            outcome.merge(judged.told(|what| format!("group {g}, {what}")));
         }
         outcome
     }
@@ -374,10 +372,8 @@ impl Tensors {
             }
             let kept = before.iter().zip(&after).all(|(a, b)| a.g.to_bits() == b.g.to_bits());
             outcome.demand(kept, || "the gradient changed".into());
-            let mut judged = window(places.start, &before, &after);
-            judged.first_mismatch =
-                judged.first_mismatch.map(|what| format!("from {} on: {what}", places.start));
-            outcome.merge(judged);
+            let judged = window(places.start, &before, &after);
+            outcome.merge(judged.told(|what| format!("from {} on: {what}", places.start)));
         }
         let broken = seen[seen.len() - 1][0].to_bits();
         outcome.demand(broken == 0, || format!("{broken} elements not finite"));

@@ -8,7 +8,7 @@
 
 use super::domain::SHAPE;
 use super::register::penalty;
-use super::{Constants, Elementwise, Penalty, Threshold, named};
+use super::{Constants, Elementwise, Penalty, Threshold, named, search};
 
 penalty! {
     /// p(y) = min(|y|, a). l1 for small weights; those beyond a do not shrink.
@@ -20,13 +20,6 @@ penalty! {
     formula: "min(|y|, a)",
     source: "Ma et al., transformed l1, eq. (4)",
     examples: [[1.0], [0.01], [20.0]],
-}
-
-impl CappedL1 {
-    /// Where the soft piece ends: at its beginning where there is none.
-    fn soft_end(&self, t: f64, threshold: Threshold) -> f64 {
-        if t < 2.0 * self.a { self.a + 0.5 * t } else { threshold.at }
-    }
 }
 
 impl Elementwise for CappedL1 {
@@ -48,8 +41,9 @@ impl Elementwise for CappedL1 {
             Threshold { at, jump: at }
         }
     }
-    fn magnitude(&self, step: f64, lambda: f64, threshold: Threshold, ax: f64) -> f64 {
-        if ax <= self.soft_end(step * lambda, threshold) { ax - step * lambda } else { ax }
+    fn magnitude(&self, step: f64, lambda: f64, _: Threshold, ax: f64) -> f64 {
+        let pieces = [(ax - step * lambda, 0.0, self.a), (ax, self.a, ax)];
+        search::best(&pieces, |y| step * self.value(lambda, y) + y * (0.5 * y - ax))
     }
     fn regime_switches(&self, lambda: f64) -> Vec<f64> {
         vec![2.0 * self.a / lambda]
@@ -59,6 +53,8 @@ impl Elementwise for CappedL1 {
     }
     fn constants(&self, step: f64, lambda: f64, threshold: Threshold) -> Constants {
         let t = step * lambda;
-        named([("threshold", threshold.at), ("end", self.soft_end(t, threshold)), ("t", t), ("a", self.a)])
+        // where the soft piece ends: at its beginning where there is none
+        let end = if t < 2.0 * self.a { self.a + 0.5 * t } else { threshold.at };
+        named([("threshold", threshold.at), ("end", end), ("t", t), ("a", self.a)])
     }
 }

@@ -271,13 +271,33 @@ impl Groups {
         self.weights.is_some()
     }
 
-    /// The elements of group `g`, in the order in which ties are broken.
+    /// The elements of group `g`, in the order in which ties are broken. From layout and shape anew, and from nothing that the
+    /// kernels count by: references go by it.
     pub fn members(&self, g: u64) -> impl Iterator<Item = usize> + Clone + use<> {
-        let (start, run, jump) = (self.start(g), self.run_length(), self.run_stride());
-        (0..self.size(g)).map(move |k| match run {
-            0 => (start + k) as usize,
-            run => (start + k / run * jump + k % run) as usize,
-        })
+        let axis = match &self.layout {
+            Layout::Axis(k) => Some(*k),
+            Layout::Rows | Layout::Filters => Some(0),
+            Layout::Columns | Layout::Channels => Some(1),
+            Layout::Blocks(_) | Layout::Whole | Layout::Ragged(_) => None,
+        };
+        let there = self.length > 0 && g < self.count;
+        // the elements of an index of an axis: every `period`-th run of `run` elements
+        let (first, run, period) = match (&self.layout, axis) {
+            _ if !there => (self.length, 1, 1),
+            (_, Some(k)) => {
+                let run: u64 = self.shape[k + 1..].iter().product();
+                (g * run, run, self.shape[k] * run)
+            }
+            (Layout::Blocks(size), _) => (g * size, *size, self.length),
+            (Layout::Ragged(ends), _) => {
+                let first = ends[g as usize];
+                (first, ends[g as usize + 1] - first, self.length)
+            }
+            _ => (0, self.length, self.length),
+        };
+        let end = self.length;
+        let runs = (first..end).step_by(period.max(1) as usize);
+        runs.flat_map(move |start| start..end.min(start.saturating_add(run))).map(|k| k as usize)
     }
 
     /// The first element of group `g`.

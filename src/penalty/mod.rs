@@ -22,6 +22,7 @@ mod jump;
 mod prox;
 mod register;
 mod roots;
+mod search;
 
 pub(crate) use accept::interval;
 pub use accept::{Verdict, accept};
@@ -80,7 +81,8 @@ pub trait Elementwise: Described<Penalty> + std::fmt::Debug + Send + Sync {
     /// which is right for concave penalties with decreasing |p''|; piecewise penalties state theirs.
     fn magnitude(&self, step: f64, lambda: f64, threshold: Threshold, ax: f64) -> f64 {
         let residual = |y| ((y - ax) + step * self.slope(lambda, y), 1.0 + step * self.curvature(lambda, y));
-        roots::newton(residual, threshold.jump, ax, ax)
+        // the jump may have been found by search
+        roots::newton(residual, 0.999 * threshold.jump, ax, ax)
     }
 
     /// The bound that the kernel holds: backward error in ULP of |x|, that is |x(y) - x| for

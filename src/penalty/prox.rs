@@ -1,6 +1,6 @@
 //! The float64 proximal operator: the reference that every kernel is held against.
 
-use super::{CONSTANTS, Penalty, Threshold};
+use super::{CONSTANTS, Penalty, Threshold, search};
 
 /// A proximal operator with its step size and lambda fixed: prox(x) = argmin_y step*value(y) + 1/2 (y - x)^2.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -29,6 +29,15 @@ impl Prox {
     pub(crate) fn new(penalty: Penalty, step: f64, lambda: f64) -> Self {
         let identity = step * lambda == 0.0;
         let threshold = if identity { Threshold::default() } else { penalty.rule().threshold(step, lambda) };
+        Prox { penalty, step, lambda, threshold }
+    }
+
+    /// The same for references: its threshold comes from the values of the penalty alone, and from none of what the kernels'
+    /// constants are made of.
+    pub(crate) fn searched(penalty: Penalty, step: f64, lambda: f64) -> Self {
+        let identity = step * lambda == 0.0;
+        let threshold =
+            if identity { Threshold::default() } else { search::threshold(penalty.rule(), step, lambda) };
         Prox { penalty, step, lambda, threshold }
     }
 

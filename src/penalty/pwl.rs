@@ -27,7 +27,7 @@ use std::ops::Bound::Included;
 use super::domain::{Domain, SHAPE};
 use super::register::{Described, penalty};
 use super::roots::bisect;
-use super::{Constants, Elementwise, Penalty, Threshold, named};
+use super::{Constants, Elementwise, Penalty, Threshold, named, search};
 use crate::accuracy::{FLUSH, RELATIVE};
 use crate::error::{Result, require};
 
@@ -103,11 +103,6 @@ impl Pwl {
         (kappa(self.eta1), kappa(self.eta2))
     }
 
-    /// Where the first piece of the prox ends: at the threshold where it is jumped over.
-    fn knee(&self, steep: f64, c: f64, threshold: Threshold) -> f64 {
-        if steep > 0.0 { threshold.at + steep * c } else { threshold.at }
-    }
-
     /// Whether g >= 0 everywhere: at the end of the first piece, which is concave or increases, and in the
     /// valley of the second, if it has one.
     fn is_nonnegative(&self) -> bool {
@@ -158,14 +153,15 @@ impl Elementwise for Pwl {
             Threshold { at: (flat * jump + t * self.slope_at_zero()).max(0.0), jump }
         }
     }
-    fn magnitude(&self, step: f64, lambda: f64, threshold: Threshold, ax: f64) -> f64 {
-        let (t, p) = (step * lambda, self.pieces());
-        let (steep, flat) = self.stiffness(t);
-        if ax <= self.knee(steep, p.c, threshold) {
-            ((ax - threshold.at) / steep).clamp(0.0, p.c)
-        } else {
-            ((ax - t * self.slope_at_zero()) / flat).max(0.0)
-        }
+    fn magnitude(&self, step: f64, lambda: f64, _: Threshold, ax: f64) -> f64 {
+        let (t, Pieces { c, rise, .. }) = (step * lambda, self.pieces());
+        // y + t g'(y) = ax on each piece, from its beginning on; the first is concave where it has no minimum
+        let [first, second] = [self.eta1, self.eta2].map(|eta| 1.0 + t * ((1.0 - eta) / eta));
+        let pieces = [
+            ((ax - t * self.delta1) / first, 0.0, if first > 0.0 { c } else { -1.0 }),
+            (c + ((ax - c) - t * rise) / second, c, f64::INFINITY),
+        ];
+        search::best(&pieces, |y| step * self.value(lambda, y) + y * (0.5 * y - ax))
     }
     fn regime_switches(&self, lambda: f64) -> Vec<f64> {
         if self.eta1 > 1.0 { vec![self.eta1 / (self.eta1 - 1.0) / lambda] } else { Vec::new() }
@@ -180,15 +176,16 @@ impl Elementwise for Pwl {
         8.0 * RELATIVE * lambda * (self.slope_at_zero().abs() + p.bend * y.max(p.c) + inner) + 4.0 * FLUSH
     }
     fn constants(&self, step: f64, lambda: f64, threshold: Threshold) -> Constants {
-        let (t, p) = (step * lambda, self.pieces());
+        let (t, c) = (step * lambda, self.eta1 * (self.delta2 - self.delta1));
         let (steep, flat) = self.stiffness(t);
-        let knee = self.knee(steep, p.c, threshold);
+        // where the first piece of the prox ends: at the threshold where it is jumped over
+        let knee = if steep > 0.0 { threshold.at + steep * c } else { threshold.at };
         let steep = if steep > 0.0 { 1.0 / steep } else { 0.0 };
-        let [inner, outer] = [1.0 / self.eta1 - 1.0, p.bend].map(|bend| lambda * bend);
+        let [inner, outer] = [self.eta1, self.eta2].map(|eta| lambda * (1.0 / eta - 1.0));
         named([
             ("threshold", threshold.at),
             ("knee", knee),
-            ("c", p.c),
+            ("c", c),
             ("steep", steep),
             ("flat", 1.0 / flat),
             ("offset", t * self.slope_at_zero() / flat),

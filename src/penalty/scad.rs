@@ -20,7 +20,7 @@ use std::ops::Bound::{Excluded, Included};
 
 use super::domain::Domain;
 use super::register::penalty;
-use super::{Constants, Elementwise, Penalty, Threshold, named};
+use super::{Constants, Elementwise, Penalty, Threshold, named, search};
 use crate::accuracy::{FLUSH, RELATIVE};
 
 penalty! {
@@ -93,17 +93,12 @@ impl Elementwise for Scad {
             Threshold { at, jump: at }
         }
     }
-    fn magnitude(&self, step: f64, lambda: f64, threshold: Threshold, ax: f64) -> f64 {
-        let pieces = self.pieces(step, lambda, threshold);
-        if ax <= pieces.soft_end {
-            ax - step * lambda
-        } else if ax <= pieces.end {
-            // a lambda - ax with one rounding: the factor is unbounded where a comes close to 1 + t
-            let moved = ax - pieces.factor * self.a.mul_add(lambda, -ax);
-            moved.clamp(ax - step * lambda, ax)
-        } else {
-            ax
-        }
+    fn magnitude(&self, step: f64, lambda: f64, _: Threshold, ax: f64) -> f64 {
+        let (soft, flat, d) = (ax - step * lambda, self.a * lambda, self.gap(step));
+        // a lambda - ax with one rounding: the factor is unbounded where a comes close to 1 + t
+        let steep = (ax - step / d * self.a.mul_add(lambda, -ax)).clamp(soft, ax);
+        let pieces = [(soft, 0.0, lambda), (steep, lambda, if d > 0.0 { flat } else { 0.0 }), (ax, flat, ax)];
+        search::best(&pieces, |y| step * self.value(lambda, y) + y * (0.5 * y - ax))
     }
     fn regime_switches(&self, _: f64) -> Vec<f64> {
         vec![self.a - 1.0, self.a + 1.0]

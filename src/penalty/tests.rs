@@ -138,6 +138,16 @@ fn prox_minimises_the_objective() {
     assert!(compared > 10_000, "{compared}");
 }
 
+/// The thresholds that kernels get against those of references. A hundredth of the band in which both branches are right.
+#[test]
+fn thresholds_are_what_the_values_alone_give() {
+    for prox in cases() {
+        let (known, found) =
+            (prox.threshold.at, Prox::searched(prox.penalty, prox.step, prox.lambda).threshold.at);
+        assert!((known - found).abs() <= 1e-8 * known + 1e-40, "{prox:?}: {known:e}, searched {found:e}");
+    }
+}
+
 #[test]
 fn slope_and_curvature_are_derivatives_of_value() {
     for penalty in shapes() {

@@ -31,8 +31,9 @@ const SLACK: f64 = 1e-6;
 #[derive(Clone, Debug)]
 pub struct Regulariser {
     parameters: Parameters,
-    /// Shared by the scaled ones, which have the same Â.
+    /// As the norm, shared by the scaled ones, which have the same q and Â.
     inverse: Arc<OnceLock<Result<Inverse>>>,
+    norm: Arc<OnceLock<f64>>,
 }
 
 /// Of the same numbers.
@@ -90,7 +91,7 @@ impl Regulariser {
     /// [`Regulariser::value`] finds it.
     pub fn new(parameters: Parameters) -> Result<Self> {
         parameters.check("regulariser")?;
-        let made = Regulariser { parameters, inverse: Arc::default() };
+        let made = Regulariser { parameters, inverse: Arc::default(), norm: Arc::default() };
         if made.parameters.components() <= Regulariser::AT_ONCE {
             made.inverse()?;
         }
@@ -144,15 +145,14 @@ impl Regulariser {
         parameters.activation.delta2 *= s;
         parameters.b.iter_mut().for_each(|b| *b *= s);
         parameters.check("regulariser")?;
-        Ok(Regulariser { parameters, inverse: self.inverse.clone() })
+        Ok(Regulariser { parameters, inverse: self.inverse.clone(), norm: self.norm.clone() })
     }
 
-    /// What is known about it. Up to [`Regulariser::AT_ONCE`] components the norm is an eigenvalue of an n x n
-    /// matrix: about 2 n^3 multiplications.
+    /// What is known about it; the cost is that of [`Regulariser::norm`].
     #[must_use]
     pub fn diagnostics(&self) -> Diagnostics {
         let Parameters { pattern, values, q, b, activation, .. } = &self.parameters;
-        let norm = norm(&self.parameters);
+        let norm = self.norm();
         let lipschitz = activation.lipschitz() * norm * norm;
         let zeros_preserved = b.iter().all(|&b| b == 0.0);
         let longest = (q.iter().enumerate())
@@ -173,10 +173,10 @@ impl Regulariser {
 
     /// ||diag(sqrt q) Â||_2, as [`Diagnostics::norm`]. In a step that has this regulariser
     /// ([`Spec::with_regulariser`](crate::schedule::Spec::with_regulariser)) its square multiplies the rate: 1 / norm^2 is the rate
-    /// scale with which the step is no longer than without. About 2 n^3 multiplications.
+    /// scale with which the step is no longer than without. About 2 n^3 multiplications, once.
     #[must_use]
     pub fn norm(&self) -> f64 {
-        norm(&self.parameters)
+        *self.norm.get_or_init(|| norm(&self.parameters))
     }
 
     /// Â^-T, row by row: n x n numbers.

@@ -69,7 +69,7 @@ pub(super) fn compare(
             places.iter().zip(got).zip(verdicts).map(|((&k, got), verdict)| (k as u64, got, verdict));
         report(&mut judged)
     };
-    match reference.groups() {
+    let mut found = match reference.groups() {
         None => (0..count.div_ceil(CHUNK))
             .into_par_iter()
             .map(|chunk| {
@@ -84,7 +84,14 @@ pub(super) fn compare(
                 range.map(of).fold(TensorReport::default(), merge)
             })
             .reduce(TensorReport::default, merge),
+    };
+    if found.checked != count {
+        // groups that leave out an element, or have one twice
+        found.mismatches += 1;
+        let index = first + found.checked;
+        found.keep_first(FirstMismatch { step, index, got: f32::NAN, expected: f64::NAN, bound: 0.0 });
     }
+    found
 }
 
 /// Demands that no element of a tensor that sat out has changed.

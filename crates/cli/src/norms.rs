@@ -103,7 +103,7 @@ impl Norms {
         progress.finish_and_clear();
         tell_left(&left, &layout, "left out");
         for (tensor, outcome) in tensors.iter().zip(&found) {
-            if let Some(what) = &outcome.first_mismatch {
+            if let Some(what) = outcome.first_mismatch() {
                 return Err(Error::Mismatch(format!("tensor {:?}, {what}", tensor.name())));
             }
         }

@@ -251,7 +251,7 @@ impl Defaults {
             None => plain,
             Some(Preset::Tl1A) => Defaults {
                 method: TL1_A,
-                lambda: Some("0.01,0.02,0.04,0.07,0.1,0.2"),
+                lambda: Some("0.0025,0.005,0.01,0.02,0.04,0.07,0.1,0.2,0.4"),
                 verify: Check::Sample,
                 ..plain
             },

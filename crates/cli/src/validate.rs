@@ -10,8 +10,9 @@ use serde::Serialize;
 use crate::{Global, note, table};
 use maf_srl::error::{self, Error, Result, unsupported};
 use maf_srl::gpu::{adapters, choose};
+use maf_srl::kernels::Case;
 use maf_srl::text::{nearest, printable};
-use maf_srl::validate::{Report, cases, run};
+use maf_srl::validate::{Report, cases, quick, run};
 use maf_srl_lab::data::{prepare, save};
 
 /// Run every case of every kernel on the adapters and judge the results by float64 references
@@ -25,6 +26,18 @@ pub struct Validate {
     /// Only the cases whose name contains this, for example step/adam/tl1
     #[arg(long, value_name = "TEXT")]
     cases: Option<String>,
+    /// Exactly the one case of this name, as --list prints it
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["cases", "quick"])]
+    case: Option<String>,
+    /// About a ninth of them: the first of each kind, and every ninth
+    #[arg(long)]
+    quick: bool,
+    /// Run the cases so many times, one time after another
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    repeat: u32,
+    /// Print the names of the cases, and run none
+    #[arg(long)]
+    list: bool,
 }
 
 #[derive(Serialize)]
@@ -34,16 +47,10 @@ struct Document {
 
 impl Validate {
     pub(super) fn run(&self, global: &Global) -> Result<()> {
-        let cases = cases(self.cases.as_deref());
-        if cases.is_empty() {
-            return Err(Error::Text {
-                place: "--cases".into(),
-                text: self.cases.clone().unwrap_or_default(),
-                reason: format!(
-                    "no case's name contains it; {}names begin with the kernel, for example step/",
-                    meant(self.cases.as_deref().unwrap_or_default())
-                ),
-            });
+        let cases = self.chosen()?;
+        if self.list {
+            let names: Vec<String> = cases.iter().map(|case| case.name()).collect();
+            return global.print(&names, |names| names.join("\n"));
         }
         let chosen = match global.device.as_deref() {
             Some(_) if global.on_cpu() => {
@@ -60,13 +67,14 @@ impl Validate {
             choose(None)?;
         }
         self.report.as_deref().map_or(Ok(()), |folder| prepare(folder, "report.json"))?;
-        let bar = global.progress(Some((chosen.len() * cases.len()) as u64), "validating");
+        let all = chosen.len() as u64 * cases.len() as u64 * u64::from(self.repeat);
+        let bar = global.progress(Some(all), "validating");
         let mut document = Document { adapters: Vec::new() };
         let mut broken = Vec::new();
         for adapter in chosen {
             let info = adapter.get_info();
             bar.set_message(printable(&info.name));
-            match run(adapter, &cases, || bar.inc(1)) {
+            match run(adapter, &cases, self.repeat, || bar.inc(1)) {
                 Ok(report) => document.adapters.push(report),
                 // one driver that fails must not hide what the others do
                 Err(error) => broken.push((format!("{} ({:?})", info.name, info.backend), error)),
@@ -92,6 +100,38 @@ impl Validate {
     }
 }
 
+impl Validate {
+    /// The cases that the options name.
+    fn chosen(&self) -> Result<Vec<Box<dyn Case>>> {
+        let nothing = |option: &str, text: &str, reason| {
+            Err(Error::Text { place: option.into(), text: text.into(), reason })
+        };
+        if let Some(name) = &self.case {
+            let one: Vec<_> = cases(Some(name)).into_iter().filter(|case| case.name() == *name).collect();
+            if one.is_empty() {
+                let all: Vec<String> = cases(None).iter().map(|case| case.name()).collect();
+                let near = nearest(name, all.iter().map(String::as_str));
+                let near = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
+                return nothing(
+                    "--case",
+                    name,
+                    format!("no case has this name{near} --list prints them all"),
+                );
+            }
+            return Ok(one);
+        }
+        let some = cases(self.cases.as_deref());
+        match &self.cases {
+            Some(text) if some.is_empty() => {
+                let near = meant(text);
+                let reason = "names begin with the kernel, for example step/";
+                nothing("--cases", text, format!("no case's name contains it; {near}{reason}"))
+            }
+            _ => Ok(if self.quick { quick(some) } else { some }),
+        }
+    }
+}
+
 /// The question whether a text like it was meant that is as many parts of a case's name, a penalty's without its numbers.
 fn meant(text: &str) -> String {
     let parts = text.split('/').count();
@@ -105,8 +145,18 @@ fn meant(text: &str) -> String {
     near.map_or_else(String::new, |name| format!("did you mean {name}? "))
 }
 
-const HEAD: [&str; 9] =
-    ["adapter", "backend", "driver", "cases", "mismatches", "skipped", "elements", "max ULP", "seconds"];
+const HEAD: [&str; 10] = [
+    "adapter",
+    "backend",
+    "driver",
+    "cases",
+    "mismatches",
+    "skipped",
+    "elements",
+    "max ULP",
+    "of its bound",
+    "seconds",
+];
 
 fn row(report: &Report) -> Vec<String> {
     vec![
@@ -118,6 +168,7 @@ fn row(report: &Report) -> Vec<String> {
         report.skipped.to_string(),
         report.checked.to_string(),
         format!("{:.2}", report.max_ulps),
+        format!("{:.2}", report.max_share),
         format!("{:.1}", report.seconds),
     ]
 }
@@ -127,7 +178,16 @@ const SHOWN: usize = 20;
 
 /// What did not hold or was not run, one line each.
 fn remarks(report: &Report) -> Vec<String> {
-    let failures = report.failures.iter().map(|f| format!("{}: {}", f.case, f.what));
+    let failures =
+        report.failures.iter().flat_map(|f| f.what.iter().map(|what| format!("{}: {what}", f.case)));
+    let leaning = report.rooms.iter().filter(|room| room.leans).map(|room| {
+        format!(
+            "{}: results lean to one side, by {:+.2} ULP in the mean of {} ({:.0} deviations), which WGSL permits; rounding \
+             to nearest does not",
+            room.kernel, room.bias_ulps, room.bias_elements, room.bias_deviations
+        )
+    });
+    let failures = failures.chain(leaning);
     let skipped = report.skip_reason.iter().map(|reason| format!("{} skipped: {reason}", report.skipped));
     failures.chain(skipped).collect()
 }

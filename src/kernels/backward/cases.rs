@@ -9,6 +9,7 @@ use super::reference::{Layer, Sum};
 use super::{GradientTarget, SavedActivations};
 use crate::error::Result;
 use crate::gpu::{self, View};
+use crate::kernels::PipelineCache;
 use crate::kernels::fixture::Fixture;
 use crate::kernels::{Batch, Data, Dispatches, LearnedParameters, Order, Outcome};
 use crate::matrix::Pattern;
@@ -279,15 +280,16 @@ impl Subject {
     /// Runs what `bind` makes, and returns the layer's gradient; nothing else may have changed.
     pub fn run(
         &self,
-        (device, queue): (&wgpu::Device, &wgpu::Queue),
+        (kernels, queue): (&PipelineCache, &wgpu::Queue),
         numbers: &Numbers,
         places: ParameterLayout,
         bind: impl FnOnce(&SavedActivations, &GradientTarget) -> Result<Dispatches>,
     ) -> Result<(Vec<f32>, Outcome)> {
+        let device = kernels.device();
         let arrays = self.arrays(numbers);
         let leads: Vec<u64> = (0..8).map(|k| (self.lead + k) * u64::from(self.lead > 0) % 4).collect();
         let name = self.name();
-        let mut fixture = Fixture::new(device, &name, &arrays, &leads, self.one_buffer)?;
+        let mut fixture = Fixture::new(kernels, &name, &arrays, &leads, self.one_buffer)?;
         let (passed, into) = self.passed(&name, &fixture.views, places)?;
         let dispatches = bind(&passed, &into)?;
         let status = gpu::buffer_with(device, "status", &[0; 16], wgpu::BufferUsages::COPY_SRC)?;
@@ -318,6 +320,7 @@ pub fn demand(outcome: &mut Outcome, what: &str, sum: &Sum, chain: f64, got: f32
     let ok = sum.holds(chain, got);
     if ok {
         outcome.max_ulps = outcome.max_ulps.max(sum.ulps(got));
+        outcome.judge_within(got, sum.value, sum.bound(chain));
     }
     outcome.demand(ok, || {
         let bound = sum.bound(chain);
@@ -402,10 +405,11 @@ impl Pair {
     /// Runs what `bind` makes of `kernel`'s case; what is read may not have changed.
     pub fn run(
         &self,
-        (device, queue): (&wgpu::Device, &wgpu::Queue),
+        (kernels, queue): (&PipelineCache, &wgpu::Queue),
         name: &str,
         bind: impl FnOnce(&Bound) -> Result<Dispatches>,
     ) -> Result<(Made, Outcome)> {
+        let device = kernels.device();
         let mut rng = ChaCha8Rng::seed_from_u64(0x1055);
         let (n, m) = (self.n as usize, self.m as usize);
         let size = if self.size.is_nan() { 1.0 } else { self.size };
@@ -430,7 +434,7 @@ impl Pair {
             theta,
         ];
         let leads: Vec<u64> = (0..5).map(|k| (self.lead + k) * u64::from(self.lead > 0) % 4).collect();
-        let mut fixture = Fixture::new(device, name, &arrays, &leads, self.one_buffer)?;
+        let mut fixture = Fixture::new(kernels, name, &arrays, &leads, self.one_buffer)?;
         let batch = |k: usize| Batch::new(name, fixture.views[k].clone(), self.n, self.m, self.orders[k]);
         let dispatches = bind(&Bound {
             a: batch(0)?,

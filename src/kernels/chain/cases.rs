@@ -27,9 +27,9 @@ impl Case for Chained {
         self.0.elements()
     }
 
-    fn run(&self, device: &wgpu::Device, queue: &wgpu::Queue, kernels: &PipelineCache) -> Result<Outcome> {
+    fn run(&self, _: &wgpu::Device, queue: &wgpu::Queue, kernels: &PipelineCache) -> Result<Outcome> {
         let Chained(pair, scaled) = self;
-        let (made, mut outcome) = pair.run((device, queue), &self.name(), |to| match scaled {
+        let (made, mut outcome) = pair.run((kernels, queue), &self.name(), |to| match scaled {
             true => bind(kernels, &to.learned, 1, &to.a, &to.a, &to.out),
             false => bind(kernels, &to.learned, 1, &to.a, &to.b, &to.out),
         })?;

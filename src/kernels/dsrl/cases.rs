@@ -182,7 +182,7 @@ impl Case for Batch {
     fn run(&self, device: &wgpu::Device, queue: &wgpu::Queue, kernels: &PipelineCache) -> Result<Outcome> {
         let arrays = self.arrays();
         let leads = if self.elements.is_multiple_of(2) { [0, 1, 2, 3, 1, 2] } else { [0; 6] };
-        let mut fixture = Fixture::new(device, &self.name, &arrays, &leads, self.one_buffer)?;
+        let mut fixture = Fixture::new(kernels, &self.name, &arrays, &leads, self.one_buffer)?;
         let view = |k: usize| fixture.views[k].clone();
         let rows = (arrays[3].len() / 8) as u32;
         let learned = LearnedParameters::new(&self.name, view(3), PLACES, rows)?;

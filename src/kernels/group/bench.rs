@@ -4,6 +4,7 @@
 use super::{GroupReference, Grouped, bind};
 use crate::error::Result;
 use crate::gpu::View;
+use crate::kernels::operator::Tabled;
 use crate::kernels::step::{self, Adam, Element, Elementwise, Optimizer};
 use crate::kernels::tiles::HELD;
 use crate::kernels::timed::{self, Tensors};
@@ -120,10 +121,8 @@ impl Bench for Subject {
             (base, own)
         };
         let operator = Grouped::new(then, group.clone());
-        let first = step::StepReference::new(base, penalty, LAMBDA, 1.0, &hyper).row();
-        let first = on.bytes(bytemuck::bytes_of(&first))?;
-        let then = GroupReference::of(&operator, then_base, 1.0, &hyper).row();
-        let then = on.bytes(bytemuck::bytes_of(&then))?;
+        let first = on.bytes(bytemuck::bytes_of(&own.row(base, 1.0, &hyper)))?;
+        let then = on.bytes(bytemuck::bytes_of(&operator.row(then_base, 1.0, &hyper)))?;
         let bind = |views: &[View]| {
             let job = TensorJob { operator: &own, views, row: 0, tensor: 0 };
             let jobs = if self.two_passes { vec![job] } else { Vec::new() };

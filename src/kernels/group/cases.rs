@@ -10,6 +10,7 @@ use crate::accuracy::QUIET_NAN;
 use crate::error::Result;
 use crate::gpu;
 use crate::kernels::fixture::Fixture;
+use crate::kernels::operator::Tabled;
 use crate::kernels::step::{Element, Elementwise, Optimizer, StepParameters};
 use crate::kernels::{Case, Outcome, PipelineCache, Reference, TensorJob};
 use crate::penalty::group::Lasso;
@@ -424,9 +425,14 @@ impl Case for Step {
         let all: [fn(&Element) -> f32; 4] = [|e| e.w, |e| e.g, |e| e.m, |e| e.v];
         let data: Vec<Vec<f32>> =
             all[..1 + gradient + states].iter().map(|read| before.iter().map(read).collect()).collect();
-        let mut fixture = Fixture::new(device, &self.name, &data, &self.leads, self.one_buffer)?;
+        let mut fixture = Fixture::new(kernels, &self.name, &data, &self.leads, self.one_buffer)?;
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
-        let rows = gpu::buffer_with(device, "rows", bytemuck::bytes_of(&reference.row()), usage)?;
+        let rows = gpu::buffer_with(
+            device,
+            "rows",
+            bytemuck::bytes_of(&operator.row(self.base, 1.0, &self.hyper)),
+            usage,
+        )?;
         let status = gpu::buffer_with(device, "status", &[0; 16], usage)?;
         let job = TensorJob { operator: &operator, views: &fixture.views, row: 0, tensor: 0 };
         let rows = rows.as_entire_buffer_binding();
@@ -446,14 +452,11 @@ impl Case for Step {
             let places: Vec<usize> = self.group.groups.members(g).collect();
             let (was, is): (Vec<_>, Vec<_>) = places.iter().map(|&i| (before[i], after(i))).unzip();
             let mut outcome = Outcome::default();
-            for ((j, e), i) in reference.judge(g, &was, &is).iter().zip(&is).zip(&places) {
-                outcome.in_band += u64::from(j.in_band);
-                if j.ok {
-                    outcome.max_ulps = outcome.max_ulps.max(j.ulps);
-                }
-                outcome.demand(j.ok, || {
+            for (((j, e), from), i) in reference.judge(g, &was, &is).iter().zip(&is).zip(&was).zip(&places) {
+                outcome.judge(j, e.w, || {
                     format!(
-                        "index {i} of group {g}: GPU {:e} ({:#010x}), reference {:e}, allowed distance {:e}",
+                        "index {i} of group {g}: GPU {:e} ({:#010x}), reference {:e}, allowed distance {:e}; \
+                         {from:?} became {e:?}",
                         e.w,
                         e.w.to_bits(),
                         j.expected,

@@ -31,7 +31,7 @@
 mod bench;
 mod cases;
 mod dispatch;
-mod reference;
+pub(in crate::kernels) mod reference;
 
 #[doc(hidden)]
 pub use dispatch::bind;
@@ -42,8 +42,7 @@ use super::operator::{Operator, Reference, Tabled, refuse_metric};
 use super::packer::Tiled;
 use super::program::{Host, Program, Struct, host_struct, listed};
 use super::rule::{self, Rule};
-use super::step::reference::rounded;
-use super::step::{Elementwise, Optimizer, StepParameters, Width};
+use super::step::{Elementwise, Optimizer, StepParameters, StepRow, Width, f32_of, rounded};
 use super::tiles::Tile;
 use super::{Kernel, Mode};
 use crate::error::Result;
@@ -119,7 +118,12 @@ impl Tabled for Grouped {
     }
 
     fn row(&self, base: Optimizer, lr_scale: f64, hyper: &StepParameters) -> GroupRow {
-        GroupReference::of(self, base, lr_scale, hyper).row()
+        let StepRow { base, prox, mode } = self.first.row(base, lr_scale, hyper);
+        let (rate, _) = self.first.prox(lr_scale, hyper);
+        let t = rate * f32_of(self.group.lambda * hyper.lambda_scale());
+        let largest = f64::from(f32::MAX);
+        let group = self.group.penalty.rule().constants(t).map(|(_, c)| c.clamp(-largest, largest) as f32);
+        GroupRow { base, prox, group, mode }
     }
 
     fn resting() -> GroupRow {

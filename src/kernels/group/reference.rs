@@ -1,16 +1,17 @@
 //! The float64 reference of the step with groups.
 
-use super::{GroupRow, Grouped};
+use super::Grouped;
 use crate::accuracy::{FLUSH, QUIET_NAN, ulp};
-use crate::kernels::step::reference::f32_of;
 use crate::kernels::step::{self, Element, Optimizer, StepParameters};
 use crate::kernels::{Judgement, Reference};
-use crate::penalty::{Group, Groups, Shrink, interval};
+use crate::penalty::group::{Lasso, Weight};
+use crate::penalty::{Group, GroupPenalty, Groups, Shrink, interval};
 
 /// Half the relative width of the band round a threshold in which either branch is right.
 const BAND: f64 = 1.0 / 1048576.0;
 
-/// The step in float64 on whole groups, with the f32 constants that the kernel sees.
+/// The step in float64 on whole groups: [`StepReference`](step::StepReference) and the group's operator, from the user's numbers;
+/// lambda and shape parameters are rounded to f32 first.
 #[derive(Clone, Debug)]
 pub struct GroupReference {
     step: step::StepReference,
@@ -25,23 +26,13 @@ impl GroupReference {
     pub fn of(operator: &Grouped, base: Optimizer, lr_scale: f64, hyper: &StepParameters) -> Self {
         let step = step::StepReference::of(&operator.first, base, lr_scale, hyper);
         let group = operator.group.clone();
-        let t = step.prox().step * f32_of(group.lambda * hyper.lambda_scale());
+        let t = step.prox().step * f64::from((group.lambda * hyper.lambda_scale()) as f32);
         GroupReference { step, group, t }
     }
 
-    /// The constants for the kernel.
-    #[must_use]
-    pub fn row(&self) -> GroupRow {
-        let step::StepRow { base, prox, mode } = self.step.row();
-        let largest = f64::from(f32::MAX);
-        let group =
-            self.group.penalty.rule().constants(self.t).map(|(_, c)| c.clamp(-largest, largest) as f32);
-        GroupRow { base, prox, group, mode }
-    }
-
-    /// t of group `g`.
-    fn t_of(&self, g: u64) -> f64 {
-        self.t * f64::from(self.group.weight(g))
+    /// t of group `g`, which has so many members.
+    fn t_of(&self, g: u64, members: usize) -> f64 {
+        self.t * weight(&self.group, g, members)
     }
 
     /// Whether the objective at what the kernel returned is the least one, to within 1e-6 |x|^2 / 2: for steps without a
@@ -49,7 +40,7 @@ impl GroupReference {
     #[must_use]
     pub fn optimal(&self, g: u64, before: &[Element], after: &[Element]) -> bool {
         let rule = self.group.penalty.rule();
-        let t = self.t_of(g);
+        let t = self.t_of(g, before.len());
         let x: Vec<f64> = before.iter().map(|e| f64::from(e.w)).collect();
         let got: Vec<f64> = after.iter().map(|e| f64::from(e.w)).collect();
         let shrink = self.group.penalty.shrink(t, &x);
@@ -85,7 +76,7 @@ impl Reference for GroupReference {
             members.iter_mut().for_each(|e| e.w = f32::from_bits(QUIET_NAN));
             return members.len() as u32;
         }
-        let shrink = self.group.penalty.shrink(self.t_of(g), &points);
+        let shrink = self.group.penalty.shrink(self.t_of(g, points.len()), &points);
         for (k, e) in members.iter_mut().enumerate() {
             let w = shrink.apply(k, points[k]) as f32;
             e.w = if w == 0.0 { 0.0 } else { w };
@@ -127,7 +118,7 @@ impl Reference for GroupReference {
         }
         let z: Vec<f64> = ranges.iter().map(|r| 0.5 * (r.0 + r.1)).collect();
         let error: Vec<f64> = ranges.iter().map(|r| 0.5 * (r.1 - r.0)).collect();
-        let t = self.t_of(g);
+        let t = self.t_of(g, z.len());
         let peak = z.iter().zip(&error).fold(0.0, |m: f64, (z, e)| m.max(z.abs() + e));
         let rule = self.group.penalty.rule();
         let shrink = self.group.penalty.shrink(t, &z);
@@ -186,6 +177,15 @@ impl Reference for GroupReference {
             })
             .collect()
     }
+}
+
+/// The factor of t for group `g`, from the formula: the user's weight, and with `sqrt-size` the root of the number of members.
+pub(in crate::kernels) fn weight(group: &Group, g: u64, members: usize) -> f64 {
+    let of_size = match group.penalty {
+        GroupPenalty::Lasso(Lasso { weight: Weight::SqrtSize }) => (members as f64).sqrt(),
+        _ => 1.0,
+    };
+    of_size * f64::from(group.groups.weight(g))
 }
 
 /// What flushed intermediate results may change: a threshold by two of them, a member by two more, and with the

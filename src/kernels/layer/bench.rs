@@ -76,8 +76,9 @@ impl Subject {
         };
         let parts: Vec<Vec<f32>> = made.chunks(made.len() / 3).map(chosen).collect();
         let [x, c, grad_output] = numbers.each_ref().map(|all| exact(chosen(all)));
-        let judged =
-            |expected: &Numbers, got: &[f32]| compare(got.len(), |k| judge(expected[k], got[k]), |k| got[k]);
+        let judged = |expected: &Numbers, got: &[f32]| {
+            compare(got.len(), |k| judge(expected[k], got[k]), |k| got[k], |_| String::new())
+        };
         match self.way {
             Way::Forward => {
                 let y = (0..self.layers).fold(x, |x, _| layer.forward(&x, &c, false));

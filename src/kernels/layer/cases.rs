@@ -413,7 +413,7 @@ impl Subject {
     /// The arrays on the device, and the third as learned numbers.
     fn fixture(&self, run: &Run<'_>, arrays: &[Vec<f32>]) -> Result<(Fixture, LearnedParameters)> {
         let leads: Vec<u64> = (0..arrays.len() as u64).map(|k| (self.lead * (k + 1)) % 4).collect();
-        let fixture = Fixture::new(run.device, &self.name(), arrays, &leads, self.one_buffer)?;
+        let fixture = Fixture::new(run.kernels, &self.name(), arrays, &leads, self.one_buffer)?;
         let learned =
             LearnedParameters::new("case", fixture.views[2].clone(), self.places(), run.matrix.layers())?;
         Ok((fixture, learned))
@@ -431,9 +431,7 @@ struct Run<'a> {
 
 fn judged(expected: &Numbers, got: &[f32], stage: &str) -> Outcome {
     let judge = |k: usize| judge(expected[k], got[k]);
-    let mut outcome = compare(got.len(), judge, |k| got[k]);
-    outcome.first_mismatch = outcome.first_mismatch.map(|what| format!("{stage}: {what}"));
-    outcome
+    compare(got.len(), judge, |k| got[k], |_| stage.into())
 }
 
 /// A matrix on the device with its values.

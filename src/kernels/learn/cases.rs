@@ -239,7 +239,7 @@ impl Case for Step {
     fn run(&self, device: &wgpu::Device, queue: &wgpu::Queue, kernels: &PipelineCache) -> Result<Outcome> {
         let (pattern, places) = shape(self.components, self.density)?;
         let arrays = self.arrays(places);
-        let mut fixture = Fixture::new(device, &self.name, &arrays, &self.leads, self.one_buffer)?;
+        let mut fixture = Fixture::new(kernels, &self.name, &arrays, &self.leads, self.one_buffer)?;
         let learned =
             |k: usize| LearnedParameters::new(&self.name, fixture.views[k].clone(), places, self.layers);
         let job = LearnJob {
@@ -255,7 +255,9 @@ impl Case for Step {
         };
         let mut dispatches = Update::bind(kernels, &job)?;
         set(device, queue, &mut dispatches, self.hyper)?;
-        fixture.run(device, queue, dispatches.status(), |pass| dispatches.record(pass))?;
+        fixture.rehearse(device, queue, |pass| dispatches.record(pass))?;
+        set(device, queue, &mut dispatches, self.hyper)?;
+        fixture.run_once(device, queue, dispatches.status(), |pass| dispatches.record(pass))?;
         let status = words::<u32>(device, queue, dispatches.status(), 0, u64::from(self.layers))?;
         let after: Vec<Vec<f32>> =
             [0, 2, 3].iter().map(|&k| (0..arrays[k].len()).map(|i| fixture.value(k, i)).collect()).collect();
@@ -320,7 +322,7 @@ impl Case for Bound {
         }
         let mut outcome = Outcome::default();
         let arrays = [theta.clone(), vec![1.0; theta.len()]];
-        let mut fixture = Fixture::new(device, &self.name, &arrays, &[self.lead, 0], false)?;
+        let mut fixture = Fixture::new(kernels, &self.name, &arrays, &[self.lead, 0], false)?;
         let learned =
             |k: usize| LearnedParameters::new(&self.name, fixture.views[k].clone(), places, self.layers);
         let job = LearnJob {
@@ -341,7 +343,7 @@ impl Case for Bound {
         for last in [false, true] {
             set(device, queue, &mut dispatches, UpdateParameters { rate: 0.1, step: 1 })?;
             let after = if last {
-                fixture.run(device, queue, dispatches.status(), |pass| dispatches.record(pass))?;
+                fixture.run_once(device, queue, dispatches.status(), |pass| dispatches.record(pass))?;
                 (0..theta.len()).map(|i| fixture.value(0, i)).collect()
             } else {
                 gpu::submit(device, queue, "learn", |encoder| {

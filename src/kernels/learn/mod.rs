@@ -145,6 +145,15 @@ pub struct UpdateParameters {
     pub step: u64,
 }
 
+impl UpdateParameters {
+    /// Refuses numbers outside their domains.
+    fn check(self) -> Result<()> {
+        let place = "hyper-parameters";
+        require(WEIGHT.contains(self.rate), place, "learning rate", self.rate, WEIGHT)?;
+        require(self.step >= 1, place, "step", self.step, "[1, inf)")
+    }
+}
+
 host_struct! {
     /// WGSL's `Rates`, of `shaders/learn.wgsl`.
     #[derive(Default)]
@@ -163,9 +172,7 @@ host_struct! {
 impl Numbers {
     /// In float64, rounded once.
     fn new(method: Method, rates: Rates, hyper: UpdateParameters) -> Result<Self> {
-        let place = "hyper-parameters";
-        require(WEIGHT.contains(hyper.rate), place, "learning rate", hyper.rate, WEIGHT)?;
-        require(hyper.step >= 1, place, "step", hyper.step, "[1, inf)")?;
+        hyper.check()?;
         let [beta1, beta2, _] = method.constants();
         let (rate, root_scale) = adam::corrected(hyper.rate, beta1, beta2, hyper.step);
         let of = |factor: f64| (rate * factor) as f32;

@@ -1,10 +1,10 @@
 //! The float64 reference of a step, and of the norm bound.
 
-use super::{LearnJob, Method, Numbers, Rates, UpdateParameters, start};
-use crate::accuracy::QUIET_NAN;
-use crate::accuracy::{Approx, FLUSH, RELATIVE, ulp};
+use super::{LearnJob, Method, Rates, UpdateParameters, start};
+use crate::accuracy::{Approx, FLUSH, QUIET_NAN, RELATIVE, ulp};
 use crate::error::Result;
 use crate::kernels::Outcome;
+use crate::kernels::step::reference::bias_correction;
 use crate::matrix::Pattern;
 use crate::penalty::Activation;
 use crate::regulariser::{Floors, ParameterLayout};
@@ -18,15 +18,24 @@ pub struct State<'a> {
     pub moments: [&'a [f32]; 2],
 }
 
-/// One step in float64, with what WGSL permits of it.
+/// One step in float64, from the user's numbers, with what WGSL permits of it and of the rounding of what the host makes of them.
 #[derive(Clone, Copy, Debug)]
 pub struct LearnReference {
     method: Method,
     rates: Rates,
-    decay: f32,
+    decay: f64,
     floors: Floors,
     places: ParameterLayout,
     layers: u32,
+}
+
+/// What a step comes to.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    /// The learning rate over the correction of the first moment.
+    rate: f64,
+    /// 1 / sqrt of the correction of the second moment.
+    root_scale: f64,
 }
 
 /// A number and its moments after a step; `lost` where it certainly is not finite, or certainly is.
@@ -62,7 +71,7 @@ impl LearnReference {
         LearnReference {
             method: job.method,
             rates: job.rates,
-            decay: job.decay as f32,
+            decay: job.decay,
             floors: job.floors,
             places: job.learned.places,
             layers: job.learned.layers,
@@ -70,14 +79,14 @@ impl LearnReference {
     }
 
     /// The number k after the step, before any projection.
-    fn step(&self, k: usize, rate: f32, numbers: &Numbers, before: State<'_>, gradient: &[f32]) -> Stepped {
+    fn step(&self, k: usize, rate: f64, pace: Pace, before: State<'_>, gradient: &[f32]) -> Stepped {
         let (theta, raw) = (before.learned[k], gradient[k]);
         let nothing = Approx::exact(0.0);
         let lost = |moments| Stepped { value: nothing, moments, lost: Some(true) };
         if !theta.is_finite() || !raw.is_finite() {
             return lost([nothing; 2]);
         }
-        let g = exact(raw) + exact(self.decay) * exact(theta);
+        let g = exact(raw) + Approx::constant(self.decay) * exact(theta);
         let (direction, moments) = match self.method {
             Method::Gradient => (g, [nothing; 2]),
             Method::Adam { beta1, beta2, epsilon } => {
@@ -85,17 +94,17 @@ impl LearnReference {
                 if !m.is_finite() || !v.is_finite() || v < 0.0 {
                     return lost([nothing; 2]);
                 }
-                let wide = |x: f64| exact(x as f32);
-                let first = wide(beta1) * exact(m) + wide(1.0 - beta1) * g;
-                let second = wide(beta2) * exact(v) + (wide(1.0 - beta2) * g) * g;
+                let constant = Approx::constant;
+                let first = constant(beta1) * exact(m) + constant(1.0 - beta1) * g;
+                let second = constant(beta2) * exact(v) + (constant(1.0 - beta2) * g) * g;
                 let mut root = second.sqrt();
                 if second.value - second.error < FLUSH {
                     root.error += root.value;
                 }
-                (first / (exact(numbers.root_scale) * root + wide(epsilon)), [first, second])
+                (first / (constant(pace.root_scale) * root + constant(epsilon)), [first, second])
             }
         };
-        let value = exact(theta) - exact(rate) * direction;
+        let value = exact(theta) - Approx::constant(rate) * direction;
         let each = [value, moments[0], moments[1]].map(|x| x.finite().map(|finite| !finite));
         Stepped { value, moments, lost: any(&each) }
     }
@@ -113,13 +122,14 @@ impl LearnReference {
         after: State<'_>,
         status: &[u32],
     ) -> Result<Outcome> {
-        let numbers = Numbers::new(self.method, self.rates, hyper)?;
+        hyper.check()?;
+        let pace = self.pace(hyper);
         let mut outcome = Outcome::default();
         for (layer, &word) in status.iter().enumerate().take(self.layers as usize) {
             let base = layer * self.places.length() as usize;
             let mut lost = 0;
             for p in 0..self.places.length() as usize {
-                let (k, rate) = (base + p, self.rate(p, &numbers));
+                let (k, rate) = (base + p, self.rate(p, pace));
                 let moved = rate != 0.0;
                 if !moved || p < 5 {
                     self.judge_kept(k, moved, before, after, &mut outcome);
@@ -127,7 +137,7 @@ impl LearnReference {
                 if p < 5 {
                     lost += u32::from(after.learned[k].to_bits() == QUIET_NAN);
                 } else if moved {
-                    let mut stepped = self.step(k, rate, &numbers, before, gradient);
+                    let mut stepped = self.step(k, rate, pace, before, gradient);
                     if self.places.q().contains(&p) {
                         let floor = f64::from(self.floors.epsilon as f32);
                         stepped.value = clamped(stepped.value, floor, f64::INFINITY);
@@ -138,22 +148,34 @@ impl LearnReference {
                     same(k, "a number at rest", before.learned, after.learned, &mut outcome);
                 }
             }
-            self.judge_head(base, &numbers, before, gradient, after, &mut outcome);
+            self.judge_head(base, pace, before, gradient, after, &mut outcome);
             outcome.demand(word == lost, || format!("status of layer {layer}: {word}, lost numbers {lost}"));
         }
         Ok(outcome)
     }
 
-    /// The rate of the number at `p` of a layer.
-    fn rate(&self, p: usize, numbers: &Numbers) -> f32 {
-        match p {
-            ParameterLayout::L => numbers.l,
-            _ if p <= ParameterLayout::DELTA2 => numbers.activation,
-            _ if self.places.q().contains(&p) => numbers.q,
-            _ if self.places.b().contains(&p) => numbers.b,
-            _ if self.places.values().contains(&p) => numbers.values,
-            _ => 0.0,
+    fn pace(&self, hyper: UpdateParameters) -> Pace {
+        match self.method {
+            Method::Gradient => Pace { rate: hyper.rate, root_scale: 1.0 },
+            Method::Adam { beta1, beta2, .. } => {
+                let [mean, square] = [beta1, beta2].map(|beta| bias_correction(beta, hyper.step));
+                Pace { rate: hyper.rate / mean, root_scale: 1.0 / square.sqrt() }
+            }
         }
+    }
+
+    /// The rate of the number at `p` of a layer; 0 where it is none in f32.
+    fn rate(&self, p: usize, pace: Pace) -> f64 {
+        let rate = pace.rate
+            * match p {
+                ParameterLayout::L => self.rates.l,
+                _ if p <= ParameterLayout::DELTA2 => self.rates.activation,
+                _ if self.places.q().contains(&p) => self.rates.q,
+                _ if self.places.b().contains(&p) => self.rates.b,
+                _ if self.places.values().contains(&p) => self.rates.values,
+                _ => 0.0,
+            };
+        if rate as f32 == 0.0 { 0.0 } else { rate }
     }
 
     /// Moments of what has not moved.
@@ -186,16 +208,16 @@ impl LearnReference {
     fn judge_head(
         &self,
         base: usize,
-        numbers: &Numbers,
+        pace: Pace,
         before: State<'_>,
         gradient: &[f32],
         after: State<'_>,
         outcome: &mut Outcome,
     ) {
         let stepped = [0, 1, 2, 3, 4].map(|p| {
-            let rate = self.rate(p, numbers);
+            let rate = self.rate(p, pace);
             if rate != 0.0 {
-                let stepped = self.step(base + p, rate, numbers, before, gradient);
+                let stepped = self.step(base + p, rate, pace, before, gradient);
                 self.judge_moments(base + p, &stepped, after, outcome);
                 return stepped;
             }
@@ -208,7 +230,7 @@ impl LearnReference {
         for (p, (low, high)) in ranges.into_iter().enumerate() {
             let value = clamped(stepped[p].value, low, high);
             near(base + p, "head", value, stepped[p].lost, got(p), outcome);
-            if self.rate(p, numbers) == 0.0 && stepped[p].lost == Some(false) {
+            if self.rate(p, pace) == 0.0 && stepped[p].lost == Some(false) {
                 let kept = f64::from(before.learned[base + p]).clamp(low, high) as f32;
                 let bits = got(p).to_bits();
                 outcome.demand(bits == kept.to_bits(), || {
@@ -239,7 +261,7 @@ impl LearnReference {
         outcome.demand(feasible, || {
             format!("layer at {base}: eta1 {slope}, knees {low:e}, {high:e}: not feasible")
         });
-        if self.rate(3, numbers) == 0.0
+        if self.rate(3, pace) == 0.0
             && d2.value >= 0.0
             && kappa * d2.value * (1.0 + 8.0 * RELATIVE) < d1.value
             && d1.value <= d2.value
@@ -263,6 +285,10 @@ fn near(k: usize, what: &str, expected: Approx, lost: Option<bool>, got: f32, ou
         Some(false) => within,
         None => within || got.to_bits() == QUIET_NAN,
     };
+    if ok && within {
+        outcome.max_ulps = outcome.max_ulps.max(distance / ulp(expected.peak));
+        outcome.judge_within(got, expected.value, expected.error);
+    }
     outcome.demand(ok, || {
         format!(
             "{what} {k}: GPU {got:e} ({:#010x}), reference {:e}, lost {lost:?}, allowed {:e}",

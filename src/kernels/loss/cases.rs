@@ -29,9 +29,9 @@ impl Case for Scaled {
         self.0.elements()
     }
 
-    fn run(&self, device: &wgpu::Device, queue: &wgpu::Queue, kernels: &PipelineCache) -> Result<Outcome> {
+    fn run(&self, _: &wgpu::Device, queue: &wgpu::Queue, kernels: &PipelineCache) -> Result<Outcome> {
         let Scaled(pair, scale, lambda) = self;
-        let (made, mut outcome) = pair.run((device, queue), &self.name(), |to| {
+        let (made, mut outcome) = pair.run((kernels, queue), &self.name(), |to| {
             bind(kernels, &to.a, &to.b, (*scale, *lambda), &to.out, &to.number)
         })?;
         let [output, target] = &made.pair;

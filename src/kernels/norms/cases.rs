@@ -147,7 +147,7 @@ impl Case for Tensor {
         let unwritten = vec![f32::from_bits(UNWRITTEN); self.groups.count() as usize];
         let leads = [self.leads[0], self.leads[1], 0, 0];
         let mut fixture =
-            Fixture::new(device, &self.name, &[values.clone(), unwritten], &leads, self.one_buffer)?;
+            Fixture::new(kernels, &self.name, &[values.clone(), unwritten], &leads, self.one_buffer)?;
         let job = NormsJob {
             groups: self.groups.clone(),
             input: fixture.views[0].clone(),

@@ -83,10 +83,7 @@ impl NormsReference {
             let mut outcome = Outcome::default();
             for (g, &word) in ((c * CHUNK) as u64..).zip(words) {
                 let j = self.judge(values, g, word);
-                if j.ok {
-                    outcome.max_ulps = outcome.max_ulps.max(j.ulps);
-                }
-                outcome.demand(j.ok, || {
+                outcome.judge(&j, self.norm.value(word) as f32, || {
                     format!(
                         "group {g}: GPU {:e} ({word:#010x}), reference {:e}, allowed distance {:e}",
                         self.norm.value(word),

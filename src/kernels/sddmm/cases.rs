@@ -36,14 +36,14 @@ impl Case for Layered {
         self.0.n as usize * self.0.m as usize
     }
 
-    fn run(&self, device: &wgpu::Device, queue: &wgpu::Queue, kernels: &PipelineCache) -> Result<Outcome> {
+    fn run(&self, _: &wgpu::Device, queue: &wgpu::Queue, kernels: &PipelineCache) -> Result<Outcome> {
         let subject = &self.0;
         let pattern = subject.pattern();
         let places = ParameterLayout { components: subject.n, nonzeros: pattern.nonzeros() };
         let numbers = subject.numbers(places);
         let cut = Cut::new(&pattern, subject.m, self.1);
         let (after, mut outcome) =
-            subject.run((device, queue), &numbers, places, |passed, into| match self.1 {
+            subject.run((kernels, queue), &numbers, places, |passed, into| match self.1 {
                 Some(_) => bind_cut(kernels, &pattern, passed, into, &cut),
                 None => bind(kernels, &pattern, passed, into),
             })?;

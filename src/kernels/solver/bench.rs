@@ -5,6 +5,7 @@
 use super::{Solved, Solver, SolverReference, Stage, Variant, bind};
 use crate::error::Result;
 use crate::gpu::View;
+use crate::kernels::operator::Tabled;
 use crate::kernels::program::Program;
 use crate::kernels::step::{Adam, Element, Elementwise, Optimizer, Width};
 use crate::kernels::timed::{self, Tensors};
@@ -72,8 +73,8 @@ impl Bench for Subject {
         let group = Self::group(on.elements)?;
         let reference = self.reference(&group)?;
         let tensors = Tensors::of_groups(on, &group.groups, (self.base, self.solver.has_copy()))?;
-        let rows = on.bytes(bytemuck::bytes_of(&reference.row()))?;
         let operator = self.operator(&group)?;
+        let rows = on.bytes(bytemuck::bytes_of(&operator.row(self.base, 1.0, &timed::hyper()?)))?;
         let bind = |views: &[View]| {
             let job = TensorJob { operator: &operator, views, row: 0, tensor: 0 };
             let rows = rows.as_entire_buffer_binding();

@@ -10,6 +10,7 @@ use crate::accuracy::QUIET_NAN;
 use crate::error::Result;
 use crate::gpu;
 use crate::kernels::fixture::Fixture;
+use crate::kernels::operator::Tabled;
 use crate::kernels::step::{Element, Elementwise, Optimizer, StepParameters};
 use crate::kernels::{Case, Outcome, PipelineCache, Reference, TensorJob};
 use crate::penalty::group::Lasso;
@@ -279,9 +280,10 @@ impl Case for Step {
         let copy: fn(&Element) -> f32 = |e| e.copy;
         let read = all[..2 + states].iter().chain(solver.has_copy().then_some(&copy));
         let data: Vec<Vec<f32>> = read.map(|read| before.iter().map(read).collect()).collect();
-        let mut fixture = Fixture::new(device, &self.name, &data, &self.leads, self.one_buffer)?;
+        let mut fixture = Fixture::new(kernels, &self.name, &data, &self.leads, self.one_buffer)?;
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
-        let rows = gpu::buffer_with(device, "rows", bytemuck::bytes_of(&reference.row()), usage)?;
+        let rows =
+            gpu::buffer_with(device, "rows", bytemuck::bytes_of(&operator.row(*base, 1.0, hyper)), usage)?;
         let status = gpu::buffer_with(device, "status", &[0; 16], usage)?;
         let job = TensorJob { operator: &operator, views: &fixture.views, row: 0, tensor: 0 };
         let rows = rows.as_entire_buffer_binding();
@@ -300,11 +302,7 @@ impl Case for Step {
             let mut outcome = Outcome::default();
             let verdicts = reference.judge(g as u64, &was, &is);
             for (((j, got), e), i) in verdicts.iter().zip(&is).zip(&was).zip(places) {
-                outcome.in_band += u64::from(j.in_band);
-                if j.ok {
-                    outcome.max_ulps = outcome.max_ulps.max(j.ulps);
-                }
-                outcome.demand(j.ok, || {
+                outcome.judge(j, got.w, || {
                     format!(
                         "index {i} of group {g}: {e:?} became {got:?}, reference {:e}, allowed distance {:e}",
                         j.expected, j.bound

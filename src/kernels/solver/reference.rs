@@ -1,15 +1,15 @@
 //! The float64 reference of the solvers.
 
-use super::{Solved, Solver, SolverRow};
-use crate::accuracy::QUIET_NAN;
-use crate::accuracy::{Approx, FLUSH, RELATIVE};
-use crate::kernels::step::reference::f32_of;
+use super::{Solved, Solver};
+use crate::accuracy::{Approx, FLUSH, QUIET_NAN, RELATIVE};
+use crate::kernels::group::reference::weight;
 use crate::kernels::step::{self, Element, Elementwise, Optimizer, StepParameters};
 use crate::kernels::{Judgement, Reference};
 use crate::penalty::group::norm;
 use crate::penalty::{Group, Groups, NoPenalty, Prox, accept};
 
-/// One step of a solver in float64 on whole groups, with the f32 constants that the kernel sees.
+/// One step of a solver in float64 on whole groups, from the user's numbers; rate, lambdas, beta and shape parameters are rounded
+/// to f32 first.
 #[derive(Clone, Debug)]
 pub struct SolverReference {
     solver: Solver,
@@ -37,28 +37,22 @@ impl SolverReference {
         let inner = if solver.has_prox_of_point() { own } else { &none };
         // under splitting the zeros that stay are those of the copy
         let freeze_copy = solver.has_copy() && hyper.frozen_zeros();
-        let own = hyper.with_frozen_zeros(hyper.frozen_zeros() && !solver.has_copy());
-        let step = step::StepReference::of(inner, base, lr_scale, &own);
-        let weight = f32_of(lambda * hyper.lambda_scale());
-        let beta = f32_of(solver.beta() * hyper.beta_scale());
-        let prox = match solver {
-            Solver::Splitting { published: true, .. } => Prox::new(penalty, 1.0, weight / beta),
-            Solver::Splitting { .. } => Prox::new(penalty, 1.0 / beta, weight),
-            _ => Prox::new(penalty, 1.0, weight),
+        let inside = hyper.with_frozen_zeros(hyper.frozen_zeros() && !solver.has_copy());
+        let step = step::StepReference::of(inner, base, lr_scale, &inside);
+        let as_f32 = |x: f64| f64::from(x as f32);
+        let own = as_f32(lambda * hyper.lambda_scale());
+        let (beta, published) = match solver {
+            Solver::Splitting { beta, published } => (as_f32(beta * hyper.beta_scale()), published),
+            _ => (1.0, false),
         };
-        let lambda = group.as_ref().map_or(0.0, |g| f32_of(g.lambda * hyper.lambda_scale()));
+        // V minimises lambda p(V) + beta / 2 |V - W|^2
+        let prox = match published {
+            true => Prox::searched(penalty, 1.0, own / beta),
+            false => Prox::searched(penalty, 1.0 / beta, own),
+        };
+        let lambda = group.as_ref().map_or(0.0, |g| as_f32(g.lambda * hyper.lambda_scale()));
         let pull_beta = if hyper.step() == 1 { 0.0 } else { beta };
         SolverReference { solver, base, step, prox, group: group.clone(), lambda, freeze_copy, pull_beta }
-    }
-
-    /// The constants for the kernel.
-    #[must_use]
-    pub fn row(&self) -> SolverRow {
-        let step::StepRow { base, prox, mut mode } = self.step.row();
-        mode.freeze |= u32::from(self.freeze_copy);
-        let prox = if self.solver.has_prox_of_point() { prox } else { self.prox.constants() };
-        let pull = [self.lambda as f32, self.pull_beta as f32, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
-        SolverRow { base, prox, pull, mode }
     }
 
     /// What is added to the gradient of each member of group `g`, or of each element where there are no groups; every
@@ -70,7 +64,7 @@ impl SolverReference {
         let exact = |x: f32| Approx::exact(f64::from(x));
         let weights = || members.iter().map(|e| f64::from(e.w));
         let group = self.group.as_ref().map(|group| {
-            let strength = Approx::exact(self.lambda) * exact(group.weight(g));
+            let strength = Approx::exact(self.lambda) * Approx::constant(weight(group, g, members.len()));
             let peak = weights().fold(0.0, |m: f64, w| m.max(w.abs()));
             // the range of the squares that the kernel keeps
             let scale = match peak {

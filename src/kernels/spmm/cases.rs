@@ -284,7 +284,7 @@ impl Case for Product {
         let second = self.numbers(2, if self.prologue == Prologue::Plain { 0 } else { length }, true);
         let unwritten = vec![f32::from_bits(UNWRITTEN); self.elements()];
         let arrays = [first, second, theta, unwritten, values];
-        let mut fixture = Fixture::new(device, &self.name(), &arrays, &self.leads, self.one_buffer)?;
+        let mut fixture = Fixture::new(kernels, &self.name(), &arrays, &self.leads, self.one_buffer)?;
         let [first, second, theta, _, values] = &arrays;
         let matrix = Matrix::new(kernels, pattern.clone(), self.format, 2)?;
         let learned = LearnedParameters::new("case", fixture.views[2].clone(), places, 2)?;

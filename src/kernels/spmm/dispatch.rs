@@ -86,7 +86,7 @@ const BUSY: u64 = 1 << 16;
 ///
 /// # Errors
 /// [`crate::Error::Shape`] where batches, matrix and learned numbers do not fit together; [`crate::Error::Domain`] for a layer that
-/// does not exist; [`crate::Error::Unsupported`] where an prologue lacks its second batch, or learned numbers are needed and
+/// does not exist; [`crate::Error::Unsupported`] where a prologue lacks its second batch, or learned numbers are needed and
 /// missing; [`crate::Error::Overlap`] where the output shares memory with another view; [`crate::Error::Limit`],
 /// [`crate::Error::OutOfMemory`] and [`crate::Error::Gpu`] for what the device cannot give.
 pub fn bind(kernels: &PipelineCache, job: &SpmmJob) -> Result<Dispatches> {
@@ -164,26 +164,33 @@ impl SpmmJob {
         };
         layer("layer", self.layer, self.matrix.layers())?;
         let (inner, outer) = self.lengths();
-        let vectors = self.output.vectors;
-        let held = self.epilogue == Epilogue::Held;
-        let second =
-            self.second.iter().map(|batch| ("the second batch", batch, if held { outer } else { inner }));
-        for (name, batch, components) in
-            [("the batch", &self.first, inner), ("the output", &self.output, outer)].into_iter().chain(second)
-        {
-            same(PLACE, format_args!("components of {name}"), batch.components, components)?;
-            same(PLACE, format_args!("vectors of {name}"), batch.vectors, vectors)?;
-        }
         let plain = self.prologue == Prologue::Plain;
-        if (plain && !held) == self.second.is_some() {
+        let second = match (plain, self.epilogue) {
+            (true, Epilogue::Held) => Some(outer),
+            (true, _) => None,
+            (false, Epilogue::Held) => {
+                return Err(unsupported(PLACE, "zeros that stay", "with the prologue plain"));
+            }
+            (false, _) => Some(inner),
+        };
+        if second.is_some() != self.second.is_some() {
+            let who = match self.epilogue {
+                Epilogue::Held => "epilogue held".into(),
+                _ => format!("prologue {}", self.prologue.name()),
+            };
             let with = if self.second.is_some() { "with" } else { "without" };
-            let prologue = || format!("prologue {}", self.prologue.name());
-            let who = if held { "epilogue held".into() } else { prologue() };
             let allowed = "none for plain, one for near, given and pulled, and for the epilogue held";
             return Err(unsupported(PLACE, format!("the {who} {with} a second batch"), allowed));
         }
-        if !plain && held {
-            return Err(unsupported(PLACE, "zeros that stay", "with the prologue plain"));
+        let batches = [
+            ("the batch", Some(&self.first), inner),
+            ("the output", Some(&self.output), outer),
+            ("the second batch", self.second.as_ref(), second.unwrap_or(0)),
+        ];
+        for (name, batch, components) in batches {
+            let Some(batch) = batch else { continue };
+            same(PLACE, format_args!("components of {name}"), batch.components, components)?;
+            same(PLACE, format_args!("vectors of {name}"), batch.vectors, self.output.vectors)?;
         }
         if !plain && self.scale_by.is_some() {
             return Err(unsupported(PLACE, "a scale", "with the prologue plain"));

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::{Epilogue, Prologue};
-use crate::accuracy::{Approx, FLUSH, RELATIVE};
+use crate::accuracy::{Approx, FLUSH, RELATIVE, ulp};
 use crate::kernels::{Format, Order, Outcome};
 use crate::matrix::Pattern;
 use crate::penalty::Activation;
@@ -103,9 +103,10 @@ impl SpmmReference<'_> {
                     Some(false) => !got.is_finite(),
                     None => !got.is_finite() || distance <= y.error || y.error.is_nan(),
                 };
-                // a share of the bound: a sum may be small beside its terms
                 if ok && distance <= y.error && y.error > 0.0 && y.error.is_finite() {
-                    outcome.max_ulps = outcome.max_ulps.max(distance / y.error);
+                    // a sum may be small beside its terms
+                    outcome.max_ulps = outcome.max_ulps.max(distance / ulp(y.peak));
+                    outcome.judge_within(got, y.value, y.error);
                 }
                 outcome.demand(ok, || {
                     format!(

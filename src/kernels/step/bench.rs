@@ -4,6 +4,7 @@
 use super::{Elementwise, Optimizer, StepParameters, StepReference, StepRow, Variant, Width, bind};
 use crate::error::Result;
 use crate::gpu::View;
+use crate::kernels::operator::Tabled;
 use crate::kernels::timed::{self, Tensors};
 use crate::kernels::{Bench, Dispatches, Loaded, Setup, TensorJob, compare};
 use crate::penalty::{L1, NoPenalty, Penalty, Tl1};
@@ -78,7 +79,7 @@ impl Bench for Subject {
         let tensors = Tensors::new(on, on.elements, (self.base, false), timed::windows(on.elements, 1))?;
         let steps = self.steps();
         let rows: Vec<StepRow> =
-            steps.iter().map(|&(b, p)| StepReference::new(b, p, LAMBDA, 1.0, &hyper).row()).collect();
+            steps.iter().map(|&(b, p)| Elementwise::new(p, LAMBDA).row(b, 1.0, &hyper)).collect();
         let rows = on.bytes(bytemuck::cast_slice(&rows))?;
         let lead = if self.width == Width::Scalar { ASKEW } else { 0 };
         let bind = |views: &[View]| {
@@ -92,7 +93,8 @@ impl Bench for Subject {
         };
         let reference = self.reference(&hyper);
         tensors.load(on, lead, bind, |_, before, after| {
-            compare(after.len(), |i| reference.judge(before[i], after[i]), |i| after[i].w)
+            let from = |i: usize| format!("{:?} became {:?}", before[i], after[i]);
+            compare(after.len(), |i| reference.judge(before[i], after[i]), |i| after[i].w, from)
         })
     }
 

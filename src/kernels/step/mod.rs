@@ -44,7 +44,7 @@ use super::program::{Host, Program, Struct, host_struct, listed};
 use super::rule::{self, Rule};
 use super::{Kernel, Mode};
 use crate::error::{Result, unsupported};
-use crate::penalty::{CONSTANTS, Groups, Penalty};
+use crate::penalty::{CONSTANTS, Described, Groups, Penalty, Prox};
 use crate::wgsl::compose;
 
 /// The register's line.
@@ -98,7 +98,7 @@ impl Elementwise {
     /// Of a penalty and its lambda, which are in their domains.
     #[must_use]
     pub fn new(penalty: Penalty, lambda: f64) -> Self {
-        Elementwise { penalty: reference::rounded(penalty.rule()), lambda }
+        Elementwise { penalty: rounded(penalty.rule()), lambda }
     }
 
     /// The penalty, rounded.
@@ -118,6 +118,22 @@ impl Elementwise {
     pub fn lambda(&self) -> f64 {
         self.lambda
     }
+
+    /// The learning rate of a step, and the prox with it, for the kernel's constants.
+    pub(in crate::kernels) fn prox(&self, lr_scale: f64, hyper: &StepParameters) -> (f64, Prox) {
+        let rate = f32_of(hyper.lr() * lr_scale);
+        (rate, Prox::new(self.penalty, rate, f32_of(self.lambda * hyper.lambda_scale())))
+    }
+}
+
+/// The f32 number that the kernel sees.
+pub(in crate::kernels) fn f32_of(x: f64) -> f64 {
+    f64::from(x as f32)
+}
+
+/// A penalty with its shape parameters rounded to f32, as the kernel sees them.
+pub(in crate::kernels) fn rounded<F>(rule: &dyn Described<F>) -> F {
+    rule.with(&rule.parameters().iter().map(|p| f32_of(p.value)).collect::<Vec<_>>())
 }
 
 impl Operator for Elementwise {
@@ -150,7 +166,12 @@ impl Tabled for Elementwise {
     }
 
     fn row(&self, base: Optimizer, lr_scale: f64, hyper: &StepParameters) -> StepRow {
-        StepReference::of(self, base, lr_scale, hyper).row()
+        let (rate, prox) = self.prox(lr_scale, hyper);
+        StepRow {
+            base: base.constants(rate, hyper.step()),
+            prox: prox.constants(),
+            mode: Mode::frozen(hyper.frozen_zeros()),
+        }
     }
 
     fn resting() -> StepRow {

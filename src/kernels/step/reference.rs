@@ -1,17 +1,20 @@
 //! The float64 reference of the step.
 
-use super::{Elementwise, Optimizer, StepParameters, StepRow};
-use crate::accuracy::Approx;
-use crate::accuracy::QUIET_NAN;
+use super::{Adam, Elementwise, Optimizer, StepParameters};
+use crate::accuracy::{Approx, QUIET_NAN};
 use crate::kernels::element::Element;
-use crate::kernels::{Judgement, Mode, Reference};
-use crate::penalty::{Described, Groups, Penalty, Prox, accept};
+use crate::kernels::{Judgement, Reference};
+use crate::penalty::{Groups, Penalty, Prox, accept};
 
-/// The step in float64, with the f32 constants that the kernel sees.
+/// The step in float64, from the published formulas and the user's numbers. Rate, lambda and shape parameters are rounded to
+/// f32 first. All that the host makes of them for the kernel is computed here anew, and its rounding is part of the bound.
 #[derive(Clone, Copy, Debug)]
 pub struct StepReference {
     base: Optimizer,
-    row: StepRow,
+    /// The learning rate.
+    rate: f64,
+    /// What Adam divides its moments by.
+    bias: [f64; 2],
     prox: Prox,
     /// Whether zeros stay zeros.
     freeze: bool,
@@ -54,19 +57,21 @@ impl Moved {
     }
 }
 
-/// The f32 number that the kernel sees.
-pub(in crate::kernels) fn f32_of(x: f64) -> f64 {
-    f64::from(x as f32)
-}
-
-/// A penalty with its shape parameters rounded to f32, as the kernel sees them.
-pub(in crate::kernels) fn rounded<F>(rule: &dyn Described<F>) -> F {
-    rule.with(&rule.parameters().iter().map(|p| f32_of(p.value)).collect::<Vec<_>>())
+/// 1 - beta^step, by squaring: 1 - (1 - a)(1 - b) = a + b - a b, in which nothing cancels.
+pub(in crate::kernels) fn bias_correction(beta: f64, step: u64) -> f64 {
+    let join = |a: f64, b: f64| a + b * (1.0 - a);
+    let (mut all, mut power, mut left) = (0.0, 1.0 - beta, step);
+    while left > 0 {
+        if left % 2 == 1 {
+            all = join(all, power);
+        }
+        (power, left) = (join(power, power), left / 2);
+    }
+    all
 }
 
 impl StepReference {
-    /// The reference for one row of hyper-parameters: the rate, lambda and the penalty's parameters are rounded to f32
-    /// first, as the kernel sees them; everything after that is float64.
+    /// The reference for one tensor and step.
     #[must_use]
     pub fn new(
         base: Optimizer,
@@ -81,24 +86,19 @@ impl StepReference {
     /// The same for an operator. Allocates nothing.
     pub(crate) fn of(operator: &Elementwise, base: Optimizer, lr_scale: f64, hyper: &StepParameters) -> Self {
         let Elementwise { penalty, lambda } = *operator;
-        let rate = f32_of(hyper.lr() * lr_scale);
-        let prox = Prox::new(penalty, rate, f32_of(lambda * hyper.lambda_scale()));
-        let freeze = hyper.frozen_zeros();
-        let row = StepRow {
-            base: base.constants(rate, hyper.step()),
-            prox: prox.constants(),
-            mode: Mode::frozen(freeze),
+        let rate = f64::from((hyper.lr() * lr_scale) as f32);
+        let lambda = f64::from((lambda * hyper.lambda_scale()) as f32);
+        let prox = Prox::searched(penalty, rate, lambda);
+        let bias = match base {
+            Optimizer::Adam(adam) | Optimizer::AdamMetric(adam) => {
+                [adam.beta1, adam.beta2].map(|beta| bias_correction(beta, hyper.step()))
+            }
+            _ => [1.0; 2],
         };
-        StepReference { base, row, prox, freeze }
+        StepReference { base, rate, bias, prox, freeze: hyper.frozen_zeros() }
     }
 
-    /// The constants for the kernel.
-    #[must_use]
-    pub fn row(&self) -> StepRow {
-        self.row
-    }
-
-    /// The prox of this row.
+    /// The prox.
     #[must_use]
     pub fn prox(&self) -> &Prox {
         &self.prox
@@ -111,28 +111,33 @@ impl StepReference {
 
     /// The same with a gradient that is known to within an error.
     pub(in crate::kernels) fn advance_with(&self, e: Element, g: Approx) -> Moved {
-        let exact = |x: f32| Approx::exact(f64::from(x));
-        let [w, m, v] = [e.w, e.m, e.v].map(exact);
-        let c = self.row.base.map(exact);
-        let one = Approx::exact(1.0);
+        let [w, m, v] = [e.w, e.m, e.v].map(|x| Approx::exact(f64::from(x)));
+        let [rate, one] = [self.rate, 1.0].map(Approx::exact);
+        let constant = Approx::constant;
         let held = (self.freeze && e.w == 0.0).then_some(e.v);
         match self.base {
             Optimizer::Prox => Moved { point: w, scale: one, m, v, held },
-            Optimizer::Gradient => Moved { point: w - c[0] * g, scale: one, m, v, held },
-            Optimizer::HeavyBall { .. } | Optimizer::Nesterov { .. } => {
-                let [rate, momentum, look, follow, ..] = c;
-                let velocity = momentum * m + g;
-                let point = w - rate * (look * g + follow * velocity);
+            Optimizer::Gradient => Moved { point: w - rate * g, scale: one, m, v, held },
+            Optimizer::HeavyBall { momentum } => {
+                let velocity = constant(momentum) * m + g;
+                Moved { point: w - rate * velocity, scale: one, m: velocity, v, held }
+            }
+            Optimizer::Nesterov { momentum } => {
+                let velocity = constant(momentum) * m + g;
+                let point = w - rate * (g + constant(momentum) * velocity);
                 Moved { point, scale: one, m: velocity, v, held }
             }
-            Optimizer::Adam(_) | Optimizer::AdamMetric(_) => {
-                let [rate, keep, beta1, rest1, beta2, rest2, root_scale, epsilon] = c;
-                let first = beta1 * m + rest1 * g;
-                let second = beta2 * v + (rest2 * g) * g; // in this order: g * g may overflow
-                let denominator = root_scale * second.sqrt() + epsilon;
-                let scale =
-                    if matches!(self.base, Optimizer::AdamMetric(_)) { one / denominator } else { one };
-                let point = keep * w - rate * (first / denominator);
+            Optimizer::Adam(adam) | Optimizer::AdamMetric(adam) => {
+                let Adam { beta1, beta2, epsilon, decay } = adam;
+                let first = constant(beta1) * m + constant(1.0 - beta1) * g;
+                // in this order: g * g may overflow
+                let second = constant(beta2) * v + (constant(1.0 - beta2) * g) * g;
+                let [mean, square] = self.bias;
+                let denominator = constant(1.0 / square.sqrt()) * second.sqrt() + constant(epsilon);
+                let keep = constant(1.0 - self.rate * decay);
+                let point = keep * w - constant(self.rate / mean) * (first / denominator);
+                let metric = matches!(self.base, Optimizer::AdamMetric(_));
+                let scale = if metric { one / denominator } else { one };
                 Moved { point, scale, m: first, v: second, held }
             }
         }
@@ -179,10 +184,15 @@ impl StepReference {
     fn prox_at(&self, scale: Approx) -> (Prox, f64) {
         if matches!(self.base, Optimizer::AdamMetric(_)) {
             let step = Approx::exact(self.prox.step) * scale;
-            (Prox::new(self.prox.penalty, step.value, self.prox.lambda), step.error)
+            (Prox::searched(self.prox.penalty, step.value, self.prox.lambda), step.error)
         } else {
             (self.prox, 0.0)
         }
+    }
+
+    /// The prox of an element: with its own step size in Adam's metric.
+    pub(super) fn prox_of(&self, e: Element) -> Prox {
+        self.prox_at(self.advance(e).scale).0
     }
 
     /// The step on the CPU. Returns the element and whether it is finite.
@@ -255,5 +265,86 @@ impl Reference for StepReference {
 
     fn judge(&self, _: u64, before: &[Element], after: &[Element]) -> Vec<Judgement> {
         before.iter().zip(after).map(|(b, a)| StepReference::judge(self, *b, *a)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(serde::Deserialize)]
+    struct Numbers {
+        w: Vec<f64>,
+        m: Vec<f64>,
+        v: Vec<f64>,
+    }
+
+    #[derive(serde::Deserialize)]
+    struct Step {
+        before: Numbers,
+        gradient: Vec<f64>,
+        after: Numbers,
+    }
+
+    #[derive(serde::Deserialize)]
+    struct Run {
+        optimizer: String,
+        rate: f64,
+        steps: Vec<Step>,
+    }
+
+    #[derive(serde::Deserialize)]
+    struct Stored {
+        runs: Vec<Run>,
+    }
+
+    /// `tests/data/pytorch_steps.py` says where the steps come from.
+    #[test]
+    fn base_steps_are_those_of_pytorch() {
+        let text = include_str!("../../../tests/data/pytorch_steps.json");
+        let Stored { runs } = serde_json::from_str(text).unwrap();
+        let none: Penalty = "none".parse().unwrap();
+        let mut compared = 0;
+        for Run { optimizer, rate, steps } in &runs {
+            let base: Optimizer = optimizer.parse().unwrap();
+            for (k, Step { before, gradient, after }) in steps.iter().enumerate() {
+                let hyper = StepParameters::new(*rate, 1 + k as u64).unwrap();
+                let reference = StepReference::new(base, none, 0.0, 1.0, &hyper);
+                for (i, &gradient) in gradient.iter().enumerate() {
+                    let [w, m, v] = [before.w[i], before.m[i], before.v[i]].map(|x| x as f32);
+                    let e = Element { w, m, v, ..Element::default() };
+                    let moved = reference.advance_with(e, Approx::exact(gradient));
+                    let close = |got: f64, stored: f64, size: f64| (got - stored).abs() <= 1e-14 * size;
+                    let size = after.w[i].abs() + before.w[i].abs() + gradient.abs() + after.m[i].abs();
+                    assert!(close(moved.point.value, after.w[i], size), "{optimizer}, step {k}: {moved:?}");
+                    if base.states() > 0 {
+                        assert!(close(moved.m.value, after.m[i], size), "{optimizer}, step {k}: {moved:?}");
+                    }
+                    if base.states() > 1 {
+                        let size = after.v[i] + gradient * gradient;
+                        assert!(close(moved.v.value, after.v[i], size), "{optimizer}, step {k}: {moved:?}");
+                    }
+                    compared += 1;
+                }
+            }
+        }
+        assert!(compared >= 50 * runs.len() && runs.len() >= 7, "{compared}");
+    }
+
+    #[test]
+    fn the_bias_correction_cancels_nothing() {
+        for (beta, step, expected) in [
+            (0.9, 1, 0.1),
+            (0.9, 2, 0.19),
+            (0.5, 10, 1.0 - 1.0 / 1024.0),
+            (0.999, 1000, 0.632_304_575_229_035_3),
+            (0.0, 7, 1.0),
+            (1.0 - 1e-9, 3, 2.999_999_997e-9),
+        ] {
+            let got = bias_correction(beta, step);
+            // 1 - beta is known to a rounding of beta
+            let tolerance = 1e-14 + 3e-16 / (1.0 - beta);
+            assert!((got / expected - 1.0).abs() < tolerance, "{beta}, {step}: {got}");
+        }
     }
 }

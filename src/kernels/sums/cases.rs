@@ -26,12 +26,12 @@ impl Case for Layered {
         self.0.n as usize * self.0.m as usize
     }
 
-    fn run(&self, device: &wgpu::Device, queue: &wgpu::Queue, kernels: &PipelineCache) -> Result<Outcome> {
+    fn run(&self, _: &wgpu::Device, queue: &wgpu::Queue, kernels: &PipelineCache) -> Result<Outcome> {
         let subject = &self.0;
         let places = ParameterLayout { components: subject.n, nonzeros: 5 };
         let numbers = subject.numbers(places);
         let (after, mut outcome) =
-            subject.run((device, queue), &numbers, places, |passed, into| bind(kernels, passed, into))?;
+            subject.run((kernels, queue), &numbers, places, |passed, into| bind(kernels, passed, into))?;
         judge(subject, &numbers, places, &after, &mut outcome);
         Ok(outcome)
     }

@@ -60,8 +60,8 @@ fn switch(ratio: f64) -> f64 {
 }
 
 impl GroupLog {
-    /// rho / r, the small root taken up to the norm `switch`, in units of sqrt(scale).
-    fn factor(&self, t: f64, switch: f64, norm: f64) -> f64 {
+    /// rho / r. Where two roots are minima, the better one at the norm `tilt` r; the small one at ties.
+    fn factor(&self, t: f64, norm: f64, tilt: f64) -> f64 {
         let (ratio, r) = (t / self.scale, norm / self.scale.sqrt());
         if r == 0.0 {
             return 1.0 / (1.0 + 2.0 * ratio);
@@ -69,7 +69,16 @@ impl GroupLog {
         if r > 1e100 {
             return 1.0; // the square would overflow
         }
-        root(ratio, r, if r <= switch { 0.0 } else { r }) / r
+        let inflection = 3_f64.sqrt();
+        let small = if ratio > 4.0 {
+            let (small, large) = (root(ratio, r, 0.0), root(ratio, r, r));
+            let objective = |v: f64| ratio * (v * v).ln_1p() + v * (0.5 * v - tilt * r);
+            objective(small) <= objective(large)
+        } else {
+            // one root: on which side of the inflection
+            inflection - r + 0.5 * ratio * inflection >= 0.0
+        };
+        root(ratio, r, if small { 0.0 } else { r }) / r
     }
 }
 
@@ -79,7 +88,7 @@ impl Groupwise for GroupLog {
         if r > 1e100 { 2.0 * r.ln() } else { (r * r).ln_1p() }
     }
     fn shrink(&self, t: f64, x: &[f64]) -> Shrink {
-        Shrink { after: self.factor(t, switch(t / self.scale), norm(x.iter().copied())), ..Shrink::IDENTITY }
+        Shrink { after: self.factor(t, norm(x.iter().copied()), 1.0), ..Shrink::IDENTITY }
     }
     fn convex(&self) -> bool {
         false
@@ -88,10 +97,8 @@ impl Groupwise for GroupLog {
         // rho / r increases with r, jump included; a kernel may take either branch close to the jump
         let (low, high) = ends(x, error);
         let [r_low, r_high] = [&low, &high].map(|x| norm(x.iter().copied()));
-        let at = switch(t / self.scale);
-        let band = if t > 4.0 * self.scale { BAND } else { 0.0 };
-        let small = self.factor(t, at * (1.0 + band), r_low).min(self.factor(t, at, r_low));
-        let large = self.factor(t, at * (1.0 - band), r_high).max(self.factor(t, at, r_high));
+        let small = self.factor(t, r_low, 1.0 - BAND).min(self.factor(t, r_low, 1.0));
+        let large = self.factor(t, r_high, 1.0 + BAND).max(self.factor(t, r_high, 1.0));
         low.iter().zip(&high).map(|(low, high)| (low * small, high * large)).collect()
     }
     fn weighable(&self) -> bool {

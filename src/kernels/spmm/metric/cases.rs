@@ -169,7 +169,7 @@ impl Case for Metric {
         let data: Vec<Vec<f32>> = read.map(|read| before.iter().map(read).collect()).collect();
         let kept = data.len() - 1;
         let leads: Vec<u64> = (0..5).map(|k| (self.lead + k) * u64::from(self.lead > 0) % 4).collect();
-        let mut fixture = Fixture::new(device, &name, &data, &leads, false)?;
+        let mut fixture = Fixture::new(kernels, &name, &data, &leads, false)?;
 
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
         let first = Elementwise::new(NoPenalty.into(), self.lambda);
@@ -204,9 +204,9 @@ impl Case for Metric {
         for g in 0..of.groups.count() {
             let (was, is): (Vec<_>, Vec<_>) = of.groups.members(g).map(|i| (before[i], after(i))).unzip();
             let verdicts = reference.judge(g, &was, &is);
-            let mut judged = compare(is.len(), |k| verdicts[k], |k| is[k].w);
-            judged.first_mismatch = judged.first_mismatch.map(|what| format!("group {g}, {what}"));
-            outcome.merge(judged);
+            let from = |k: usize| format!("{:?} became {:?}", was[k], is[k]);
+            let judged = compare(is.len(), |k| verdicts[k], |k| is[k].w, from);
+            outcome.merge(judged.told(|what| format!("group {g}, {what}")));
             bad += reference.step(g, &mut was.clone());
         }
         outcome.demand(counted == bad, || format!("{counted} elements counted, {bad} are not finite"));

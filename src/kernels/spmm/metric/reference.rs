@@ -1,6 +1,6 @@
 //! The float64 reference of a step in the metric of a learned regulariser.
 
-use super::{Regularised, scaled, t};
+use super::Regularised;
 use crate::accuracy::{Approx, FLUSH, RELATIVE, ulp};
 use crate::kernels::step::{self, Element, Optimizer, StepParameters};
 use crate::kernels::{Judgement, Reference};
@@ -12,11 +12,40 @@ pub(crate) struct MetricReference {
     base: Optimizer,
     step: step::StepReference,
     of: Regularised,
-    activation: Activation,
+    bend: Bend,
     /// Â^-T - diag(q) Â, row by row.
     rest: Vec<f64>,
     /// Whether zeros of the coefficients stay.
     freeze: bool,
+}
+
+/// prox_tg, g being the penalty of an activation: y + t g'(y) = v, g' as in MAF-SRL, eq. (23) to (26).
+#[derive(Clone, Copy, Debug)]
+struct Bend {
+    t: f64,
+    activation: Activation,
+}
+
+impl Bend {
+    /// The slopes of the two pieces of the prox: 1 / (1 + t g'').
+    fn slopes(&self) -> [f64; 2] {
+        [self.activation.eta1, self.activation.eta2].map(|eta| 1.0 / (1.0 + self.t * ((1.0 - eta) / eta)))
+    }
+
+    fn value(&self, v: f64) -> f64 {
+        let Activation { eta1, delta1, delta2, .. } = self.activation;
+        let ([first, second], c) = (self.slopes(), eta1 * (delta2 - delta1));
+        let y = ((v.abs() - self.t * delta1) * first).max(0.0);
+        let y = if y <= c { y } else { c + ((v.abs() - c) - self.t * (delta2 - c)) * second };
+        y.copysign(v)
+    }
+
+    /// How far the knees may lie from where they are as f32, at most.
+    fn blur(&self) -> f64 {
+        let Activation { eta1, delta1, delta2, .. } = self.activation;
+        let c = eta1 * (delta2 - delta1);
+        0.5 * (ulp(self.t * delta1) + ulp(c + self.t * (delta2 - c)))
+    }
 }
 
 /// A number of which f32 arithmetic makes another.
@@ -90,23 +119,32 @@ impl MetricReference {
         // the zeros that stay are those of the coefficients
         let own = hyper.with_frozen_zeros(false);
         let step = step::StepReference::new(base, NoPenalty.into(), lambda, lr_scale, &own);
-        let activation = scaled(&of.regulariser.parameters().activation, t(lambda, lr_scale, hyper));
+        let as_f32 = |x: f64| f64::from(x as f32);
+        let t = as_f32(hyper.lr() * lr_scale) * as_f32(lambda * hyper.lambda_scale());
+        let p = of.regulariser.parameters();
         // checked before: there is an inverse
-        let rest = super::rest(&of.regulariser).unwrap_or_default();
-        MetricReference { base, step, of: of.clone(), activation, rest, freeze: hyper.frozen_zeros() }
+        let mut rest = of.regulariser.inverse_transposed().unwrap_or_default().to_vec();
+        for (i, row) in rest.chunks_exact_mut(p.q.len()).enumerate() {
+            for k in p.pattern.row(i as u32) {
+                row[p.pattern.indices()[k] as usize] -= p.q[i] * p.values[k];
+            }
+        }
+        let bend = Bend { t, activation: p.activation };
+        MetricReference { base, step, of: of.clone(), bend, rest, freeze: hyper.frozen_zeros() }
     }
 
     fn activated(&self, v: Known) -> Known {
-        let a = &self.activation;
-        let (reach, most) = (v.reach(), a.value(v.reach()));
+        let (reach, blur, [first, second]) = (v.reach(), self.bend.blur(), self.bend.slopes());
+        let most = self.bend.value(reach + blur);
         // flushed, a threshold is 0
-        if reach == 0.0 || (most == 0.0 && a.delta1 >= FLUSH) {
+        if reach == 0.0 || (most == 0.0 && self.bend.t * self.bend.activation.delta1 >= FLUSH) {
             return Known::default();
         }
-        let slope = a.lipschitz();
+        let slope = first.max(second);
         Known {
-            value: a.value(v.value),
-            own: slope * v.own + 4.0 * RELATIVE * most + 8.0 * FLUSH,
+            value: self.bend.value(v.value),
+            // the slopes are rounded as well
+            own: slope * (v.own + blur) + 5.0 * RELATIVE * most + 8.0 * FLUSH,
             carried: slope * v.carried,
         }
     }
