@@ -98,7 +98,7 @@ impl<'a> Machine<'a> {
         let mut order: Vec<u32> = (0..x * y).collect();
         self.draws.shuffle(&mut order);
         for number in order {
-            self.party.workgroup = number as u16;
+            self.party.workgroup = number;
             self.workgroup([number % x, number / x, 0], [x, y, 1]);
             if self.done() {
                 return;
@@ -165,7 +165,7 @@ impl<'a> Machine<'a> {
         let size = self.program.registers as usize;
         let mut common: Option<Stop> = None;
         for &k in order {
-            self.party.invocation = k as u16;
+            self.party.invocation = k;
             let registers = &mut all.registers[k as usize * size..][..size];
             let stop = self.invocation(registers, &mut all.at[k as usize]);
             if stop == Stop::Endless {

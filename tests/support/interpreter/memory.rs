@@ -9,16 +9,16 @@ pub enum Access {
     Atomic,
 }
 
-const NOBODY: u16 = u16::MAX;
-const SEVERAL: u16 = u16::MAX - 1;
+const NOBODY: u32 = u32::MAX;
+const SEVERAL: u32 = u32::MAX - 1;
 
 /// Who has accessed a word in an interval, and where in the source.
 #[derive(Clone, Copy, Debug)]
 struct Trace {
     interval: u32,
-    writer: u16,
-    reader: u16,
-    atomic: u16,
+    writer: u32,
+    reader: u32,
+    atomic: u32,
     written_at: u32,
     read_at: u32,
     atomic_at: u32,
@@ -36,11 +36,11 @@ const FRESH: Trace = Trace {
 
 impl Trace {
     /// Notes an access; the kind and the place of an earlier one that must not meet it, if there is one.
-    fn note(&mut self, interval: u32, who: u16, access: Access, site: u32) -> Option<u32> {
+    fn note(&mut self, interval: u32, who: u32, access: Access, site: u32) -> Option<u32> {
         if self.interval != interval {
             *self = Trace { interval, ..FRESH };
         }
-        let other = |party: u16| party != NOBODY && party != who;
+        let other = |party: u32| party != NOBODY && party != who;
         let met = if other(self.writer) {
             Some(self.written_at)
         } else if access != Access::Read && other(self.reader) {
@@ -77,8 +77,8 @@ pub struct Memory {
 /// Who accesses memory.
 #[derive(Clone, Copy, Debug)]
 pub struct Party {
-    pub workgroup: u16,
-    pub invocation: u16,
+    pub workgroup: u32,
+    pub invocation: u32,
     /// The number of the interval between barriers, never 0.
     pub interval: u32,
     /// That of the dispatch.
