@@ -348,7 +348,7 @@ impl<'a> Machine<'a> {
 
     fn unary(&mut self, f: Unary, x: u32) -> u32 {
         let number = f32::from_bits(x);
-        let exact = &mut self.arithmetic;
+        let exact = &self.arithmetic;
         match f {
             Unary::NegateFloat => (-number).to_bits(),
             Unary::NegateInteger => x.wrapping_neg(),

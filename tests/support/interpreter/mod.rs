@@ -13,3 +13,4 @@ pub mod host;
 mod layout;
 pub mod machine;
 pub mod memory;
+pub mod rig;
