@@ -161,3 +161,16 @@ fn no_barrier_is_left_out_unnoticed() {
     let superfluous: Vec<_> = superfluous.collect();
     assert!(superfluous.is_empty(), "nothing shows what these barriers are for: {superfluous:?}");
 }
+
+/// A text that `PipelineCache::edited` changes is interpreted as it then is.
+#[test]
+fn a_planted_fault_is_interpreted() {
+    let name = "step/gradient/layout/separate/length=300/offsets=0-1-0-0";
+    let case = KERNELS.iter().flat_map(|kernel| (kernel.cases)()).find(|case| case.name() == name);
+    let rig = Rig::new(&Arc::new(Shaders::load()));
+    let edit: fn(String) -> String =
+        |source| source.replacen("max(ax - k.t, 0.0)", "max(ax - 1.01 * k.t, 0.0)", 1);
+    let case = case.expect("the register has the case");
+    assert_eq!(rig.run(&*case, NEAREST, None).0.mismatches, 0);
+    assert!(rig.run_edited(edit, &*case, NEAREST).mismatches > 0);
+}

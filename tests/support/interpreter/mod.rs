@@ -14,3 +14,5 @@ mod layout;
 pub mod machine;
 pub mod memory;
 pub mod rig;
+#[cfg(test)]
+mod tests;

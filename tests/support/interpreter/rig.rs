@@ -106,9 +106,27 @@ impl Rig {
     /// # Panics
     /// Where a case cannot be bound, and where a kernel has what the interpreter does not know.
     pub fn run(&self, case: &dyn Case, setting: Setting, edit: Option<&Edit>) -> (Outcome, BTreeSet<String>) {
+        self.run_on(PipelineCache::new(&self.device), case, setting, edit)
+    }
+
+    /// The same of kernels that a cache edits.
+    ///
+    /// # Panics
+    /// As [`Rig::run`].
+    pub fn run_edited(&self, edit: fn(String) -> String, case: &dyn Case, setting: Setting) -> Outcome {
+        self.run_on(PipelineCache::edited(&self.device, edit), case, setting, None).0
+    }
+
+    fn run_on(
+        &self,
+        kernels: PipelineCache,
+        case: &dyn Case,
+        setting: Setting,
+        edit: Option<&Edit>,
+    ) -> (Outcome, BTreeSet<String>) {
         let found = Arc::new(Mutex::new(BTreeSet::new()));
         let programs: Mutex<HashMap<String, Program>> = Mutex::default();
-        let kernels = PipelineCache::new(&self.device).interpreted({
+        let kernels = kernels.interpreted({
             let (device, queue, shaders) = (self.device.clone(), self.queue.clone(), self.shaders.clone());
             let (found, edit) = (found.clone(), edit.cloned());
             move |dispatch| {
