@@ -74,7 +74,7 @@ pub(crate) fn typed(place: &str, bytes: u64, error: wgpu::Error) -> Error {
     typed.with_source(error)
 }
 
-/// Creates a buffer, checked against the device's limits first.
+/// Creates a buffer, checked against the device's limits first. One of usage `STORAGE` can be copied from and to as well.
 ///
 /// # Errors
 /// [`Error::Limit`] where `size` exceeds `max_buffer_size`; [`Error::DeviceLost`]; the errors of [`guarded`]. On OpenGL

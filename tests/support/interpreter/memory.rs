@@ -35,7 +35,7 @@ const FRESH: Trace = Trace {
 };
 
 impl Trace {
-    /// Notes an access; the kind and the place of an earlier one that must not meet it, if there is one.
+    /// Notes an access; where an earlier one is that must not meet it, if there is one.
     fn note(&mut self, interval: u32, who: u32, access: Access, site: u32) -> Option<u32> {
         if self.interval != interval {
             *self = Trace { interval, ..FRESH };
