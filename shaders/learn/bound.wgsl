@@ -91,7 +91,6 @@ fn grown(base: u32, p: u32, s: u32, lane: u32) -> f32 {
         }
     }
     storageBarrier();
-    workgroupBarrier();
     return select(root(image) / root(length), bitcast<f32>(bitcast<u32>(image) | QUIET_NAN), lost);
 }
 

@@ -13,6 +13,7 @@ mod view;
 
 pub use adapters::{AdapterFacts, HELP, adapters, choose, position};
 pub use context::Context;
+pub(crate) use pipeline::bind_group_layout;
 pub use pipeline::{Pipeline, compute_pipeline};
 pub use readback::Readback;
 pub(crate) use readback::read_after;
@@ -73,7 +74,7 @@ pub(crate) fn typed(place: &str, bytes: u64, error: wgpu::Error) -> Error {
     typed.with_source(error)
 }
 
-/// Creates a buffer, checked against the device's limits first.
+/// Creates a buffer, checked against the device's limits first. One of usage `STORAGE` can be copied from and to as well.
 ///
 /// # Errors
 /// [`Error::Limit`] where `size` exceeds `max_buffer_size`; [`Error::DeviceLost`]; the errors of [`guarded`]. On OpenGL
@@ -85,6 +86,8 @@ pub fn buffer(
     usage: wgpu::BufferUsages,
     mapped_at_creation: bool,
 ) -> Result<wgpu::Buffer> {
+    // What kernels bind may be copied as well: it is placed nowhere else for that, and tests read and write all of it.
+    let usage = if usage.contains(wgpu::BufferUsages::STORAGE) { usage | USAGE } else { usage };
     let limit = device.limits().max_buffer_size;
     if size > limit {
         return Err(Error::Limit { place: place.into(), name: "max_buffer_size", needed: size, limit });

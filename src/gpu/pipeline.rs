@@ -41,24 +41,8 @@ pub fn compute_pipeline(
             return Err(Error::Limit { place: place.into(), name, needed, limit });
         }
     }
-    let entries: Vec<_> = bindings
-        .iter()
-        .map(|&(binding, read_only)| wgpu::BindGroupLayoutEntry {
-            binding,
-            visibility: wgpu::ShaderStages::COMPUTE,
-            ty: wgpu::BindingType::Buffer {
-                ty: wgpu::BufferBindingType::Storage { read_only },
-                has_dynamic_offset: false,
-                min_binding_size: None,
-            },
-            count: None,
-        })
-        .collect();
+    let layout = bind_group_layout(device, place, bindings)?;
     guarded(device, place, 0, || {
-        let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
-            label: Some(place),
-            entries: &entries,
-        });
         let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label: Some(place),
             bind_group_layouts: &[Some(&layout)],
@@ -81,4 +65,30 @@ pub fn compute_pipeline(
         });
         Pipeline { pipeline, layout }
     })
+}
+
+/// The layout of a bind group 0 of storage buffers `(binding, read only)`.
+///
+/// # Errors
+/// Those of [`guarded`].
+pub(crate) fn bind_group_layout(
+    device: &wgpu::Device,
+    place: &str,
+    bindings: &[(u32, bool)],
+) -> Result<wgpu::BindGroupLayout> {
+    let entries: Vec<_> = bindings
+        .iter()
+        .map(|&(binding, read_only)| wgpu::BindGroupLayoutEntry {
+            binding,
+            visibility: wgpu::ShaderStages::COMPUTE,
+            ty: wgpu::BindingType::Buffer {
+                ty: wgpu::BufferBindingType::Storage { read_only },
+                has_dynamic_offset: false,
+                min_binding_size: None,
+            },
+            count: None,
+        })
+        .collect();
+    let entries = &wgpu::BindGroupLayoutDescriptor { label: Some(place), entries: &entries };
+    guarded(device, place, 0, || device.create_bind_group_layout(entries))
 }

@@ -5,42 +5,17 @@ use std::ops::{Deref, Range};
 use std::sync::Arc;
 
 use super::PipelineCache;
+use super::binding::Binding;
+use super::executable::Executable;
 use super::program::Program;
 use crate::error::{Error, Result};
-use crate::gpu::{self, Pipeline};
-
-/// What is bound at one binding of a dispatch.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Binding {
-    /// `@binding` in group 0.
-    pub binding: u32,
-    /// The buffer.
-    pub buffer: wgpu::Buffer,
-    /// First byte.
-    pub offset: u64,
-    /// Bytes.
-    pub size: u64,
-}
-
-impl Binding {
-    /// That of wgpu: to the buffer's end where it has no size.
-    pub(super) fn new(binding: u32, of: &wgpu::BufferBinding<'_>) -> Self {
-        let size = of.size.map_or(of.buffer.size().saturating_sub(of.offset), u64::from);
-        Binding { binding, buffer: of.buffer.clone(), offset: of.offset, size }
-    }
-
-    fn entry(&self) -> wgpu::BindGroupEntry<'_> {
-        let (buffer, offset, size) = (&self.buffer, self.offset, wgpu::BufferSize::new(self.size));
-        let resource = wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size });
-        wgpu::BindGroupEntry { binding: self.binding, resource }
-    }
-}
+use crate::gpu;
 
 /// A dispatch whose first binding is a table that has a place among [`Tables`](super::tables::Tables), and no buffer yet.
 #[derive(Clone, Debug)]
 pub(crate) struct Unbound {
     room: &'static str,
-    pipeline: Arc<Pipeline>,
+    pipeline: Arc<Executable>,
     /// First and last byte of the table.
     table: Range<u64>,
     others: Vec<Binding>,
@@ -50,7 +25,7 @@ pub(crate) struct Unbound {
 impl Unbound {
     pub(super) fn new(
         room: &'static str,
-        pipeline: Arc<Pipeline>,
+        pipeline: Arc<Executable>,
         table: Range<u64>,
         others: Vec<Binding>,
         workgroups: (u32, u32),
@@ -92,7 +67,7 @@ impl Unbound {
 /// One dispatch, ready to be recorded. A clone shares everything.
 #[derive(Clone, Debug)]
 pub struct Dispatch {
-    pipeline: Arc<Pipeline>,
+    pipeline: Arc<Executable>,
     group: wgpu::BindGroup,
     bound: Arc<[Binding]>,
     workgroups: (u32, u32),
@@ -113,7 +88,7 @@ impl Dispatch {
     fn bound_to(
         device: &wgpu::Device,
         room: &'static str,
-        pipeline: Arc<Pipeline>,
+        pipeline: Arc<Executable>,
         bound: Vec<Binding>,
         workgroups: (u32, u32),
     ) -> Result<Self> {
@@ -121,7 +96,7 @@ impl Dispatch {
         let group = gpu::guarded(device, room, 0, || {
             device.create_bind_group(&wgpu::BindGroupDescriptor {
                 label: Some(room),
-                layout: &pipeline.layout,
+                layout: pipeline.layout(),
                 entries: &entries,
             })
         })?;
@@ -167,11 +142,9 @@ impl Dispatch {
         self.workgroups
     }
 
-    /// Records it.
+    /// Records it, or has it interpreted at once: see `PipelineCache::interpreted`.
     pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
-        pass.set_pipeline(&self.pipeline.pipeline);
-        pass.set_bind_group(0, &self.group, &[]);
-        pass.dispatch_workgroups(self.workgroups.0, self.workgroups.1, 1);
+        self.pipeline.record(pass, &self.group, &self.bound, self.workgroups);
     }
 }
 

@@ -9,10 +9,12 @@
 pub(crate) mod adam;
 pub mod backward;
 mod batch;
+mod binding;
 pub mod chain;
 mod dispatch;
 pub mod dsrl;
 mod element;
+mod executable;
 mod fixture;
 pub mod group;
 pub mod layer;
@@ -39,8 +41,11 @@ mod window;
 mod word;
 
 pub use batch::{Batch, Data, Order};
+pub use binding::Binding;
 pub(crate) use dispatch::Unbound;
-pub use dispatch::{Binding, Dispatch, Dispatches};
+pub use dispatch::{Dispatch, Dispatches};
+#[doc(hidden)]
+pub use executable::Interpreted;
 pub use matrix::{Format, Matrix};
 #[doc(hidden)]
 pub use mode::Mode;

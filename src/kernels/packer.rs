@@ -8,14 +8,16 @@ use std::collections::hash_map::Entry;
 use std::hash::Hash;
 use std::sync::Arc;
 
-use super::dispatch::{Binding, folded};
+use super::binding::Binding;
+use super::dispatch::folded;
+use super::executable::Executable;
 use super::program::Program;
 use super::tables::Tables;
 use super::window::ADDRESSABLE;
 use super::word::VECTOR_WIDTH;
 use super::{PipelineCache, Unbound};
 use crate::error::{Error, Result};
-use crate::gpu::{Pipeline, View};
+use crate::gpu::View;
 
 /// Which binding a view has, and which field of a tile its offset: the order of W, G, M, V and what else there is.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -219,7 +221,7 @@ impl<K: Tiled> Packer<K> {
         fixed: &[(u32, wgpu::BufferBinding<'_>)],
     ) -> Result<Vec<(K, Unbound)>> {
         let limits = kernels.device().limits();
-        let mut pipelines: HashMap<K::Key, Arc<Pipeline>> = HashMap::new();
+        let mut pipelines: HashMap<K::Key, Arc<Executable>> = HashMap::new();
         let close = |draft: Draft<K::Tile>| {
             let Lane { kind, slots, buffers, .. } = &self.lanes[draft.lane];
             let workgroups = folded(self.room, draft.tiles.len() as u64, &limits)?;

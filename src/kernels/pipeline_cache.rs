@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::executable::{Executable, Interpreted, Interpreter};
 use super::program::Program;
 use crate::error::Result;
-use crate::gpu::{self, Pipeline};
+use crate::gpu;
 
 /// What is done to the text of a shader before it is compiled.
 struct Edit(Box<dyn Fn(String) -> String + Send + Sync>);
@@ -23,14 +24,16 @@ pub struct PipelineCache {
     device: wgpu::Device,
     edit: Option<Edit>,
     scale: f64,
-    pipelines: Mutex<HashMap<String, Arc<Pipeline>>>,
+    interpreter: Option<Interpreter>,
+    pipelines: Mutex<HashMap<String, Arc<Executable>>>,
 }
 
 impl PipelineCache {
     /// Compiles nothing yet.
     #[must_use]
     pub fn new(device: &wgpu::Device) -> Self {
-        PipelineCache { device: device.clone(), edit: None, scale: 1.0, pipelines: Mutex::default() }
+        let (device, pipelines) = (device.clone(), Mutex::default());
+        PipelineCache { device, edit: None, scale: 1.0, interpreter: None, pipelines }
     }
 
     /// The same, but `edit` rewrites every shader before it is compiled: for tests that plant faults, which the
@@ -54,6 +57,15 @@ impl PipelineCache {
         self.scale
     }
 
+    /// The same, but nothing is compiled: a dispatch that is recorded is handed to `run`, which has then to do at once what
+    /// the device would do later, and goes into no pass. For tests with an interpreter of WGSL; all that an encoder holds
+    /// before its passes comes too late for it.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn interpreted(self, run: impl Fn(&Interpreted<'_>) + Send + Sync + 'static) -> Self {
+        PipelineCache { interpreter: Some(Interpreter(Arc::new(run))), ..self }
+    }
+
     /// The device.
     #[must_use]
     pub fn device(&self) -> &wgpu::Device {
@@ -68,7 +80,7 @@ impl PipelineCache {
         &self,
         program: &P,
         bindings: impl Iterator<Item = u32>,
-    ) -> Result<Arc<Pipeline>> {
+    ) -> Result<Arc<Executable>> {
         let name = format!("{}/{}", P::KERNEL, program.name());
         let mut pipelines = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pipeline) = pipelines.get(&name) {
@@ -80,8 +92,26 @@ impl PipelineCache {
         };
         let layout: Vec<_> = bindings.map(|k| (k, program.reads().contains(&k))).collect();
         let (device, entry, invocations) = (&self.device, P::KERNEL, program.invocations());
-        let pipeline = Arc::new(gpu::compute_pipeline(device, &name, &source, entry, invocations, &layout)?);
-        pipelines.insert(name, pipeline.clone());
-        Ok(pipeline)
+        let executable = Arc::new(match &self.interpreter {
+            None => Executable::Compiled(gpu::compute_pipeline(
+                device,
+                &name,
+                &source,
+                entry,
+                invocations,
+                &layout,
+            )?),
+            Some(interpreter) => Executable::Interpreted {
+                layout: gpu::bind_group_layout(device, &name, &layout)?,
+                name: name.clone(),
+                source,
+                entry,
+                invocations,
+                reads: program.reads(),
+                interpreter: interpreter.clone(),
+            },
+        });
+        pipelines.insert(name, executable.clone());
+        Ok(executable)
     }
 }

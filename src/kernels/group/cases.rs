@@ -65,6 +65,7 @@ pub(super) fn all() -> Vec<Box<dyn Case>> {
     all.extend(layouts);
     all.extend(extremes());
     all.extend(millions());
+    all.extend(combinations());
     all.into_iter().map(|case| Box::new(case) as Box<dyn Case>).collect()
 }
 
@@ -178,6 +179,28 @@ fn pairs() -> Vec<Step> {
     all
 }
 
+/// What of the kernels no other case takes: each elementwise penalty before each group penalty, once, and before groups
+/// that no workgroup holds.
+fn combinations() -> Vec<Step> {
+    let lasso: GroupPenalty = Lasso::default().into();
+    let held = [(Layout::Rows, [50, 12]), (Layout::Columns, [9, 70])];
+    let large = [(Layout::Rows, [3, 4100]), (Layout::Columns, [4100, 3])];
+    let mut all = Vec::new();
+    let mut add = |base, penalty, group, (layout, shape): &(Layout, [u64; 2])| {
+        let step = (penalty, 0.3);
+        all.extend(case("combinations", base, step, (group, 0.5), 0.1, layout.clone(), shape, [0; 4]));
+    };
+    let before_every = |g: &GroupPenalty| !matches!(g, GroupPenalty::Lasso(_) | GroupPenalty::Exclusive(_));
+    for penalty in Penalty::all().into_iter().filter(|p| *p != L1.into()) {
+        for group in GroupPenalty::all().into_iter().filter(before_every) {
+            held.iter().for_each(|groups| add(Optimizer::Gradient, penalty, group, groups));
+        }
+        large.iter().for_each(|groups| add(Optimizer::Gradient, penalty, lasso, groups));
+    }
+    large.iter().for_each(|groups| add(Optimizer::Prox, NoPenalty.into(), lasso, groups));
+    all
+}
+
 /// Every layout, sizes round every tier, offsets and weights.
 fn layouts() -> Vec<Step> {
     let mut all = Vec::new();
@@ -236,6 +259,11 @@ fn layouts() -> Vec<Step> {
         for shape in [[0, 7], [7, 0]] {
             add(group, Layout::Rows, &shape, [0; 4]);
         }
+    }
+    // so many that a workgroup takes several rounds of them, several invocations to each
+    for size in [17, 20] {
+        add(lasso, Layout::Rows, &[2100, size], [0; 4]);
+        add(crate::penalty::group::Exclusive.into(), Layout::Rows, &[2100, size], [0; 4]);
     }
     // weights of single groups, a weight of zero among them
     let weigh = |one: &Step| {

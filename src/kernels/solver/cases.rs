@@ -165,6 +165,10 @@ fn layouts() -> Vec<Step> {
         add(Some(Layout::Ragged(borders)), &[sizes.iter().sum()], [0; 5]);
     }
     add(Some(Layout::Rows), &[7, 0], [0; 5]);
+    // so many groups that a workgroup takes several rounds of them, several invocations to each
+    for size in [17, 20] {
+        add(Some(Layout::Rows), &[2100, size], [0; 5]);
+    }
     // weights of single groups, a weight of zero among them
     let weigh = |one: &Step| {
         let group = one.group.as_ref()?;

@@ -66,25 +66,21 @@ pub(super) fn all() -> Vec<Box<dyn Case>> {
         numbers: Numbers::Ordinary,
     };
     // every kernel: few vectors, and enough for tiles, each with the numbers that could break it
+    let pairs =
+        Prologue::ALL.into_iter().flat_map(|prologue| Epilogue::ALL.map(|epilogue| (prologue, epilogue)));
+    let pairs: Vec<_> = pairs.chain([(Prologue::Plain, Epilogue::Held)]).collect();
     for format in Format::ALL {
         for vectors in [1, 3, 64] {
-            for prologue in Prologue::ALL {
-                for epilogue in Epilogue::ALL {
-                    let kinds = [Numbers::Ordinary, Numbers::Extreme, Numbers::Broken];
-                    for (k, numbers) in kinds.into_iter().enumerate() {
-                        let n = if vectors == 64 { 65 } else { 63 };
-                        let kernel = Product { rows: n, columns: n, density: 0.3, ..base.clone() };
-                        let transposed = k % 2 == 1;
-                        let kernel =
-                            Product { vectors, format, transposed, prologue, epilogue, numbers, ..kernel };
-                        let scaled = prologue == Prologue::Plain && k == 1;
-                        all.push(Product {
-                            scaled,
-                            leads: [k as u64, 3, 1, 2, 0],
-                            one_buffer: k != 1,
-                            ..kernel
-                        });
-                    }
+            for &(prologue, epilogue) in &pairs {
+                let kinds = [Numbers::Ordinary, Numbers::Extreme, Numbers::Broken];
+                for (k, numbers) in kinds.into_iter().enumerate() {
+                    let n = if vectors == 64 { 65 } else { 63 };
+                    let kernel = Product { rows: n, columns: n, density: 0.3, ..base.clone() };
+                    let transposed = k % 2 == 1;
+                    let kernel =
+                        Product { vectors, format, transposed, prologue, epilogue, numbers, ..kernel };
+                    let scaled = prologue == Prologue::Plain && k == 1;
+                    all.push(Product { scaled, leads: [k as u64, 3, 1, 2, 0], one_buffer: k != 1, ..kernel });
                 }
             }
         }
@@ -281,7 +277,9 @@ impl Case for Product {
         let values = self.numbers(5, if self.square() { 0 } else { 2 * nonzeros as usize }, false);
         let length = (inner * m) as usize;
         let first = self.numbers(1, length, m > 0);
-        let second = self.numbers(2, if self.prologue == Prologue::Plain { 0 } else { length }, true);
+        let held = self.epilogue == Epilogue::Held;
+        let two = held || self.prologue != Prologue::Plain;
+        let second = self.numbers(2, if two { length } else { 0 }, true);
         let unwritten = vec![f32::from_bits(UNWRITTEN); self.elements()];
         let arrays = [first, second, theta, unwritten, values];
         let mut fixture = Fixture::new(kernels, &self.name(), &arrays, &self.leads, self.one_buffer)?;
@@ -302,7 +300,8 @@ impl Case for Product {
             learned_layer: 1,
             scale_by: self.scaled.then_some(0),
             first: batch(0, inner, 0)?,
-            second: (self.prologue != Prologue::Plain).then(|| batch(1, inner, 1)).transpose()?,
+            // of a matrix that is square, where it is added to the result
+            second: two.then(|| batch(1, inner, 1)).transpose()?,
             output: batch(3, outer, 2)?,
         };
         let refresh = match self.square() {

@@ -30,7 +30,7 @@ pub struct SpmmReference<'a> {
     pub scale: Option<f32>,
     /// x, or u.
     pub first: (&'a [f32], Order),
-    /// c, g, or w̄.
+    /// c, g, w̄, or what the epilogue `held` adds; zeros that stay are not looked at.
     pub second: (&'a [f32], Order),
     /// How many vectors.
     pub vectors: u32,
@@ -143,7 +143,7 @@ impl SpmmReference<'_> {
                 }
             }
             let finished: Vec<Approx> =
-                sums.iter().map(|sum| self.finished(i, sum.total(roundings))).collect();
+                (0..).zip(&sums).map(|(c, sum)| self.finished(i, c, sum.total(roundings))).collect();
             of(i, &finished)
         };
         (0..pattern.rows()).into_par_iter().map(row).collect()
@@ -152,10 +152,7 @@ impl SpmmReference<'_> {
     fn operands(&self) -> Operands {
         let m = self.vectors;
         let n = if self.transposed { self.pattern.rows() } else { self.pattern.columns() };
-        let at = |(numbers, order): (&[f32], Order), j: u32, c: u32| match order {
-            Order::FeatureMajor => numbers[(j * m + c) as usize],
-            Order::BatchMajor => numbers[(c * n + j) as usize],
-        };
+        let at = |batch: (&[f32], Order), j: u32, c: u32| self.number(batch, n, j, c);
         let mut all = Operands {
             values: Vec::new(),
             errors: Vec::new(),
@@ -181,6 +178,14 @@ impl SpmmReference<'_> {
             }
         }
         all
+    }
+
+    /// Component j of vector c of a batch of `n` components.
+    fn number(&self, (numbers, order): (&[f32], Order), n: u32, j: u32, c: u32) -> f32 {
+        match order {
+            Order::FeatureMajor => numbers[(j * self.vectors + c) as usize],
+            Order::BatchMajor => numbers[(c * n + j) as usize],
+        }
     }
 
     /// The operand of component j, and whether it is in the band round a knee.
@@ -226,7 +231,7 @@ impl SpmmReference<'_> {
         [a.eta1, a.eta2, a.delta1, a.delta2].iter().all(|x| x.is_finite()).then_some(a)
     }
 
-    fn finished(&self, i: u32, sum: Approx) -> Approx {
+    fn finished(&self, i: u32, c: u32, sum: Approx) -> Approx {
         let sum = match self.scale {
             Some(l) => (Approx::exact(1.0) - step_size(l)) * sum,
             None => sum,
@@ -236,7 +241,11 @@ impl SpmmReference<'_> {
         }
         let (numbers, places) = self.learned;
         let of = |at: usize| Approx::exact(f64::from(numbers[at + i as usize]));
-        let v = of(places.q().start) * sum;
+        let mut v = of(places.q().start) * sum;
+        if self.epilogue == Epilogue::Held {
+            let n = if self.transposed { self.pattern.columns() } else { self.pattern.rows() };
+            v = v + Approx::exact(f64::from(self.number(self.second, n, i, c)));
+        }
         let Some(a) = self.activation().filter(|_| v.value.is_finite()) else { return NAN };
         let av = v.value.abs() + v.error;
         // six operations, on numbers no larger than these
