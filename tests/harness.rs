@@ -564,7 +564,7 @@ fn demand_some_report(
     prefixes: &[String],
     fault: &str,
     edit: impl Fn(String) -> String + Clone + Send + Sync + 'static,
-) {
+) -> Option<String> {
     let all: Vec<_> = KERNELS.iter().flat_map(|room| (room.cases)()).collect();
     let tried = prefixes.iter().flat_map(|prefix| {
         let of = all.iter().filter(move |case| case.name().starts_with(prefix.as_str()));
@@ -579,11 +579,10 @@ fn demand_some_report(
         case.run(device, queue, &kernels).expect("it runs").mismatches > 0
     };
     let Some(case) = tried.into_iter().find(|case| reports(&***case, &devices[0].1)) else {
-        panic!("{fault}: no case of {prefixes:?} reports it");
+        return Some(format!("{fault}: no case reports it"));
     };
-    for (label, device) in &devices[1..] {
-        assert!(reports(&**case, device), "{label}: {fault}: {}", case.name());
-    }
+    let passes = devices[1..].iter().find(|(_, device)| !reports(&**case, device));
+    passes.map(|(label, _)| format!("{label}: {fault}: {} passes", case.name()))
 }
 
 /// `number` as it stands in the WGSL, where no letter follows, multiplied by 1.001.
@@ -609,10 +608,12 @@ fn off(source: &str, number: &str) -> String {
 #[test]
 fn every_number_of_the_host_that_is_a_thousandth_off_is_reported() {
     let used = |names: [&'static str; 8]| names.into_iter().filter(|name| !name.starts_with("unused"));
-    let mut faults = 0;
+    // far above all that comes, where a thousandth is nothing
+    let irrelevant = [("lp", "limit")];
+    let (mut faults, mut missed) = (0, Vec::new());
     let mut demand = |prefixes: &[String], number: String| {
         let fault = format!("{number} in {prefixes:?}");
-        demand_some_report(prefixes, &fault, move |source: String| off(&source, &number));
+        missed.extend(demand_some_report(prefixes, &fault, move |source: String| off(&source, &number)));
         faults += 1;
     };
     for penalty in Penalty::all() {
@@ -621,7 +622,9 @@ fn every_number_of_the_host_that_is_a_thousandth_off_is_reported() {
         let named = |prefix: &&str| ["/", "("].map(|end| format!("{prefix}{name}{end}"));
         let prefixes: Vec<String> = prefixes.iter().flat_map(named).collect();
         for number in used(penalty.rule().constant_names()) {
-            demand(&prefixes, format!("k.{number}"));
+            if !irrelevant.contains(&(name, number)) {
+                demand(&prefixes, format!("k.{number}"));
+            }
         }
     }
     for penalty in GroupPenalty::all() {
@@ -639,7 +642,7 @@ fn every_number_of_the_host_that_is_a_thousandth_off_is_reported() {
     for number in ["row.pull.beta", "row.pull.strength"] {
         demand(&["solver/bases/splitting/".into()], number.into());
     }
-    println!("{faults} faults");
+    assert_eq!(missed, [""; 0], "of {faults}");
     assert!(faults > 60, "{faults}");
 }
 

@@ -12,7 +12,7 @@
 use super::{Elementwise, Threshold};
 
 /// Points of the grid from which the infimum is narrowed down, over fifteen decades.
-const GRID: u32 = 90;
+const GRID: usize = 90;
 
 /// The golden ratio's inverse.
 const GOLDEN: f64 = 0.618_033_988_749_894_9;
@@ -22,23 +22,33 @@ pub(super) fn threshold(rule: &dyn Elementwise, step: f64, lambda: f64) -> Thres
     let height = |y: f64| step * (rule.value(lambda, y) / y) + 0.5 * y;
     // any value bounds the place of the smallest: it is at least y / 2
     let bound = (-40..=40).map(|k| height(10f64.powi(k))).fold(f64::INFINITY, f64::min);
-    let (top, ratio) = (2.0 * bound, 10f64.powf(15.0 / f64::from(GRID)));
-    let points = (0..=GRID + 1).map(|k| top * ratio.powi(1 - k as i32));
-    let (least, y) =
-        points.map(|y| (height(y), y)).fold((f64::INFINITY, 0.0), |a, b| if b.0 < a.0 { b } else { a });
-    let end = top * ratio.powi(-(GRID as i32)) * ratio.sqrt();
-    if y < end {
-        return Threshold { at: least, jump: 0.0 };
+    let (top, ratio) = (2.0 * bound, 10f64.powf(15.0 / GRID as f64));
+    // from above `top` down to as good as 0
+    let mut points = [(0.0, 0.0); GRID + 2];
+    for (k, point) in points.iter_mut().enumerate() {
+        let y = top * ratio.powi(1 - k as i32);
+        *point = (height(y), y);
     }
-    let (mut low, mut high) = (y / ratio, y * ratio);
+    let last = points[GRID + 1];
+    let mut least = Threshold { at: last.0, jump: 0.0 };
+    for three in points.windows(3) {
+        let [high, (at, _), low] = [three[0], three[1], three[2]];
+        // what is as good as 0 is flat but for roundings
+        if at < high.0 * (1.0 - 1e-13) && at <= low.0 {
+            let found = narrowed(&height, low.1, high.1);
+            least = if found.at < least.at { found } else { least };
+        }
+    }
+    least
+}
+
+/// The smallest value between `low` and `high`, where there is one minimum, and where it is: golden section.
+fn narrowed(height: impl Fn(f64) -> f64, low: f64, high: f64) -> Threshold {
+    let (mut low, mut high) = (low, high);
     let inner = |low: f64, high: f64| (high - GOLDEN * (high - low), low + GOLDEN * (high - low));
     let (mut a, mut b) = inner(low, high);
     let (mut at_a, mut at_b) = (height(a), height(b));
-    let mut best = (least, y);
     while high - low > 1e-10 * high {
-        for (at, y) in [(at_a, a), (at_b, b)] {
-            best = if at < best.0 { (at, y) } else { best };
-        }
         if at_a <= at_b {
             (high, b, at_b) = (b, a, at_a);
             a = inner(low, high).0;
@@ -49,7 +59,7 @@ pub(super) fn threshold(rule: &dyn Elementwise, step: f64, lambda: f64) -> Thres
             at_b = height(b);
         }
     }
-    Threshold { at: best.0, jump: best.1 }
+    if at_a <= at_b { Threshold { at: at_a, jump: a } } else { Threshold { at: at_b, jump: b } }
 }
 
 /// Of the stationary points of the pieces of an objective, each given with the range of y that it is one in, the one with the

@@ -40,6 +40,16 @@ pub enum Kind {
     Learned(usize, f32),
     /// L of the layer behind is not finite.
     Behind(f32),
+    /// Of ordinary size; of the pattern every block of 64 x 64 has its last entry alone.
+    Corners,
+}
+
+/// The last entry of every block of 64 x 64.
+fn corners(n: u32) -> Pattern {
+    let last = |start: u32| (start + 63).min(n - 1);
+    let blocks = || (0..n).step_by(64).map(last);
+    let entries = blocks().flat_map(|i| blocks().map(move |j| (i, j)));
+    Pattern::new(n, n, entries).expect("entries within it")
 }
 
 /// A layer and a batch that have gone through a backward pass.
@@ -96,6 +106,11 @@ pub fn subjects() -> Vec<Subject> {
             });
         }
     }
+    // what is left of tiles in every length that an edge may forget
+    for (k, (n, m)) in [(49, 50), (61, 62), (113, 65), (120, 61), (127, 126)].into_iter().enumerate() {
+        all.push(Subject { add: k % 2 == 0, scaled: k % 3 == 0, ..subject(n, m, [0.4, 1.0][k % 2]) });
+    }
+    all.push(Subject { kind: Kind::Corners, ..subject(190, 70, 1.0) });
     all.push(Subject { scaled: true, ..subject(64, 128, 0.4) });
     all.push(subject(3, 20_000, 0.7));
     all.push(Subject { add: true, ..subject(1000, 3, 0.05) });
@@ -162,6 +177,7 @@ impl Subject {
             Kind::Zeros => name + "/zeros",
             Kind::Size(size) => format!("{name}/size={size:e}"),
             Kind::Broken => name + "/broken",
+            Kind::Corners => name + "/corners",
             Kind::Learned(at, x) => format!("{name}/learned[{at}]={x}"),
             Kind::Behind(x) => format!("{name}/behind={x}"),
         }
@@ -169,6 +185,9 @@ impl Subject {
 
     /// The pattern.
     pub fn pattern(&self) -> Arc<Pattern> {
+        if self.kind == Kind::Corners {
+            return Arc::new(corners(self.n));
+        }
         Arc::new(Pattern::random(self.n, self.density, 5).expect("a density in (0, 1]"))
     }
 

@@ -44,8 +44,8 @@ enum Content {
 /// How many kinds of groups there are; see [`Step::elements`].
 const KINDS: u64 = 23;
 
-/// The kinds that are not finite, or close to that, and their names.
-const EXTREMES: [(u64, &str); 8] = [
+/// The kinds that are not finite, or close to that, or concern large groups alone, and their names.
+const EXTREMES: [(u64, &str); 9] = [
     (13, "broken-weight"),
     (16, "broken-gradient"),
     (17, "broken-momentum"),
@@ -54,6 +54,7 @@ const EXTREMES: [(u64, &str); 8] = [
     (20, "sum-beyond-f32"),
     (21, "sum-within-f32"),
     (22, "sum-far-beyond-f32"),
+    (23, "peaks-far-in"),
 ];
 
 /// Every case.
@@ -397,6 +398,9 @@ impl Step {
                 20 if k < 4 => 1e38,
                 21 if k < 3 => -1e38,
                 22 => 1.5e38 * ordinary(rng),
+                // between the thresholds of the largest member: ties, the first of which is far from the first part
+                23 if k as f64 >= (0.7 * n).floor() && k as f64 % (0.1 * n).ceil() < 1.0 => soft + 0.9 * t,
+                23 => soft + 0.1 * t * ordinary(rng),
                 _ => ordinary(rng),
             };
             let tiny = matches!(kind, 1 | 2 | 3 | 10 | 15);

@@ -120,6 +120,15 @@ pub(super) fn all() -> Vec<Box<dyn Case>> {
     }
     for way in [Way::Forward, Way::Backward] {
         for format in Format::ALL {
+            // several layers in every format
+            for (n, share, columns) in [(16, 0.3, 64), (64, 0.4, 256), (129, 0.05, 3)] {
+                for (layers, shared) in [(3, false), (3, true), (4, false), (4, true)] {
+                    let pattern = density(n, share);
+                    let (orders, lead) = (orders(columns as usize + layers as usize), u64::from(layers));
+                    let several = Subject { way, format, pattern, columns, layers, shared, ..basic.clone() };
+                    all.push(Subject { orders, lead, one_buffer: !shared, ..several });
+                }
+            }
             let of = Subject { way, format, ..basic.clone() };
             for columns in [1, 20, 300] {
                 // the gradient given

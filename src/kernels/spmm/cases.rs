@@ -107,6 +107,13 @@ pub(super) fn all() -> Vec<Box<dyn Case>> {
             }
         }
     }
+    // what is left of tiles in every length that an edge may forget
+    for (rows, columns, vectors) in [(49, 61, 113), (113, 49, 62), (127, 120, 127), (61, 126, 50)] {
+        for format in Format::ALL {
+            let rest = Product { rows, columns, density: 0.5, vectors, format, ..base.clone() };
+            all.push(Product { transposed: vectors % 2 == 0, leads: [0, 1, 2, 3, 0], ..rest });
+        }
+    }
     // rectangular ones
     for (rows, columns) in [(1, 300), (300, 1), (40, 130), (130, 40), (65, 129)] {
         for format in Format::ALL {
