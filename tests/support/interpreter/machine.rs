@@ -125,7 +125,7 @@ impl<'a> Machine<'a> {
         let mut order: Vec<u32> = (0..n).collect();
         loop {
             self.draws.shuffle(&mut order);
-            let Some(stop) = self.to_barrier(&order, &mut all) else { return };
+            let Some(stop) = self.until_barrier(&order, &mut all) else { return };
             let Stop::Barrier(number, _) = stop else { return };
             let barrier = &self.program.barriers[number as usize];
             let (workgroup, storage) = (barrier.workgroup, barrier.storage);
@@ -161,7 +161,7 @@ impl<'a> Machine<'a> {
     }
 
     /// Runs all invocations to where they stop, all at the same place; none where that is not so, or the search is over.
-    fn to_barrier(&mut self, order: &[u32], all: &mut Invocations) -> Option<Stop> {
+    fn until_barrier(&mut self, order: &[u32], all: &mut Invocations) -> Option<Stop> {
         let size = self.program.registers as usize;
         let mut common: Option<Stop> = None;
         for &k in order {
