@@ -13,6 +13,7 @@ use crate::kernels::fixture::Fixture;
 use crate::kernels::operator::Tabled;
 use crate::kernels::step::{Element, Elementwise, Optimizer, StepParameters};
 use crate::kernels::{Case, Outcome, PipelineCache, Reference, TensorJob};
+use crate::penalty::group::Groupwise;
 use crate::penalty::group::Lasso;
 use crate::penalty::{Group, GroupPenalty, Groups, L1, Layout, NoPenalty, Penalty};
 
@@ -410,6 +411,17 @@ impl Step {
                 let m = if tiny { 0.0 } else { 0.1 * ordinary(&mut rng) as f32 };
                 let v = rng.random_range(1e-4f32..1.0);
                 all[i] = Element { w, g, m, v, ..Element::default() };
+            }
+            if let (5, GroupPenalty::GroupLog(log), 0.0) = (kind, self.group.penalty, soft)
+                && t > 4.0 * log.scale
+            {
+                // norms on both sides of the one at which the better root changes
+                let [.., (_, switch), _, _, _] = log.constants(t);
+                let norm = crate::penalty::group::norm(groups.members(g).map(|i| f64::from(all[i].w)));
+                let aim = switch * log.scale.sqrt() * (1.0 + [4e-4, -4e-4, 3e-5, -3e-5][(turn % 4) as usize]);
+                for i in groups.members(g) {
+                    all[i].w = (f64::from(all[i].w) * aim / norm) as f32;
+                }
             }
             let last = groups.members(g).last().filter(|_| self.content != Content::Finite);
             let Some(e) = last.map(|i| &mut all[i]) else { continue };
