@@ -453,7 +453,7 @@ impl Case for Step {
         let data: Vec<Vec<f32>> =
             all[..1 + gradient + states].iter().map(|read| before.iter().map(read).collect()).collect();
         let mut fixture = Fixture::new(device, &self.name, &data, &self.leads, self.one_buffer)?;
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
+        let usage = gpu::USAGE;
         let rows = gpu::buffer_with(device, "rows", bytemuck::bytes_of(&reference.row()), usage)?;
         let status = gpu::buffer_with(device, "status", &[0; 16], usage)?;
         let job = TensorJob { operator: &operator, views: &fixture.views, row: 0, tensor: 0 };

@@ -223,7 +223,7 @@ impl Case for Step {
         let array = |read: &fn(&Element) -> f32| before.iter().map(read).collect();
         let data: Vec<Vec<f32>> = read.iter().take(arrays).map(array).collect();
         let mut fixture = Fixture::new(device, &self.name, &data, &self.leads, self.one_buffer)?;
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
+        let usage = gpu::USAGE;
         let rows = gpu::buffer_with(device, "rows", bytemuck::bytes_of::<StepRow>(&reference.row()), usage)?;
         let status = gpu::buffer_with(device, "status", &[0; 16], usage)?;
         let operator = Elementwise::new(self.penalty, self.lambda);
