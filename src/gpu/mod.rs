@@ -74,7 +74,7 @@ pub(crate) fn typed(place: &str, bytes: u64, error: wgpu::Error) -> Error {
     typed.with_source(error)
 }
 
-/// Creates a buffer, checked against the device's limits first. One of usage `STORAGE` can be copied from and to as well.
+/// Creates a buffer, checked against the device's limits first.
 ///
 /// # Errors
 /// [`Error::Limit`] where `size` exceeds `max_buffer_size`; [`Error::DeviceLost`]; the errors of [`guarded`]. On OpenGL
@@ -86,8 +86,6 @@ pub fn buffer(
     usage: wgpu::BufferUsages,
     mapped_at_creation: bool,
 ) -> Result<wgpu::Buffer> {
-    // What kernels bind may be copied as well: it is placed nowhere else for that, and tests read and write all of it.
-    let usage = if usage.contains(wgpu::BufferUsages::STORAGE) { usage | USAGE } else { usage };
     let limit = device.limits().max_buffer_size;
     if size > limit {
         return Err(Error::Limit { place: place.into(), name: "max_buffer_size", needed: size, limit });
@@ -123,7 +121,7 @@ pub fn buffer_with(
     Ok(made)
 }
 
-/// Usages of a buffer that kernels bind and that is filled and read by copies.
+/// Usages of a buffer that kernels bind and that is filled and read by copies, by the tests' interpreter if by nobody else.
 pub(crate) const USAGE: wgpu::BufferUsages =
     wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
 

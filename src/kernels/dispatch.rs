@@ -111,7 +111,7 @@ impl Dispatch {
         buffers: &[(u32, wgpu::BufferBinding<'_>)],
         workgroups: (u32, u32),
     ) -> Result<Self> {
-        let job = gpu::buffer_with(kernels.device(), P::KERNEL, job, wgpu::BufferUsages::STORAGE)?;
+        let job = gpu::buffer_with(kernels.device(), P::KERNEL, job, gpu::USAGE)?;
         let first = Binding::new(0, &job.as_entire_buffer_binding());
         let others = buffers.iter().map(|(binding, buffer)| Binding::new(*binding, buffer));
         Dispatch::new(kernels, program, std::iter::once(first).chain(others).collect(), workgroups)

@@ -41,7 +41,7 @@ impl Fixture {
             before[page].extend([GUARD; 5]);
             places.push((page, start));
         }
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        let usage = gpu::USAGE;
         let mut pages = Vec::new();
         for page in &before {
             pages.push(gpu::buffer_with(device, "case", bytemuck::cast_slice(page), usage)?);

@@ -250,12 +250,12 @@ impl Matrix {
         bindable(format!("{format} matrix of {} x {}", pattern.rows(), pattern.columns()), needed)?;
         let laid = Laid::new(&pattern, format);
         bindable(format!("structure of a {format} matrix"), 4 * laid.structure.len() as u64)?;
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
+        let usage = gpu::USAGE;
         let words = |name, words: &[u32]| gpu::buffer_with(device, name, bytemuck::cast_slice(words), usage);
-        let (name, writable) = ("matrix values", usage | wgpu::BufferUsages::COPY_DST);
+        let name = "matrix values";
         let values = match contents {
-            Some(of) => gpu::buffer_with(device, name, bytemuck::cast_slice(&laid.values(of)), writable)?,
-            None => gpu::buffer(device, name, needed.next_multiple_of(16).max(16), writable, false)?,
+            Some(of) => gpu::buffer_with(device, name, bytemuck::cast_slice(&laid.values(of)), usage)?,
+            None => gpu::buffer(device, name, needed.next_multiple_of(16).max(16), usage, false)?,
         };
         Ok(Matrix {
             structure: words("matrix structure", &laid.structure)?,

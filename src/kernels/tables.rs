@@ -68,7 +68,7 @@ impl Tables {
         let device = kernels.device();
         let mut tables = Tables::new(&device.limits());
         let unbound = lay(&mut tables)?;
-        let buffer = gpu::buffer_with(device, "tile tables", &tables.bytes, wgpu::BufferUsages::STORAGE)?;
+        let buffer = gpu::buffer_with(device, "tile tables", &tables.bytes, gpu::USAGE)?;
         unbound.into_iter().map(|one| one.bind(device, &buffer)).collect()
     }
 }
@@ -76,5 +76,5 @@ impl Tables {
 /// Memory that only the device reads and writes.
 pub(super) fn scratch(device: &wgpu::Device, place: &str, bytes: u64) -> Result<wgpu::Buffer> {
     within_binding(place, bytes, &device.limits())?;
-    gpu::buffer(device, place, bytes, wgpu::BufferUsages::STORAGE, false)
+    gpu::buffer(device, place, bytes, gpu::USAGE, false)
 }

@@ -134,8 +134,7 @@ pub fn backward(kernels: &PipelineCache, job: &Backward) -> Result<Dispatches> {
     let groups = tiles.min(GROUPS.min(limits.max_compute_workgroups_per_dimension));
     let bytes = 4 * u64::from(SUMS) * u64::from(job.layers) * u64::from(groups);
     within_binding("sums of workgroups", bytes, &limits)?;
-    let usage = wgpu::BufferUsages::STORAGE;
-    let partials = gpu::buffer(device, "sums of workgroups", bytes.max(16), usage, false)?;
+    let partials = gpu::buffer(device, "sums of workgroups", bytes.max(16), gpu::USAGE, false)?;
     let sums = Window::new("gradient", &gradient.view, &limits)?;
     let theta = Window::new("learned numbers", &learned.view, &limits)?;
     let mut work = Work {

@@ -470,7 +470,7 @@ impl Case for Step {
         let data: Vec<Vec<f32>> =
             all[..1 + gradient + states].iter().map(|read| before.iter().map(read).collect()).collect();
         let mut fixture = Fixture::new(kernels, &self.name, &data, &self.leads, self.one_buffer)?;
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
+        let usage = gpu::USAGE;
         let rows = gpu::buffer_with(
             device,
             "rows",

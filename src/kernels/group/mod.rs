@@ -20,7 +20,7 @@
 //! group NaN (0x7fc00000), and all its elements are counted in the tensor's status word. A group of zeros stays zero.
 //!
 //! **Accuracy.** [`GroupReference::judge`]: the elementwise result is known to within an interval, the group's operator to
-//! within what its penalty says of that interval, plus (16 + D/32) ULP of the group's largest member, D being the
+//! within what its penalty says of that interval, plus (16 + D/2) ULP of the group's largest member, D being the
 //! longest chain of additions. Where the operator is one factor for the whole group, the bound holds for each member by
 //! itself. Norms and sums neither overflow nor vanish: squares are summed in three ranges, magnitudes in two.
 //!

@@ -160,7 +160,7 @@ impl Update {
             let n = places.components;
             let buffer = |place: &str, contents: &[u8]| {
                 within_binding(place, contents.len() as u64, &limits)?;
-                gpu::buffer_with(device, place, contents, wgpu::BufferUsages::STORAGE)
+                gpu::buffer_with(device, place, contents, gpu::USAGE)
             };
             let structure =
                 buffer("structure of the pattern", bytemuck::cast_slice(&structure(&job.pattern)))?;

@@ -63,8 +63,9 @@ impl NormsReference {
             Norm::L2 => (self.chain + 4.0) / 2.0 + 6.0,
             _ => self.chain + 2.0,
         };
-        let low = if expected < FLUSH { 0.0 } else { flushed };
         let slack = roundings * RELATIVE * expected;
+        // what may become subnormal may become 0
+        let low = if expected - slack < FLUSH { 0.0 } else { flushed };
         let got = f64::from(f32::from_bits(word));
         let excess = (low - got).max(got - expected).max(0.0);
         match word.cmp(&INFINITY) {

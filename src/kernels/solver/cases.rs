@@ -285,7 +285,7 @@ impl Case for Step {
         let read = all[..2 + states].iter().chain(solver.has_copy().then_some(&copy));
         let data: Vec<Vec<f32>> = read.map(|read| before.iter().map(read).collect()).collect();
         let mut fixture = Fixture::new(kernels, &self.name, &data, &self.leads, self.one_buffer)?;
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
+        let usage = gpu::USAGE;
         let rows =
             gpu::buffer_with(device, "rows", bytemuck::bytes_of(&operator.row(*base, 1.0, hyper)), usage)?;
         let status = gpu::buffer_with(device, "status", &[0; 16], usage)?;

@@ -238,7 +238,7 @@ impl Case for Step {
         let array = |read: &fn(&Element) -> f32| before.iter().map(read).collect();
         let data: Vec<Vec<f32>> = read.iter().take(arrays).map(array).collect();
         let mut fixture = Fixture::new(kernels, &self.name, &data, &self.leads, self.one_buffer)?;
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
+        let usage = gpu::USAGE;
         let operator = Elementwise::new(self.penalty, self.lambda);
         let row = operator.row(self.base, 1.0, &self.hyper);
         let rows = gpu::buffer_with(device, "rows", bytemuck::bytes_of(&row), usage)?;

@@ -171,7 +171,7 @@ impl Case for Metric {
         let leads: Vec<u64> = (0..5).map(|k| (self.lead + k) * u64::from(self.lead > 0) % 4).collect();
         let mut fixture = Fixture::new(kernels, &name, &data, &leads, false)?;
 
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
+        let usage = gpu::USAGE;
         let first = Elementwise::new(NoPenalty.into(), self.lambda);
         let own = first.row(self.base, 1.0, &hyper.with_frozen_zeros(false));
         let own = gpu::buffer_with(device, "rows", bytemuck::bytes_of(&own), usage)?;
