@@ -35,3 +35,29 @@ fn every_case_holds_on_every_adapter() {
         assert_eq!(report.cases, cases.len() as u64);
     }
 }
+
+/// Few workgroups to a dimension: dispatches that are one row elsewhere are several.
+#[test]
+fn cases_hold_where_dispatches_are_folded() {
+    let limits = wgpu::Limits { max_compute_workgroups_per_dimension: 7, ..wgpu::Limits::default() };
+    let cases = maf_srl::validate::quick(maf_srl::validate::cases(None));
+    for one in support::software_adapters() {
+        let descriptor = wgpu::DeviceDescriptor { required_limits: limits.clone(), ..Default::default() };
+        let (device, queue) = one.device_with(&descriptor);
+        let kernels = maf_srl::kernels::PipelineCache::new(&device);
+        let (mut run, mut refused) = (0, 0);
+        for case in &cases {
+            match case.run(&device, &queue, &kernels) {
+                Ok(outcome) => {
+                    run += 1;
+                    assert_eq!(outcome.first_mismatch(), None, "{}: {}", one.label, case.name());
+                }
+                // more than seven rows of seven
+                Err(maf_srl::Error::Limit { .. }) => refused += 1,
+                Err(error) => panic!("{}: {}: {error}", one.label, case.name()),
+            }
+        }
+        println!("{}: {run} cases, {refused} refused", one.label);
+        assert!(run > 3 * refused, "{}: {run} cases, {refused} refused", one.label);
+    }
+}
