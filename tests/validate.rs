@@ -24,12 +24,12 @@ fn every_case_holds_on_every_adapter() {
         }
         assert_eq!(report.mismatches, 0, "{}", adapter.label);
         // all three round to nearest
-        for room in &report.rooms {
+        for kernel in &report.kernels {
             println!(
                 "  {}: {:+.3} ULP in the mean of {} ({:+.0} deviations), {:.2} of its bound",
-                room.kernel, room.bias_ulps, room.bias_elements, room.bias_deviations, room.max_share
+                kernel.name, kernel.bias_ulps, kernel.bias_elements, kernel.bias_deviations, kernel.max_share
             );
-            assert!(!room.leans, "{}: {room:?}", adapter.label);
+            assert!(!kernel.leans, "{}: {kernel:?}", adapter.label);
         }
         assert_eq!(report.skipped, 0, "{}: {:?}", adapter.label, report.skip_reason);
         assert_eq!(report.cases, cases.len() as u64);

@@ -35,7 +35,7 @@ pub(super) fn threshold(rule: &dyn Elementwise, step: f64, lambda: f64) -> Thres
         let [high, (at, _), low] = [three[0], three[1], three[2]];
         // what is as good as 0 is flat but for roundings
         if at < high.0 * (1.0 - 1e-13) && at <= low.0 {
-            let found = narrowed(&height, low.1, high.1);
+            let found = narrowed(height, low.1, high.1);
             least = if found.at < least.at { found } else { least };
         }
     }

@@ -20,9 +20,9 @@ pub struct Failure {
 
 /// What the cases of one kernel found on one adapter.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
-pub struct Room {
+pub struct KernelReport {
     /// The kernel.
-    pub kernel: String,
+    pub name: String,
     /// Cases run.
     pub cases: u64,
     /// Elements outside their bound, and cases that ended in an error.
@@ -69,7 +69,7 @@ pub struct Report {
     /// Largest share of its bound that an element took.
     pub max_share: f64,
     /// The same by kernel, and whether results lean to one side.
-    pub rooms: Vec<Room>,
+    pub kernels: Vec<KernelReport>,
     /// Seconds that the cases took.
     pub seconds: f64,
     /// The cases that did not hold.
@@ -129,7 +129,7 @@ pub fn run(
             Err(error) => {
                 report.cases += 1;
                 report.mismatches += 1;
-                report.room(&case.name()).mismatches += 1;
+                report.kernel(&case.name()).mismatches += 1;
                 let what = vec![error.to_string()];
                 report.failures.push(Failure { case: case.name(), mismatches: 0, what });
             }
@@ -142,17 +142,17 @@ pub fn run(
 
 impl Report {
     /// The part of the kernel that a case belongs to.
-    fn room(&mut self, case: &str) -> &mut Room {
+    fn kernel(&mut self, case: &str) -> &mut KernelReport {
         let kernel = case.split('/').next().unwrap_or_default();
-        let at = self.rooms.iter().position(|room| room.kernel == kernel).unwrap_or_else(|| {
-            self.rooms.push(Room { kernel: kernel.into(), ..Room::default() });
-            self.rooms.len() - 1
+        let at = self.kernels.iter().position(|one| one.name == kernel).unwrap_or_else(|| {
+            self.kernels.push(KernelReport { name: kernel.into(), ..KernelReport::default() });
+            self.kernels.len() - 1
         });
-        &mut self.rooms[at]
+        &mut self.kernels[at]
     }
 
     fn add(&mut self, case: String, outcome: Outcome) {
-        self.room(&case).add(&outcome);
+        self.kernel(&case).add(&outcome);
         self.max_share = self.max_share.max(outcome.max_share);
         self.cases += 1;
         self.checked += outcome.checked;
@@ -169,7 +169,7 @@ impl Report {
     }
 }
 
-impl Room {
+impl KernelReport {
     fn add(&mut self, outcome: &Outcome) {
         self.cases += 1;
         self.mismatches += outcome.mismatches;

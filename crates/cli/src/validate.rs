@@ -180,11 +180,11 @@ const SHOWN: usize = 20;
 fn remarks(report: &Report) -> Vec<String> {
     let failures =
         report.failures.iter().flat_map(|f| f.what.iter().map(|what| format!("{}: {what}", f.case)));
-    let leaning = report.rooms.iter().filter(|room| room.leans).map(|room| {
+    let leaning = report.kernels.iter().filter(|kernel| kernel.leans).map(|kernel| {
         format!(
             "{}: results lean to one side, by {:+.2} ULP in the mean of {} ({:.0} deviations), which WGSL permits; rounding \
              to nearest does not",
-            room.kernel, room.bias_ulps, room.bias_elements, room.bias_deviations
+            kernel.name, kernel.bias_ulps, kernel.bias_elements, kernel.bias_deviations
         )
     });
     let failures = failures.chain(leaning);

@@ -21,8 +21,9 @@ penalty! {
     examples: [[1.0], [0.01], [100.0]],
 }
 
-/// How far, relatively, a kernel's norm and constants may put the jump elsewhere.
-const BAND: f64 = 16.0 * f32::EPSILON as f64;
+/// How far off, relatively, a kernel's norm and constants may be: the jump lies elsewhere then, and close to the critical t, where the
+/// roots are nearly double, so does the result.
+const BAND: f64 = 32.0 * f32::EPSILON as f64;
 
 /// The root of v - R + 2 T v / (1 + v^2) that Newton's method reaches from `from`: monotonely, from 0 while the root is
 /// below the inflection at sqrt(3), from R while it is beyond.
@@ -97,8 +98,8 @@ impl Groupwise for GroupLog {
         // rho / r increases with r, jump included; a kernel may take either branch close to the jump
         let (low, high) = ends(x, error);
         let [r_low, r_high] = [&low, &high].map(|x| norm(x.iter().copied()));
-        let small = self.factor(t, r_low, 1.0 - BAND).min(self.factor(t, r_low, 1.0));
-        let large = self.factor(t, r_high, 1.0 + BAND).max(self.factor(t, r_high, 1.0));
+        let small = self.factor(t, r_low * (1.0 - BAND), 1.0 - BAND).min(self.factor(t, r_low, 1.0));
+        let large = self.factor(t, r_high * (1.0 + BAND), 1.0 + BAND).max(self.factor(t, r_high, 1.0));
         low.iter().zip(&high).map(|(low, high)| (low * small, high * large)).collect()
     }
     fn weighable(&self) -> bool {
