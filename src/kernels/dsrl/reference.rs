@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::dispatch::{GROUPS, SUMS, TILE};
-use crate::accuracy::{Approx, FLUSH, QUIET_NAN, RELATIVE, ulp};
+use crate::accuracy::{Approx, FLUSH, QUIET_NAN, RELATIVE};
 use crate::kernels::Outcome;
 use crate::penalty::{Activation, Partials};
 use crate::regulariser::ParameterLayout;
@@ -319,7 +319,6 @@ fn near(k: usize, what: &str, expected: Approx, finite: Option<bool>, got: f32, 
         None => within || lost,
     };
     if ok && within {
-        outcome.max_ulps = outcome.max_ulps.max(distance / ulp(expected.peak));
         outcome.judge_within(got, expected.value, expected.error);
     }
     outcome.demand(ok, || {
