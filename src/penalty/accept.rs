@@ -47,12 +47,11 @@ pub fn accept(prox: &Prox, step_error: f64, x: Approx, got: f32) -> Verdict {
     let rule = prox.penalty.rule();
     let expected = prox.apply(x.value);
     let ax = x.value.abs();
-    let threshold_at = |step: f64| match step_error {
-        0.0 => prox.threshold.at,
-        _ => Prox::new(prox.penalty, step.max(0.0), prox.lambda).threshold.at,
-    };
-    let zero_below = threshold_at(prox.step - step_error) * (1.0 - BAND) - x.error;
-    let nonzero_above = threshold_at(prox.step + step_error) * (1.0 + BAND) + x.error;
+    // a threshold moves no more, relatively, than its step size: inf of step p(y) / y + y / 2
+    let at = prox.threshold.at;
+    let moved = if at == 0.0 || step_error == 0.0 { 0.0 } else { step_error / prox.step };
+    let zero_below = at * (1.0 - moved).max(0.0) * (1.0 - BAND) - x.error;
+    let nonzero_above = at * (1.0 + moved) * (1.0 + BAND) + x.error;
     let in_band = ax > zero_below && ax < nonzero_above;
     let verdict = |ok, ulps, bound| Verdict { ok, in_band, expected, ulps, bound };
 
