@@ -32,9 +32,9 @@ pub struct Validate {
     /// About a ninth of them: the first of each kind, and every ninth
     #[arg(long)]
     quick: bool,
-    /// Run the cases so many times, one time after another
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
-    repeat: u32,
+    /// Run the cases so many times, one time after another, and not once
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    repeat: Option<u32>,
     /// Print the names of the cases, and run none
     #[arg(long)]
     list: bool,
@@ -67,14 +67,15 @@ impl Validate {
             choose(None)?;
         }
         self.report.as_deref().map_or(Ok(()), |folder| prepare(folder, "report.json"))?;
-        let all = chosen.len() as u64 * cases.len() as u64 * u64::from(self.repeat);
+        let times = self.repeat.unwrap_or(1);
+        let all = chosen.len() as u64 * cases.len() as u64 * u64::from(times);
         let bar = global.progress(Some(all), "validating");
         let mut document = Document { adapters: Vec::new() };
         let mut broken = Vec::new();
         for adapter in chosen {
             let info = adapter.get_info();
             bar.set_message(printable(&info.name));
-            match run(adapter, &cases, self.repeat, || bar.inc(1)) {
+            match run(adapter, &cases, times, || bar.inc(1)) {
                 Ok(report) => document.adapters.push(report),
                 // one driver that fails must not hide what the others do
                 Err(error) => broken.push((format!("{} ({:?})", info.name, info.backend), error)),
