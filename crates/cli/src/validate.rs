@@ -29,7 +29,7 @@ pub struct Validate {
     /// Exactly the one case of this name, as --list prints it
     #[arg(long, value_name = "NAME", conflicts_with_all = ["cases", "quick"])]
     case: Option<String>,
-    /// About a ninth of them: the first of each kind, and every ninth
+    /// A part of them: the first of each kind, and every ninth
     #[arg(long)]
     quick: bool,
     /// Run the cases so many times, one time after another, and not once
