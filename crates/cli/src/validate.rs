@@ -99,9 +99,7 @@ impl Validate {
             (n, _) => Err(Error::Mismatch(format!("{n} mismatches"))),
         }
     }
-}
 
-impl Validate {
     /// The cases that the options name.
     fn chosen(&self) -> Result<Vec<Box<dyn Case>>> {
         let nothing = |option: &str, text: &str, reason| {
@@ -112,11 +110,11 @@ impl Validate {
             if one.is_empty() {
                 let all: Vec<String> = cases(None).iter().map(|case| case.name()).collect();
                 let near = nearest(name, all.iter().map(String::as_str));
-                let near = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
+                let near = near.map_or_else(String::new, |near| format!(", did you mean {near}?"));
                 return nothing(
                     "--case",
                     name,
-                    format!("no case has this name{near} --list prints them all"),
+                    format!("no case has this name{near}; --list prints them all"),
                 );
             }
             return Ok(one);

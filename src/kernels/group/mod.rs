@@ -119,8 +119,7 @@ impl Tabled for Grouped {
 
     fn row(&self, base: Optimizer, lr_scale: f64, hyper: &StepParameters) -> GroupRow {
         let StepRow { base, prox, mode } = self.first.row(base, lr_scale, hyper);
-        let (rate, _) = self.first.prox(lr_scale, hyper);
-        let t = rate * f32_of(self.group.lambda * hyper.lambda_scale());
+        let t = f32_of(hyper.lr() * lr_scale) * f32_of(self.group.lambda * hyper.lambda_scale());
         let largest = f64::from(f32::MAX);
         let group = self.group.penalty.rule().constants(t).map(|(_, c)| c.clamp(-largest, largest) as f32);
         GroupRow { base, prox, group, mode }

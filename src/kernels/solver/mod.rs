@@ -46,7 +46,7 @@ use super::operator::{Operator, Reference, Tabled, refuse_metric};
 use super::packer::Tiled;
 use super::program::{Host, Program, Struct, host_struct, listed};
 use super::rule::{self, Rule};
-use super::step::{Elementwise, Optimizer, StepParameters, StepRow, Width, f32_of};
+use super::step::{Elementwise, Optimizer, StepParameters, Width, f32_of};
 use super::tiles::Tile;
 use super::{Kernel, Mode};
 use crate::error::{Result, require, unsupported};
@@ -212,21 +212,22 @@ impl Tabled for Solved {
     fn row(&self, base: Optimizer, lr_scale: f64, hyper: &StepParameters) -> SolverRow {
         let beta = f32_of(self.solver.beta() * hyper.beta_scale());
         let lambda = f32_of(self.own.lambda() * hyper.lambda_scale());
-        let StepRow { base, prox, mode } = self.own.row(base, lr_scale, hyper);
-        let prox = match self.solver {
-            Solver::Proximal | Solver::ProximalSubgradient => prox,
-            Solver::Subgradient => Prox::new(self.own.penalty(), 1.0, lambda).constants(),
-            Solver::Splitting { published: false, .. } => {
-                Prox::new(self.own.penalty(), 1.0 / beta, lambda).constants()
-            }
-            Solver::Splitting { published: true, .. } => {
-                Prox::new(self.own.penalty(), 1.0, lambda / beta).constants()
-            }
+        let rate = f32_of(hyper.lr() * lr_scale);
+        let (step, weight) = match self.solver {
+            Solver::Proximal | Solver::ProximalSubgradient => (rate, lambda),
+            Solver::Subgradient => (1.0, lambda),
+            Solver::Splitting { published: false, .. } => (1.0 / beta, lambda),
+            Solver::Splitting { published: true, .. } => (1.0, lambda / beta),
         };
         let group = self.lasso.as_ref().map_or(0.0, |g| f32_of(g.lambda * hyper.lambda_scale()));
         // at the first step the copy is still that of the weights themselves
         let pull = if hyper.step() == 1 { 0.0 } else { beta };
-        SolverRow { base, prox, pull: [group as f32, pull as f32, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0], mode }
+        SolverRow {
+            base: base.constants(rate, hyper.step()),
+            prox: Prox::new(self.own.penalty(), step, weight).constants(),
+            pull: [group as f32, pull as f32, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
+            mode: Mode::frozen(hyper.frozen_zeros()),
+        }
     }
 
     fn resting() -> SolverRow {

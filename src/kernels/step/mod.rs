@@ -118,12 +118,6 @@ impl Elementwise {
     pub fn lambda(&self) -> f64 {
         self.lambda
     }
-
-    /// The learning rate of a step, and the prox with it, for the kernel's constants.
-    pub(in crate::kernels) fn prox(&self, lr_scale: f64, hyper: &StepParameters) -> (f64, Prox) {
-        let rate = f32_of(hyper.lr() * lr_scale);
-        (rate, Prox::new(self.penalty, rate, f32_of(self.lambda * hyper.lambda_scale())))
-    }
 }
 
 /// The f32 number that the kernel sees.
@@ -166,10 +160,10 @@ impl Tabled for Elementwise {
     }
 
     fn row(&self, base: Optimizer, lr_scale: f64, hyper: &StepParameters) -> StepRow {
-        let (rate, prox) = self.prox(lr_scale, hyper);
+        let rate = f32_of(hyper.lr() * lr_scale);
         StepRow {
             base: base.constants(rate, hyper.step()),
-            prox: prox.constants(),
+            prox: Prox::new(self.penalty, rate, f32_of(self.lambda * hyper.lambda_scale())).constants(),
             mode: Mode::frozen(hyper.frozen_zeros()),
         }
     }
