@@ -7,14 +7,18 @@
 mod support;
 
 use std::ops::Range;
+use std::sync::{Arc, LazyLock};
 
 use maf_srl::kernels::group::{GroupReference, Grouped};
 use maf_srl::kernels::solver::{Solved, Solver, SolverReference};
+use maf_srl::kernels::spmm::MetricReference;
 use maf_srl::kernels::step::{
     Adam, Element, Elementwise, Optimizer, StepParameters, StepReference, Variant, Width,
 };
-use maf_srl::kernels::{Judgement, Reference};
-use maf_srl::penalty::{Group, GroupPenalty, Groups, Layout, Penalty};
+use maf_srl::kernels::{Judgement, KERNELS, PipelineCache, Reference};
+use maf_srl::matrix::Pattern;
+use maf_srl::penalty::{Activation, Group, GroupPenalty, Groups, Layout, Penalty};
+use maf_srl::regulariser::{Parameters, Regulariser};
 use maf_srl::schedule::{Schedule, Spec, Tensor, Verify};
 use proptest::prelude::*;
 use proptest::test_runner::{FileFailurePersistence, RngSeed, TestRunner};
@@ -22,6 +26,20 @@ use support::work::{download, submit, upload, view};
 
 /// What no tensor's words are: between them.
 const GUARD: u32 = 0x7fba_dbad;
+
+/// Learned regularisers: in tiles and in rows, full and sparse.
+static LEARNED: LazyLock<[Arc<Regulariser>; 3]> = LazyLock::new(|| {
+    [(3, 1.0), (7, 0.6), (66, 0.1)].map(|(n, density)| {
+        let pattern = Arc::new(Pattern::random(n, density, u64::from(n)).expect("a pattern"));
+        let bent = Activation { eta1: 0.4, eta2: 0.9, delta1: 0.3, delta2: 0.8 };
+        let mut p = Parameters::identity(pattern, bent, 1.0).expect("they fit");
+        let off = 0.5 / (f64::from(n) * density).sqrt();
+        let some = |k: usize| ((k as f64 * 0.754_877_666).fract() - 0.5) * 2.0;
+        p.values.iter_mut().enumerate().for_each(|(k, a)| *a = 0.9 * *a + off * some(k));
+        p.q.iter_mut().enumerate().for_each(|(k, q)| *q = 1.0 + 0.4 * some(k));
+        Arc::new(Regulariser::new(p).expect("invertible"))
+    })
+});
 
 /// A tensor as it is asked for.
 #[derive(Clone, Debug)]
@@ -32,10 +50,26 @@ struct Asked {
     scale: f64,
     solver: Solver,
     group: Option<(GroupPenalty, f64, Layout, bool)>,
+    /// A learned regulariser in place of the penalties, with the layout of its groups.
+    learned: Option<(usize, Layout)>,
+    /// What is set before each step.
+    turns: [Turn; 3],
     /// Words before it on each page.
     gap: u64,
     /// Which page has its weights, and which its gradient.
     pages: [usize; 2],
+}
+
+/// What one tensor is set to before a step.
+#[derive(Clone, Copy, Debug)]
+struct Turn {
+    rests: bool,
+    freeze: bool,
+    /// Factors of what it was bound with.
+    scale: f64,
+    lambda: f64,
+    /// Whether it counts its steps by itself, from the first on.
+    own_step: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -106,23 +140,51 @@ fn asked() -> impl Strategy<Value = Asked> {
     // few values: rows that are alike, and rows that are not
     let lambdas = || prop::sample::select(vec![0.0, 0.03, 0.3]);
     let scales = prop::sample::select(vec![1.0, 0.5]);
-    shape()
+    let plain = shape()
         .prop_flat_map(|shape| (Just(shape.clone()), layout(shape)))
-        .prop_flat_map(move |(shape, layout)| {
+        .prop_map(|(shape, layout)| (shape, layout, None));
+    let kinds = prop_oneof![
+        5 => plain,
+        1 => learned().prop_map(|(shape, learned)| (shape, Layout::Whole, Some(learned))),
+    ];
+    (kinds, prop::array::uniform3(turn()))
+        .prop_flat_map(move |((shape, layout, learned), turns)| {
             let group = prop::option::of((groups.clone(), lambdas(), Just(layout), any::<bool>()));
             let places = (0u64..9, [0usize..2, 0usize..2]);
-            (Just(shape), penalties.clone(), lambdas(), scales.clone(), solvers.clone(), group, places)
+            let own = (penalties.clone(), lambdas(), scales.clone(), solvers.clone());
+            (Just((shape, learned, turns)), own, group, places)
         })
-        .prop_map(|(shape, penalty, lambda, scale, solver, group, (gap, pages))| Asked {
+        .prop_map(|((shape, learned, turns), (penalty, lambda, scale, solver), group, (gap, pages))| Asked {
             shape,
             penalty,
             lambda,
             scale,
             solver,
             group,
+            learned,
+            turns,
             gap,
             pages,
         })
+}
+
+/// Settings: mostly those of before.
+fn turn() -> impl Strategy<Value = Turn> {
+    let factors = || prop::sample::select(vec![1.0, 1.0, 1.0, 0.0, 2.0]);
+    let seldom = || prop::sample::select(vec![false, false, false, true]);
+    (seldom(), seldom(), factors(), factors(), seldom())
+        .prop_map(|(rests, freeze, scale, lambda, own_step)| Turn { rests, freeze, scale, lambda, own_step })
+}
+
+/// A tensor with a learned regulariser: rows, or columns, of its size.
+fn learned() -> impl Strategy<Value = (Vec<u64>, (usize, Layout))> {
+    (0..LEARNED.len(), 1u64..40, any::<bool>()).prop_map(|(of, count, columns)| {
+        let n = LEARNED[of].parameters().q.len() as u64;
+        match columns {
+            true => (vec![n, count], (of, Layout::Columns)),
+            false => (vec![count, n], (of, Layout::Rows)),
+        }
+    })
 }
 
 fn scenes() -> impl Strategy<Value = Scene> {
@@ -140,6 +202,14 @@ impl Asked {
     fn fitted(&self, base: Optimizer) -> Self {
         let mut asked = self.clone();
         let metric = matches!(base, Optimizer::AdamMetric(_));
+        if metric {
+            asked.learned = None;
+        }
+        if asked.learned.is_some() {
+            asked.penalty = "none".parse().expect("a penalty");
+            asked.solver = Solver::Proximal;
+            asked.group = None;
+        }
         if metric || !base.has_gradient() {
             asked.solver = Solver::Proximal;
         }
@@ -176,11 +246,30 @@ impl Asked {
         let spec = Spec::new(format!("tensor {k}"), self.penalty, self.lambda)
             .with_lr_scale(self.scale)
             .with_solver(self.solver);
+        if let Some((of, layout)) = &self.learned {
+            let groups = Groups::new(layout.clone(), &self.shape).expect("the layout fits");
+            return spec.with_regulariser(LEARNED[*of].clone(), groups);
+        }
         self.groups().map_or(spec.clone(), |group| spec.with_group(group))
+    }
+
+    /// The same with what is set before step `turn`.
+    fn at(&self, turn: usize) -> Self {
+        let mut asked = self.clone();
+        let Turn { scale, lambda, .. } = self.turns[turn];
+        asked.scale *= scale;
+        asked.lambda *= lambda;
+        if let Some((_, group_lambda, ..)) = &mut asked.group {
+            *group_lambda *= lambda;
+        }
+        asked
     }
 
     /// The reference of one step, from what was asked for.
     fn reference(&self, base: Optimizer, hyper: &StepParameters) -> Box<dyn Reference> {
+        if let Some(of) = self.spec(0).regulariser {
+            return Box::new(MetricReference::new(base, &of, self.lambda, self.scale, hyper));
+        }
         match (self.solver, self.groups()) {
             (Solver::Proximal, None) => {
                 Box::new(StepReference::new(base, self.penalty, self.lambda, self.scale, hyper))
@@ -198,7 +287,9 @@ impl Asked {
     /// The members of each group by the definition: the index along the axis of every element.
     fn members(&self) -> Vec<Vec<usize>> {
         let length = self.length();
-        let Some((_, _, layout, _)) = &self.group else { return vec![(0..length).collect()] };
+        let learned = self.learned.as_ref().map(|(_, layout)| layout);
+        let grouped = self.group.as_ref().map(|(_, _, layout, _)| layout);
+        let Some(layout) = learned.or(grouped) else { return vec![(0..length).collect()] };
         let mut all: Vec<Vec<usize>> = Vec::new();
         for i in 0..length {
             let group = match layout {
@@ -206,6 +297,8 @@ impl Asked {
                     let after: u64 = self.shape[k + 1..].iter().product();
                     (i as u64 / after % self.shape[*k]) as usize
                 }
+                Layout::Rows => (i as u64 / self.shape[1]) as usize,
+                Layout::Columns => (i as u64 % self.shape[1]) as usize,
                 Layout::Blocks(size) => (i as u64 / size) as usize,
                 Layout::Ragged(ends) => ends.iter().filter(|end| **end <= i as u64).count() - 1,
                 _ => 0,
@@ -261,7 +354,13 @@ fn f32s(words: &[u32]) -> impl Fn(usize) -> f32 + '_ {
 }
 
 /// Binds once, and steps three times, each with data of its own.
-fn play(label: &str, device: &wgpu::Device, queue: &wgpu::Queue, scene: &Scene) -> Result<(), TestCaseError> {
+fn play(
+    label: &str,
+    device: &wgpu::Device,
+    queue: &wgpu::Queue,
+    pipelines: PipelineCache,
+    scene: &Scene,
+) -> Result<(), TestCaseError> {
     let base = scene.base;
     let tensors: Vec<Asked> = scene.tensors.iter().map(|asked| asked.fitted(base)).collect();
     let (places, sizes) = places(&tensors);
@@ -287,7 +386,7 @@ fn play(label: &str, device: &wgpu::Device, queue: &wgpu::Queue, scene: &Scene) 
             if base.has_gradient() { tensor.with_gradient(at(place.gradient)) } else { tensor }
         })
         .collect();
-    let schedule = Schedule::new(device);
+    let schedule = Schedule::with_pipelines(device, pipelines);
     let mut plan = match schedule.bind(base, &bound, Verify::Full) {
         Ok(plan) => plan,
         // what a device with low limits cannot hold is refused
@@ -297,7 +396,8 @@ fn play(label: &str, device: &wgpu::Device, queue: &wgpu::Queue, scene: &Scene) 
     let state = |tensor: usize, k: usize| plan.states(tensor).get(k).cloned();
     let states: Vec<[Option<maf_srl::gpu::View>; 2]> =
         (0..tensors.len()).map(|k| [state(k, 0), state(k, 1)]).collect();
-    let copies: Vec<Option<maf_srl::gpu::View>> = (0..tensors.len()).map(|k| plan.copy(k).cloned()).collect();
+    let copies: Vec<Option<maf_srl::gpu::View>> =
+        (0..tensors.len()).map(|k| plan.copy(k).or(plan.coefficients(k)).cloned()).collect();
     let read = |of: &Option<maf_srl::gpu::View>| -> Vec<u32> {
         of.as_ref().map_or_else(Vec::new, |of| {
             let all = download(device, queue, of.buffer());
@@ -313,8 +413,19 @@ fn play(label: &str, device: &wgpu::Device, queue: &wgpu::Queue, scene: &Scene) 
                 queue.write_buffer(&buffers[page], 0, bytemuck::cast_slice(words));
             }
         }
-        let hyper = StepParameters::new(0.3 / step as f64, step).expect("in the domain");
-        let hyper = hyper.with_frozen_zeros(scene.freeze && step != 2);
+        let numbered = |number| StepParameters::new(0.3 / step as f64, number).expect("in the domain");
+        let hyper = numbered(step).with_frozen_zeros(scene.freeze && step != 2);
+        let turn = step as usize - 1;
+        for (k, asked) in tensors.iter().enumerate() {
+            let Turn { rests, freeze, own_step, .. } = asked.turns[turn];
+            let now = asked.at(turn);
+            let mut settings = *plan.settings(k).expect("a tensor");
+            (settings.rests, settings.freeze) = (rests, freeze);
+            (settings.lr_scale, settings.lambda) = (now.scale, now.lambda);
+            settings.group_lambda = now.group.map_or(0.0, |(_, lambda, ..)| lambda);
+            settings.step = own_step.then_some(1);
+            plan.set(k, settings).expect("in the domain");
+        }
         let look = || -> Vec<[Vec<u32>; 3]> {
             (0..tensors.len()).map(|k| [read(&states[k][0]), read(&states[k][1]), read(&copies[k])]).collect()
         };
@@ -341,12 +452,28 @@ fn play(label: &str, device: &wgpu::Device, queue: &wgpu::Queue, scene: &Scene) 
                 let g = if base.has_gradient() { f32s(&pages[g_page])(g_first + i) } else { 0.0 };
                 Element { w, g, m: own(&kept[0]), v: own(&kept[1]), copy: own(&kept[2]) }
             };
-            let reference = asked.reference(base, &hyper);
+            let Turn { rests, freeze, own_step, .. } = asked.turns[turn];
+            if rests {
+                let same = (0..asked.length()).all(|i| {
+                    let [was, is] = [element(&before, &kept[k], i), element(&after, &now[k], i)];
+                    let bits = |e: Element| [e.w, e.g, e.m, e.v, e.copy].map(f32::to_bits);
+                    bits(was) == bits(is)
+                });
+                prop_assert!(same, "{label}: step {step}, tensor {k} was touched, which rests");
+                continue;
+            }
+            let own = numbered(if own_step { 1 } else { step });
+            let own = own.with_frozen_zeros(hyper.frozen_zeros() || freeze);
+            let reference = asked.at(turn).reference(base, &own);
             let mut lost = 0;
             for (g, members) in asked.members().iter().enumerate() {
                 let was: Vec<Element> = members.iter().map(|&i| element(&before, &kept[k], i)).collect();
                 let is: Vec<Element> = members.iter().map(|&i| element(&after, &now[k], i)).collect();
-                lost += is.iter().filter(|e| !e.w.is_finite()).count() as u32;
+                // a regulariser's groups are counted by what the base step met or made
+                lost += match asked.learned {
+                    Some(_) => reference.step(g as u64, &mut was.clone()),
+                    None => is.iter().filter(|e| !e.w.is_finite()).count() as u32,
+                };
                 let verdicts: Vec<Judgement> = reference.judge(g as u64, &was, &is);
                 for (n, verdict) in verdicts.iter().enumerate() {
                     prop_assert!(
@@ -362,7 +489,8 @@ fn play(label: &str, device: &wgpu::Device, queue: &wgpu::Queue, scene: &Scene) 
         }
     }
     let found = plan.finish().map_err(|error| TestCaseError::fail(format!("{label}: {error}")))?;
-    prop_assert_eq!((found.steps, found.not_run, found.skipped), (3, 0, 0), "{}", label);
+    let moved = (0..3).filter(|&turn| tensors.iter().any(|asked| !asked.turns[turn].rests)).count() as u64;
+    prop_assert_eq!((found.steps, found.not_run, found.skipped), (moved, 0, 0), "{}", label);
     Ok(())
 }
 
@@ -396,7 +524,8 @@ fn on_every_adapter(limits: &wgpu::Limits, cases: u32) {
             max_shrink_iters: 100,
             ..ProptestConfig::default()
         };
-        let found = TestRunner::new(config).run(&scenes(), |scene| play(&one.label, &device, &queue, &scene));
+        let found = TestRunner::new(config)
+            .run(&scenes(), |scene| play(&one.label, &device, &queue, PipelineCache::new(&device), &scene));
         if let Err(error) = found {
             panic!("{}: {error}", one.label);
         }
@@ -411,4 +540,54 @@ fn plans_of_any_tensors_are_right() {
 #[test]
 fn plans_of_any_tensors_are_right_on_devices_with_low_limits() {
     on_every_adapter(&lowered(), 6);
+}
+
+/// Faults that one tensor by itself, stepped once, may not show.
+const FAULTS: [(&str, &str, &str); 14] = [
+    ("elements that are not finite booked on the first tensor", "status[tile.tensor]", "status[0u]"),
+    ("the row of the first tensor", "let row = rows[tile.row];", "let row = rows[0u];"),
+    ("the row of the first group", "rows[tile.row + q]", "rows[tile.row]"),
+    ("the row of the first tensor in a large group", "row_words[7u * tile.row + i]", "row_words[i]"),
+    ("frozen as the first tensor is", "held(before, row.mode)", "held(before, rows[0u].mode)"),
+    ("a tensor that does not rest", "row.mode.rests != 0u", "false"),
+    ("a large group that does not rest", "rows[tile.row].mode.rests != 0u", "false"),
+    ("members of a large group counted from 0", "k + vec4(tile.member)", "k"),
+    ("members of a part counted from 0", "threshold, tile.member)", "threshold, 0u)"),
+    ("one row of workgroups", "5u * (group.x + group.y * groups.x)", "5u * group.x"),
+    ("the weight of the first group", "bitcast<f32>(entry.z)", "bitcast<f32>(table[tile.entry].z)"),
+    ("groups of a tile beyond 48", "if group >= tile.groups {", "if group >= min(tile.groups, 48u) {"),
+    ("the state of the first group", "load_state(tile.state + 3u * ", "load_state(tile.state + 0u * "),
+    (
+        "the last part of a large group",
+        "i < tile.length; i += invocations) {\n        p = merged",
+        "i + 1u < tile.length; i += invocations) {\n        p = merged",
+    ),
+];
+
+#[test]
+fn every_fault_between_tensors_is_found() {
+    let one = support::adapter("lavapipe");
+    let devices = [wgpu::Limits::default(), lowered()].map(|required_limits| {
+        one.device_with(&wgpu::DeviceDescriptor { required_limits, ..Default::default() })
+    });
+    let variants: Vec<_> = KERNELS.iter().flat_map(|kernel| (kernel.variants)()).collect();
+    for (fault, what, by) in FAULTS {
+        assert!(variants.iter().any(|v| v.wgsl.contains(what)), "the kernels have changed: {what}");
+        let found = devices.iter().any(|(device, queue)| {
+            let config = ProptestConfig {
+                cases: 30,
+                rng_seed: RngSeed::Fixed(7),
+                failure_persistence: None,
+                max_shrink_iters: 0,
+                ..ProptestConfig::default()
+            };
+            let run = TestRunner::new(config).run(&scenes(), |scene| {
+                let pipelines = PipelineCache::edited(device, move |source| source.replace(what, by));
+                play("lavapipe", device, queue, pipelines, &scene)
+            });
+            // told by an element or a status word, and not by a shader that does not compile
+            run.is_err_and(|error| (1..=3).any(|k| error.to_string().contains(&format!("step {k},"))))
+        });
+        assert!(found, "{fault}: {what:?} => {by:?} passes");
+    }
 }

@@ -20,7 +20,7 @@ impl Binding {
         Binding { binding, buffer: of.buffer.clone(), offset: of.offset, size }
     }
 
-    pub(super) fn entry(&self) -> wgpu::BindGroupEntry<'_> {
+    pub(crate) fn entry(&self) -> wgpu::BindGroupEntry<'_> {
         let (buffer, offset, size) = (&self.buffer, self.offset, wgpu::BufferSize::new(self.size));
         let resource = wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size });
         wgpu::BindGroupEntry { binding: self.binding, resource }

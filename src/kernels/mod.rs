@@ -38,6 +38,7 @@ pub(crate) mod tables;
 mod tiles;
 mod timed;
 mod window;
+pub(crate) mod witness;
 mod word;
 
 pub use batch::{Batch, Data, Order};
@@ -232,21 +233,17 @@ impl Outcome {
 
     /// Counts an element that came out as `got`, described by `what` where it is wrong.
     pub fn judge(&mut self, j: &Judgement, got: f32, what: impl FnOnce() -> String) {
+        witness::tell(j, got);
         self.in_band += u64::from(j.in_band);
         if j.ok {
             self.max_ulps = self.max_ulps.max(j.ulps);
-            self.judge_within(got, j.expected, j.bound);
+            let distance = (f64::from(got) - j.expected).abs();
+            if j.bound.is_normal() && distance <= j.bound {
+                self.max_share = self.max_share.max(distance / j.bound);
+            }
+            self.bias.add(got, j.expected);
         }
         self.demand(j.ok, what);
-    }
-
-    /// Counts how a right result lies within its bound.
-    pub(crate) fn judge_within(&mut self, got: f32, expected: f64, bound: f64) {
-        let distance = (f64::from(got) - expected).abs();
-        if bound.is_normal() && distance <= bound {
-            self.max_share = self.max_share.max(distance / bound);
-        }
-        self.bias.add(got, expected);
     }
 
     /// The first mismatch in words.
@@ -289,6 +286,22 @@ pub struct Judgement {
     pub bound: f64,
 }
 
+impl Judgement {
+    /// That of a number which has to lie within `bound` of `expected`, where that is all there is to `ok`; its error counts in
+    /// ULP of `peak`.
+    pub(crate) fn of(ok: bool, got: f32, expected: f64, bound: f64, peak: f64) -> Self {
+        let distance = (f64::from(got) - expected).abs();
+        let ulps = if distance <= bound && bound.is_finite() { distance / ulp(peak) } else { 0.0 };
+        Judgement { ok, in_band: false, ulps, expected, bound }
+    }
+
+    /// The numbers of a message.
+    pub(crate) fn told(&self, got: f32) -> String {
+        let Judgement { expected, bound, .. } = self;
+        format!("GPU {got:e} ({:#010x}), reference {expected:e}, allowed distance {bound:e}", got.to_bits())
+    }
+}
+
 /// Judges `count` elements; `got` is the GPU's value and `from` what it was made of, for the message.
 pub fn compare(
     count: usize,
@@ -299,15 +312,7 @@ pub fn compare(
     let mut outcome = Outcome::default();
     for i in 0..count {
         let (j, got) = (judge(i), got(i));
-        outcome.judge(&j, got, || {
-            format!(
-                "index {i}: GPU {got:e} ({:#010x}), reference {:e}, allowed backward distance {:e}; {}",
-                got.to_bits(),
-                j.expected,
-                j.bound,
-                from(i)
-            )
-        });
+        outcome.judge(&j, got, || format!("index {i}: {}; {}", j.told(got), from(i)));
     }
     outcome
 }

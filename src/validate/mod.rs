@@ -1,11 +1,15 @@
 //! Validating GPUs and their drivers: every case of every kernel, judged by the float64 references.
 
+mod dump;
+
 use std::collections::HashSet;
 use std::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::gpu::{AdapterFacts, Context};
 use crate::kernels::{Bias, Case, KERNELS, Outcome, PipelineCache};
+
+pub use dump::{Dump, DumpedBinding, DumpedDispatch, Judged, dump};
 
 /// A case that did not hold.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -85,7 +89,11 @@ pub fn cases(filter: Option<&str>) -> Vec<Box<dyn Case>> {
     all.filter(|case| filter.is_none_or(|f| case.name().contains(f))).collect()
 }
 
-/// A part of these cases that takes about a ninth of the time: the first of each kind, and every ninth.
+/// The most elements of a case that is [`quick`].
+const QUICK: usize = 1 << 17;
+
+/// A part of these cases that takes about a ninth of the time: of those of at most 131,072 elements the first of each kind, and
+/// every ninth.
 #[must_use]
 pub fn quick(cases: Vec<Box<dyn Case>>) -> Vec<Box<dyn Case>> {
     let mut kinds = HashSet::new();
@@ -95,7 +103,8 @@ pub fn quick(cases: Vec<Box<dyn Case>>) -> Vec<Box<dyn Case>> {
         parts.map(|part| part.split(['(', '=']).next().unwrap_or_default().to_owned()).collect()
     };
     let mut kept = |k: usize, case: &dyn Case| kinds.insert(kind(&case.name())) || k.is_multiple_of(9);
-    cases.into_iter().enumerate().filter(|(k, case)| kept(*k, &**case)).map(|(_, case)| case).collect()
+    let small = cases.into_iter().filter(|case| case.elements() <= QUICK).enumerate();
+    small.filter(|(k, case)| kept(*k, &**case)).map(|(_, case)| case).collect()
 }
 
 /// Runs `cases` on one adapter, all of them `times` times. `done` is called after each.

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use naga::{Handle, ScalarKind, Type, TypeInner};
 use serde::{Deserialize, Serialize};
-use wgpu::naga::{self, Handle, ScalarKind, Type, TypeInner};
 
 use crate::{Global, table};
 use maf_srl::error::{self, Error, Result};

@@ -71,7 +71,7 @@ fn run_of(words: &[String]) -> Run {
             }
         }
         // Hundreds to thousands of cases on every adapter.
-        Some("validate") => options = vec![("--cases", "chain/")],
+        Some("validate") if !has("--case") => options = vec![("--cases", "chain/")],
         // Minutes of timing; the formats need an adapter.
         Some("bench") if has("--formats") => options = vec![("--quick", ""), ("--formats", "16")],
         // Minutes, and half of one when quick: `cli_bench` runs that to its end.

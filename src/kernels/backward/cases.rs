@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::gpu::{self, View};
 use crate::kernels::PipelineCache;
 use crate::kernels::fixture::Fixture;
-use crate::kernels::{Batch, Data, Dispatches, LearnedParameters, Order, Outcome};
+use crate::kernels::{Batch, Data, Dispatches, Judgement, LearnedParameters, Order, Outcome};
 use crate::matrix::Pattern;
 use crate::regulariser::{HEAD, ParameterLayout};
 
@@ -337,18 +337,9 @@ pub fn start(add: bool, numbers: &Numbers, places: ParameterLayout, at: usize) -
 /// Demands that a sum came out right.
 pub fn demand(outcome: &mut Outcome, what: &str, sum: &Sum, chain: f64, got: f32) {
     let ok = sum.holds(chain, got);
-    if ok {
-        outcome.max_ulps = outcome.max_ulps.max(sum.ulps(got));
-        outcome.judge_within(got, sum.value, sum.bound(chain));
-    }
-    outcome.demand(ok, || {
-        let bound = sum.bound(chain);
-        format!(
-            "{what}: GPU {got:e} ({:#010x}), reference {:e}, allowed distance {bound:e}",
-            got.to_bits(),
-            sum.value
-        )
-    });
+    let (expected, bound) = (sum.value, sum.bound(chain));
+    let j = Judgement { ok, in_band: false, ulps: sum.ulps(got), expected, bound };
+    outcome.judge(&j, got, || format!("{what}: {}", j.told(got)));
 }
 
 /// Demands that a word is as it was.

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::dispatch::{GROUPS, SUMS, TILE};
 use crate::accuracy::{Approx, FLUSH, QUIET_NAN, RELATIVE};
-use crate::kernels::Outcome;
+use crate::kernels::{Judgement, Outcome};
 use crate::penalty::{Activation, Partials};
 use crate::regulariser::ParameterLayout;
 
@@ -318,15 +318,6 @@ fn near(k: usize, what: &str, expected: Approx, finite: Option<bool>, got: f32, 
         Some(false) => lost,
         None => within || lost,
     };
-    if ok && within {
-        outcome.judge_within(got, expected.value, expected.error);
-    }
-    outcome.demand(ok, || {
-        format!(
-            "{what} {k}: GPU {got:e} ({:#010x}), reference {:e}, finite {finite:?}, allowed {:e}",
-            got.to_bits(),
-            expected.value,
-            expected.error
-        )
-    });
+    let j = Judgement::of(ok, got, expected.value, expected.error, expected.peak);
+    outcome.judge(&j, got, || format!("{what} {k}: {}, finite {finite:?}", j.told(got)));
 }

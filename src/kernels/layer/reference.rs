@@ -55,7 +55,7 @@ pub(crate) fn judge(expected: Approx, got: f32) -> Judgement {
     let distance = (f64::from(got) - x.value).abs();
     let ok =
         if x.value.is_nan() { !got.is_finite() } else { x.error == f64::INFINITY || distance <= x.error };
-    Judgement { ok, in_band: false, ulps: 0.0, expected: x.value, bound: x.error }
+    Judgement::of(ok, got, x.value, x.error, x.peak)
 }
 
 /// A layer with its numbers as the kernel has them.

@@ -3,8 +3,8 @@
 use super::{LearnJob, Method, Rates, UpdateParameters, start};
 use crate::accuracy::{Approx, FLUSH, QUIET_NAN, RELATIVE, ulp};
 use crate::error::Result;
-use crate::kernels::Outcome;
 use crate::kernels::step::reference::bias_correction;
+use crate::kernels::{Judgement, Outcome};
 use crate::matrix::Pattern;
 use crate::penalty::Activation;
 use crate::regulariser::{Floors, ParameterLayout};
@@ -285,18 +285,8 @@ fn near(k: usize, what: &str, expected: Approx, lost: Option<bool>, got: f32, ou
         Some(false) => within,
         None => within || got.to_bits() == QUIET_NAN,
     };
-    if ok && within {
-        outcome.max_ulps = outcome.max_ulps.max(distance / ulp(expected.peak));
-        outcome.judge_within(got, expected.value, expected.error);
-    }
-    outcome.demand(ok, || {
-        format!(
-            "{what} {k}: GPU {got:e} ({:#010x}), reference {:e}, lost {lost:?}, allowed {:e}",
-            got.to_bits(),
-            expected.value,
-            expected.error
-        )
-    });
+    let j = Judgement::of(ok, got, expected.value, expected.error, expected.peak);
+    outcome.judge(&j, got, || format!("{what} {k}: {}, lost {lost:?}", j.told(got)));
 }
 
 /// Power iterations in float64, warm from call to call, with the distance that f32 may have from them.

@@ -85,14 +85,8 @@ impl NormsReference {
             let mut outcome = Outcome::default();
             for (g, &word) in ((c * CHUNK) as u64..).zip(words) {
                 let j = self.judge(values, g, word);
-                outcome.judge(&j, self.norm.value(word) as f32, || {
-                    format!(
-                        "group {g}: GPU {:e} ({word:#010x}), reference {:e}, allowed distance {:e}",
-                        self.norm.value(word),
-                        j.expected,
-                        j.bound
-                    )
-                });
+                let got = self.norm.value(word) as f32;
+                outcome.judge(&j, got, || format!("group {g}: {}, word {word:#010x}", j.told(got)));
             }
             outcome
         };

@@ -307,10 +307,7 @@ impl Case for Step {
             let verdicts = reference.judge(g as u64, &was, &is);
             for (((j, got), e), i) in verdicts.iter().zip(&is).zip(&was).zip(places) {
                 outcome.judge(j, got.w, || {
-                    format!(
-                        "index {i} of group {g}: {e:?} became {got:?}, reference {:e}, allowed distance {:e}",
-                        j.expected, j.bound
-                    )
+                    format!("index {i} of group {g}: {}; {e:?} became {got:?}", j.told(got.w))
                 });
             }
             outcome

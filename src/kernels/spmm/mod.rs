@@ -42,6 +42,8 @@ mod refresh;
 
 pub use dispatch::{SpmmJob, bind};
 pub use host::product;
+#[doc(hidden)]
+pub use metric::MetricReference;
 pub use reference::SpmmReference;
 pub use refresh::{refresh, refresh_packed};
 

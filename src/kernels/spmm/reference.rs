@@ -3,8 +3,8 @@
 use rayon::prelude::*;
 
 use super::{Epilogue, Prologue};
-use crate::accuracy::{Approx, FLUSH, RELATIVE, ulp};
-use crate::kernels::{Format, Order, Outcome};
+use crate::accuracy::{Approx, FLUSH, RELATIVE};
+use crate::kernels::{Format, Judgement, Order, Outcome};
 use crate::matrix::Pattern;
 use crate::penalty::Activation;
 use crate::regulariser::ParameterLayout;
@@ -103,19 +103,9 @@ impl SpmmReference<'_> {
                     Some(false) => !got.is_finite(),
                     None => !got.is_finite() || distance <= y.error || y.error.is_nan(),
                 };
-                if ok && distance <= y.error && y.error > 0.0 && y.error.is_finite() {
-                    // a sum may be small beside its terms
-                    outcome.max_ulps = outcome.max_ulps.max(distance / ulp(y.peak));
-                    outcome.judge_within(got, y.value, y.error);
-                }
-                outcome.demand(ok, || {
-                    format!(
-                        "component {i}, vector {c}: GPU {got:e} ({:#010x}), reference {:e}, allowed distance {:e}",
-                        got.to_bits(),
-                        y.value,
-                        y.error
-                    )
-                });
+                // a sum may be small beside its terms
+                let j = Judgement::of(ok, got, y.value, y.error, y.peak);
+                outcome.judge(&j, got, || format!("component {i}, vector {c}: {}", j.told(got)));
             }
             outcome
         });

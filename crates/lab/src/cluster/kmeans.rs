@@ -284,6 +284,32 @@ mod tests {
     }
 
     #[test]
+    fn of_what_ties_the_first_is_taken() {
+        let labels = |points: Array2<f64>, centres| lloyd(points.view(), centres).unwrap().labels;
+        // 0 lies between both centres
+        let line = array![[-1.0], [0.0], [1.0]];
+        assert_eq!(labels(line.clone(), array![[-1.0], [1.0]]), [0, 0, 1]);
+        assert_eq!(labels(line, array![[1.0], [-1.0]]), [1, 0, 0]);
+        // -2 and 2 are as far from their centre, and two centres have no point
+        assert_eq!(labels(array![[-2.0], [2.0], [0.0]], array![[0.0], [50.0], [60.0]]), [1, 2, 0]);
+
+        // a square is halved in two ways of the same inertia
+        let square = array![[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]];
+        let mut decided = 0;
+        for seed in 0..20 {
+            let random = || ChaCha8Rng::seed_from_u64(seed);
+            let mut one = random();
+            let starts: Vec<_> = (0..STARTS).map(|_| start(square.view(), 2, &mut one).unwrap()).collect();
+            let least = starts.iter().map(|s| s.inertia).fold(f64::INFINITY, f64::min);
+            let mut best = starts.iter().filter(|s| s.inertia == least);
+            let first = best.next().unwrap();
+            assert_eq!(kmeans(square.view(), 2, &mut random()).unwrap(), *first, "{seed}");
+            decided += usize::from(best.next_back().is_some_and(|last| last.labels != first.labels));
+        }
+        assert!(decided > 5, "{decided}");
+    }
+
+    #[test]
     fn equal_points_leave_clusters_empty() {
         let points = array![[1.0, 2.0], [1.0, 2.0], [3.0, 4.0], [1.0, 2.0]];
         let clusters = kmeans(points.view(), 3, &mut ChaCha8Rng::seed_from_u64(1)).unwrap();

@@ -44,7 +44,7 @@ pub(super) mod bench;
 pub(super) mod cases;
 mod reference;
 
-pub(crate) use reference::MetricReference;
+pub use reference::MetricReference;
 
 use std::sync::Arc;
 

@@ -8,7 +8,7 @@ use crate::penalty::{Activation, Groups, NoPenalty};
 
 /// The float64 reference.
 #[derive(Debug)]
-pub(crate) struct MetricReference {
+pub struct MetricReference {
     base: Optimizer,
     step: step::StepReference,
     of: Regularised,

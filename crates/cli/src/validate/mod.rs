@@ -1,15 +1,17 @@
 //! `maf-srl validate`: every kernel, every case, every adapter.
 
+mod dump;
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
 
 use crate::{Global, note, table};
 use maf_srl::error::{self, Error, Result, unsupported};
-use maf_srl::gpu::{adapters, choose};
+use maf_srl::gpu::{adapters, choose, position};
 use maf_srl::kernels::Case;
 use maf_srl::text::{nearest, printable};
 use maf_srl::validate::{Report, cases, quick, run};
@@ -29,7 +31,7 @@ pub struct Validate {
     /// Exactly the one case of this name, as --list prints it
     #[arg(long, value_name = "NAME", conflicts_with_all = ["cases", "quick"])]
     case: Option<String>,
-    /// A part of them: the first of each kind, and every ninth
+    /// A part of the smaller ones: the first of each kind, and every ninth
     #[arg(long)]
     quick: bool,
     /// Run the cases so many times, one time after another, and not once
@@ -38,6 +40,9 @@ pub struct Validate {
     /// Print the names of the cases, and run none
     #[arg(long)]
     list: bool,
+    /// Write all of the one case into this new folder: shaders, what they read and wrote, what is right
+    #[arg(long, value_name = "DIR", requires = "case", conflicts_with = "list")]
+    dump: Option<PathBuf>,
 }
 
 #[derive(Serialize)]
@@ -52,7 +57,7 @@ impl Validate {
             let names: Vec<String> = cases.iter().map(|case| case.name()).collect();
             return global.print(&names, |names| names.join("\n"));
         }
-        let chosen = match global.device.as_deref() {
+        let chosen: Vec<(usize, wgpu::Adapter)> = match global.device.as_deref() {
             Some(_) if global.on_cpu() => {
                 return Err(unsupported(
                     "--device",
@@ -60,19 +65,35 @@ impl Validate {
                     "all, or an adapter of `maf-srl devices`",
                 ));
             }
-            None | Some("all") => adapters(),
-            Some(name) => vec![choose(Some(name))?],
+            None | Some("all") => adapters().into_iter().enumerate().collect(),
+            Some(name) => {
+                let mut all = adapters();
+                let index = position(&all, Some(name))?;
+                vec![(index, all.swap_remove(index))]
+            }
         };
         if chosen.is_empty() {
             choose(None)?;
         }
         self.report.as_deref().map_or(Ok(()), |folder| prepare(folder, "report.json"))?;
+        if let Some(folder) = &self.dump {
+            let [(index, adapter)] = chosen.as_slice() else {
+                let reason = "it takes one adapter; --device names it".into();
+                return Err(Error::Text {
+                    place: "--dump".into(),
+                    text: folder.display().to_string(),
+                    reason,
+                });
+            };
+            dump::check(folder)?;
+            dump::write(folder, *index, adapter.clone(), &*cases[0])?;
+        }
         let times = self.repeat.unwrap_or(1);
         let all = chosen.len() as u64 * cases.len() as u64 * u64::from(times);
         let bar = global.progress(Some(all), "validating");
         let mut document = Document { adapters: Vec::new() };
         let mut broken = Vec::new();
-        for adapter in chosen {
+        for (_, adapter) in chosen {
             let info = adapter.get_info();
             bar.set_message(printable(&info.name));
             match run(adapter, &cases, times, || bar.inc(1)) {
@@ -83,8 +104,7 @@ impl Validate {
         }
         bar.finish_and_clear();
         if let Some(folder) = &self.report {
-            let json = serde_json::to_vec_pretty(&document)
-                .map_err(|e| error::file(folder.join("report.json"), "write", &e).with_source(e))?;
+            let json = json(&folder.join("report.json"), &document)?;
             save(folder, "report.json", &json)?;
             save(folder, "report.md", markdown(&document).as_bytes())?;
         }
@@ -129,6 +149,10 @@ impl Validate {
             _ => Ok(if self.quick { quick(some) } else { some }),
         }
     }
+}
+
+fn json(path: &Path, value: &impl Serialize) -> Result<Vec<u8>> {
+    serde_json::to_vec_pretty(value).map_err(|e| error::file(path, "write", &e).with_source(e))
 }
 
 /// The question whether a text like it was meant that is as many parts of a case's name, a penalty's without its numbers.
