@@ -21,9 +21,10 @@ struct Job {
     // whether the derivative by x is wanted, and whether the gradient is added to
     delivers: u32,
     adds: u32,
+    // the first word of scratch that holds inputs of layers
+    kept: u32,
     unused0: u32,
     unused1: u32,
-    unused2: u32,
 }
 
 override invocations: u32 = 256u;

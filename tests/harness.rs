@@ -544,6 +544,7 @@ fn every_fault_planted_in_a_step_of_learned_numbers_is_reported() {
 fn every_fault_planted_in_separable_layers_is_reported() {
     const FORWARD: &str = "dsrl/forward/ordinary/elements=65/layers=3/own";
     const BACKWARD: &str = "dsrl/backward/ordinary/elements=1023/layers=10/shared";
+    const OWN_BACK: &str = "dsrl/backward/ordinary/elements=4194305/layers=5/own";
     const STRANGE: &str = "dsrl/forward/strange/elements=4097/layers=2/own";
     const STRANGE_BACK: &str = "dsrl/backward/strange-layer/elements=700/layers=7/own";
     demand_reports(&planted! {
@@ -552,7 +553,12 @@ fn every_fault_planted_in_separable_layers_is_reported() {
         BACKWARD => "before < l; before++", "before + 1u < l; before++";
         BACKWARD => "r * (1.0 - k.inverse)", "r";
         BACKWARD => "sum *= scale;", "";
-        BACKWARD => "select(1u, job.layers, job.apart == 0u)", "1u";
+        BACKWARD => "span <= last; span++", "span < last; span++";
+        BACKWARD => "min(first + SPAN, job.layers)", "first + SPAN";
+        BACKWARD => "of_tile = added(of_tile, sums);", "of_tile = sums;";
+        OWN_BACK => "start1 = kept(at + 4u * invocations);", "start1 = kept(at);";
+        OWN_BACK => "if !first {", "if false {";
+        OWN_BACK => "select(job.layers, 1u, job.apart == 0u)", "1u";
         BACKWARD => "v - side * a.delta2, -side * a.eta1", "v - a.delta2, -side * a.eta1";
         STRANGE => "return marked(y, bad_at(v, k));", "return y;";
         STRANGE_BACK => "let w = marked(grad_output, bad_at(v, k));", "let w = grad_output;";

@@ -1,5 +1,5 @@
 // needs: dsrl, shared/nonfinite
-// The sums over workgroups, and over layers that share their numbers: a workgroup per layer of the gradient.
+// The sums over workgroups: a workgroup per layer of the gradient.
 @group(0) @binding(6) var<storage, read_write> partials: array<f32>;
 @group(0) @binding(7) var<storage, read_write> gradients: array<f32>;
 
@@ -13,16 +13,14 @@ fn dsrl(
     @builtin(num_workgroups) ids: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let shared_by = select(1u, job.layers, job.apart == 0u);
-    for (var layer = id.x; layer < job.layers / shared_by; layer += ids.x) {
+    let layers = select(job.layers, 1u, job.apart == 0u);
+    for (var layer = id.x; layer < layers; layer += ids.x) {
         let at = job.gradient + HEAD * layer;
         for (var s = 0u; s < SUMS; s++) {
             var sum = 0.0;
-            for (var l = layer * shared_by; l < (layer + 1u) * shared_by; l++) {
-                let row = (SUMS * l + s) * job.groups;
-                for (var k = lane; k < job.groups; k += invocations) {
-                    sum += partials[row + k];
-                }
+            let row = (SUMS * layer + s) * job.groups;
+            for (var k = lane; k < job.groups; k += invocations) {
+                sum += partials[row + k];
             }
             terms[lane] = sum;
             workgroupBarrier();

@@ -36,7 +36,8 @@ fn arrays(elements: u64) -> [Vec<f32>; 3] {
 
 impl Bench for Subject {
     fn variant(&self) -> String {
-        let stage = if *self == Subject::Backward { Stage::Backward } else { Stage::Forward };
+        let backward = Stage::Backward { shared: true };
+        let stage = if *self == Subject::Backward { backward } else { Stage::Forward };
         stage.name()
     }
 

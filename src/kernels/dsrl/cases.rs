@@ -80,12 +80,16 @@ pub(super) fn all() -> Vec<Box<dyn Case>> {
         add(700, layers, shared, Contents::StrangeLayer);
         add(1000, layers, shared, Contents::Knees);
     }
+    for (layers, shared) in [(4, true), (5, false), (8, true), (9, false), (9, true)] {
+        add(2048 * 16 + 5, layers, shared, Contents::Ordinary);
+    }
     // strange numbers one at a time, so that no other makes the sums NaN
     for elements in 11..40 {
         add(elements, 2, false, Contents::Strange);
     }
     // several tiles to a workgroup
     add(2048 * 2048 + 70_001, 2, true, Contents::Ordinary);
+    add(2048 * 2048 + 1, 5, false, Contents::Ordinary);
     all
 }
 

@@ -24,6 +24,23 @@ pub(super) const TILE: u32 = 8 * WORKGROUP;
 /// The most workgroups backward: they keep a large GPU busy, and their sums are few.
 pub(super) const GROUPS: u32 = 2048;
 
+/// Backward every so many layers' input is kept.
+const SPAN: u32 = 4;
+
+/// The most bytes of scratch for the inputs that are kept.
+const KEPT: u64 = 64 << 20;
+
+/// Bytes for the inputs of layers that a workgroup backward keeps.
+fn kept_bytes(layers: u32) -> u64 {
+    4 * u64::from(TILE) * u64::from((layers - 1) / SPAN)
+}
+
+/// The workgroups backward: fewer than tiles where there are many, or many layers.
+pub(super) fn groups_of(tiles: u32, layers: u32) -> u32 {
+    let kept = KEPT / kept_bytes(layers).max(1);
+    tiles.min(GROUPS).min(kept.clamp(1, u64::from(u32::MAX)) as u32)
+}
+
 /// N layers of as many elements as x has; shapes do not matter.
 #[derive(Clone, Debug)]
 pub struct Forward {
@@ -77,9 +94,9 @@ host_struct! {
         tiles: u32,
         delivers: u32,
         adds: u32,
+        kept: u32,
         unused0: u32,
         unused1: u32,
-        unused2: u32,
     }
 }
 
@@ -131,10 +148,12 @@ pub fn backward(kernels: &PipelineCache, job: &Backward) -> Result<Dispatches> {
     let device = kernels.device();
     let limits = device.limits();
     let tiles = (job.x.len() as u32).div_ceil(TILE);
-    let groups = tiles.min(GROUPS.min(limits.max_compute_workgroups_per_dimension));
-    let bytes = 4 * u64::from(SUMS) * u64::from(job.layers) * u64::from(groups);
-    within_binding("sums of workgroups", bytes, &limits)?;
-    let partials = gpu::buffer(device, "sums of workgroups", bytes.max(16), gpu::USAGE, false)?;
+    let groups = groups_of(tiles, job.layers).min(limits.max_compute_workgroups_per_dimension);
+    let sums = u64::from(SUMS) * u64::from(gradient.layers) * u64::from(groups);
+    let bytes = 4 * sums + kept_bytes(job.layers) * u64::from(groups);
+    within_binding("sums and inputs of layers", bytes, &limits)?;
+    let partials = gpu::buffer(device, "sums and inputs of layers", bytes.max(16), gpu::USAGE, false)?;
+    let kept = sums as u32;
     let sums = Window::new("gradient", &gradient.view, &limits)?;
     let theta = Window::new("learned numbers", &learned.view, &limits)?;
     let mut work = Work {
@@ -147,6 +166,7 @@ pub fn backward(kernels: &PipelineCache, job: &Backward) -> Result<Dispatches> {
         tiles,
         delivers: u32::from(job.grad_input.is_some()),
         adds: u32::from(job.add),
+        kept,
         ..Work::default()
     };
     let mut order = Dispatches::default();
@@ -168,7 +188,8 @@ pub fn backward(kernels: &PipelineCache, job: &Backward) -> Result<Dispatches> {
             (6, partials.as_entire_buffer_binding()),
         ];
         let work = bytemuck::bytes_of(&work);
-        order.extend([Dispatch::of_job(kernels, &Stage::Backward, work, &bindings, (groups, 1))?]);
+        let stage = Stage::Backward { shared: learned.apart() == 0 };
+        order.extend([Dispatch::of_job(kernels, &stage, work, &bindings, (groups, 1))?]);
     }
     let most = limits.max_compute_workgroups_per_dimension;
     let bindings = [(6, partials.as_entire_buffer_binding()), (7, sums.binding())];

@@ -8,8 +8,9 @@
 //! r̄ = xi'(v) x̄_(l+1),   x̄_l = (1 - 1/L) r̄,   L̄ = sum r̄ (x - c) / L²,   η̄, δ̄ = sum x̄_(l+1) dxi(v)
 //! ```
 //!
-//! **Memory.** One pass: 12 bytes per element forward, 16 backward (12 without the derivative by x_0). No layer's output is
-//! stored: backward computes each layer's input anew from x_0, N (N - 1) / 2 layers more.
+//! **Memory.** One pass: 12 bytes per element forward, 16 backward (12 without the derivative by x_0), and 8 more for every four
+//! layers beyond the first four: backward goes forward first, keeps every fourth layer's input in scratch (64 MiB at most), and makes
+//! those between anew, 2 1/2 layers more for each layer.
 //!
 //! **Dispatches.** One forward; backward one for the elements, by at most 2048 workgroups, and one that folds their sums.
 //!
@@ -46,12 +47,16 @@ pub(super) const KERNEL: Kernel =
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Forward,
-    Backward,
+    /// Whether layers share their numbers.
+    Backward {
+        shared: bool,
+    },
     Fold,
 }
 
 impl Stage {
-    const ALL: [Stage; 3] = [Stage::Forward, Stage::Backward, Stage::Fold];
+    const ALL: [Stage; 4] =
+        [Stage::Forward, Stage::Backward { shared: true }, Stage::Backward { shared: false }, Stage::Fold];
 }
 
 impl Program for Stage {
@@ -60,14 +65,21 @@ impl Program for Stage {
     fn name(&self) -> String {
         match self {
             Stage::Forward => "forward",
-            Stage::Backward => "backward",
+            Stage::Backward { shared: true } => "backward/shared",
+            Stage::Backward { shared: false } => "backward/own",
             Stage::Fold => "fold",
         }
         .into()
     }
 
     fn source(&self) -> String {
-        compose(&[&format!("{}/{}", KERNEL.name, self.name())])
+        let chosen = match self {
+            Stage::Backward { shared } => format!("const SHARED = {shared};\n"),
+            Stage::Forward | Stage::Fold => String::new(),
+        };
+        let name = self.name();
+        let file = name.split('/').next().unwrap_or_default();
+        chosen + &compose(&[&format!("{}/{file}", KERNEL.name)])
     }
 
     fn structs(&self) -> Vec<Struct> {
@@ -77,9 +89,10 @@ impl Program for Stage {
     fn work(&self) -> &'static str {
         match self {
             Stage::Forward => "A workgroup takes 1024 numbers: ceil(elements / 1024) workgroups.",
-            Stage::Backward => {
+            Stage::Backward { .. } => {
                 "Workgroups (x, 1), x = `groups` of at most 2048, take `tiles` = ceil(elements / 2048) runs \
-                 of 2048 numbers between them, and leave 5 sums per layer and workgroup at binding 6."
+                 of 2048 numbers between them, and leave 5 sums per layer of the gradient and workgroup at binding 6, \
+                 where 2048 words per workgroup for every fourth layer but the first follow from `kept` on."
             }
             Stage::Fold => {
                 "Workgroups (x, 1) put layers together, x at a time, round by round: any x will do, and the \

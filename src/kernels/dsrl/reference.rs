@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::dispatch::{GROUPS, SUMS, TILE};
+use super::dispatch::{SUMS, TILE, groups_of};
 use crate::accuracy::{Approx, FLUSH, QUIET_NAN, RELATIVE};
 use crate::kernels::{Judgement, Outcome};
 use crate::penalty::{Activation, Partials};
@@ -236,11 +236,11 @@ impl DsrlReference {
         };
         let elements = (0..x.len()).into_par_iter().with_min_len(256);
         let (mut outcome, sums) = elements.fold(zero, one).reduce(zero, both_of);
-        // terms of an invocation, two rounds of 16, the tiles of a workgroup, the fold, and the gradient before
+        // terms of an invocation, its layers, two rounds of 16, the tiles of a workgroup, the fold, and the gradient before
         let tiles = (x.len() as u32).div_ceil(TILE);
-        let groups = tiles.clamp(1, GROUPS);
-        let folded = groups.div_ceil(256) * if self.shared { self.layers.len() as u32 } else { 1 };
-        let chain = f64::from(10 + 34 + tiles.div_ceil(groups) + folded + 9);
+        let groups = groups_of(tiles, self.layers.len() as u32).max(1);
+        let joined = if self.shared { self.layers.len() as u32 } else { 1 };
+        let chain = f64::from(10 + joined + 33 + tiles.div_ceil(groups) + groups.div_ceil(256) + 9);
         for (l, sums) in sums.iter().enumerate() {
             for (s, sum) in sums.iter().enumerate() {
                 let at = 8 * l + s;
