@@ -173,7 +173,28 @@ const SUMMED: &str = "group/extremes/gradient/l1/exclusive/rows/shape=3x4097/rat
 const STATES: &str =
     "group/extremes/adam/l1/lasso/rows/shape=3x4097/rate=0.5/lambda=0.2+0.4/offsets=0-0-0-0/broken-moment";
 
-const GROUP_FAULTS: [GroupFault; 19] = [
+/// Several large groups, whose largest members lie in later parts.
+const PEAKS: &str = "group/extremes/prox/l1/l1-l2(alpha=0.6)/rows/shape=4x40000/\
+     rate=0.5/lambda=0.2+0.4/offsets=0-0-0-0/peaks-far-in";
+
+/// The same of columns.
+const BESIDE: &str = "group/extremes/prox/l1/l1-l2(alpha=0.6)/columns/shape=4100x3/rate=0.5/lambda=0.2+0.4/offsets=0-0-0-0/\
+     peaks-far-in";
+
+const GROUP_FAULTS: [GroupFault; 22] = [
+    ("members of a large group counted from 0", PEAKS, |s| s.replace("k + vec4(tile.member)", "k"), "index "),
+    (
+        "members of a part counted from 0",
+        PEAKS,
+        |s| s.replace("threshold, tile.member)", "threshold, 0u)"),
+        "index ",
+    ),
+    (
+        "the state of the first group",
+        BESIDE,
+        |s| s.replace("load_state(tile.state + 3u * ", "load_state(tile.state + 0u * "),
+        "index ",
+    ),
     (
         "a larger group that is not poisoned",
         BROKEN,
@@ -304,7 +325,7 @@ fn every_fault_planted_in_a_kernel_of_groups_is_reported() {
     for one in support::software_adapters() {
         let (device, queue) = one.device();
         let run = |case: &str, edit| run_case(&device, &queue, case, edit);
-        for case in [HELD, TINY, SPLIT, EXCLUSIVE, L1_L2, STRIDED, BROKEN, SUMMED, STATES] {
+        for case in [HELD, TINY, SPLIT, EXCLUSIVE, L1_L2, STRIDED, BROKEN, SUMMED, STATES, PEAKS, BESIDE] {
             let sound = run(case, |source| source);
             assert_eq!((sound.mismatches, sound.first_mismatch()), (0, None), "{}: {case}", one.label);
         }
@@ -326,6 +347,9 @@ const SPLITTING: &str = "solver/bases/splitting/adam/l1/rows/shape=50x12/rate=0.
 const LARGE: &str = "solver/layout/proximal-subgradient/gradient/l1/rows/shape=3x16385/rate=0.1/step=5/lambda=0.2+0.4/\
                      offsets=0-0-0-0-0/one-buffer";
 
+const COLUMNS: &str = "solver/layout/proximal-subgradient/gradient/l1/columns/shape=16385x3/\
+     rate=0.1/step=5/lambda=0.2+0.4/offsets=0-0-0-0-0/one-buffer";
+
 /// A fault in one of several kernels.
 fn in_one(source: String, what: &str, by: &str) -> String {
     if source.contains(what) { replace(source, what, by) } else { source }
@@ -334,7 +358,8 @@ fn in_one(source: String, what: &str, by: &str) -> String {
 #[test]
 fn every_fault_planted_in_a_solver_is_reported() {
     type Fault = (&'static str, &'static str, fn(String) -> String);
-    let faults: [Fault; 11] = [
+    let faults: [Fault; 12] = [
+        ("the row of the first group", COLUMNS, |s| in_one(s, "rows[tile.row + q]", "rows[tile.row]")),
         ("a pull 1 % too large", SUBGRADIENT, |s| {
             replace(s, "= norm.strength *", "= 1.01 * norm.strength *")
         }),
@@ -361,7 +386,7 @@ fn every_fault_planted_in_a_solver_is_reported() {
     ];
     for one in support::software_adapters() {
         let (device, queue) = one.device();
-        for case in [SUBGRADIENT, SPLITTING, LARGE] {
+        for case in [SUBGRADIENT, SPLITTING, LARGE, COLUMNS] {
             let sound = run_case(&device, &queue, case, |source| source);
             assert_eq!((sound.mismatches, sound.first_mismatch()), (0, None), "{}: {case}", one.label);
         }

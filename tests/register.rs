@@ -161,3 +161,28 @@ fn every_shared_shader_is_used() {
         );
     }
 }
+
+/// The numbers of a WGSL text that are written with a point or an exponent, in decimals.
+fn decimals(wgsl: &str) -> Vec<&str> {
+    let code = wgsl.lines().map(|line| line.split("//").next().unwrap_or_default());
+    let tokens = code.flat_map(|line| line.split(|c: char| !(c.is_ascii_alphanumeric() || "._".contains(c))));
+    let number = |token: &&str| token.starts_with(|c: char| c.is_ascii_digit()) && !token.starts_with("0x");
+    // what has a negative exponent is small
+    tokens.filter(number).filter(|token| token.contains(['.', 'e']) && !token.ends_with('e')).collect()
+}
+
+/// naga rounds a number beyond the largest f32 down to it; Tint refuses the module, as the specification asks.
+#[test]
+fn every_number_of_the_shaders_is_one_of_f32() {
+    let beyond = |wgsl: &str| -> Vec<String> {
+        let value = |token: &str| token.trim_end_matches('f').parse::<f64>().unwrap_or(f64::NAN);
+        let wrong = |token: &&str| !(value(token) <= f64::from(f32::MAX));
+        decimals(wgsl).into_iter().filter(wrong).map(String::from).collect()
+    };
+    assert_eq!(beyond("const A = 3.40282347e38; const B = 3.4028234e38f; // 1e99"), ["3.40282347e38"]);
+    for room in KERNELS {
+        for variant in (room.variants)() {
+            assert_eq!(beyond(&variant.wgsl), [""; 0], "{}/{}", room.name, variant.name);
+        }
+    }
+}

@@ -15,7 +15,7 @@ struct Partial {
 const NOTHING = Partial(0.0, 0.0, 0.0, 0.0, -1.0, 0u, 0xffffffffu, 0u);
 const DOWN = 0x1p-80f;
 const UP = 0x1p80f;
-const LARGEST = 3.40282347e38;
+const LARGEST = 0x1.fffffep127f;
 
 // x >= 0 times 2^by, by its exponent; 0 below the normal range. WGSL lets a compiler take the factors of a product
 // together, and 2^160, the square of a scale, has no place in f32.

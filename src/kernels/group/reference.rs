@@ -149,6 +149,9 @@ impl Reference for GroupReference {
                 around[k].1 == 0.0 && (most + 8.0 * slack(k) < threshold || most == 0.0)
             }
         };
+        // of members that tie, any may be the one; but one has to be
+        let left = || after.iter().filter(|e| e.w != 0.0).count();
+        let short = !identity && rule.single(t, &z, &error) && left() != 1;
         (0..z.len())
             .map(|k| {
                 let got = after[k].w;
@@ -162,6 +165,7 @@ impl Reference for GroupReference {
                 let excess = (low - magnitude).max(magnitude - high).max(0.0);
                 let ok = got.is_finite()
                     && (!moved[k].is_held() || got.to_bits() == 0)
+                    && !(short && shrink.only == Some(k))
                     && sign_ok
                     && zero_ok
                     && small_ok

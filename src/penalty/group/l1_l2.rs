@@ -86,6 +86,12 @@ impl Groupwise for L1L2 {
         };
         (0..x.len()).map(range).collect()
     }
+    fn single(&self, t: f64, x: &[f64], error: &[f64]) -> bool {
+        let (low, high) = ends(x, error);
+        let (largest, keep) = (peak(&low).0, (1.0 - self.alpha) * t);
+        // well above its threshold and what may be flushed, as what is left has to be seen
+        largest > keep + 64.0 * BAND * t + 1e-30 && peak(&high).0 <= t * (1.0 - BAND)
+    }
     fn constants(&self, t: f64) -> Constants {
         named([("t", t), ("first", t), ("keep", (1.0 - self.alpha) * t), ("push", self.alpha * t)])
     }

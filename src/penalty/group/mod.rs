@@ -86,6 +86,11 @@ pub trait Groupwise: Described<GroupPenalty> + std::fmt::Debug + Send + Sync {
     /// Whether P is convex, so that its prox is firmly nonexpansive.
     fn convex(&self) -> bool;
 
+    /// Whether exactly one member is left for every x' with |x' - x| <= `error`, whichever it is where several tie.
+    fn single(&self, _t: f64, _x: &[f64], _error: &[f64]) -> bool {
+        false
+    }
+
     /// How far each member of the result may move, in magnitude, where each member of x may move by `error`: the
     /// lowest and the highest magnitude per member. The default, y -+ |error|_2, holds for nonexpansive operators; those
     /// here use that their thresholds and factors are monotone in the magnitudes, which is tighter in long groups.
