@@ -44,7 +44,7 @@ struct Dispatch<'a> {
 struct Binding {
     group: u32,
     binding: u32,
-    /// Its name in the WGSL.
+    /// Its name in the WGSL; empty for what is bound and not used by this variant.
     name: String,
     buffer_type: &'static str,
     buffer: usize,
