@@ -61,7 +61,7 @@ pub use timed::{Loaded, Setup};
 pub(crate) use timed::{Set, numbers};
 pub(crate) use window::{refuse_overlap, refuse_overlap_among};
 
-use crate::accuracy::{FLUSH, ulp};
+use crate::accuracy::{Approx, FLUSH, QUIET_NAN, ulp};
 use crate::error::Result;
 
 /// What the register says about a kernel.
@@ -293,6 +293,19 @@ impl Judgement {
         let distance = (f64::from(got) - expected).abs();
         let ulps = if distance <= bound && bound.is_finite() { distance / ulp(peak) } else { 0.0 };
         Judgement { ok, in_band: false, ulps, expected, bound }
+    }
+
+    /// That of a number known to within an error: finite, 0x7fc00000, or either where that is undecided.
+    pub(crate) fn near(expected: Approx, finite: Option<bool>, got: f32) -> Self {
+        let Approx { value, error, peak } = expected;
+        let within = got.is_finite() && (f64::from(got) - value).abs() <= error;
+        let lost = got.to_bits() == QUIET_NAN;
+        let ok = match finite {
+            Some(true) => within,
+            Some(false) => lost,
+            None => within || lost,
+        };
+        Judgement::of(ok, got, value, error, peak)
     }
 
     /// The numbers of a message.

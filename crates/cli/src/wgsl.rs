@@ -210,24 +210,31 @@ fn write(folder: &Path, at: &str, contents: &[u8]) -> Result<()> {
     save(&folder.join(parent), name, contents)
 }
 
-fn json(path: &Path, value: &impl Serialize) -> Result<String> {
+/// A document of the file `path`.
+pub(super) fn json(path: &Path, value: &impl Serialize) -> Result<String> {
     let text = serde_json::to_string_pretty(value);
     text.map(|text| text + "\n").map_err(|e| error::file(path, "write", &e).with_source(e))
 }
 
-/// What a module says of itself, and what the library says of it.
-fn described<'a>(place: &str, kernel: &'a str, source: &'a Source) -> Result<String> {
-    // the tests read every module like this
-    let invalid = |what: &dyn std::fmt::Display| {
-        error::unsupported(place, what.to_string(), "valid modules of one entry point")
-    };
-    let module =
-        naga::front::wgsl::parse_str(&source.wgsl).map_err(|e| invalid(&e.emit_to_string(&source.wgsl)))?;
+/// What is wrong with a module that is no valid one of one entry point.
+pub(super) fn invalid(place: &str, what: impl std::fmt::Display) -> Error {
+    error::unsupported(place, what.to_string(), "valid modules of one entry point")
+}
+
+/// A module, and what of it is used; the tests read every one of them like this.
+pub(super) fn parsed(place: &str, wgsl: &str) -> Result<(naga::Module, naga::valid::ModuleInfo)> {
+    let module = naga::front::wgsl::parse_str(wgsl).map_err(|e| invalid(place, e.emit_to_string(wgsl)))?;
     let (flags, features) = (naga::valid::ValidationFlags::all(), naga::valid::Capabilities::default());
     let info = naga::valid::Validator::new(flags, features)
         .validate(&module)
-        .map_err(|e| invalid(&e.into_inner()))?;
-    let [entry] = module.entry_points.as_slice() else { return Err(invalid(&"several entry points")) };
+        .map_err(|e| invalid(place, e.into_inner()))?;
+    Ok((module, info))
+}
+
+/// What a module says of itself, and what the library says of it.
+fn described<'a>(place: &str, kernel: &'a str, source: &'a Source) -> Result<String> {
+    let (module, info) = parsed(place, &source.wgsl)?;
+    let [entry] = module.entry_points.as_slice() else { return Err(invalid(place, "several entry points")) };
     let used = info.get_entry_point(0);
 
     let overrides = module.overrides.iter().map(|(_, constant)| Override {

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::dispatch::{SUMS, TILE, groups_of};
-use crate::accuracy::{Approx, FLUSH, QUIET_NAN, RELATIVE};
+use crate::accuracy::{Approx, FLUSH, RELATIVE};
 use crate::kernels::{Judgement, Outcome};
 use crate::penalty::{Activation, Partials};
 use crate::regulariser::ParameterLayout;
@@ -310,14 +310,6 @@ fn merged(mut a: Outcome, b: Outcome) -> Outcome {
 }
 
 fn near(k: usize, what: &str, expected: Approx, finite: Option<bool>, got: f32, outcome: &mut Outcome) {
-    let distance = (f64::from(got) - expected.value).abs();
-    let within = got.is_finite() && distance <= expected.error;
-    let lost = got.to_bits() == QUIET_NAN;
-    let ok = match finite {
-        Some(true) => within,
-        Some(false) => lost,
-        None => within || lost,
-    };
-    let j = Judgement::of(ok, got, expected.value, expected.error, expected.peak);
+    let j = Judgement::near(expected, finite, got);
     outcome.judge(&j, got, || format!("{what} {k}: {}, finite {finite:?}", j.told(got)));
 }

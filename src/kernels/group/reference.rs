@@ -150,8 +150,8 @@ impl Reference for GroupReference {
             }
         };
         // of members that tie, any may be the one; but one has to be
-        let left = || after.iter().filter(|e| e.w != 0.0).count();
-        let short = !identity && rule.single(t, &z, &error) && left() != 1;
+        let short =
+            !identity && rule.single(t, &z, &error) && after.iter().filter(|e| e.w != 0.0).count() != 1;
         (0..z.len())
             .map(|k| {
                 let got = after[k].w;

@@ -278,14 +278,7 @@ fn same(k: usize, what: &str, before: &[f32], after: &[f32], outcome: &mut Outco
 }
 
 fn near(k: usize, what: &str, expected: Approx, lost: Option<bool>, got: f32, outcome: &mut Outcome) {
-    let distance = (f64::from(got) - expected.value).abs();
-    let within = got.is_finite() && distance <= expected.error;
-    let ok = match lost {
-        Some(true) => got.to_bits() == QUIET_NAN,
-        Some(false) => within,
-        None => within || got.to_bits() == QUIET_NAN,
-    };
-    let j = Judgement::of(ok, got, expected.value, expected.error, expected.peak);
+    let j = Judgement::near(expected, lost.map(|lost| !lost), got);
     outcome.judge(&j, got, || format!("{what} {k}: {}, lost {lost:?}", j.told(got)));
 }
 

@@ -15,7 +15,7 @@ use ndarray::Array1;
 use ndarray_npy::{WritableElement, WriteNpyExt};
 use serde::Serialize;
 
-use super::json;
+use crate::wgsl::{invalid, json, parsed};
 
 /// `case.json`.
 #[derive(Serialize)]
@@ -90,7 +90,7 @@ pub(super) fn write(folder: &Path, index: usize, adapter: wgpu::Adapter, case: &
     array(folder, "judged-bound.npy", dump.judged.iter().map(|j| j.bound))?;
     array(folder, "judged-right.npy", dump.judged.iter().map(|j| j.ok))?;
     let json = json(&folder.join("case.json"), &described)?;
-    save(folder, "case.json", &json)?;
+    save(folder, "case.json", json.as_bytes())?;
     save(folder, "README.md", readme(&described, &dump).as_bytes())
 }
 
@@ -135,20 +135,12 @@ struct Compiled {
 
 /// A module as naga writes it for wgpu.
 fn compiled(one: &DumpedDispatch) -> Result<Compiled> {
-    let refused = |what: &dyn std::fmt::Display| {
-        error::unsupported(&one.name, what.to_string(), "modules that naga compiles")
-    };
-    let module =
-        naga::front::wgsl::parse_str(&one.source).map_err(|e| refused(&e.emit_to_string(&one.source)))?;
-    let (flags, features) = (naga::valid::ValidationFlags::all(), naga::valid::Capabilities::default());
-    let info = naga::valid::Validator::new(flags, features)
-        .validate(&module)
-        .map_err(|e| refused(&e.into_inner()))?;
+    let (module, info) = parsed(&one.name, &one.source)?;
     let entry = (naga::ShaderStage::Compute, one.entry.as_str());
     let constants = [("invocations".to_owned(), f64::from(one.invocations))].into_iter().collect();
     let (module, info) =
         naga::back::pipeline_constants::process_overrides(&module, &info, Some(entry), &constants)
-            .map_err(|e| refused(&e))?;
+            .map_err(|e| invalid(&one.name, e))?;
     let places = module.global_variables.iter().filter_map(|(_, global)| global.binding);
     let place = |at: naga::ResourceBinding| {
         let (descriptor_set, binding) = (at.group, at.binding);
@@ -171,7 +163,8 @@ fn compiled(one: &DumpedDispatch) -> Result<Compiled> {
     };
     let pipeline =
         spv::PipelineOptions { shader_stage: naga::ShaderStage::Compute, entry_point: one.entry.clone() };
-    let words = spv::write_vec(&module, &info, &options, Some(&pipeline)).map_err(|e| refused(&e))?;
+    let words =
+        spv::write_vec(&module, &info, &options, Some(&pipeline)).map_err(|e| invalid(&one.name, e))?;
     let used = info.get_entry_point(0);
     let handles = module.global_variables.iter().filter(|(handle, _)| !used[*handle].is_empty());
     let names = handles

@@ -4,13 +4,14 @@ mod dump;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
 
+use crate::wgsl::json;
 use crate::{Global, note, table};
-use maf_srl::error::{self, Error, Result, unsupported};
+use maf_srl::error::{Error, Result, unsupported};
 use maf_srl::gpu::{adapters, choose, position};
 use maf_srl::kernels::Case;
 use maf_srl::text::{nearest, printable};
@@ -105,7 +106,7 @@ impl Validate {
         bar.finish_and_clear();
         if let Some(folder) = &self.report {
             let json = json(&folder.join("report.json"), &document)?;
-            save(folder, "report.json", &json)?;
+            save(folder, "report.json", json.trim_end().as_bytes())?;
             save(folder, "report.md", markdown(&document).as_bytes())?;
         }
         global.print(&document, text)?;
@@ -149,10 +150,6 @@ impl Validate {
             _ => Ok(if self.quick { quick(some) } else { some }),
         }
     }
-}
-
-fn json(path: &Path, value: &impl Serialize) -> Result<Vec<u8>> {
-    serde_json::to_vec_pretty(value).map_err(|e| error::file(path, "write", &e).with_source(e))
 }
 
 /// The question whether a text like it was meant that is as many parts of a case's name, a penalty's without its numbers.
