@@ -1,8 +1,8 @@
-// needs: group/point
+// needs: group/point, measure/peak
 // group: W <- group(prox(W - rate * direction)) for groups that one workgroup holds in its registers, one pass over memory.
 //
-// chosen: MEASUREMENTS, penalty/<name> (Constants, prox), step/<base> (Base, advance), load_store/<width>, penalty/group/<name>
-// (GroupConstants, next, shrink). Larger groups take several passes: group/{begin,measure,combine,apply} in place of this file.
+// chosen: MEASUREMENTS, measure/<what> (prepare, measured), penalty/<name> (Constants, prox), step/<base> (Base, advance),
+// load_store/<width>, place/<how>, penalty/group/<name> (GroupConstants, next, shrink). Larger groups take several passes: group/{begin,measure,combine,apply} in place of this file.
 //
 // An invocation holds up to four words of a group; up to 256 invocations share one.
 
@@ -25,52 +25,17 @@ fn anyone(searches: bool, index: u32) -> bool {
     return workgroupUniformLoad(&still_open) != 0u;
 }
 
-struct Held {
-    a: vec4<f32>,
-    b: vec4<f32>,
-    c: vec4<f32>,
-    d: vec4<f32>,
-}
-
-// What the group's members measure against a threshold, as this invocation holds them.
-fn tally_held(tile: Tile, site: Site, lane: Lane, held: Held, threshold: f32, bad: u32) -> Partial {
-    var p = NOTHING;
-    p.bad = bad;
-    let n = words(tile);
-    if n > 0u {
-        let k = members(tile, lane.part, 0u);
-        live = k < vec4(site.length);
-        p = tally_word(p, held.a, k, threshold, 0u);
-    }
-    if n > 1u {
-        let k = members(tile, lane.part, 1u);
-        live = k < vec4(site.length);
-        p = tally_word(p, held.b, k, threshold, 0u);
-    }
-    if n > 2u {
-        let k = members(tile, lane.part, 2u);
-        live = k < vec4(site.length);
-        p = tally_word(p, held.c, k, threshold, 0u);
-    }
-    if n > 3u {
-        let k = members(tile, lane.part, 3u);
-        live = k < vec4(site.length);
-        p = tally_word(p, held.d, k, threshold, 0u);
-    }
-    return p;
-}
-
 // The i-th word's point, and how many of its elements are not finite.
-fn hold(tile: Tile, row: Row, site: Site, lane: Lane, i: u32, bad: ptr<function, u32>) -> vec4<f32> {
+fn hold(tile: Tile, row: Row, site: Site, lane: Lane, i: u32, bad: ptr<function, bool>) -> vec4<f32> {
     if i >= words(tile) {
         return vec4(0.0);
     }
     let at = aim(tile, site, members(tile, lane.part, i));
-    if !any(live) {
+    if !live.x {
         return vec4(0.0);
     }
     let point = point_of(tile, row, at);
-    *bad += count(point.bad);
+    *bad = *bad || any(point.bad);
     return point.z;
 }
 
@@ -80,7 +45,7 @@ fn release(tile: Tile, site: Site, lane: Lane, i: u32, z: vec4<f32>, s: Shrink, 
     }
     let k = members(tile, lane.part, i);
     let at = aim(tile, site, k);
-    if any(live) {
+    if live.x {
         store_w(tile.w + at, select(shrunk(z, k, s), vec4(QUIET_NAN), bad));
     }
 }
@@ -97,43 +62,52 @@ fn group(
         return;
     }
     let lane = lane_of(tile, index);
+    prepare(lane);
+    workgroupBarrier();
+    var turn = 0u;
     for (var first = 0u; first < tile.groups; first += round_of(tile)) {
         let site = site_of(tile, first + lane.slot);
-        var bad = 0u;
+        var own = false;
         let held = Held(
-            hold(tile, row, site, lane, 0u, &bad),
-            hold(tile, row, site, lane, 1u, &bad),
-            hold(tile, row, site, lane, 2u, &bad),
-            hold(tile, row, site, lane, 3u, &bad),
+            hold(tile, row, site, lane, 0u, &own),
+            hold(tile, row, site, lane, 1u, &own),
+            hold(tile, row, site, lane, 2u, &own),
+            hold(tile, row, site, lane, 3u, &own),
         );
+        let peak = peak_of(held, own, lane, tile.lanes, turn);
+        let bad = peak == INFINITY;
         let identity = row.group.t * site.weight < 1.17549435e-38;
         var search = Search(row.group.first * site.weight, 0.0, 0.0, NONE, u32(identity));
         var s = IDENTITY;
-        for (var i = 1u; ; i++) {
-            let whole = reduced(tally_held(tile, site, lane, held, search.threshold, bad), index, lane, tile.lanes);
-            bad = u32(whole.bad != 0u);
-            if bad != 0u {
-                search.done = 1u;
+        if MEASUREMENTS == 1u {
+            let m = measured(tile, held, search.threshold, bitcast<f32>(peak), index, lane, turn);
+            if !identity {
+                s = shrink(row.group, site.weight, m, next(row.group, site.weight, m, search), search.threshold);
             }
-            if search.done == 0u {
-                let m = measure_of(whole);
-                let measured = search.threshold;
-                search = next(row.group, site.weight, m, search);
-                s = shrink(row.group, site.weight, m, search, measured);
-            }
-            if i >= MEASUREMENTS {
-                break;
-            }
-            if !anyone(search.done == 0u, index) {
-                break;
+        } else {
+            search.done |= u32(bad);
+            for (var i = 1u; ; i++) {
+                let measured_at = search.threshold;
+                let m = measured(tile, held, measured_at, bitcast<f32>(peak), index, lane, turn);
+                if search.done == 0u {
+                    search = next(row.group, site.weight, m, search);
+                    s = shrink(row.group, site.weight, m, search, measured_at);
+                }
+                if i >= MEASUREMENTS {
+                    break;
+                }
+                if !anyone(search.done == 0u, index) {
+                    break;
+                }
             }
         }
-        release(tile, site, lane, 0u, held.a, s, bad != 0u);
-        release(tile, site, lane, 1u, held.b, s, bad != 0u);
-        release(tile, site, lane, 2u, held.c, s, bad != 0u);
-        release(tile, site, lane, 3u, held.d, s, bad != 0u);
-        if bad != 0u && lane.part == 0u {
+        release(tile, site, lane, 0u, held.a, s, bad);
+        release(tile, site, lane, 1u, held.b, s, bad);
+        release(tile, site, lane, 2u, held.c, s, bad);
+        release(tile, site, lane, 3u, held.d, s, bad);
+        if bad && lane.part == 0u {
             atomicAdd(&status[tile.tensor], site.length);
         }
+        turn = 128u - turn;
     }
 }

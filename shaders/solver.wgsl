@@ -1,29 +1,28 @@
-// needs: solver/update
+// needs: solver/update, measure/norm
 // solver: one step by subgradients or by variable splitting for groups that one workgroup holds in its registers, one pass
 // over memory.
 //
-// chosen: load_store/<width>, penalty/<name> (Constants, prox, slope), step/<base> (Base, advance), solver/<solver> (pulled, settle).
+// chosen: load_store/<width>, place/<how>, penalty/<name> (Constants, prox, slope), step/<base> (Base, advance), solver/<solver> (pulled, settle).
 // Larger groups: solver/{measure,combine,elements} in place of this file; tensors without groups: solver/elements.
 //
 // An invocation holds up to four words of a group; up to 256 invocations share one.
 
-struct Word {
-    bits: vec4<u32>,
-    total: Partial,
+// The i-th word's bits; what is not finite counts as 0.
+fn hold(tile: Tile, site: Site, lane: Lane, i: u32, bad: ptr<function, bool>) -> vec4<u32> {
+    if i >= words(tile) {
+        return vec4(0u);
+    }
+    let at = aim(tile, site, members(tile, lane.part, i));
+    if !live.x {
+        return vec4(0u);
+    }
+    let bits = select(vec4(0u), load_w(tile.w + at), live);
+    *bad = *bad || any(nonfinite4(bits));
+    return bits;
 }
 
-// The i-th word, and the members up to it measured.
-fn hold(tile: Tile, site: Site, lane: Lane, i: u32, before: Partial) -> Word {
-    if i >= words(tile) {
-        return Word(vec4(0u), before);
-    }
-    let k = members(tile, lane.part, i);
-    let at = aim(tile, site, k);
-    if !any(live) {
-        return Word(vec4(0u), before);
-    }
-    let bits = load_w(tile.w + at);
-    return Word(bits, tally_finite(before, bits, k));
+fn finite(bits: vec4<u32>) -> vec4<f32> {
+    return bitcast<vec4<f32>>(select(bits, vec4(0u), nonfinite4(bits)));
 }
 
 fn release(tile: Tile, row: Row, site: Site, lane: Lane, i: u32, norm: Norm, bits: vec4<u32>) -> u32 {
@@ -31,7 +30,7 @@ fn release(tile: Tile, row: Row, site: Site, lane: Lane, i: u32, norm: Norm, bit
         return 0u;
     }
     let at = aim(tile, site, members(tile, lane.part, i));
-    if !any(live) {
+    if !live.x {
         return 0u;
     }
     return update(tile, row, norm, at, bits);
@@ -49,21 +48,27 @@ fn solver(
         return;
     }
     let lane = lane_of(tile, index);
+    prepare(lane);
+    workgroupBarrier();
+    var turn = 0u;
     for (var first = 0u; first < tile.groups; first += round_of(tile)) {
         let site = site_of(tile, first + lane.slot);
-        let a = hold(tile, site, lane, 0u, NOTHING);
-        let b = hold(tile, site, lane, 1u, a.total);
-        let c = hold(tile, site, lane, 2u, b.total);
-        let d = hold(tile, site, lane, 3u, c.total);
-        let whole = reduced(d.total, index, lane, tile.lanes);
-        let m = measure_of(whole);
-        let norm = Norm(m.norm, m.scale, row.pull.lambda * site.weight, whole.bad != 0u);
-        var bad = release(tile, row, site, lane, 0u, norm, a.bits);
-        bad += release(tile, row, site, lane, 1u, norm, b.bits);
-        bad += release(tile, row, site, lane, 2u, norm, c.bits);
-        bad += release(tile, row, site, lane, 3u, norm, d.bits);
+        var own = false;
+        let a = hold(tile, site, lane, 0u, &own);
+        let b = hold(tile, site, lane, 1u, &own);
+        let c = hold(tile, site, lane, 2u, &own);
+        let d = hold(tile, site, lane, 3u, &own);
+        let held = Held(finite(a), finite(b), finite(c), finite(d));
+        let peak = peak_of(held, own, lane, tile.lanes, turn);
+        let m = measured(tile, held, 0.0, bitcast<f32>(peak), index, lane, turn);
+        let norm = Norm(m.norm, m.scale, row.pull.lambda * site.weight, peak == INFINITY);
+        var bad = release(tile, row, site, lane, 0u, norm, a);
+        bad += release(tile, row, site, lane, 1u, norm, b);
+        bad += release(tile, row, site, lane, 2u, norm, c);
+        bad += release(tile, row, site, lane, 3u, norm, d);
         if bad != 0u {
             atomicAdd(&status[tile.tensor], bad);
         }
+        turn = 128u - turn;
     }
 }

@@ -1,4 +1,4 @@
-// needs: shared/poisoned, shared/held
+// needs: shared/poisoned, shared/held, shared/signed
 // step: W <- prox(W - rate * direction) for many tensors in one dispatch, one pass over memory.
 //
 // chosen: penalty/<name> (Constants, prox), step/plain or step/metric (constants_for), step/<base> (Base, advance), step/vec4 or
@@ -44,7 +44,7 @@ fn update(tile: Tile, row: Row, i: u32) -> u32 {
         prox(ax.w, constants_for(row.prox, moved.scale.w)),
     );
     // An integer zero, so that -0.0 never comes out and hosts count zeros by their bits.
-    let y = select(bitcast<vec4<u32>>(select(m, -m, moved.point < vec4(0.0))), vec4(0u), (m == vec4(0.0)) | frozen);
+    let y = select(signed(m, moved.point), vec4(0u), (m == vec4(0.0)) | frozen);
     store_w(tile.w + i, select(y, select(vec4(QUIET_NAN), before, vec4(PASS_NONFINITE)), bad));
     return count(bad);
 }

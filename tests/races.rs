@@ -25,15 +25,20 @@ const SAMPLE: usize = 40;
 /// As many cases of a kernel are tried at most for each barrier that is left out, beside those of [`SHOWN`].
 const PATIENCE: usize = 30;
 
+/// Rows in several rounds, some of them not finite.
+const ROUNDS: &str = "group/layout/gradient/l1/lasso(weight=sqrt-size)/rows/shape=2100x17/rate=0.5/lambda=0.2+0.4/offsets=0-0-0-0";
+
 /// Cases that show what a barrier of a file is for, where none of the smallest does: groups in several rounds, columns in
 /// several blocks.
-const SHOWN: [(&str, &str); 3] = [
+const SHOWN: [(&str, &str); 5] = [
     ("norms.wgsl", "norms/l2/filters/shape=700x12x4x3/offsets=3-1/one-buffer"),
     ("sddmm/entries.wgsl", "sddmm/chosen/n=3/m=20000/density=0.7/ccc/offset=0"),
+    ("group.wgsl", ROUNDS),
     (
-        "shared/tally.wgsl",
-        "group/layout/gradient/l1/lasso(weight=sqrt-size)/rows/shape=2100x17/rate=0.5/lambda=0.2+0.4/offsets=0-0-0-0",
+        "solver.wgsl",
+        "solver/layout/subgradient/gradient/l1/rows/shape=2100x20/rate=0.1/step=5/lambda=0.2+0.4/offsets=0-0-0-0-0",
     ),
+    ("measure/peak.wgsl", ROUNDS),
 ];
 
 const NEAREST: Setting = Setting { rounding: Rounding::Nearest, seed: 1, hasty: false };

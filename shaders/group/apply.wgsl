@@ -11,21 +11,19 @@ fn group(
         return;
     }
     let lane = lane_of(tile, index);
-    for (var first = 0u; first < tile.groups; first += round_of(tile)) {
-        let q = first + lane.slot;
-        let site = site_of(tile, q);
-        let state = load_state(tile.state + 3u * select(0u, q, q < tile.groups));
-        for (var i = 0u; i < words(tile); i++) {
-            let k = members(tile, lane.part, i);
-            let at = aim(tile, site, k);
-            if any(live) {
-                let z = bitcast<vec4<f32>>(load_w(tile.w + at));
-                let y = shrunk(z, k + vec4(tile.member), state.shrink);
-                store_w(tile.w + at, select(y, vec4(QUIET_NAN), state.bad != 0u));
-            }
+    let q = lane.slot;
+    let site = site_of(tile, q);
+    let state = load_state(tile.state + 3u * select(0u, q, q < tile.groups));
+    for (var i = 0u; i < words(tile); i++) {
+        let k = members(tile, lane.part, i);
+        let at = aim(tile, site, k);
+        if live.x {
+            let z = bitcast<vec4<f32>>(load_w(tile.w + at));
+            let y = shrunk(z, k + vec4(tile.member), state.shrink);
+            store_w(tile.w + at, select(y, vec4(QUIET_NAN), state.bad != 0u));
         }
-        if state.bad != 0u && lane.part == 0u {
-            atomicAdd(&status[tile.tensor], site.length);
-        }
+    }
+    if state.bad != 0u && lane.part == 0u {
+        atomicAdd(&status[tile.tensor], site.length);
     }
 }

@@ -2,10 +2,8 @@
 // Groups of one element: four of them on their way at a time.
 @group(0) @binding(7) var<storage, read_write> results: array<u32>;
 
-fn one(tile: Tile, q: u32, bits: u32, inside: bool) {
-    if inside {
-        results[tile.extra + q] = single(bits);
-    }
+fn one(tile: Tile, q: u32, bits: u32) {
+    results[tile.extra + q] = single(bits);
 }
 
 @compute @workgroup_size(invocations)
@@ -18,10 +16,13 @@ fn norms(
     for (var first = 0u; first < tile.groups; first += 4u * invocations) {
         spread = vec4(first + index) + invocations * vec4(0u, 1u, 2u, 3u);
         live = spread < vec4(tile.groups);
-        let word = load_w(tile.w);
-        one(tile, spread.x, word.x, live.x);
-        one(tile, spread.y, word.y, live.y);
-        one(tile, spread.z, word.z, live.z);
-        one(tile, spread.w, word.w, live.w);
+        if live.x {
+            spread = select(vec4(spread.x), spread, live);
+            let word = load_w(tile.w);
+            one(tile, spread.x, word.x);
+            one(tile, spread.y, word.y);
+            one(tile, spread.z, word.z);
+            one(tile, spread.w, word.w);
+        }
     }
 }

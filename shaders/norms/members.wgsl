@@ -1,10 +1,10 @@
 // A word of a group's members; zeros where there are none.
 fn word(tile: Tile, site: Site, part: u32, i: u32) -> vec4<u32> {
     let at = aim(tile, site, members(tile, part, i));
-    if !any(live) {
+    if !live.x {
         return vec4(0u);
     }
-    return load_w(tile.w + at);
+    return select(vec4(0u), load_w(tile.w + at), live);
 }
 
 // What this invocation's members of a group add up to.

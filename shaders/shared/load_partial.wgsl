@@ -1,3 +1,4 @@
+// needs: shared/tally
 // Scratch for groups that no workgroup holds; two words of 16 bytes for what a part measures.
 @group(0) @binding(7) var<storage, read_write> scratch: array<vec4<u32>>;
 

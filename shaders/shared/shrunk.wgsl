@@ -1,3 +1,4 @@
+// needs: shared/signed
 // The operators of groups: y = sign(x) max(before |x| - threshold, 0) after, or that for the member `only` alone.
 struct Shrink {
     before: f32,
@@ -32,5 +33,5 @@ fn scaled(t: f32, m: Measure) -> f32 {
 fn shrunk(x: vec4<f32>, k: vec4<u32>, s: Shrink) -> vec4<u32> {
     let m = max(s.before * abs(x) - vec4(s.threshold), vec4(0.0)) * s.after;
     let zero = (m == vec4(0.0)) | (vec4(s.only != NONE) & (k != vec4(s.only)));
-    return select(bitcast<vec4<u32>>(select(m, -m, x < vec4(0.0))), vec4(0u), zero);
+    return select(signed(m, x), vec4(0u), zero);
 }

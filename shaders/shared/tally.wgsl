@@ -1,3 +1,4 @@
+// needs: shared/true_size
 // What is known of a group: with d = (|x| - threshold)+, the sums of squares and of d, the count of d > 0, the largest |x|
 // and its first member. Squares are summed in three ranges, two of them scaled, so that none overflows or is flushed; the sum
 // of d, which is not negative, stands with a minus sign for itself times 2^-64 where a d of more than 2^90 is part of it.
@@ -13,18 +14,6 @@ struct Partial {
 }
 
 const NOTHING = Partial(0.0, 0.0, 0.0, 0.0, -1.0, 0u, 0xffffffffu, 0u);
-const DOWN = 0x1p-80f;
-const UP = 0x1p80f;
-const LARGEST = 0x1.fffffep127f;
-
-// x >= 0 times 2^by, by its exponent; 0 below the normal range. WGSL lets a compiler take the factors of a product
-// together, and 2^160, the square of a scale, has no place in f32.
-fn shifted(x: f32, by: i32) -> f32 {
-    let bits = bitcast<i32>(x);
-    let moved = bits + (by << 23u);
-    return select(0.0, bitcast<f32>(moved), bits >= 0x00800000 && moved >= 0x00800000);
-}
-
 fn large_sum(sum: f32) -> f32 {
     return select(-shifted(sum, -64), sum, sum < 0.0);
 }
@@ -70,22 +59,6 @@ fn merged(a: Partial, b: Partial) -> Partial {
     );
 }
 
-// The same in a form to compute with: the norm of d is norm / scale, their sum sum, or sum times 2^64 where it is large.
-struct Measure {
-    norm: f32,
-    scale: f32,
-    sum: f32,
-    large: bool,
-    peak: f32,
-    count: u32,
-    index: u32,
-}
-
-// A multiple of m.sum in its true size, at most the largest number.
-fn true_size(x: f32, m: Measure) -> f32 {
-    return select(x, select(LARGEST, x * 0x1p64f, x < 0x1p64f), m.large);
-}
-
 fn measure_of(p: Partial) -> Measure {
     var square = p.mid + shifted(p.small, -160);
     var scale = 1.0;
@@ -104,7 +77,8 @@ fn measure_of(p: Partial) -> Measure {
 // As many as there are invocations: naga 30 cannot size an array of structs by an override.
 var<workgroup> partials: array<Partial, 256>;
 
-// The whole of each group, from its invocations, by a fixed tree; every invocation gets its group's.
+// The whole of each group, from its invocations, by a fixed tree; every invocation gets its group's. Once in a kernel: a
+// second time it would write while others still read.
 fn reduced(p: Partial, index: u32, lane: Lane, lanes: u32) -> Partial {
     partials[index] = p;
     workgroupBarrier();
@@ -114,7 +88,5 @@ fn reduced(p: Partial, index: u32, lane: Lane, lanes: u32) -> Partial {
         }
         workgroupBarrier();
     }
-    let whole = partials[index - lane.part * lane.step];
-    workgroupBarrier();
-    return whole;
+    return partials[index - lane.part * lane.step];
 }

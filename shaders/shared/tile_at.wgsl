@@ -1,6 +1,7 @@
 // Tiles of grouped tensors: the groups, or parts of groups, that one workgroup works on.
 struct Tile {
-    // first element of the first group in the weights, the gradient, the states, and what else a kernel binds
+    // first element of the first group in the weights, the gradient and the states, counted as loads and stores count; and in
+    // what else a kernel binds
     w: u32,
     g: u32,
     m: u32,
@@ -44,14 +45,14 @@ fn tile_at(group: vec3<u32>, groups: vec3<u32>) -> Tile {
     let d = table[i + 3u];
     let e = table[i + 4u];
     return Tile(
-        a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w, c.x, c.y, c.z, c.w, d.x, d.y, d.z, bitcast<f32>(d.w), e.x, e.y, e.z, e.w,
+        unit(a.x), unit(a.y), unit(a.z), unit(a.w), b.x, b.y, b.z, b.w, c.x, c.y, c.z, c.w, d.x, d.y, d.z, bitcast<f32>(d.w), e.x, e.y, e.z, e.w,
     );
 }
 
 // How many groups are worked on at a time. The same for all invocations, also to a compiler that proves it: loops with
 // barriers count by it.
 fn round_of(tile: Tile) -> u32 {
-    return invocations / tile.lanes;
+    return invocations >> firstTrailingBit(tile.lanes);
 }
 
 // What one invocation does: its place among the invocations of a group, the group's place among those worked on at a
@@ -60,14 +61,6 @@ struct Lane {
     part: u32,
     slot: u32,
     step: u32,
-}
-
-fn lane_of(tile: Tile, lane: u32) -> Lane {
-    let round = round_of(tile);
-    if tile.across == 0u {
-        return Lane(lane % tile.lanes, lane / tile.lanes, 1u);
-    }
-    return Lane(lane / round, lane % round, round);
 }
 
 // One group of a tile, from the tile's first element. No members where there is no such group.
@@ -88,18 +81,7 @@ fn site_of(tile: Tile, group: u32) -> Site {
     return Site(entry.x, entry.y, bitcast<f32>(entry.z));
 }
 
-// Where member k lies in its group.
-fn place(tile: Tile, k: u32) -> u32 {
-    if tile.run_length >= tile.length {
-        return k;
-    }
-    if tile.run_length == 1u {
-        return k * tile.run_stride;
-    }
-    return (k / tile.run_length) * tile.run_stride + k % tile.run_length;
-}
-
-// How many words an invocation has of a group.
+// How many words an invocation has of a group. `lanes` is a power of two.
 fn words(tile: Tile) -> u32 {
-    return (tile.length + 4u * tile.lanes - 1u) / (4u * tile.lanes);
+    return (tile.length + 4u * tile.lanes - 1u) >> (2u + firstTrailingBit(tile.lanes));
 }

@@ -20,7 +20,7 @@ fn solver(
         let norm = Norm(p.norm, p.scale, p.lambda * site.weight, p.spoiled != 0.0);
         for (var i = 0u; i < words(tile); i++) {
             let at = aim(tile, site, members(tile, lane.part, i));
-            if any(live) {
+            if live.x {
                 bad += update(tile, row, norm, at, load_w(tile.w + at));
             }
         }

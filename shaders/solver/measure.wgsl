@@ -8,20 +8,18 @@ fn solver(
 ) {
     let tile = tile_at(id, ids);
     let lane = lane_of(tile, index);
-    for (var first = 0u; first < tile.groups; first += round_of(tile)) {
-        let q = first + lane.slot;
-        let site = site_of(tile, q);
-        var p = NOTHING;
-        for (var i = 0u; i < words(tile); i++) {
-            let k = members(tile, lane.part, i);
-            let at = aim(tile, site, k);
-            if any(live) {
-                p = tally_finite(p, load_w(tile.w + at), k);
-            }
+    let q = lane.slot;
+    let site = site_of(tile, q);
+    var p = NOTHING;
+    for (var i = 0u; i < words(tile); i++) {
+        let k = members(tile, lane.part, i);
+        let at = aim(tile, site, k);
+        if live.x {
+            p = tally_finite(p, load_w(tile.w + at), k);
         }
-        let whole = reduced(p, index, lane, tile.lanes);
-        if lane.part == 0u && q < tile.groups {
-            store_partial(tile.extra + 2u * q, whole);
-        }
+    }
+    let whole = reduced(p, index, lane, tile.lanes);
+    if lane.part == 0u && q < tile.groups {
+        store_partial(tile.extra + 2u * q, whole);
     }
 }

@@ -1,4 +1,4 @@
-// needs: shared/held
+// needs: shared/held, shared/signed
 // The values that change from step to step. The group lasso's lambda and beta; then, for groups that no workgroup holds,
 // their norm as `combine` found it: norm / scale, and whether a member is not finite. Both are 0 in a schedule's rows.
 struct Pull {
@@ -48,5 +48,5 @@ fn settled(z: vec4<f32>, bad: vec4<bool>) -> vec4<u32> {
 fn prox_of(x: vec4<f32>, k: Constants) -> vec4<f32> {
     let ax = abs(x);
     let y = vec4(prox(ax.x, k), prox(ax.y, k), prox(ax.z, k), prox(ax.w, k));
-    return select(y, -y, x < vec4(0.0));
+    return bitcast<vec4<f32>>(signed(y, x));
 }

@@ -3,7 +3,7 @@
 var<private> kept: vec4<bool>;
 
 fn pulled(tile: Tile, row: Row, at: u32, w: vec4<f32>, group: vec4<f32>) -> vec4<f32> {
-    let copy = load_extra(tile.extra + at);
+    let copy = load_extra(unit(tile.extra) + at);
     poison = poison | nonfinite4(copy);
     // not -0.0, which stands for a copy that is not there yet
     kept = (copy | vec4(u32(row.mode.freeze == 0u))) == vec4(0u);
@@ -13,5 +13,5 @@ fn pulled(tile: Tile, row: Row, at: u32, w: vec4<f32>, group: vec4<f32>) -> vec4
 
 fn settle(tile: Tile, row: Row, at: u32, point: vec4<f32>, bad: vec4<bool>) {
     store_w(tile.w + at, settled(point, bad));
-    store_extra(tile.extra + at, settled(select(prox_of(point, row.prox), vec4(0.0), kept), bad));
+    store_extra(unit(tile.extra) + at, settled(select(prox_of(point, row.prox), vec4(0.0), kept), bad));
 }

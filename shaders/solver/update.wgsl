@@ -1,4 +1,4 @@
-// needs: shared/poisoned, shared/tile_at, shared/tally, shared/tally_word, shared/tally_finite, solver/row
+// needs: shared/poisoned, shared/tile_at, solver/row
 // Takes the step of the word at `at`, whose weights were `before`; returns how many of its elements are not finite.
 fn update(tile: Tile, row: Row, norm: Norm, at: u32, before: vec4<u32>) -> u32 {
     let w = bitcast<vec4<f32>>(before);

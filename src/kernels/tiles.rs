@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use super::packer::{self, Slot};
 use super::program::host_struct;
 use super::tables::Tables;
-use super::word::{VECTOR_WIDTH, WORKGROUP, Width};
+use super::word::{Reach, VECTOR_WIDTH, WORKGROUP};
 use crate::error::{Error, Result, shape};
 use crate::gpu::View;
 use crate::penalty::{Group, Groups, Layout};
@@ -44,11 +44,11 @@ pub(crate) const IN_REGISTERS: TilePolicy =
 impl TilePolicy {
     /// Invocations for a group of `size` members that lie side by side: sixteen members each, so that few share the tree
     /// of sums, but enough of them that they read 128 bytes in one go.
-    fn lanes(&self, size: u64, width: Width) -> u64 {
+    fn lanes(&self, size: u64, reach: Reach) -> u64 {
         if size <= self.alone {
             return 1;
         }
-        let abreast = 128 / (4 * width.elements());
+        let abreast = 128 / (4 * reach.width().elements());
         lanes(size, 16).max(lanes(size, VECTOR_WIDTH).min(abreast))
     }
 }
@@ -188,7 +188,7 @@ impl Run {
             from,
             length,
             start,
-            end: start + (groups - 1) * stride + reach(length, run_length, run_stride),
+            end: start + (groups - 1) * stride + extent(length, run_length, run_stride),
             run_length,
             run_stride,
             stride,
@@ -220,28 +220,34 @@ pub(crate) fn check(tensor: usize, groups: Option<&Groups>, views: &[View], want
     Ok(())
 }
 
-/// Elements per word that fits: four where every group of every array starts and ends at a multiple of four.
-pub(crate) fn width(groups: &Groups, views: &[View]) -> Width {
+/// What suits a tensor: words of four where every group of every array starts and ends at a multiple of four.
+pub(crate) fn reach(groups: &Groups, views: &[View]) -> Reach {
     let fits = |n: u64| n.is_multiple_of(VECTOR_WIDTH);
     let aligned = views.iter().all(|view| fits(view.offset / 4));
+    let run = groups.run_length();
     let even = match groups.layout() {
         Layout::Ragged(offsets) => offsets.iter().all(|o| fits(*o)),
         Layout::Blocks(size) => fits(*size) && fits(groups.len()),
-        _ if groups.run_length() > 0 => fits(groups.run_length()),
+        _ if run > 0 => fits(run),
         _ => fits(groups.size(0)),
     };
-    if aligned && even && !groups.is_empty() { Width::Vec4 } else { Width::Scalar }
+    match (aligned && even && !groups.is_empty(), run) {
+        (true, 0) => Reach::Vec4,
+        (true, _) => Reach::Vec4Runs,
+        (false, 1) => Reach::Columns,
+        (false, _) => Reach::Strided,
+    }
 }
 
 /// Cuts a tensor's groups into tiles of this grain. Empty groups are in none.
-pub(crate) fn cut(group: &Group, width: Width, grain: TilePolicy) -> Cut {
+pub(crate) fn cut(group: &Group, reach: Reach, grain: TilePolicy) -> Cut {
     let groups = &group.groups;
     let mut cut = Cut::default();
     if groups.is_empty() {
         return cut;
     }
     if let Layout::Ragged(_) = groups.layout() {
-        cut_ragged(group, width, grain, &mut cut);
+        cut_ragged(group, reach, grain, &mut cut);
         return cut;
     }
     let run = groups.run_length();
@@ -266,7 +272,7 @@ pub(crate) fn cut(group: &Group, width: Width, grain: TilePolicy) -> Cut {
             continue;
         }
         if class.size <= if class.across() { grain.column } else { grain.held } {
-            hold(group, &class, width, grain, &mut cut);
+            hold(group, &class, reach, grain, &mut cut);
         } else {
             part(group, &class, &mut cut);
         }
@@ -280,16 +286,16 @@ fn lanes(size: u64, each: u64) -> u64 {
 }
 
 /// Where the last of `length` members from the first one ends.
-fn reach(length: u64, run_length: u64, run_stride: u64) -> u64 {
+fn extent(length: u64, run_length: u64, run_stride: u64) -> u64 {
     (length - 1) / run_length * run_stride + (length - 1) % run_length + 1
 }
 
 /// Tiles of groups that stay in one piece.
-fn hold(group: &Group, class: &Run, width: Width, grain: TilePolicy, cut: &mut Cut) {
+fn hold(group: &Group, class: &Run, reach: Reach, grain: TilePolicy, cut: &mut Cut) {
     let across = class.across();
     // columns: many members each, so that more columns lie side by side
     let lanes =
-        if across { lanes(class.size, 16).min(grain.sharing) } else { grain.lanes(class.size, width) };
+        if across { lanes(class.size, 16).min(grain.sharing) } else { grain.lanes(class.size, reach) };
     let round = u64::from(WORKGROUP) / lanes;
     // several rounds per workgroup, where that leaves workgroups enough
     let rounds = (HELD / (round * class.size)).min(class.count.div_ceil(64 * round)).max(1);
@@ -353,7 +359,7 @@ fn part(group: &Group, class: &Run, cut: &mut Cut) {
 }
 
 /// Groups of different sizes: those that take equally many invocations share tiles.
-fn cut_ragged(group: &Group, width: Width, grain: TilePolicy, cut: &mut Cut) {
+fn cut_ragged(group: &Group, reach: Reach, grain: TilePolicy, cut: &mut Cut) {
     let groups = &group.groups;
     let mut open: HashMap<u64, TilePlan> = HashMap::new();
     let mut elements: HashMap<u64, u64> = HashMap::new();
@@ -370,7 +376,7 @@ fn cut_ragged(group: &Group, width: Width, grain: TilePolicy, cut: &mut Cut) {
             );
             continue;
         }
-        let lanes = grain.lanes(size, width);
+        let lanes = grain.lanes(size, reach);
         let round = u64::from(WORKGROUP) / lanes;
         let held_by = elements.entry(lanes).or_default();
         let full = |p: &TilePlan| {
@@ -449,7 +455,7 @@ impl Scratch {
         room: &'static str,
         tables: &mut Tables,
         own: u64,
-        cuts: &[(Width, Cut)],
+        cuts: &[(Reach, Cut)],
     ) -> Result<(wgpu::Buffer, Self)> {
         let groups: u64 = cuts.iter().map(|(_, cut)| cut.splits.len() as u64).sum();
         let parts: u64 = cuts.iter().map(|(_, cut)| cut.count).sum();

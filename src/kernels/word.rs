@@ -24,12 +24,56 @@ impl Width {
             Width::Vec4 => VECTOR_WIDTH,
         }
     }
+}
 
-    /// How kernels with groups read and write: elements that may lie apart, or words of four. A file in `shaders/words`.
-    pub(super) fn reach(self) -> &'static str {
+/// How a kernel with groups reaches their members: elements per word, and where the members lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Reach {
+    /// Words of four of members that lie side by side.
+    Vec4,
+    /// Words of four within runs of members.
+    Vec4Runs,
+    /// Single elements of members that lie equally far apart.
+    Columns,
+    /// Single elements of any groups.
+    Strided,
+}
+
+impl Reach {
+    /// All.
+    pub const ALL: [Reach; 4] = [Reach::Vec4, Reach::Vec4Runs, Reach::Columns, Reach::Strided];
+
+    /// Elements per word that memory is read in.
+    #[must_use]
+    pub fn width(self) -> Width {
         match self {
-            Width::Scalar => "strided",
-            Width::Vec4 => "vec4",
+            Reach::Vec4 | Reach::Vec4Runs => Width::Vec4,
+            Reach::Columns | Reach::Strided => Width::Scalar,
         }
+    }
+
+    /// As names of kernels have it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Reach::Vec4 => "vec4",
+            Reach::Vec4Runs => "vec4-runs",
+            Reach::Columns => "columns",
+            Reach::Strided => "strided",
+        }
+    }
+
+    /// The files of its code: loads and stores, and the members' places.
+    pub(super) fn files(self) -> [&'static str; 2] {
+        let words = match self.width() {
+            Width::Vec4 => "load_store/vec4",
+            Width::Scalar => "load_store/strided",
+        };
+        let places = match self {
+            Reach::Vec4 => "place/rows",
+            Reach::Columns => "place/columns",
+            Reach::Vec4Runs | Reach::Strided => "place/runs",
+        };
+        [words, places]
     }
 }

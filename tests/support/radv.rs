@@ -202,6 +202,9 @@ impl NullDevice {
         }
         // SAFETY: the caller's promise.
         let assembly = unsafe { self.assembly(&executable) }?;
+        if let Ok(d) = std::env::var("ASM_DUMP") {
+            let _ = std::fs::write(d, &assembly);
+        }
         let get = |name: &str| {
             by_name
                 .get(name)
@@ -336,7 +339,7 @@ fn translate(kernel: &Kernel) -> Result<(Vec<u32>, Bindings), String> {
             image_load: BoundsCheckPolicy::Unchecked,
             binding_array: BoundsCheckPolicy::Unchecked,
         },
-        zero_initialize_workgroup_memory: naga::back::spv::ZeroInitializeWorkgroupMemoryMode::Native,
+        zero_initialize_workgroup_memory: naga::back::spv::ZeroInitializeWorkgroupMemoryMode::None,
         ..Default::default()
     };
     let mut bindings = Bindings::new();

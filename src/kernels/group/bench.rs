@@ -75,15 +75,16 @@ impl Subject {
 impl Bench for Subject {
     fn variant(&self) -> String {
         let (base, penalty, group) = (self.base.kernel(), self.penalty.name(), self.group.name());
-        let width = match self.layout {
+        let reach = match self.layout {
             (Layout::Rows, n) if n % 4 == 0 => "vec4",
             (Layout::Whole, _) => "vec4",
+            (Layout::Columns, _) => "columns",
             _ => "strided",
         };
         if self.two_passes {
-            format!("{base}/{penalty}/vec4 + prox/none/{group}/{width}")
+            format!("{base}/{penalty}/vec4 + prox/none/{group}/{reach}")
         } else {
-            format!("{base}/{penalty}/{group}/{width}")
+            format!("{base}/{penalty}/{group}/{reach}")
         }
     }
 

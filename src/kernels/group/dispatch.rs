@@ -4,9 +4,10 @@ use super::{Grouped, Stage, Variant};
 use crate::error::Result;
 use crate::kernels::operator::Operator;
 use crate::kernels::packer::Packer;
-use crate::kernels::step::{Optimizer, Width};
+use crate::kernels::step::Optimizer;
 use crate::kernels::tables::Tables;
 use crate::kernels::tiles::{self, Cut, IN_REGISTERS, Scratch, TilePlan};
+use crate::kernels::word::Reach;
 use crate::kernels::{Dispatches, PipelineCache, TensorJob, Unbound};
 
 /// Words of 16 bytes that the state of a large group takes in the scratch buffer.
@@ -41,22 +42,22 @@ pub(crate) fn lay(
     }
     let limits = kernels.device().limits();
     let slots = base.slots();
-    let mut cuts: Vec<(Width, Cut)> = Vec::with_capacity(jobs.len());
+    let mut cuts: Vec<(Reach, Cut)> = Vec::with_capacity(jobs.len());
     for job in jobs {
         let Grouped { group, .. } = job.operator;
         let groups = &group.groups;
         job.operator.check(base, super::KERNEL.name)?;
         tiles::check(job.tensor, Some(groups), job.views, slots.len())?;
-        let width = tiles::width(groups, job.views);
-        cuts.push((width, tiles::cut(group, width, IN_REGISTERS)));
+        let reach = tiles::reach(groups, job.views);
+        cuts.push((reach, tiles::cut(group, reach, IN_REGISTERS)));
     }
     let (scratch, mut places) = Scratch::new(kernels.device(), super::KERNEL.name, tables, STATE, &cuts)?;
 
     let mut packer = Packer::new(super::KERNEL.name, &limits);
-    for (job, (width, cut)) in jobs.iter().zip(&cuts) {
+    for (job, (reach, cut)) in jobs.iter().zip(&cuts) {
         let Grouped { first, group } = job.operator;
         let measurements = group.penalty.rule().measurements();
-        let variant = |stage| Variant::new(stage, base, first.penalty(), group.penalty, *width);
+        let variant = |stage| Variant::new(stage, base, first.penalty(), group.penalty, *reach);
         let mut push = |stage, views: usize, piece: &TilePlan, tile| {
             let span = (piece.start, piece.end);
             let views: Vec<_> = slots.iter().zip(job.views).take(views).map(|(&s, v)| (s, v, span)).collect();

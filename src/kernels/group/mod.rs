@@ -24,7 +24,7 @@
 //! longest chain of additions. Where the operator is one factor for the whole group, the bound holds for each member by
 //! itself. Norms and sums neither overflow nor vanish: squares are summed in three ranges, magnitudes in two.
 //!
-//! **Limits.** 256 invocations and 8 KiB of workgroup memory; 7 storage buffers with Adam. Groups of fewer than 2^32
+//! **Limits.** 256 invocations and 8 KiB of workgroup memory at most; 7 storage buffers with Adam. Groups of fewer than 2^32
 //! elements. A tile of groups must lie within one binding: with wgpu's default limits that is 128 MiB of a tensor for
 //! columns, and any tensor for rows.
 
@@ -42,8 +42,9 @@ use super::operator::{Operator, Reference, Tabled, refuse_metric};
 use super::packer::Tiled;
 use super::program::{Host, Program, Struct, host_struct, listed};
 use super::rule::{self, Rule};
-use super::step::{Elementwise, Optimizer, StepParameters, StepRow, Width, f32_of, rounded};
+use super::step::{Elementwise, Optimizer, StepParameters, StepRow, f32_of, rounded};
 use super::tiles::Tile;
+use super::word::Reach;
 use super::{Kernel, Mode};
 use crate::error::Result;
 use crate::penalty::group::Lasso;
@@ -152,18 +153,18 @@ struct Variant {
     base: Optimizer,
     penalty: Penalty,
     group: GroupPenalty,
-    width: Width,
+    reach: Reach,
 }
 
 impl Variant {
     /// The kernel of a stage; what it does not depend on is left out of its name and its code.
-    fn new(stage: Stage, base: Optimizer, penalty: Penalty, group: GroupPenalty, width: Width) -> Self {
-        let whole = Variant { stage, base, penalty, group, width };
+    fn new(stage: Stage, base: Optimizer, penalty: Penalty, group: GroupPenalty, reach: Reach) -> Self {
+        let whole = Variant { stage, base, penalty, group, reach };
         let (none, lasso) = (NoPenalty.into(), Lasso::default().into());
         match stage {
             Stage::Held => whole,
             Stage::Begin => Variant { group: lasso, ..whole },
-            Stage::Combine => Variant { base: Optimizer::Prox, penalty: none, width: Width::Vec4, ..whole },
+            Stage::Combine => Variant { base: Optimizer::Prox, penalty: none, reach: Reach::Vec4, ..whole },
             Stage::Measure | Stage::Apply => {
                 Variant { base: Optimizer::Prox, penalty: none, group: lasso, ..whole }
             }
@@ -175,14 +176,14 @@ impl Program for Variant {
     const KERNEL: &'static str = KERNEL.name;
 
     fn name(&self) -> String {
-        let width = self.width.reach();
+        let reach = self.reach.name();
         let (base, penalty, group) = (self.base.kernel(), self.penalty.name(), self.group.name());
         match self.stage {
-            Stage::Held => format!("{base}/{penalty}/{group}/{width}"),
-            Stage::Begin => format!("begin/{base}/{penalty}/{width}"),
+            Stage::Held => format!("{base}/{penalty}/{group}/{reach}"),
+            Stage::Begin => format!("begin/{base}/{penalty}/{reach}"),
             Stage::Combine => format!("combine/{group}"),
-            Stage::Measure => format!("measure/{width}"),
-            Stage::Apply => format!("apply/{width}"),
+            Stage::Measure => format!("measure/{reach}"),
+            Stage::Apply => format!("apply/{reach}"),
         }
     }
 
@@ -195,9 +196,13 @@ impl Program for Variant {
             Stage::Apply => "group/apply",
         };
         let (penalty, group) = (self.penalty.rule().file(), self.group.rule().file());
-        let words = format!("load_store/{}", self.width.reach());
+        let [words, places] = self.reach.files();
         let measurements = self.group.rule().measurements();
-        let files = compose(&[&penalty, self.base.file(), &words, &group, stage]);
+        let mut files = vec![&*penalty, self.base.file(), words, places, &*group, stage];
+        if self.stage == Stage::Held {
+            files.push(self.group.rule().measure());
+        }
+        let files = compose(&files);
         format!("const MEASUREMENTS = {measurements}u;\n{files}")
     }
 
@@ -244,11 +249,11 @@ impl Program for Variant {
 }
 
 impl Tiled for Variant {
-    type Key = (Stage, &'static str, &'static str, &'static str, Width);
+    type Key = (Stage, &'static str, &'static str, &'static str, Reach);
     type Tile = Tile;
 
     fn key(&self) -> Self::Key {
-        (self.stage, self.base.kernel(), self.penalty.name(), self.group.name(), self.width)
+        (self.stage, self.base.kernel(), self.penalty.name(), self.group.name(), self.reach)
     }
 
     fn uses(&self, binding: u32) -> bool {
@@ -261,8 +266,9 @@ impl Tiled for Variant {
     }
 }
 
-/// The kernels: every pair of base step and group penalty, of elementwise and group penalty, and every stage. A kernel is
-/// put together from independent files, so that any other triple is made of the same pairs.
+/// The kernels: every pair of base step and group penalty, of elementwise and group penalty, and every stage, for rows and
+/// columns. A kernel is put together from independent files, so that any other triple, and any other groups, are made of the
+/// same pairs.
 fn variants() -> Vec<Variant> {
     let l1: Penalty = crate::penalty::L1.into();
     let bases = Optimizer::all().into_iter().filter(|b| !matches!(b, Optimizer::AdamMetric(_)));
@@ -272,11 +278,13 @@ fn variants() -> Vec<Variant> {
         .chain([(Optimizer::Prox, NoPenalty.into())])
         .collect();
     let mut all = Vec::new();
-    for width in [Width::Vec4, Width::Scalar] {
-        for &(base, penalty) in &pairs {
+    for reach in Reach::ALL {
+        let common = matches!(reach, Reach::Vec4 | Reach::Columns);
+        let few = (Optimizer::Gradient, l1);
+        for &(base, penalty) in pairs.iter().filter(|pair| common || **pair == few) {
             for group in GroupPenalty::all() {
                 for stage in [Stage::Held, Stage::Begin, Stage::Combine, Stage::Measure, Stage::Apply] {
-                    all.push(Variant::new(stage, base, penalty, group, width));
+                    all.push(Variant::new(stage, base, penalty, group, reach));
                 }
             }
         }

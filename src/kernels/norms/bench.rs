@@ -3,8 +3,8 @@
 use super::{Norm, NormsJob, NormsReference, Stage, Variant, bind};
 use crate::error::Result;
 use crate::kernels::program::Program;
-use crate::kernels::step::Width;
 use crate::kernels::timed::{self, Set, numbers};
+use crate::kernels::word::Reach;
 use crate::kernels::{Bench, Loaded, Setup};
 use crate::penalty::{Groups, Layout};
 
@@ -41,14 +41,14 @@ impl Subject {
 
 impl Bench for Subject {
     fn variant(&self) -> String {
-        let (stage, width) = match self.layout {
-            Layout::Blocks(1) => (Stage::Each, Width::Scalar),
-            Layout::Blocks(k) if k % 4 == 0 => (Stage::Whole, Width::Vec4),
-            Layout::Whole => (Stage::Part, Width::Vec4),
-            Layout::Columns => (Stage::Part, Width::Scalar),
-            _ => (Stage::Whole, Width::Scalar),
+        let (stage, reach) = match self.layout {
+            Layout::Blocks(1) => (Stage::Each, Reach::Strided),
+            Layout::Blocks(k) if k % 4 == 0 => (Stage::Whole, Reach::Vec4),
+            Layout::Whole => (Stage::Part, Reach::Vec4),
+            Layout::Columns => (Stage::Part, Reach::Columns),
+            _ => (Stage::Whole, Reach::Strided),
         };
-        Variant::new(stage, self.norm, width).name()
+        Variant::new(stage, self.norm, reach).name()
     }
 
     fn label(&self) -> String {

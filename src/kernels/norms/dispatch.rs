@@ -9,6 +9,7 @@ use crate::kernels::packer::{Packer, Slot};
 use crate::kernels::step::{VECTOR_WIDTH, WORKGROUP, Width};
 use crate::kernels::tables::{Tables, scratch};
 use crate::kernels::tiles::{self, Cut, PART, Tile, TilePolicy};
+use crate::kernels::word::Reach;
 use crate::kernels::{Dispatches, PipelineCache, Unbound, refuse_overlap_among};
 use crate::penalty::group::Lasso;
 use crate::penalty::{Group, Groups};
@@ -26,8 +27,8 @@ pub struct NormsJob {
 
 /// Few invocations to a group, so that few wait for each other, none at best; as many as read whole sectors of memory at a
 /// time.
-fn grain(width: Width) -> TilePolicy {
-    let alone = match width {
+fn grain(reach: Reach) -> TilePolicy {
+    let alone = match reach.width() {
         Width::Vec4 => 4 * VECTOR_WIDTH,
         Width::Scalar => 3 * VECTOR_WIDTH,
     };
@@ -53,13 +54,13 @@ fn lay(kernels: &PipelineCache, norm: Norm, jobs: &[NormsJob], tables: &mut Tabl
     jobs.iter().enumerate().try_for_each(|(k, job)| job.check(k))?;
     refuse_overlap(jobs)?;
     let limits = kernels.device().limits();
-    let cuts: Vec<(Width, Cut)> = jobs
+    let cuts: Vec<(Reach, Cut)> = jobs
         .iter()
         .map(|job| {
-            let width = tiles::width(&job.groups, std::slice::from_ref(&job.input));
+            let reach = tiles::reach(&job.groups, std::slice::from_ref(&job.input));
             // any penalty without weights of its own: the tiles' weights are not used
             let group = Group::new(Lasso::default().into(), 1.0, job.groups.clone());
-            (width, tiles::cut(&group, width, grain(width)))
+            (reach, tiles::cut(&group, reach, grain(reach)))
         })
         .collect();
     let parts: u64 = cuts.iter().map(|(_, cut)| cut.count).sum();
@@ -68,8 +69,8 @@ fn lay(kernels: &PipelineCache, norm: Norm, jobs: &[NormsJob], tables: &mut Tabl
 
     let mut packer = Packer::new(super::KERNEL.name, &limits);
     let mut base = 0;
-    for (number, (job, (width, cut))) in jobs.iter().zip(&cuts).enumerate() {
-        let variant = |stage| Variant::new(stage, norm, *width);
+    for (number, (job, (reach, cut))) in jobs.iter().zip(&cuts).enumerate() {
+        let variant = |stage| Variant::new(stage, norm, *reach);
         for piece in &cut.held {
             let vector =
                 piece.length == 1 && piece.entries.is_empty() && piece.groups >= VECTOR && piece.stride == 1;

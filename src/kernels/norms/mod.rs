@@ -38,8 +38,8 @@ use super::Kernel;
 use super::packer::Tiled;
 use super::program::{Host, Program, Struct, listed};
 use super::rule::{self, Rule};
-use super::step::Width;
 use super::tiles::Tile;
+use super::word::Reach;
 use crate::accuracy::QUIET_NAN;
 use crate::error::{Error, Result};
 #[cfg(doc)]
@@ -148,17 +148,17 @@ enum Stage {
 struct Variant {
     stage: Stage,
     norm: Norm,
-    width: Width,
+    reach: Reach,
 }
 
 impl Variant {
-    /// The kernel of a stage; a width that does not matter is left out of its name and its code.
-    fn new(stage: Stage, norm: Norm, width: Width) -> Self {
-        let width = match stage {
-            Stage::Each | Stage::Combine => Width::Scalar,
-            Stage::Whole | Stage::Part => width,
+    /// The kernel of a stage; a reach that does not matter is left out of its name and its code.
+    fn new(stage: Stage, norm: Norm, reach: Reach) -> Self {
+        let reach = match stage {
+            Stage::Each | Stage::Combine => Reach::Strided,
+            Stage::Whole | Stage::Part => reach,
         };
-        Variant { stage, norm, width }
+        Variant { stage, norm, reach }
     }
 }
 
@@ -166,23 +166,23 @@ impl Program for Variant {
     const KERNEL: &'static str = KERNEL.name;
 
     fn name(&self) -> String {
-        let width = self.width.reach();
+        let reach = self.reach.name();
         match self.stage {
             Stage::Each => format!("{}/each", self.norm),
-            Stage::Whole => format!("{}/{width}", self.norm),
-            Stage::Part => format!("{}/part/{width}", self.norm),
+            Stage::Whole => format!("{}/{reach}", self.norm),
+            Stage::Part => format!("{}/part/{reach}", self.norm),
             Stage::Combine => format!("{}/combine", self.norm),
         }
     }
 
     fn source(&self) -> String {
-        let words = &format!("load_store/{}", self.width.reach());
+        let [words, places] = self.reach.files();
         let norm = &format!("norms/{}", self.norm);
         match self.stage {
-            Stage::Each => compose(&[words, norm, "norms/each"]),
-            Stage::Whole => compose(&[words, norm, "norms/members", "norms/deliver", "norms"]),
-            Stage::Part => compose(&[words, norm, "norms/members", "norms/keep", "norms"]),
-            Stage::Combine => compose(&[norm, "norms/parts", "norms/deliver", "norms"]),
+            Stage::Each => compose(&[words, places, norm, "norms/each"]),
+            Stage::Whole => compose(&[words, places, norm, "norms/members", "norms/deliver", "norms"]),
+            Stage::Part => compose(&[words, places, norm, "norms/members", "norms/keep", "norms"]),
+            Stage::Combine => compose(&[words, places, norm, "norms/parts", "norms/deliver", "norms"]),
         }
     }
 
@@ -229,15 +229,10 @@ impl Tiled for Variant {
 
 /// Every kernel.
 fn variants() -> Vec<Variant> {
-    let stages = [
-        (Stage::Each, Width::Scalar),
-        (Stage::Whole, Width::Vec4),
-        (Stage::Whole, Width::Scalar),
-        (Stage::Part, Width::Vec4),
-        (Stage::Part, Width::Scalar),
-        (Stage::Combine, Width::Scalar),
-    ];
-    let of = |norm| stages.map(|(stage, width)| Variant { stage, norm, width });
+    let each = [Stage::Whole, Stage::Part].into_iter().flat_map(|s| Reach::ALL.map(|reach| (s, reach)));
+    let stages: Vec<_> =
+        each.chain([Stage::Each, Stage::Combine].map(|stage| (stage, Reach::Strided))).collect();
+    let of = |norm| stages.iter().map(move |&(stage, reach)| Variant { stage, norm, reach });
     Norm::ALL.into_iter().flat_map(of).collect()
 }
 

@@ -7,8 +7,9 @@ use crate::error::Result;
 use crate::gpu::View;
 use crate::kernels::operator::Tabled;
 use crate::kernels::program::Program;
-use crate::kernels::step::{Adam, Element, Elementwise, Optimizer, Width};
+use crate::kernels::step::{Adam, Element, Elementwise, Optimizer};
 use crate::kernels::timed::{self, Tensors};
+use crate::kernels::word::Reach;
 use crate::kernels::{Bench, Loaded, Reference, Setup, TensorJob};
 use crate::penalty::group::Lasso;
 use crate::penalty::{Group, Groups, L1, Layout, Penalty};
@@ -58,7 +59,7 @@ impl Bench for Subject {
     fn variant(&self) -> String {
         let Subject { solver, base } = *self;
         let (stage, penalty) = (Stage::Held, Self::penalty());
-        Variant { stage, solver, base, penalty, width: Width::Vec4 }.name()
+        Variant { stage, solver, base, penalty, reach: Reach::Vec4 }.name()
     }
 
     fn bytes(&self, elements: u64) -> u64 {

@@ -5,9 +5,10 @@ use crate::error::Result;
 use crate::gpu::View;
 use crate::kernels::operator::Operator;
 use crate::kernels::packer::{Packer, Slot};
-use crate::kernels::step::{Optimizer, Width};
+use crate::kernels::step::Optimizer;
 use crate::kernels::tables::Tables;
 use crate::kernels::tiles::{self, Cut, HELD, IN_REGISTERS, Scratch, TilePlan};
+use crate::kernels::word::Reach;
 use crate::kernels::{Dispatches, PipelineCache, TensorJob, Unbound};
 use crate::penalty::group::Lasso;
 use crate::penalty::{Group, Groups, Layout};
@@ -43,7 +44,7 @@ pub(crate) fn lay(
         return Ok(Vec::new());
     }
     let limits = kernels.device().limits();
-    let mut cuts: Vec<(Width, Cut)> = Vec::with_capacity(jobs.len());
+    let mut cuts: Vec<(Reach, Cut)> = Vec::with_capacity(jobs.len());
     for job in jobs {
         job.operator.check(base, super::KERNEL.name)?;
         let wanted = slots(base, job.operator.solver).len();
@@ -55,9 +56,9 @@ pub(crate) fn lay(
     // what reads the tensors' rows, and what reads those of large groups
     let mut first = Packer::new(super::KERNEL.name, &limits);
     let mut last = Packer::new(super::KERNEL.name, &limits);
-    for (job, (width, cut)) in jobs.iter().zip(&cuts) {
+    for (job, (reach, cut)) in jobs.iter().zip(&cuts) {
         let slots = slots(base, job.operator.solver);
-        let variant = |stage| Variant::new(stage, job.operator, base, *width);
+        let variant = |stage| Variant::new(stage, job.operator, base, *reach);
         let views = |piece: &TilePlan| {
             let span = (piece.start, piece.end);
             slots.iter().zip(job.views).map(|(&slot, view)| (slot, view, span)).collect::<Vec<_>>()
@@ -93,13 +94,13 @@ pub(crate) fn lay(
 }
 
 /// A tensor's tiles; one without groups is cut into blocks that have nothing in common.
-fn cut(job: &TensorJob<'_, Solved>) -> Result<(Width, Cut)> {
+fn cut(job: &TensorJob<'_, Solved>) -> Result<(Reach, Cut)> {
     let length = job.views.first().map_or(0, View::len);
     let blocks =
         || Ok(Group::new(Lasso::default().into(), 0.0, Groups::new(Layout::Blocks(HELD), &[length])?));
     let group = job.operator.lasso.clone().map_or_else(blocks, Ok)?;
-    let width = tiles::width(&group.groups, job.views);
-    Ok((width, tiles::cut(&group, width, IN_REGISTERS)))
+    let reach = tiles::reach(&group.groups, job.views);
+    Ok((reach, tiles::cut(&group, reach, IN_REGISTERS)))
 }
 
 /// Where a tensor's views go.

@@ -29,7 +29,7 @@
 //! **Accuracy.** [`SolverReference::judge`]: the pull within (D/2 + 11) 2^-23 of itself, D being the longest chain of additions of
 //! the norm's sum, the slope within what its penalty states, and from there as in the kernel `step`.
 //!
-//! **Limits.** 256 invocations and 8 KiB of workgroup memory; 8 storage buffers with Adam and splitting: wgpu's default. Groups
+//! **Limits.** 256 invocations and 2 KiB of workgroup memory, 8 for larger groups; 8 storage buffers with Adam and splitting: wgpu's default. Groups
 //! of fewer than 2^32 elements. A tile of groups must lie within one binding, as in the kernel `group`.
 
 mod bench;
@@ -46,8 +46,9 @@ use super::operator::{Operator, Reference, Tabled, refuse_metric};
 use super::packer::Tiled;
 use super::program::{Host, Program, Struct, host_struct, listed};
 use super::rule::{self, Rule};
-use super::step::{Elementwise, Optimizer, StepParameters, Width, f32_of};
+use super::step::{Elementwise, Optimizer, StepParameters, f32_of};
 use super::tiles::Tile;
+use super::word::Reach;
 use super::{Kernel, Mode};
 use crate::error::{Result, require, unsupported};
 use crate::penalty::{CONSTANTS, Domain, Group, GroupPenalty, Groups, NoPenalty, Penalty, Prox};
@@ -271,13 +272,13 @@ struct Variant {
     solver: Solver,
     base: Optimizer,
     penalty: Penalty,
-    width: Width,
+    reach: Reach,
 }
 
 impl Variant {
     /// The kernel of a stage; what it does not depend on is left out of its name and its code.
-    fn new(stage: Stage, of: &Solved, base: Optimizer, width: Width) -> Self {
-        let whole = Variant { stage, solver: of.solver, base, penalty: of.own.penalty(), width };
+    fn new(stage: Stage, of: &Solved, base: Optimizer, reach: Reach) -> Self {
+        let whole = Variant { stage, solver: of.solver, base, penalty: of.own.penalty(), reach };
         let shared = Variant {
             solver: Solver::ProximalSubgradient,
             base: Optimizer::Prox,
@@ -287,7 +288,7 @@ impl Variant {
         match stage {
             Stage::Held | Stage::Elements => whole,
             Stage::Measure => shared,
-            Stage::Combine => Variant { width: Width::Vec4, ..shared },
+            Stage::Combine => Variant { reach: Reach::Vec4, ..shared },
         }
     }
 }
@@ -299,16 +300,16 @@ impl Program for Variant {
     const KERNEL: &'static str = KERNEL.name;
 
     fn name(&self) -> String {
-        let width = self.width.reach();
+        let reach = self.reach.name();
         let solver = match self.solver {
             Solver::Splitting { .. } => "splitting".into(),
             other => other.to_string(),
         };
-        let step = format!("{solver}/{}/{}/{width}", self.base.kernel(), self.penalty.name());
+        let step = format!("{solver}/{}/{}/{reach}", self.base.kernel(), self.penalty.name());
         match self.stage {
             Stage::Held => step,
             Stage::Elements => format!("elements/{step}"),
-            Stage::Measure => format!("measure/{width}"),
+            Stage::Measure => format!("measure/{reach}"),
             Stage::Combine => "combine".into(),
         }
     }
@@ -320,12 +321,12 @@ impl Program for Variant {
             _ => "solver/proximal",
         };
         let (penalty, base) = (self.penalty.rule().file(), self.base.file());
-        let words = &format!("load_store/{}", self.width.reach());
+        let [words, places] = self.reach.files();
         match self.stage {
-            Stage::Held => compose(&[words, &penalty, base, solver, "solver"]),
-            Stage::Elements => compose(&[words, &penalty, base, solver, "solver/elements"]),
-            Stage::Measure => compose(&[words, "solver/measure"]),
-            Stage::Combine => compose(&[words, "solver/combine"]),
+            Stage::Held => compose(&[words, places, &penalty, base, solver, "solver"]),
+            Stage::Elements => compose(&[words, places, &penalty, base, solver, "solver/elements"]),
+            Stage::Measure => compose(&[words, places, "solver/measure"]),
+            Stage::Combine => compose(&[words, places, "solver/combine"]),
         }
     }
 
@@ -368,11 +369,11 @@ impl Program for Variant {
 }
 
 impl Tiled for Variant {
-    type Key = (Stage, Discriminant<Solver>, &'static str, &'static str, Width);
+    type Key = (Stage, Discriminant<Solver>, &'static str, &'static str, Reach);
     type Tile = Tile;
 
     fn key(&self) -> Self::Key {
-        (self.stage, discriminant(&self.solver), self.base.kernel(), self.penalty.name(), self.width)
+        (self.stage, discriminant(&self.solver), self.base.kernel(), self.penalty.name(), self.reach)
     }
 
     fn uses(&self, binding: u32) -> bool {
@@ -385,23 +386,35 @@ impl Tiled for Variant {
     }
 }
 
-/// The kernels: every solver with every base step, and with every penalty. A kernel is put together from independent files,
-/// so that any other triple is made of the same pairs.
+/// The kernels: every solver with every base step, and with every penalty; and with every kind of groups. A kernel is put
+/// together from independent files, so that any others are made of the same pairs.
 fn variants() -> Vec<Variant> {
     let splitting = Solver::Splitting { beta: 1.0, published: false };
     let mut all = Vec::new();
     for solver in [Solver::Subgradient, Solver::ProximalSubgradient, splitting] {
         let with = |penalty| Solved::new(KERNEL.name, solver, Elementwise::new(penalty, 1.0), None).ok();
         let l1 = with(crate::penalty::L1.into());
-        for width in [Width::Vec4, Width::Scalar] {
-            for base in Optimizer::all() {
-                let of = l1.iter().filter(|of| of.check(base, KERNEL.name).is_ok());
-                let stages = [Stage::Held, Stage::Elements, Stage::Measure, Stage::Combine];
-                all.extend(of.flat_map(|of| stages.map(|stage| Variant::new(stage, of, base, width))));
+        let stages = [
+            (Stage::Held, [Reach::Vec4, Reach::Columns]),
+            (Stage::Elements, [Reach::Vec4, Reach::Strided]),
+            (Stage::Measure, [Reach::Vec4, Reach::Columns]),
+            (Stage::Combine, [Reach::Vec4; 2]),
+        ];
+        // the step with which groups of every kind are tried
+        let states = if solver.has_copy() { 2 } else { 0 };
+        let usual = |base: &Optimizer| base.has_gradient() && base.states() == states;
+        let usual = Optimizer::all().into_iter().find(usual);
+        for base in Optimizer::all() {
+            for of in l1.iter().filter(|of| of.check(base, KERNEL.name).is_ok()) {
+                for (stage, common) in stages {
+                    let reaches = Reach::ALL.into_iter();
+                    let listed = reaches.filter(|reach| common.contains(reach) || Some(base) == usual);
+                    all.extend(listed.map(|reach| Variant::new(stage, of, base, reach)));
+                }
             }
         }
         let every = Penalty::all().into_iter().filter_map(with);
-        all.extend(every.map(|of| Variant::new(Stage::Held, &of, Optimizer::Gradient, Width::Vec4)));
+        all.extend(every.map(|of| Variant::new(Stage::Held, &of, Optimizer::Gradient, Reach::Vec4)));
     }
     all
 }

@@ -55,6 +55,9 @@ impl Groupwise for Cges {
         }
         Shrink { threshold: tau, after: (r - group) / r, ..Shrink::IDENTITY }
     }
+    fn measure(&self) -> &'static str {
+        "measure/norm_sum"
+    }
     fn convex(&self) -> bool {
         true
     }

@@ -39,6 +39,9 @@ impl Groupwise for CgesLinear {
     fn is_prox(&self) -> bool {
         false
     }
+    fn measure(&self) -> &'static str {
+        "measure/norm_sum"
+    }
     fn convex(&self) -> bool {
         true
     }

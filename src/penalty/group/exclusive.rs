@@ -37,6 +37,9 @@ impl Groupwise for Exclusive {
     fn shrink(&self, t: f64, x: &[f64]) -> Shrink {
         Shrink { threshold: threshold(t, x), ..Shrink::IDENTITY }
     }
+    fn measure(&self) -> &'static str {
+        "measure/sum"
+    }
     fn convex(&self) -> bool {
         true
     }

@@ -25,6 +25,9 @@ impl Groupwise for ExclusiveLinear {
     fn is_prox(&self) -> bool {
         false
     }
+    fn measure(&self) -> &'static str {
+        "measure/sum"
+    }
     fn convex(&self) -> bool {
         true
     }

@@ -43,6 +43,9 @@ impl Groupwise for L1L2 {
         }
         Shrink::ZERO
     }
+    fn measure(&self) -> &'static str {
+        "measure/norm_largest"
+    }
     fn convex(&self) -> bool {
         self.alpha == 0.0
     }

@@ -120,6 +120,11 @@ pub trait Groupwise: Described<GroupPenalty> + std::fmt::Debug + Send + Sync {
         1
     }
 
+    /// What is measured of a group, and nothing else: a file in `shaders/measure`, defining `measured`.
+    fn measure(&self) -> &'static str {
+        "measure/norm"
+    }
+
     /// The WGSL file, defining `struct GroupConstants`, `next` and `shrink`; see `shaders/group.wgsl`.
     /// It is named as the penalty, with `_` for `-`.
     fn file(&self) -> String {
