@@ -3,11 +3,16 @@
 //! Needs no GPU, only Mesa's RADV driver. The driver takes the GPU family from the environment when its
 //! library is loaded, so each family has its own child process: this test program again, told by
 //! [`CHILD`] to compile instead of to compare. `MAF_SRL_RADV_REPORT=<file>` writes the figures as Markdown.
+//!
+//! What navi21 makes of each variant's loop is on record, `docs/instructions.json`, and none may grow unsaid;
+//! `MAF_SRL_INSTRUCTIONS=write` writes the record anew. [`ALLOWED`] says how many instructions an element may take.
 
 #[path = "support/radv.rs"]
 mod radv;
 
-use radv::{Figures, Kernel, NullDevice};
+use radv::{Figures, Kernel, NullDevice, Steady};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -69,7 +74,141 @@ fn every_variant_stays_in_registers() {
             }
         }
     }
+    if let Some(of_navi21) = answers.iter().find(|answers| answers.family == RECORDED) {
+        faults.extend(compared(&Record::of(of_navi21)));
+    }
     assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+}
+
+/// The family of the record.
+const RECORDED: &str = "navi21";
+
+/// `docs/instructions.json`.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    family: String,
+    driver: String,
+    variants: BTreeMap<String, Recorded>,
+}
+
+/// One variant: one turn of its loop by one invocation, see [`Steady`], and what it holds meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Recorded {
+    /// Elements of the tensor that a turn works on, where the kernel has one tensor.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    elements: Option<u64>,
+    instructions: u64,
+    cycles: u64,
+    bytes: u64,
+    barriers: u64,
+    vgprs: u64,
+    waves: u64,
+    lds: u64,
+}
+
+impl Record {
+    fn of(answers: &Answers) -> Self {
+        let recorded = |(name, row): &(String, Result<Figures, String>)| {
+            let figures = row.as_ref().ok()?;
+            let steady = figures.steady?;
+            let recorded = Recorded {
+                elements: elements(name, &steady),
+                instructions: steady.instructions,
+                cycles: steady.cycles,
+                bytes: steady.loaded + steady.stored,
+                barriers: steady.barriers,
+                vgprs: figures.vgprs,
+                waves: figures.subgroups_per_simd,
+                lds: figures.lds,
+            };
+            Some((name.clone(), recorded))
+        };
+        let variants = answers.rows.iter().filter_map(recorded).collect();
+        Record { family: answers.family.to_owned(), driver: answers.driver.clone(), variants }
+    }
+}
+
+/// How many elements of a tensor a turn works on: those that it stores, of one array, or loads, where it stores none.
+fn elements(name: &str, steady: &Steady) -> Option<u64> {
+    let parts: Vec<&str> = name.split('/').collect();
+    let has = |what: &str| parts.contains(&what);
+    let states = match () {
+        () if has("momentum") => 1,
+        () if has("adam") || has("adam-metric") => 2,
+        () => 0,
+    };
+    match parts[0] {
+        _ if has("combine") => None,
+        "step" | "group" | "solver" if steady.stored > 0 => {
+            Some(steady.stored / 4 / (1 + states + u64::from(has("splitting"))))
+        }
+        "group" | "solver" | "norms" => Some(steady.loaded / 4),
+        _ => None,
+    }
+}
+
+/// The most instructions per element of the loop, with the reason where it is more than what was aimed at.
+const ALLOWED: [(&str, f64); 0] = [];
+
+/// What speaks against the figures of today: a variant that grew, one without a record, one above what it is allowed.
+fn compared(now: &Record) -> Vec<String> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/instructions.json");
+    if std::env::var_os("MAF_SRL_INSTRUCTIONS").is_some_and(|value| value == "write") {
+        let text = serde_json::to_string_pretty(now).expect("figures are plain data");
+        std::fs::write(&path, one_line_each(&text)).expect("the record is written");
+    }
+    let text = std::fs::read_to_string(&path).expect("the record is there");
+    let record: Record = serde_json::from_str(&text).expect("the record is what this test wrote");
+    let mut faults = Vec::new();
+    let same = (&record.family, &record.driver) == (&now.family, &now.driver);
+    if !same {
+        let _ = writeln!(
+            std::io::stderr(),
+            "not compared: the record is of {}, this is {}",
+            record.driver,
+            now.driver
+        );
+    }
+    for (name, is) in &now.variants {
+        match record.variants.get(name) {
+            None => faults.push(format!("{name}: not in docs/instructions.json: MAF_SRL_INSTRUCTIONS=write")),
+            Some(was) if same && (is.instructions > was.instructions || is.waves < was.waves) => {
+                faults.push(format!("{name}: {was:?} became {is:?}"));
+            }
+            Some(_) => {}
+        }
+    }
+    let gone = record.variants.keys().filter(|name| !now.variants.contains_key(*name));
+    faults.extend(gone.map(|name| format!("{name}: in docs/instructions.json, and no variant")));
+    for (name, most) in ALLOWED {
+        let each = now.variants.get(name).and_then(|is| Some(is.instructions as f64 / is.elements? as f64));
+        match each {
+            Some(each) if each <= most => {}
+            Some(each) => {
+                faults.push(format!("{name}: {each:.1} instructions per element, allowed are {most}"))
+            }
+            None => faults.push(format!("{name}: no variant with elements")),
+        }
+    }
+    faults
+}
+
+/// JSON with a line for each variant, so that a change reads as one.
+fn one_line_each(text: &str) -> String {
+    let mut out = String::new();
+    for line in text.lines() {
+        let inner = line.starts_with("      ") || line == "    }" || line == "    },";
+        if inner {
+            out.push_str(line.trim_start());
+            out.push_str(if line.ends_with(',') && line.starts_with("      ") { " " } else { "" });
+        } else {
+            out.push_str(line);
+        }
+        if !(inner && line.starts_with("      ") || line.ends_with(": {") && line.starts_with("    ")) {
+            out.push('\n');
+        }
+    }
+    out
 }
 
 #[test]

@@ -7,11 +7,20 @@ mod support;
 fn every_case_holds_on_every_adapter() {
     let cases = maf_srl::validate::cases(None);
     assert!(cases.len() > 1000, "only {} cases", cases.len());
-    for adapter in support::software_adapters() {
-        let report = maf_srl::validate::run(adapter.adapter, &cases, 1, || ()).expect("a device");
+    // side by side: each adapter leaves the cores idle while its results are judged, and the other way round
+    let reports: Vec<_> = std::thread::scope(|scope| {
+        let on = |one: support::TestAdapter| {
+            let cases = &cases;
+            scope.spawn(move || {
+                (one.label, maf_srl::validate::run(one.adapter, cases, 1, || ()).expect("a device"))
+            })
+        };
+        let running: Vec<_> = support::software_adapters().into_iter().map(on).collect();
+        running.into_iter().map(|one| one.join().expect("the cases run")).collect()
+    });
+    for (label, report) in reports {
         println!(
-            "{}: {} cases, {} elements, {} in a band, at most {:.2} ULP ({}), {:.1} s",
-            adapter.label,
+            "{label}: {} cases, {} elements, {} in a band, at most {:.2} ULP ({}), {:.1} s",
             report.cases,
             report.checked,
             report.in_band,
@@ -22,16 +31,16 @@ fn every_case_holds_on_every_adapter() {
         for failure in &report.failures {
             println!("  {}: {}", failure.case, failure.what.join("; "));
         }
-        assert_eq!(report.mismatches, 0, "{}", adapter.label);
+        assert_eq!(report.mismatches, 0, "{label}");
         // all three round to nearest
         for kernel in &report.kernels {
             println!(
                 "  {}: {:+.3} ULP in the mean of {} ({:+.0} deviations), {:.2} of its bound",
                 kernel.name, kernel.bias_ulps, kernel.bias_elements, kernel.bias_deviations, kernel.max_share
             );
-            assert!(!kernel.leans, "{}: {kernel:?}", adapter.label);
+            assert!(!kernel.leans, "{label}: {kernel:?}");
         }
-        assert_eq!(report.skipped, 0, "{}: {:?}", adapter.label, report.skip_reason);
+        assert_eq!(report.skipped, 0, "{label}: {:?}", report.skip_reason);
         assert_eq!(report.cases, cases.len() as u64);
     }
 }

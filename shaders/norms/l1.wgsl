@@ -1,4 +1,4 @@
-// needs: shared/quiet_nan, shared/infinity
+// needs: shared/quiet_nan, shared/infinity, norms/most
 // The sum of magnitudes, in two ranges, so that it overflows at the end only: those from 2^90 on times 2^-64, the others,
 // nothing, and what is not finite: 1 an infinity, 2 a NaN. Exponents are changed as integers, which no compiler undoes.
 alias Sum = vec4<f32>;
@@ -22,6 +22,17 @@ fn add(sum: Sum, word: vec4<u32>) -> Sum {
     let other = bitcast<vec4<f32>>(select(vec4(0u), bits, bits < vec4(LARGE)));
     let special = select(f32(!all(finite)), 2.0, any(bits > vec4(INFINITY)));
     return Sum(sum.x + total(big), sum.y + total(other), 0.0, max(sum.w, special));
+}
+
+// Whether four words need one range alone.
+fn ordinary(a: vec4<u32>, b: vec4<u32>, c: vec4<u32>, d: vec4<u32>) -> bool {
+    return most(a, b, c, d) < LARGE;
+}
+
+fn add_ordinary(sum: Sum, a: vec4<u32>, b: vec4<u32>, c: vec4<u32>, d: vec4<u32>) -> Sum {
+    let s = (abs(bitcast<vec4<f32>>(a)) + abs(bitcast<vec4<f32>>(b)))
+        + (abs(bitcast<vec4<f32>>(c)) + abs(bitcast<vec4<f32>>(d)));
+    return Sum(sum.x, sum.y + total(s), 0.0, sum.w);
 }
 
 fn merged(a: Sum, b: Sum) -> Sum {

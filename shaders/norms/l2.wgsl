@@ -1,4 +1,4 @@
-// needs: shared/quiet_nan, shared/infinity
+// needs: shared/quiet_nan, shared/infinity, norms/most
 // The root of the sum of squares, in three ranges, so that no square overflows or is flushed: magnitudes from 2^48 on times
 // 2^-80, the others, those below 2^-48 times 2^90, and what is not finite: 1 an infinity, 2 a NaN.
 //
@@ -32,6 +32,22 @@ fn add(sum: Sum, word: vec4<u32>) -> Sum {
     let small = select(vec4(0.0), select(normal, subnormal, bits < vec4(ONE_EXPONENT)), little);
     let special = select(f32(!all(finite)), 2.0, any(bits > vec4(INFINITY)));
     return Sum(sum.xyz + vec3(squares(big), squares(mid), squares(small)), max(sum.w, special));
+}
+
+// Whether four words need one range alone: none of their squares overflows, and those that are flushed are nothing beside
+// that of the largest, which is 2^-40 at least.
+fn ordinary(a: vec4<u32>, b: vec4<u32>, c: vec4<u32>, d: vec4<u32>) -> bool {
+    let largest = most(a, b, c, d);
+    return largest == 0u || (largest >= 0x2b800000u && largest < LARGE);
+}
+
+fn add_ordinary(sum: Sum, a: vec4<u32>, b: vec4<u32>, c: vec4<u32>, d: vec4<u32>) -> Sum {
+    let e = bitcast<vec4<f32>>(a);
+    let f = bitcast<vec4<f32>>(b);
+    let g = bitcast<vec4<f32>>(c);
+    let h = bitcast<vec4<f32>>(d);
+    let s = (e * e + f * f) + (g * g + h * h);
+    return Sum(sum.x, sum.y + ((s.x + s.y) + (s.z + s.w)), sum.zw);
 }
 
 fn merged(a: Sum, b: Sum) -> Sum {

@@ -19,7 +19,13 @@ fn gathered(tile: Tile, q: u32, lane: Lane) -> Sum {
         let b = word(tile, site, lane.part, i + 1u);
         let c = word(tile, site, lane.part, i + 2u);
         let d = word(tile, site, lane.part, i + 3u);
-        sum = add(add(add(add(sum, a), b), c), d);
+        if ordinary(a, b, c, d) {
+            sum = add_ordinary(sum, a, b, c, d);
+        } else {
+            for (var j = i; j < i + 4u; j++) {
+                sum = add(sum, word(tile, site, lane.part, j));
+            }
+        }
     }
     for (; i < n; i++) {
         sum = add(sum, word(tile, site, lane.part, i));

@@ -9,7 +9,7 @@
 
 use ash::vk;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::{CStr, CString};
 use std::path::PathBuf;
 use wgpu::naga;
@@ -37,6 +37,8 @@ pub struct Figures {
     pub subgroups_per_simd: u64,
     /// `None` where the driver was built without a disassembler.
     pub accesses: Option<Accesses>,
+    /// As [`Figures::accesses`].
+    pub steady: Option<Steady>,
     /// Bytes.
     pub code_size: u64,
     pub instructions: u64,
@@ -70,6 +72,103 @@ impl Accesses {
         }
         Some(counted)
     }
+}
+
+/// What an invocation does in one turn of the loop in which it spends its time: of the loops that read memory, the one that
+/// reads most, without the loops inside it that read memory too; the whole program, where none does. Both sides of each
+/// branch are counted, and loops inside that read no memory once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Steady {
+    pub instructions: u64,
+    /// The same by what they keep their unit busy for: 4 for those that run at a quarter of the rate.
+    pub cycles: u64,
+    pub barriers: u64,
+    /// Bytes by vector memory instructions.
+    pub loaded: u64,
+    pub stored: u64,
+}
+
+impl Steady {
+    fn of(assembly: &str) -> Option<Self> {
+        if !assembly.contains("s_endpgm") {
+            return None;
+        }
+        let lines: Vec<&str> = assembly.lines().map(str::trim).collect();
+        let labels: HashMap<&str, usize> =
+            (0..).zip(&lines).filter_map(|(at, line)| Some((line.strip_suffix(':')?, at))).collect();
+        let back = |(at, line): (usize, &&str)| {
+            let mut words = line.split_whitespace();
+            let branch =
+                words.next().filter(|word| word.starts_with("s_branch") || word.starts_with("s_cbranch"))?;
+            let target = *labels.get(words.next()?)?;
+            (!branch.is_empty() && target < at).then_some((target, at))
+        };
+        // a loop with several branches back is one
+        let mut loops: BTreeMap<usize, usize> = BTreeMap::new();
+        for (from, to) in lines.iter().enumerate().filter_map(back) {
+            let end = loops.entry(from).or_default();
+            *end = to.max(*end);
+        }
+        let reads = |&(from, to): &(usize, usize)| Self::count(&lines[from..=to]).loaded > 0;
+        let loops: Vec<(usize, usize)> = loops.into_iter().filter(reads).collect();
+        let own = |&(from, to): &(usize, usize)| {
+            let inside = |at: usize| loops.iter().any(|&(a, b)| from < a && b <= to && (a..=b).contains(&at));
+            Self::count(&(from..=to).filter(|&at| !inside(at)).map(|at| lines[at]).collect::<Vec<_>>())
+        };
+        let most = loops.iter().map(own).max_by_key(|steady| steady.loaded);
+        Some(most.unwrap_or_else(|| Self::count(&lines)))
+    }
+
+    fn count(lines: &[&str]) -> Self {
+        let mut all = Steady { instructions: 0, cycles: 0, barriers: 0, loaded: 0, stored: 0 };
+        let instructions = lines.iter().filter(|line| !line.ends_with(':') && !line.starts_with(';'));
+        for name in instructions.filter_map(|line| line.split_whitespace().next()) {
+            all.instructions += 1;
+            all.cycles += if slow(name) { 4 } else { 1 };
+            all.barriers += u64::from(name == "s_barrier");
+            let (loaded, stored) = bytes(name);
+            all.loaded += loaded;
+            all.stored += stored;
+        }
+        all
+    }
+}
+
+/// Whether a vector instruction runs at a quarter of the rate: transcendental functions and products of integers.
+fn slow(name: &str) -> bool {
+    const SLOW: [&str; 12] = [
+        "v_rcp_f32",
+        "v_rsq_f32",
+        "v_sqrt_f32",
+        "v_exp_f32",
+        "v_log_f32",
+        "v_sin_f32",
+        "v_cos_f32",
+        "v_rcp_iflag_f32",
+        "v_mul_lo_u32",
+        "v_mul_hi_u32",
+        "v_mul_hi_i32",
+        "v_mad_u64_u32",
+    ];
+    SLOW.iter().any(|slow| name.starts_with(slow))
+}
+
+/// The bytes that an instruction reads from and writes to memory, per invocation.
+fn bytes(name: &str) -> (u64, u64) {
+    let Some((space, operation)) = name.split_once('_') else { return (0, 0) };
+    if !["buffer", "global", "flat"].contains(&space) {
+        return (0, 0);
+    }
+    let size = |what: &str| match what {
+        "dword" => 4,
+        "dwordx2" => 8,
+        "dwordx3" => 12,
+        "dwordx4" => 16,
+        "short" | "ushort" | "sshort" | "short_d16" | "short_d16_hi" => 2,
+        _ => 0,
+    };
+    let of = |kind: &str| operation.strip_prefix(kind).map_or(0, size);
+    (of("load_"), of("store_"))
 }
 
 /// The manifest of the installed RADV driver.
@@ -202,9 +301,6 @@ impl NullDevice {
         }
         // SAFETY: the caller's promise.
         let assembly = unsafe { self.assembly(&executable) }?;
-        if let Ok(d) = std::env::var("ASM_DUMP") {
-            let _ = std::fs::write(d, &assembly);
-        }
         let get = |name: &str| {
             by_name
                 .get(name)
@@ -219,6 +315,7 @@ impl NullDevice {
             lds: get("LDS size")?,
             subgroups_per_simd: get("Subgroups per SIMD")?,
             accesses: Accesses::count(&assembly),
+            steady: Steady::of(&assembly),
             code_size: get("Code size")?,
             instructions: get("Instructions")?,
             latency: get("Latency")?,
