@@ -1,7 +1,9 @@
 //! What is timed of the step: every penalty after a gradient step, every base step, aligned and not; and the same work
 //! in two passes, which is what a user would run without a fused kernel.
 
-use super::{Elementwise, Optimizer, StepParameters, StepReference, StepRow, Variant, Width, bind};
+use super::{
+    Elementwise, Optimizer, StepParameters, StepReference, StepRow, Variant, WORKGROUP, Width, bind,
+};
 use crate::error::Result;
 use crate::gpu::View;
 use crate::kernels::operator::Tabled;
@@ -62,7 +64,7 @@ impl Subject {
 impl Bench for Subject {
     fn variant(&self) -> String {
         let width = self.width;
-        let name = |(base, penalty)| Variant { base, penalty, width }.name();
+        let name = |(base, penalty)| Variant { base, penalty, width, invocations: WORKGROUP }.name();
         self.steps().into_iter().map(name).collect::<Vec<_>>().join(" + ")
     }
 

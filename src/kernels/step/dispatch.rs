@@ -12,6 +12,13 @@ use crate::kernels::{Dispatches, PipelineCache, TensorJob, Unbound};
 /// elements still spread over many workgroups.
 const LARGE: u64 = 1 << 22;
 
+/// Runs of at most so many words are small: where there are many of them, they take workgroups of that many invocations, so
+/// that few stand idle.
+const SMALL: u32 = 32;
+
+/// Fewer small ones are not worth a dispatch of their own.
+const MANY: usize = 256;
+
 /// Cuts, compiles what is missing, and binds one step over many tensors. `rows` holds the jobs' [`Row`](super::StepRow)s, `status`
 /// the status words.
 ///
@@ -44,6 +51,13 @@ pub(crate) fn lay(
     }
     let total: u64 = jobs.iter().map(|job| job.views[0].length).sum();
     let tile_words = u64::from(WORKGROUP) * if total >= LARGE { 4 } else { 1 };
+    let small = |width: Width, from: u64, to: u64| (to - from) / width.elements() <= u64::from(SMALL);
+    let pieces_of = |job: &TensorJob<'_, Elementwise>| {
+        pieces(job.views.iter().map(|v| v.offset / 4), job.views[0].length)
+    };
+    let many =
+        jobs.iter().flat_map(pieces_of).filter(|&(width, from, to)| from < to && small(width, from, to));
+    let many = many.count() >= MANY;
     let slots = base.slots();
     let mut packer = Packer::new(super::KERNEL.name, &limits);
     for job in jobs {
@@ -53,7 +67,8 @@ pub(crate) fn lay(
             if from == to {
                 continue;
             }
-            let variant = Variant { base, penalty: job.operator.penalty, width };
+            let invocations = if many && small(width, from, to) { SMALL } else { WORKGROUP };
+            let variant = Variant { base, penalty: job.operator.penalty, width, invocations };
             let lane = packer.lane(variant, slots.iter().copied().zip(job.views));
             let step = tile_words * width.elements();
             let mut at = from;

@@ -180,6 +180,8 @@ pub struct Variant {
     base: Optimizer,
     penalty: Penalty,
     width: Width,
+    /// Of a workgroup.
+    invocations: u32,
 }
 
 impl Variant {
@@ -199,7 +201,7 @@ impl Variant {
                 can.map(|p| p.name()).collect::<Vec<_>>().join(", "),
             ));
         }
-        Ok(Variant { base, penalty, width })
+        Ok(Variant { base, penalty, width, invocations: WORKGROUP })
     }
 
     /// `base/penalty/width`, for example `gradient/tl1/vec4`.
@@ -209,7 +211,8 @@ impl Variant {
             Width::Scalar => "scalar",
             Width::Vec4 => "vec4",
         };
-        format!("{}/{}/{width}", self.base.kernel(), self.penalty.name())
+        let small = if self.invocations == WORKGROUP { "" } else { "-small" };
+        format!("{}/{}/{width}{small}", self.base.kernel(), self.penalty.name())
     }
 
     /// The complete WGSL; its entry point is `step`.
@@ -256,6 +259,10 @@ impl Program for Variant {
         &[0, 1]
     }
 
+    fn invocations(&self) -> u32 {
+        self.invocations
+    }
+
     fn work(&self) -> &'static str {
         "A workgroup takes one tile: a run of one tensor, element by element, with one row of settings."
     }
@@ -266,12 +273,12 @@ impl Program for Variant {
 }
 
 impl Tiled for Variant {
-    /// Base step, penalty, width.
-    type Key = (&'static str, &'static str, Width);
+    /// Base step, penalty, width, invocations.
+    type Key = (&'static str, &'static str, Width, u32);
     type Tile = Tile;
 
     fn key(&self) -> Self::Key {
-        (self.base.kernel(), self.penalty.name(), self.width)
+        (self.base.kernel(), self.penalty.name(), self.width, self.invocations)
     }
 
     fn uses(&self, binding: u32) -> bool {
