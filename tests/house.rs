@@ -3,6 +3,8 @@
 //! A file may use what a module above it in the tree declares (`super::Variant` of its own `mod.rs`): that is its parent's
 //! vocabulary, and counts as no import. Declaring a child, or handing its names on by `pub use`, counts as none either.
 //! Tests are left out: they may look at everything.
+//!
+//! And the loops of the shaders, which end: naga is told so (`src/gpu/pipeline.rs`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -315,4 +317,73 @@ fn what_is_wrong_is_found() {
     fine.no_circles();
     fine.downwards(&[&["a"], &["b"]]);
     assert!(found(&|| fine.downwards(&[&["b"], &["a"]])));
+}
+
+/// What is wrong with a loop of WGSL, if anything is: it must count to a bound by a step that is never 0.
+fn endless(line: &str) -> Option<&'static str> {
+    let line = line.trim();
+    let line = line.split("//").next().unwrap_or_default();
+    let words: Vec<&str> = line.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+    if words.contains(&"loop") {
+        return Some("a loop without a bound");
+    }
+    if words.contains(&"while") {
+        // the bits of one word, the lowest of which is cleared in each turn
+        return (line != "while bits != 0u {").then_some("a loop whose bound nobody knows");
+    }
+    let Some(head) = line.strip_prefix("for (").and_then(|rest| rest.strip_suffix(") {")) else {
+        return words.contains(&"for").then_some("a loop over several lines");
+    };
+    let [_, condition, step] = head.split(';').map(str::trim).collect::<Vec<_>>()[..] else {
+        return Some("a loop of another form");
+    };
+    // bounded in its body by MEASUREMENTS
+    if (condition, step) == ("", "i++") {
+        return None;
+    }
+    let ways = [" += ", "++", " *= 2u", "--", " /= 2u"];
+    let [up, down] = [&ways[..3], &ways[3..]].map(|ways| ways.iter().any(|way| step.contains(way)));
+    let bounded = condition.contains(" < ") || condition.contains(" <= ");
+    match () {
+        () if step.contains("+= 0") || step.contains(" - ") => Some("a step that may be nothing"),
+        () if up && bounded || down && condition.contains(" > ") => None,
+        () => Some("a loop that counts away from its bound"),
+    }
+}
+
+#[test]
+fn every_loop_of_the_shaders_ends() {
+    fn files(folder: &Path, all: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(folder).expect("a folder of shaders") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() { files(&path, all) } else { all.push(path) }
+        }
+    }
+    let mut all = Vec::new();
+    files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders"), &mut all);
+    let (mut loops, mut faults, mut searches) = (0, Vec::new(), Vec::new());
+    for path in all {
+        let text = std::fs::read_to_string(&path).expect("a shader");
+        for (number, line) in (1..).zip(text.lines()) {
+            loops += usize::from(line.trim().starts_with("for ("));
+            faults.extend(endless(line).map(|fault| format!("{}:{number}: {fault}", path.display())));
+        }
+        if text.contains("; ; i++)") {
+            searches.push(text);
+        }
+    }
+    assert!(loops > 50, "only {loops} loops");
+    assert!(faults.is_empty(), "{faults:#?}");
+    assert_eq!(searches.len(), 1);
+    assert!(searches[0].contains("if i >= MEASUREMENTS {\n                    break;"));
+    for wrong in [
+        "loop {",
+        "while x > 0.0 {",
+        "for (var i = 0u; i < n; i -= 1u) {",
+        "for (var i = n; i > 0u; i++) {",
+        "for (var i = 0u; i != n; i += 2u) {",
+        "for (var i = 0u; i < n;",
+    ] {
+        assert!(endless(wrong).is_some(), "{wrong}");
+    }
 }

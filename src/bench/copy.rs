@@ -1,6 +1,6 @@
 //! The yardstick: how fast the same adapter copies as many bytes, by the same clock.
 
-use super::measure::{Effort, Measured, Stopwatch, measure_host};
+use super::measure::{ANY_MEMORY, Effort, Measured, Stopwatch, measure_host};
 use crate::error::{Error, Result};
 use crate::gpu::{self, Context, View};
 use crate::kernels::numbers;
@@ -65,7 +65,7 @@ pub fn copy_bandwidth(
     })?;
     let most = 4 * sets.len();
 
-    let command = stopwatch.measure(effort, moved, most, |timer, turns| {
+    let command = stopwatch.measure(effort, (moved, ANY_MEMORY), most, |timer, turns| {
         let record = |encoder: &mut wgpu::CommandEncoder| {
             for (source, destination) in sets.iter().cycle().take(turns) {
                 encoder.copy_buffer_to_buffer(source, 0, destination, 0, half);
@@ -124,8 +124,9 @@ pub fn copy_bandwidth(
     if read[..2] != read[2..] {
         return Err(Error::Mismatch(format!("bench/copy: the copy of {half} bytes differs from its source")));
     }
-    let kernel = stopwatch
-        .measure(effort, moved, most, |timer, turns| timer.time(|_| {}, |pass| dispatch(pass, turns)))?;
+    let kernel = stopwatch.measure(effort, (moved, ANY_MEMORY), most, |timer, turns| {
+        timer.time(|_| {}, |pass| dispatch(pass, turns))
+    })?;
     Ok(CopySpeed::of(moved, command, kernel))
 }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::measure::{Effort, Measured, Stopwatch};
+use super::measure::{ANY_MEMORY, Effort, Measured, Stopwatch};
 use crate::error::{Error, Result};
 use crate::gpu::{self, Clock, Context, Timer, View};
 use crate::kernels::numbers;
@@ -150,7 +150,7 @@ fn way(
 
     let plans = std::cell::RefCell::new(plans);
     let bytes = Optimizer::Gradient.bytes_per_element() * elements;
-    let pass = stopwatch.measure(effort, bytes, 1, |timer: &Timer, _| {
+    let pass = stopwatch.measure(effort, (bytes, ANY_MEMORY), 1, |timer: &Timer, _| {
         let mut plans = plans.borrow_mut();
         let staged = std::cell::RefCell::new(Vec::with_capacity(plans.len()));
         let (all, into) = (plans.iter_mut(), &staged);

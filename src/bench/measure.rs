@@ -5,13 +5,21 @@ use std::time::{Duration, Instant};
 use crate::error::Result;
 use crate::gpu::{Clock, Context, Timer};
 
-/// No memory moves as many bytes per nanosecond (20 TB/s): a time that says so is no time.
-const IMPLAUSIBLE: f64 = 20_000.0;
+/// No memory moves as many bytes per nanosecond (20 TB/s): a time that says so is no time. For the copy, beside which
+/// everything else is held.
+pub(super) const ANY_MEMORY: f64 = 20_000.0;
+
+/// How many times faster than the measured copy of as many bytes a kernel may seem: reading alone is faster than copying, and
+/// two sets of buffers may lie in a cache where the copy's do not.
+pub(super) const BESIDE_COPY: f64 = 4.0;
+
+/// Times have settled when so many in a row differ by no more than this share.
+const SETTLED: (usize, f64) = (5, 0.01);
 
 /// How long a measurement may take.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Effort {
-    /// Untimed runs first, for this long: idle GPUs lower their clocks.
+    /// Untimed runs first, until five in a row take the same time within 1 %, or for this long: idle GPUs lower their clocks.
     pub warm_up: Duration,
     /// Timed repeats; the median of them is reported.
     pub repeats: usize,
@@ -29,7 +37,7 @@ impl Effort {
     #[must_use]
     pub fn gpu() -> Self {
         Effort {
-            warm_up: Duration::from_millis(30),
+            warm_up: Duration::from_secs(3),
             repeats: 15,
             repeat: Duration::from_millis(2),
             budget: Duration::from_millis(1500),
@@ -141,29 +149,33 @@ impl Stopwatch {
     }
 
     /// Measures `run(timer, turns)`, which returns the nanoseconds of `turns` runs of `bytes` each; `most` turns at
-    /// once. Warms up first. `None` where no clock gave a time that can be true.
+    /// once. Warms up first. `None` where no clock gave a time that can be true: none that says that more than `fastest` bytes
+    /// move in a nanosecond.
     ///
     /// # Errors
     /// Those of `run`.
     pub fn measure(
         &self,
         effort: &Effort,
-        bytes: u64,
+        (bytes, fastest): (u64, f64),
         most: usize,
         run: impl Fn(&Timer, usize) -> Result<f64>,
     ) -> Result<Option<Measured>> {
         let by = |timer: &Timer| {
             let start = Instant::now();
             run(timer, 1)?;
-            while start.elapsed() < effort.warm_up {
-                run(timer, most.clamp(1, 8))?;
+            let mut times = Vec::new();
+            while start.elapsed() < effort.warm_up && !settled(&times) {
+                times.push(run(timer, most.clamp(1, 8))?);
             }
-            effort.repeated(most, timer.clock(), |turns| believable(bytes, turns, || run(timer, turns)))
+            let limits = (bytes, fastest);
+            effort.repeated(most, timer.clock(), |turns| believable(limits, turns, || run(timer, turns)))
         };
         self.first(by)
     }
 
-    /// The nanoseconds of `runs` runs, for a caller with statistics of its own; otherwise as [`Stopwatch::measure`].
+    /// The nanoseconds of `runs` runs, for a caller with statistics of its own, who warms up; of any memory. Otherwise as
+    /// [`Stopwatch::measure`].
     ///
     /// # Errors
     /// Those of `run`.
@@ -178,7 +190,9 @@ impl Stopwatch {
             let (mut left, mut total) = (runs, 0.0);
             while left > 0 {
                 let turns = left.min(most.max(1) as u64) as usize;
-                let Some(ns) = believable(bytes, turns, || run(timer, turns))? else { return Ok(None) };
+                let Some(ns) = believable((bytes, ANY_MEMORY), turns, || run(timer, turns))? else {
+                    return Ok(None);
+                };
                 total += ns;
                 left -= turns as u64;
             }
@@ -192,14 +206,26 @@ impl Stopwatch {
     }
 }
 
-/// A time, unless it is longer than the host waited for it or says that bytes moved faster than any memory moves them:
+/// Whether the last times are alike.
+fn settled(times: &[f64]) -> bool {
+    let (count, share) = SETTLED;
+    let Some(last) = times.len().checked_sub(count).map(|from| &times[from..]) else { return false };
+    let (least, most) = last.iter().fold((f64::INFINITY, 0.0_f64), |(a, b), &ns| (a.min(ns), b.max(ns)));
+    most <= (1.0 + share) * least
+}
+
+/// A time, unless it is longer than the host waited for it or says that bytes moved faster than `fastest` per nanosecond:
 /// then the timestamps are broken.
-fn believable(bytes: u64, turns: usize, run: impl FnOnce() -> Result<f64>) -> Result<Option<f64>> {
+fn believable(
+    (bytes, fastest): (u64, f64),
+    turns: usize,
+    run: impl FnOnce() -> Result<f64>,
+) -> Result<Option<f64>> {
     let start = Instant::now();
     let ns = run()?;
     let waited = start.elapsed().as_nanos() as f64;
     let moved = (bytes * turns as u64) as f64;
-    Ok((ns > 0.0 && ns <= waited && moved <= IMPLAUSIBLE * ns).then_some(ns))
+    Ok((ns > 0.0 && ns <= waited && moved <= fastest * ns).then_some(ns))
 }
 
 /// Measures work on the host, by the wall clock.
@@ -224,6 +250,30 @@ mod tests {
         assert!((measured.spread - (20.0 - 10.5) / 11.0).abs() < 1e-12);
         assert_eq!(measured.gb_s(110), 10.0);
         assert_eq!(Measured::of(Vec::new(), 1, Clock::Wall), None);
+    }
+
+    #[test]
+    fn times_settle_when_five_in_a_row_are_alike() {
+        assert!(!settled(&[100.0; 4]));
+        assert!(settled(&[900.0, 100.0, 100.5, 100.9, 100.2, 100.0]));
+        assert!(!settled(&[100.0, 100.5, 101.1, 100.2, 100.0]));
+    }
+
+    #[test]
+    fn what_no_memory_can_do_is_not_believed() {
+        let of = |ns, fastest| believable((1 << 20, fastest), 1, || Ok(ns)).unwrap();
+        // longer than the host waited, and nothing at all
+        assert_eq!((of(1e15, ANY_MEMORY), of(0.0, ANY_MEMORY)), (None, None));
+        let slept = |ns: f64, fastest| {
+            let run = || {
+                std::thread::sleep(Duration::from_millis(2));
+                Ok(ns)
+            };
+            believable((1 << 20, fastest), 1, run).unwrap()
+        };
+        assert_eq!(slept(1e5, 20.0), Some(1e5));
+        // the same bytes, by a copy that moves two of them per nanosecond
+        assert_eq!(slept(1e5, BESIDE_COPY * 2.0), None);
     }
 
     #[test]

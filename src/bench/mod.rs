@@ -11,6 +11,7 @@ mod measure;
 pub use copy::{CopySpeed, copy_bandwidth, copy_bandwidth_host};
 pub use formats::{DENSITIES, FormatTime, LARGEST, VECTORS, formats};
 pub use many::{Many, Way, many_tensors};
+use measure::BESIDE_COPY;
 pub use measure::{Effort, Measured, Stopwatch, measure_host};
 
 use std::collections::BTreeMap;
@@ -238,16 +239,17 @@ impl OnAdapter<'_> {
         &mut self,
         (room, bench, elements): (&'static str, &dyn Bench, u64),
     ) -> Result<Option<(Row, Option<Instead>)>> {
-        let Some((time, checked)) = self.time((room, bench, elements))? else { return Ok(None) };
         let bytes = bench.bytes(elements);
         if !self.copies.contains_key(&bytes) {
             let copy = copy_bandwidth(self.context, &self.stopwatch, self.effort, bytes)?;
             self.copies.extend(copy.map(|copy| (bytes, copy)));
         }
-        let Some(copy) = self.copies.get(&bytes) else { return Ok(None) };
-        let row = Row { checked, ..Row::new(room, bench, elements, time, copy) };
+        let Some(copy) = self.copies.get(&bytes).copied() else { return Ok(None) };
+        let fastest = BESIDE_COPY * copy.best_gb_s;
+        let Some((time, checked)) = self.time((room, bench, elements), fastest)? else { return Ok(None) };
+        let row = Row { checked, ..Row::new(room, bench, elements, time, &copy) };
         let Some(other) = bench.instead() else { return Ok(Some((row, None))) };
-        let instead = self.time((room, &*other, elements))?.map(|(time, _)| Instead {
+        let instead = self.time((room, &*other, elements), fastest)?.map(|(time, _)| Instead {
             room,
             variant: row.variant.clone(),
             instead: other.label(),
@@ -261,12 +263,14 @@ impl OnAdapter<'_> {
         Ok(Some((row, instead)))
     }
 
-    /// Times one subject at one size. Also returns how many elements and words were compared before.
-    fn time(&self, subject: (&str, &dyn Bench, u64)) -> Result<Option<(Measured, u64)>> {
+    /// Times one subject at one size, which moves `fastest` bytes per nanosecond at most. Also returns how many elements and words
+    /// were compared before.
+    fn time(&self, subject: (&str, &dyn Bench, u64), fastest: f64) -> Result<Option<(Measured, u64)>> {
         let loaded = load_checked(self.context, &self.kernels, subject, self.effort)?;
         let (_, bench, elements) = subject;
         let run = |timer: &Timer, turns| loaded.time(timer, turns);
-        let measured = self.stopwatch.measure(self.effort, bench.bytes(elements), loaded.most(), run)?;
+        let measured =
+            self.stopwatch.measure(self.effort, (bench.bytes(elements), fastest), loaded.most(), run)?;
         self.context.check()?;
         Ok(measured.map(|measured| (measured, loaded.outcome().checked)))
     }

@@ -437,6 +437,7 @@ fn translate(kernel: &Kernel) -> Result<(Vec<u32>, Bindings), String> {
             binding_array: BoundsCheckPolicy::Unchecked,
         },
         zero_initialize_workgroup_memory: naga::back::spv::ZeroInitializeWorkgroupMemoryMode::None,
+        force_loop_bounding: false,
         ..Default::default()
     };
     let mut bindings = Bindings::new();
