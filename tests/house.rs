@@ -337,6 +337,10 @@ fn endless(line: &str) -> Option<&'static str> {
     let [_, condition, step] = head.split(';').map(str::trim).collect::<Vec<_>>()[..] else {
         return Some("a loop of another form");
     };
+    // a bit for each round, the lowest of which is cleared
+    if (condition, step) == ("left != 0u", "left &= left - 1u") {
+        return None;
+    }
     // bounded in its body by MEASUREMENTS
     if (condition, step) == ("", "i++") {
         return None;

@@ -16,7 +16,8 @@ fn prox(ax: f32, k: Constants) -> f32 {
         return 0.0;
     }
     var y = ax;
-    for (var i = 0u; i < 6u; i++) {
+    // 6 rounds at most, a bit for each: what a compiler can count it unrolls, for each of up to sixteen elements
+    for (var left = 0x3fu; left != 0u; left &= left - 1u) {
         // beyond the limit e is far below the last digit of y, and what is computed from z stays in range
         let z = min(y, k.limit);
         let e = k.c * exp2(k.power * log2(max(z * k.inverse, 1.0)));

@@ -5,7 +5,8 @@
 // root.
 fn exponential_root(ax: f32, low: f32, c: f32, rate: f32) -> f32 {
     var y = ax;
-    for (var i = 0u; i < 14u; i++) {
+    // 14 rounds at most, a bit for each: what a compiler can count it unrolls, for each of up to sixteen elements
+    for (var left = 0x3fffu; left != 0u; left &= left - 1u) {
         // both bounds only act where e is far below the last digit of y: they keep the exponent in range
         let e = c * exp(-min(rate * min(y, 1e30), 87.0));
         let next = y - ((y - ax) + e) / max(1.0 - rate * e, 0.002);
