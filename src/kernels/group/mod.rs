@@ -22,7 +22,8 @@
 //! **Accuracy.** [`GroupReference::judge`]: the elementwise result is known to within an interval, the group's operator to
 //! within what its penalty says of that interval, plus (16 + D/2) ULP of the group's largest member, D being the
 //! longest chain of additions. Where the operator is one factor for the whole group, the bound holds for each member by
-//! itself. Norms and sums neither overflow nor vanish: squares are summed in three ranges, magnitudes in two.
+//! itself. Norms and sums neither overflow nor vanish: the largest magnitude of a group says whether its members are scaled by a
+//! power of two before they are squared or summed; parts of large groups are summed in several ranges at once.
 //!
 //! **Limits.** 256 invocations and 8 KiB of workgroup memory at most; 7 storage buffers with Adam. Groups of fewer than 2^32
 //! elements. A tile of groups must lie within one binding: with wgpu's default limits that is 128 MiB of a tensor for
