@@ -7,7 +7,7 @@
 //
 // An invocation holds up to four words of a group; up to 256 invocations share one.
 
-// The i-th word's bits; what is not finite counts as 0.
+// The i-th word's bits, and whether one is not finite: then nobody asks for the norm.
 fn hold(tile: Tile, site: Site, lane: Lane, i: u32, bad: ptr<function, bool>) -> vec4<u32> {
     if i >= words(tile) {
         return vec4(0u);
@@ -19,10 +19,6 @@ fn hold(tile: Tile, site: Site, lane: Lane, i: u32, bad: ptr<function, bool>) ->
     let bits = select(vec4(0u), load_w(tile.w + at), live);
     *bad = *bad || any(nonfinite4(bits));
     return bits;
-}
-
-fn finite(bits: vec4<u32>) -> vec4<f32> {
-    return bitcast<vec4<f32>>(select(bits, vec4(0u), nonfinite4(bits)));
 }
 
 fn release(tile: Tile, row: Row, site: Site, lane: Lane, i: u32, norm: Norm, bits: vec4<u32>) -> u32 {
@@ -58,7 +54,8 @@ fn solver(
         let b = hold(tile, site, lane, 1u, &own);
         let c = hold(tile, site, lane, 2u, &own);
         let d = hold(tile, site, lane, 3u, &own);
-        let held = Held(finite(a), finite(b), finite(c), finite(d));
+        let held =
+            Held(bitcast<vec4<f32>>(a), bitcast<vec4<f32>>(b), bitcast<vec4<f32>>(c), bitcast<vec4<f32>>(d));
         let peak = peak_of(held, own, lane, tile.lanes, turn);
         let m = measured(tile, held, 0.0, bitcast<f32>(peak), index, lane, turn);
         let norm = Norm(m.norm, m.scale, row.pull.lambda * site.weight, peak == INFINITY);

@@ -245,7 +245,13 @@ const GROUP_FAULTS: [GroupFault; 26] = [
     (
         "a norm without its last member",
         HELD,
-        |s| replace(s, "let s = (d.a * d.a +", "let s = (d.a * vec4(d.a.xyz, 0.0) +"),
+        |s| {
+            replace(
+                s,
+                "s += squared(z.b, threshold, by);",
+                "s += squared(vec4(z.b.xyz, 0.0), threshold, by);",
+            )
+        },
         "index ",
     ),
     (

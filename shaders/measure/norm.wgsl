@@ -8,6 +8,6 @@ fn prepare(lane: Lane) {
 
 fn measured(tile: Tile, z: Held, threshold: f32, peak: f32, index: u32, lane: Lane, turn: u32) -> Measure {
     let range = range_of(peak);
-    let total = summed(squares(shifted_all(above(z, 0.0), range)), index, lane, tile.lanes);
+    let total = summed(squares_at(z, 0.0, range), index, lane, tile.lanes);
     return Measure(root(total), scale_of(range), 0.0, false, peak, 0u, NONE);
 }

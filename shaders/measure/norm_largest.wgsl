@@ -22,17 +22,16 @@ fn first_in(z: vec4<f32>, k: vec4<u32>, peak: f32) -> u32 {
 }
 
 fn measured(tile: Tile, z: Held, threshold: f32, peak: f32, index: u32, lane: Lane, turn: u32) -> Measure {
-    let a = first_in(z.a, members(tile, lane.part, 0u), peak);
-    let b = first_in(z.b, members(tile, lane.part, 1u), peak);
-    let c = first_in(z.c, members(tile, lane.part, 2u), peak);
-    let d = first_in(z.d, members(tile, lane.part, 3u), peak);
-    var first = NONE - min(min(a, b), min(c, d));
+    var first = first_in(z.a, members(tile, lane.part, 0u), peak);
+    first = min(first, first_in(z.b, members(tile, lane.part, 1u), peak));
+    first = min(first, first_in(z.c, members(tile, lane.part, 2u), peak));
+    first = NONE - min(first, first_in(z.d, members(tile, lane.part, 3u), peak));
     if tile.lanes > 1u {
         reset_firsts(lane, 128u - turn);
         atomicMax(&firsts[turn + lane.slot], first);
     }
     let range = range_of(peak - threshold);
-    let total = summed(squares(shifted_all(above(z, threshold), range)), index, lane, tile.lanes);
+    let total = summed(squares_at(z, threshold, range), index, lane, tile.lanes);
     if tile.lanes > 1u {
         first = atomicLoad(&firsts[turn + lane.slot]);
     }

@@ -7,11 +7,10 @@ fn prepare(lane: Lane) {
 }
 
 fn measured(tile: Tile, z: Held, threshold: f32, peak: f32, index: u32, lane: Lane, turn: u32) -> Measure {
-    let d = above(z, threshold);
     let range = range_of(peak - threshold);
     let large = peak - threshold > 0x1p90f;
-    let square = squares(shifted_all(d, range));
-    let own = vec3(square, sum(shifted_all(d, select(0, -64, large))), f32(positive(d)));
+    let square = squares_at(z, threshold, range);
+    let own = vec3(square, sum_at(z, threshold, select(0, -64, large)), f32(positive(z, threshold)));
     let total = summed(own, index, lane, tile.lanes);
     return Measure(root(total.x), scale_of(range), total.y, large, peak, u32(total.z), NONE);
 }

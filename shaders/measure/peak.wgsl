@@ -35,27 +35,12 @@ fn peak_of(z: Held, bad: bool, lane: Lane, lanes: u32, turn: u32) -> u32 {
     return atomicLoad(&peaks[turn + lane.slot]);
 }
 
-fn above(z: Held, threshold: f32) -> Held {
-    let t = vec4(threshold);
-    let zero = vec4(0.0);
-    return Held(
-        max(abs(z.a) - t, zero),
-        max(abs(z.b) - t, zero),
-        max(abs(z.c) - t, zero),
-        max(abs(z.d) - t, zero),
-    );
-}
-
-fn shifted_word(x: vec4<f32>, by: i32) -> vec4<f32> {
-    return vec4(shifted(x.x, by), shifted(x.y, by), shifted(x.z, by), shifted(x.w, by));
-}
-
 // Magnitudes times 2^by.
-fn shifted_all(d: Held, by: i32) -> Held {
+fn shifted_word(x: vec4<f32>, by: i32) -> vec4<f32> {
     if by == 0 {
-        return d;
+        return x;
     }
-    return Held(shifted_word(d.a, by), shifted_word(d.b, by), shifted_word(d.c, by), shifted_word(d.d, by));
+    return vec4(shifted(x.x, by), shifted(x.y, by), shifted(x.z, by), shifted(x.w, by));
 }
 
 // The exponent of the scale at which no square of magnitudes up to `peak` overflows, and none that counts is flushed.
@@ -67,19 +52,54 @@ fn scale_of(range: i32) -> f32 {
     return select(select(1.0, UP, range > 0), DOWN, range < 0);
 }
 
-fn squares(d: Held) -> f32 {
-    let s = (d.a * d.a + d.b * d.b) + (d.c * d.c + d.d * d.d);
+// d = (|z| - threshold)+, times 2^by.
+fn above(z: vec4<f32>, threshold: f32, by: i32) -> vec4<f32> {
+    return shifted_word(max(abs(z) - vec4(threshold), vec4(0.0)), by);
+}
+
+fn squared(z: vec4<f32>, threshold: f32, by: i32) -> vec4<f32> {
+    let d = above(z, threshold, by);
+    return d * d;
+}
+
+// The sum of the squares of d, word by word: so that few registers hold it.
+fn squares(z: Held, threshold: f32, by: i32) -> f32 {
+    var s = squared(z.a, threshold, by);
+    s += squared(z.b, threshold, by);
+    s += squared(z.c, threshold, by);
+    s += squared(z.d, threshold, by);
     return (s.x + s.y) + (s.z + s.w);
 }
 
-fn sum(d: Held) -> f32 {
-    let s = (d.a + d.b) + (d.c + d.d);
+fn sum(z: Held, threshold: f32, by: i32) -> f32 {
+    var s = above(z.a, threshold, by);
+    s += above(z.b, threshold, by);
+    s += above(z.c, threshold, by);
+    s += above(z.d, threshold, by);
     return (s.x + s.y) + (s.z + s.w);
 }
 
-fn positive(d: Held) -> u32 {
+// The same with the test outside, where ordinary magnitudes need it once.
+fn squares_at(z: Held, threshold: f32, by: i32) -> f32 {
+    if by == 0 {
+        return squares(z, threshold, 0);
+    }
+    return squares(z, threshold, by);
+}
+
+fn sum_at(z: Held, threshold: f32, by: i32) -> f32 {
+    if by == 0 {
+        return sum(z, threshold, 0);
+    }
+    return sum(z, threshold, by);
+}
+
+fn positive(z: Held, threshold: f32) -> u32 {
     let zero = vec4(0.0);
-    let n = (vec4<u32>(d.a > zero) + vec4<u32>(d.b > zero)) + (vec4<u32>(d.c > zero) + vec4<u32>(d.d > zero));
+    var n = vec4<u32>(above(z.a, threshold, 0) > zero);
+    n += vec4<u32>(above(z.b, threshold, 0) > zero);
+    n += vec4<u32>(above(z.c, threshold, 0) > zero);
+    n += vec4<u32>(above(z.d, threshold, 0) > zero);
     return (n.x + n.y) + (n.z + n.w);
 }
 

@@ -7,9 +7,8 @@ fn prepare(lane: Lane) {
 }
 
 fn measured(tile: Tile, z: Held, threshold: f32, peak: f32, index: u32, lane: Lane, turn: u32) -> Measure {
-    let d = above(z, threshold);
     let large = peak - threshold > 0x1p90f;
-    let own = vec2(sum(shifted_all(d, select(0, -64, large))), f32(positive(d)));
+    let own = vec2(sum_at(z, threshold, select(0, -64, large)), f32(positive(z, threshold)));
     let total = summed(own, index, lane, tile.lanes);
     return Measure(0.0, 1.0, total.x, large, peak, u32(total.y), NONE);
 }

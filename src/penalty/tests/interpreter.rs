@@ -270,7 +270,10 @@ impl Interpreter {
             }
             (Value::Unsigned(a), Value::Unsigned(b)) => match op {
                 Op::Add => Value::Unsigned(a + b),
+                Op::Subtract => Value::Unsigned(a - b),
+                Op::And => Value::Unsigned(a & b),
                 Op::Less => Value::Bool(a < b),
+                Op::NotEqual => Value::Bool(a != b),
                 other => panic!("{other:?}"),
             },
             (Value::Bool(a), Value::Bool(b)) => match op {
