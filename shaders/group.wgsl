@@ -2,7 +2,8 @@
 // group: W <- group(prox(W - rate * direction)) for groups that one workgroup holds in its registers, one pass over memory.
 //
 // chosen: MEASUREMENTS, measure/<what> (prepare, measured), penalty/<name> (Constants, prox), step/<base> (Base, advance),
-// load_store/<width>, place/<how>, penalty/group/<name> (GroupConstants, next, shrink). Larger groups take several passes: group/{begin,measure,combine,apply} in place of this file.
+// load_store/<width>, place/<how>, penalty/group/<name> (GroupConstants, next, shrink). Larger groups take several passes:
+// group/{begin,measure,combine,apply} in place of this file.
 //
 // An invocation holds up to four words of a group; up to 256 invocations share one.
 
@@ -25,7 +26,7 @@ fn anyone(searches: bool, index: u32) -> bool {
     return workgroupUniformLoad(&still_open) != 0u;
 }
 
-// The i-th word's point, and how many of its elements are not finite.
+// The i-th word's point, and whether one of its elements is not finite: then nobody asks what the others are.
 fn hold(tile: Tile, row: Row, site: Site, lane: Lane, i: u32, bad: ptr<function, bool>) -> vec4<f32> {
     if i >= words(tile) {
         return vec4(0.0);

@@ -63,7 +63,13 @@ const FAULTS: [Fault; 9] = [
     (
         "a group not written",
         "l0/blocks:1/shape=699/offsets=4-1/one-buffer",
-        |s| replace(s, "if inside {", "if inside && q != 200u {"),
+        |s| {
+            replace(
+                s,
+                "results[tile.extra + q] = single(bits);",
+                "if q != 200u { results[tile.extra + q] = single(bits); }",
+            )
+        },
         "group 200:",
     ),
     (
@@ -163,7 +169,8 @@ fn many_tensors_take_few_dispatches_and_the_same_bits_as_alone() {
                 (blank(&device, bytes), blank(&device, bytes), blank(&device, bytes));
             for output in [&together, &again] {
                 let dispatches = bind(&kernels, norm, &work(output)).expect("they bind");
-                assert!(dispatches.len() <= 6, "{}: {} dispatches", one.label, dispatches.len());
+                // of rows, runs, columns and the rest, whole or in parts; of one element; and what puts parts together
+                assert!(dispatches.len() <= 10, "{}: {} dispatches", one.label, dispatches.len());
                 submit(&device, &queue, |encoder| {
                     dispatches
                         .record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));

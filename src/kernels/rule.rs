@@ -104,8 +104,9 @@ const GROUPED: Rule = rule(
      tile's first group. `entry` is the first group's, in words of 16 bytes from the start of the table, or \
      0xffffffff where the tile itself says all. Places and lengths count numbers of 4 bytes from the start \
      of their bindings, in vec4 variants too, where every group of every array starts and ends at a \
-     multiple of four. src/kernels/tiles.rs cuts: on it depends in which order sums are taken, and with it \
-     their bits.",
+     multiple of four. `vec4` is for members side by side, `vec4-runs` for runs of a multiple of four, `columns` \
+     for single members equally far apart, `strided` for any. src/kernels/tiles.rs cuts: on it depends in \
+     which order sums are taken, and with it their bits.",
 );
 
 /// Of the kernels `group` and `solver`.
@@ -116,7 +117,7 @@ pub(super) const GROUPS: &[Rule] = &[
         "stages",
         "A group of up to 4096 members takes one kernel. A larger one is cut into parts of up to 16384 \
          members and takes one dispatch per stage, one after another, which hand numbers on in the scratch \
-         buffer.",
+         buffer; a tile of parts has no more groups than 256 invocations over `lanes`.",
     ),
     WINDOW,
     ROWS,

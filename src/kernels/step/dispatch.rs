@@ -1,5 +1,7 @@
 //! Cutting tensors into tiles of at most four words per invocation.
 
+use std::collections::HashMap;
+
 use super::{Elementwise, Optimizer, Tile, VECTOR_WIDTH, Variant, WORKGROUP, Width};
 use crate::error::Result;
 use crate::kernels::operator::Operator;
@@ -7,12 +9,13 @@ use crate::kernels::packer::Packer;
 use crate::kernels::tables::Tables;
 use crate::kernels::window::within_binding;
 use crate::kernels::{Dispatches, PipelineCache, TensorJob, Unbound};
+use crate::penalty::Penalty;
 
 /// Plans with at least this many elements use tiles of four words per invocation; smaller ones use one, so that few
 /// elements still spread over many workgroups.
 const LARGE: u64 = 1 << 22;
 
-/// Runs of at most so many words are small: where there are many of them, they take workgroups of that many invocations, so
+/// Runs of at most so many words are small: where a kernel has many of them, they take workgroups of that many invocations, so
 /// that few stand idle.
 const SMALL: u32 = 32;
 
@@ -55,9 +58,13 @@ pub(crate) fn lay(
     let pieces_of = |job: &TensorJob<'_, Elementwise>| {
         pieces(job.views.iter().map(|v| v.offset / 4), job.views[0].length)
     };
-    let many =
-        jobs.iter().flat_map(pieces_of).filter(|&(width, from, to)| from < to && small(width, from, to));
-    let many = many.count() >= MANY;
+    let mut few: HashMap<(&str, Width), usize> = HashMap::new();
+    for job in jobs {
+        let runs =
+            pieces_of(job).into_iter().filter(|&(width, from, to)| from < to && small(width, from, to));
+        runs.for_each(|(width, ..)| *few.entry((job.operator.penalty.name(), width)).or_default() += 1);
+    }
+    let many = |penalty: Penalty, width| few.get(&(penalty.name(), width)).is_some_and(|&n| n >= MANY);
     let slots = base.slots();
     let mut packer = Packer::new(super::KERNEL.name, &limits);
     for job in jobs {
@@ -67,7 +74,8 @@ pub(crate) fn lay(
             if from == to {
                 continue;
             }
-            let invocations = if many && small(width, from, to) { SMALL } else { WORKGROUP };
+            let alone = small(width, from, to) && many(job.operator.penalty, width);
+            let invocations = if alone { SMALL } else { WORKGROUP };
             let variant = Variant { base, penalty: job.operator.penalty, width, invocations };
             let lane = packer.lane(variant, slots.iter().copied().zip(job.views));
             let step = tile_words * width.elements();
