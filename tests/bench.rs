@@ -53,8 +53,8 @@ fn every_software_adapter_is_measured() {
             assert!(row.time.ns > 0.0 && row.share_of_copy > 0.0, "{}: {row:?}", one.label);
         }
         let many = report.many.unwrap();
-        // single elements and words of four, in small workgroups and in large ones
-        assert!(many.batched.dispatches <= 4, "one per variant: {many:?}");
+        // words of four in small workgroups and in large ones, and the single elements of all ends
+        assert!(many.batched.dispatches <= 3, "one per variant: {many:?}");
         assert!(many.looped.dispatches >= many.tensors, "{many:?}");
     }
 }

@@ -1,4 +1,4 @@
-// needs: group/point, shared/tally, shared/tally_word, group/scratch
+// needs: group/point, shared/tally_word, group/scratch
 // The first pass over groups that no workgroup holds: base step and elementwise prox into the weights, and the first
 // measurement of each part.
 @compute @workgroup_size(invocations)

@@ -1,4 +1,4 @@
-// needs: group/point, shared/tally, shared/tally_word, group/scratch
+// needs: group/point, group/scratch
 // The parts of each group put together, by one workgroup per group, and the next step of its search.
 @compute @workgroup_size(invocations)
 fn group(

@@ -1,4 +1,4 @@
-// needs: group/point, shared/tally, shared/tally_word, group/scratch
+// needs: group/point, shared/tally_word, group/scratch
 // Another pass over groups whose search goes on: each part against the group's threshold of now.
 @compute @workgroup_size(invocations)
 fn group(

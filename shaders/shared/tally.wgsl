@@ -14,6 +14,7 @@ struct Partial {
 }
 
 const NOTHING = Partial(0.0, 0.0, 0.0, 0.0, -1.0, 0u, 0xffffffffu, 0u);
+
 fn large_sum(sum: f32) -> f32 {
     return select(-shifted(sum, -64), sum, sum < 0.0);
 }

@@ -1,3 +1,4 @@
+// needs: shared/nonfinite4, shared/tally_word
 // A word of weights, measured for its norm; what is not finite is counted.
 fn tally_finite(before: Partial, bits: vec4<u32>, k: vec4<u32>) -> Partial {
     let bad = nonfinite4(bits) & live;

@@ -1,3 +1,4 @@
+// needs: shared/tally
 // What a word adds to its group's measurement; the group's first member here is `member`.
 fn tally_word(before: Partial, z: vec4<f32>, k: vec4<u32>, threshold: f32, member: u32) -> Partial {
     var p = before;

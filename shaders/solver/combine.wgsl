@@ -1,4 +1,4 @@
-// needs: shared/poisoned, shared/tile_at, shared/tally, shared/tally_word, shared/tally_finite, shared/load_partial
+// needs: shared/tile_at, shared/load_partial
 // The parts of each group put together, by one workgroup per group, into a row of its own: its tensor's row with the
 // group's norm. The last pass reads that row in place of the tensor's, so that it binds no buffer more than a step
 // without groups.

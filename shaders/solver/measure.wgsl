@@ -1,4 +1,4 @@
-// needs: shared/poisoned, shared/tile_at, shared/tally, shared/tally_word, shared/tally_finite, shared/load_partial
+// needs: shared/tile_at, shared/tally_finite, shared/load_partial
 // The first pass over groups that no workgroup holds: what each part adds to its group's norm.
 @compute @workgroup_size(invocations)
 fn solver(

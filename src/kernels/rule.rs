@@ -105,7 +105,7 @@ const GROUPED: Rule = rule(
      0xffffffff where the tile itself says all. Places and lengths count numbers of 4 bytes from the start \
      of their bindings, in vec4 variants too, where every group of every array starts and ends at a \
      multiple of four. `vec4` is for members side by side, `vec4-runs` for runs of a multiple of four, `columns` \
-     for single members equally far apart, `strided` for any. src/kernels/tiles.rs cuts: on it depends in \
+     for single members equally far apart, `strided` for any; `lanes` is a power of two. src/kernels/tiles.rs cuts: on it depends in \
      which order sums are taken, and with it their bits.",
 );
 

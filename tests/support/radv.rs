@@ -62,13 +62,12 @@ impl Accesses {
             return None;
         }
         let mut counted = Accesses::default();
-        for instruction in assembly.lines().filter_map(|line| line.split_whitespace().next()) {
-            let Some((space, operation)) = instruction.split_once('_') else { continue };
-            if ["buffer", "global", "flat", "scratch"].contains(&space) {
-                counted.loads += u64::from(operation.starts_with("load"));
-                counted.stores += u64::from(operation.starts_with("store"));
-                counted.atomics += u64::from(operation.starts_with("atomic"));
-            }
+        for operation in
+            assembly.lines().filter_map(|line| line.split_whitespace().next()).filter_map(operation)
+        {
+            counted.loads += u64::from(operation.starts_with("load"));
+            counted.stores += u64::from(operation.starts_with("store"));
+            counted.atomics += u64::from(operation.starts_with("atomic"));
         }
         Some(counted)
     }
@@ -98,10 +97,9 @@ impl Steady {
             (0..).zip(&lines).filter_map(|(at, line)| Some((line.strip_suffix(':')?, at))).collect();
         let back = |(at, line): (usize, &&str)| {
             let mut words = line.split_whitespace();
-            let branch =
-                words.next().filter(|word| word.starts_with("s_branch") || word.starts_with("s_cbranch"))?;
+            words.next().filter(|word| word.starts_with("s_branch") || word.starts_with("s_cbranch"))?;
             let target = *labels.get(words.next()?)?;
-            (!branch.is_empty() && target < at).then_some((target, at))
+            (target < at).then_some((target, at))
         };
         // a loop with several branches back is one
         let mut loops: BTreeMap<usize, usize> = BTreeMap::new();
@@ -153,12 +151,15 @@ fn slow(name: &str) -> bool {
     SLOW.iter().any(|slow| name.starts_with(slow))
 }
 
+/// What a vector instruction does to memory, if anything.
+fn operation(name: &str) -> Option<&str> {
+    let (space, operation) = name.split_once('_')?;
+    ["buffer", "global", "flat", "scratch"].contains(&space).then_some(operation)
+}
+
 /// The bytes that an instruction reads from and writes to memory, per invocation.
 fn bytes(name: &str) -> (u64, u64) {
-    let Some((space, operation)) = name.split_once('_') else { return (0, 0) };
-    if !["buffer", "global", "flat"].contains(&space) {
-        return (0, 0);
-    }
+    let Some(operation) = operation(name) else { return (0, 0) };
     let size = |what: &str| match what {
         "dword" => 4,
         "dwordx2" => 8,

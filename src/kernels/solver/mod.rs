@@ -29,8 +29,8 @@
 //! **Accuracy.** [`SolverReference::judge`]: the pull within (D/2 + 11) 2^-23 of itself, D being the longest chain of additions of
 //! the norm's sum, the slope within what its penalty states, and from there as in the kernel `step`.
 //!
-//! **Limits.** 256 invocations and 2 KiB of workgroup memory, 8 for larger groups; 8 storage buffers with Adam and splitting: wgpu's default. Groups
-//! of fewer than 2^32 elements. A tile of groups must lie within one binding, as in the kernel `group`.
+//! **Limits.** 256 invocations and 2 KiB of workgroup memory, 8 for larger groups; 8 storage buffers with Adam and splitting:
+//! wgpu's default. Groups of fewer than 2^32 elements. A tile of groups must lie within one binding, as in the kernel `group`.
 
 mod bench;
 mod cases;

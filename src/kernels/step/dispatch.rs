@@ -54,23 +54,21 @@ pub(crate) fn lay(
     }
     let total: u64 = jobs.iter().map(|job| job.views[0].length).sum();
     let tile_words = u64::from(WORKGROUP) * if total >= LARGE { 4 } else { 1 };
+    let cuts: Vec<_> =
+        jobs.iter().map(|job| pieces(job.views.iter().map(|v| v.offset / 4), job.views[0].length)).collect();
     let small = |width: Width, from: u64, to: u64| (to - from) / width.elements() <= u64::from(SMALL);
-    let pieces_of = |job: &TensorJob<'_, Elementwise>| {
-        pieces(job.views.iter().map(|v| v.offset / 4), job.views[0].length)
-    };
     let mut few: HashMap<(&str, Width), usize> = HashMap::new();
-    for job in jobs {
-        let runs =
-            pieces_of(job).into_iter().filter(|&(width, from, to)| from < to && small(width, from, to));
-        runs.for_each(|(width, ..)| *few.entry((job.operator.penalty.name(), width)).or_default() += 1);
+    for (job, cut) in jobs.iter().zip(&cuts) {
+        let runs = cut.iter().filter(|&&(width, from, to)| from < to && small(width, from, to));
+        runs.for_each(|(width, ..)| *few.entry((job.operator.penalty.name(), *width)).or_default() += 1);
     }
     let many = |penalty: Penalty, width| few.get(&(penalty.name(), width)).is_some_and(|&n| n >= MANY);
     let slots = base.slots();
     let mut packer = Packer::new(super::KERNEL.name, &limits);
-    for job in jobs {
+    for (job, cut) in jobs.iter().zip(&cuts) {
         job.operator.check(base, super::KERNEL.name)?;
         let starts = job.views.iter().map(|v| v.offset / 4);
-        for (width, from, to) in pieces(starts.clone(), job.views[0].length) {
+        for &(width, from, to) in cut {
             if from == to {
                 continue;
             }

@@ -19,9 +19,9 @@
 //! **Accuracy.** The point carries the error that WGSL allows for its formula ([`Approx`](crate::accuracy::Approx));
 //! the prox holds the backward error that its penalty states. [`StepReference::judge`] asserts both.
 //!
-//! **Limits.** 256 invocations per workgroup, 32 for runs of at most 32 words where a kernel has 256 of them; 5 storage buffers per stage with a gradient, 6 with momentum, 7 with
-//! Adam: wgpu's default limits suffice. No optional feature. W and G may share a buffer in any arrangement natively; in
-//! a browser WebGPU demands that the ranges bound for writing do not overlap, so weights and gradients must not
+//! **Limits.** 256 invocations per workgroup, 32 for runs of at most 32 words where a kernel has 256 of them; 5 storage buffers
+//! per stage with a gradient, 6 with momentum, 7 with Adam: wgpu's default limits suffice. No optional feature. W and G may
+//! share a buffer in any arrangement natively; in a browser WebGPU demands that the ranges bound for writing do not overlap, so weights and gradients must not
 //! alternate within one page there.
 
 mod bench;

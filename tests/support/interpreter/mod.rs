@@ -9,6 +9,8 @@ pub mod arithmetic;
 pub mod code;
 pub mod compile;
 mod expressions;
+#[path = "../files.rs"]
+mod files;
 pub mod host;
 mod layout;
 pub mod machine;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use maf_srl::kernels::{Case, Outcome, PipelineCache};
@@ -10,6 +10,7 @@ use maf_srl::kernels::{Case, Outcome, PipelineCache};
 use super::arithmetic::Arithmetic;
 use super::code::Program;
 use super::compile::compile;
+use super::files::texts;
 use super::host;
 use super::machine::{Finding, Setting};
 
@@ -20,23 +21,10 @@ impl Shaders {
     /// # Panics
     /// Where they cannot be read.
     pub fn load() -> Self {
-        fn walk(folder: &Path, all: &mut Vec<PathBuf>) {
-            for entry in std::fs::read_dir(folder).expect("a folder") {
-                let path = entry.expect("an entry").path();
-                if path.is_dir() {
-                    walk(&path, all);
-                } else {
-                    all.push(path);
-                }
-            }
-        }
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
-        let mut all = Vec::new();
-        walk(&root, &mut all);
         let name =
             |path: &Path| path.strip_prefix(&root).expect("a file of the folder").display().to_string();
-        let text = |path: &Path| std::fs::read_to_string(path).expect("a text");
-        Shaders(all.iter().map(|path| (name(path), text(path))).collect())
+        Shaders(texts(&root).into_iter().map(|(path, text)| (name(&path), text)).collect())
     }
 
     /// A line of a composed source, as `file:line: text`.
