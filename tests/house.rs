@@ -6,9 +6,13 @@
 //!
 //! And the loops of the shaders, which end: naga is told so (`src/gpu/pipeline.rs`).
 
+#[path = "support/files.rs"]
+mod files;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use files::texts;
 use syn::visit::Visit;
 
 /// A package's modules from the ground up. Those of one floor do not import each other.
@@ -255,25 +259,19 @@ fn the_library_has_no_circles_and_imports_downwards() {
 }
 
 #[test]
-fn the_experiments_and_the_command_have_no_circles() {
+fn the_experiments_the_command_and_burns_optimiser_have_no_circles() {
     let lab = Package::read("maf-srl-lab", &root().join("crates/lab/src"));
     lab.downwards(LAB);
     lab.no_circles();
     Package::read("maf-srl-cli", &root().join("crates/cli/src")).no_circles();
+    Package::read("maf-srl-burn", &root().join("crates/burn/src")).no_circles();
 }
 
 /// What is below the command knows no flag of it.
 #[test]
 fn flags_stand_in_the_command_alone() {
     for src in ["src", "crates/lab/src"] {
-        let mut open = vec![root().join(src)];
-        while let Some(path) = open.pop() {
-            if path.is_dir() {
-                let inside = std::fs::read_dir(&path).expect("a folder");
-                open.extend(inside.map(|entry| entry.expect("an entry").path()));
-                continue;
-            }
-            let text = std::fs::read_to_string(&path).expect("a text");
+        for (path, text) in texts(&root().join(src)) {
             for (number, line) in text.lines().enumerate() {
                 let flag = line.match_indices("--").any(|(at, _)| {
                     let before = line[..at].chars().next_back();
@@ -357,17 +355,8 @@ fn endless(line: &str) -> Option<&'static str> {
 
 #[test]
 fn every_loop_of_the_shaders_ends() {
-    fn files(folder: &Path, all: &mut Vec<PathBuf>) {
-        for entry in std::fs::read_dir(folder).expect("a folder of shaders") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() { files(&path, all) } else { all.push(path) }
-        }
-    }
-    let mut all = Vec::new();
-    files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders"), &mut all);
     let (mut loops, mut faults, mut searches) = (0, Vec::new(), Vec::new());
-    for path in all {
-        let text = std::fs::read_to_string(&path).expect("a shader");
+    for (path, text) in texts(&root().join("shaders")) {
         for (number, line) in (1..).zip(text.lines()) {
             loops += usize::from(line.trim().starts_with("for ("));
             faults.extend(endless(line).map(|fault| format!("{}:{number}: {fault}", path.display())));
