@@ -77,10 +77,10 @@ struct Known {
     spec: Spec,
 }
 
-/// A step that could not be made, with the module as it was.
+/// A step that could not be made, with the module as it was; a check that failed, with the module after its step.
 #[derive(Debug)]
 pub struct Failed<M> {
-    /// The module, unchanged.
+    /// The module.
     pub module: Box<M>,
     /// Why.
     pub error: Box<Error>,
@@ -138,7 +138,8 @@ impl SparseOptimizer {
     }
 
     /// With all gradients of a step multiplied by one number where their norm ||G||_2, over all parameters, exceeds `largest`:
-    /// min(1, largest / ||G||_2), on the device. It comes before clipping gradient by gradient.
+    /// min(1, largest / ||G||_2), on the device. It comes before clipping gradient by gradient. Where the norm is NaN, so are all
+    /// stepped weights.
     ///
     /// # Errors
     /// [`Error::Domain`] for a norm that is not positive.
@@ -165,7 +166,7 @@ impl SparseOptimizer {
     /// # Errors
     /// [`Error::Unsupported`] for tensors that are not f32 or not on Burn's wgpu backend, and for a unit that a layer does not have;
     /// [`Error::Domain`] for numbers outside their range; [`Error::Mismatch`] where a check failed; what an earlier step that was put
-    /// off had. The module comes back as it was.
+    /// off had. The module comes back, see [`Failed`].
     pub fn step<M: Module>(
         &mut self,
         lr: impl Into<ModuleLearningRate>,
