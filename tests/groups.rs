@@ -3,9 +3,10 @@
 mod support;
 
 use maf_srl::Error;
+use maf_srl::kernels::solver::Solver;
 use maf_srl::kernels::step::{Optimizer, StepParameters};
 use maf_srl::penalty::{Group, GroupPenalty, Groups, Layout, Penalty};
-use maf_srl::schedule::{Schedule, Spec, Tensor, Verify};
+use maf_srl::schedule::{Counted, Schedule, Spec, Tally, Tensor, Verify};
 use support::work::{blank, download, submit, upload_f32, view};
 
 /// Deterministic numbers in [-1, 1).
@@ -260,5 +261,63 @@ fn every_solver_works_in_one_schedule_and_splitting_gives_its_copy() {
                 assert!(far <= a.len() / 200, "{far} of {}", a.len());
             }
         }
+    }
+}
+
+#[test]
+fn what_is_zero_is_counted_where_it_lies() {
+    let l1: Penalty = "l1".parse().expect("a penalty");
+    for one in support::software_adapters() {
+        let (device, queue) = one.device();
+        let schedule = Schedule::new(&device);
+        // a matrix by its columns, and the copy of variable splitting of another in blocks
+        let split = Solver::Splitting { beta: 2.0, published: false };
+        let specs = [Spec::new("plain", l1, 0.4), Spec::new("split", l1, 1.0).with_solver(split)];
+        let lengths = [30 * 21, 300];
+        let (weights, gradients) = (numbers(1000, 1), vec![0.0; 1000]);
+        let (weights, gradients) = (upload_f32(&device, &weights), upload_f32(&device, &gradients));
+        let tensors: Vec<Tensor> = specs
+            .iter()
+            .zip(lengths)
+            .enumerate()
+            .map(|(k, (spec, length))| {
+                let of = |buffer| view(buffer, 2528 * k as u64, length);
+                Tensor::new(spec.clone(), of(&weights)).with_gradient(of(&gradients))
+            })
+            .collect();
+        let mut plan = schedule.bind(Optimizer::Gradient, &tensors, Verify::Off).expect("they bind");
+        let of = |tensor, layout, shape: &[u64], uses| Counted {
+            tensor,
+            groups: Groups::new(layout, shape).expect("they fit"),
+            uses,
+        };
+        let counted = [of(1, Layout::Blocks(2), &[300], 1), of(0, Layout::Columns, &[30, 21], 5)];
+        let nonzeros = plan.nonzeros(&counted).expect("they bind");
+        let words = submit(&device, &queue, |encoder| {
+            plan.record(encoder, &StepParameters::new(1.0, 1).expect("in the domain"));
+            nonzeros.record(encoder).expect("there is memory")
+        });
+        let words = words.wait::<u32>(&device).expect("the device answers");
+        let tallies = nonzeros.tallies(&words).expect("as many");
+        for (counted, tally) in counted.iter().zip(&tallies) {
+            let result = plan.result(counted.tensor).expect("it is there");
+            let all = download(&device, &queue, result.buffer());
+            let first = result.offset() as usize / 4;
+            let values = &all[first..first + result.len() as usize];
+            let live = |g: &u64| counted.groups.members(*g).any(|k| values[k] != 0);
+            let expected = Tally {
+                weights: values.len() as u64,
+                nonzeros: values.iter().filter(|w| **w != 0).count() as u64,
+                units: counted.groups.count(),
+                live: (0..counted.groups.count()).filter(live).count() as u64,
+                uses: counted.uses,
+            };
+            assert_eq!(*tally, expected, "{}", one.label);
+            assert!(tally.nonzeros > 0 && tally.nonzeros < tally.weights, "{tally:?}");
+        }
+        assert!(tallies[0].live < tallies[0].units, "{tallies:?}");
+        assert!(nonzeros.tallies(&words[1..]).is_err());
+        assert!(plan.nonzeros(&[of(2, Layout::Whole, &[300], 1)]).is_err());
+        assert!(plan.nonzeros(&[of(1, Layout::Whole, &[299], 1)]).is_err());
     }
 }

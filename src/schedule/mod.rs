@@ -6,8 +6,10 @@
 //! [`HostSchedule`] is the easy layer above: weights and gradients in host memory, on a GPU or on the CPU.
 
 mod bindings;
+mod density;
 mod host;
 mod kernels;
+mod nonzeros;
 mod operator;
 mod plan;
 mod reference;
@@ -16,7 +18,9 @@ mod settings;
 mod verify;
 
 pub use crate::kernels::spmm::metric::Regularised;
+pub use density::{DensityControl, DensityState, DensityTarget, Measure, Phase, Tally};
 pub use host::{Backend, HostSchedule, StepReport};
+pub use nonzeros::{Counted, Nonzeros};
 pub use plan::{Plan, Schedule, Staged, Tensor, Update};
 pub use report::{FirstMismatch, TensorReport, Verification};
 pub use settings::Settings;

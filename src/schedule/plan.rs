@@ -585,6 +585,25 @@ impl Plan {
         self.kept(tensor, |of| matches!(of, Operator::Solved(_)))
     }
 
+    /// What a tensor's training comes to: its sparse copy under variable splitting, else its weights. None where there are not so
+    /// many tensors.
+    #[must_use]
+    pub fn result(&self, tensor: usize) -> Option<&View> {
+        self.copy(tensor).or_else(|| self.tensors.get(tensor)?.views.first())
+    }
+
+    pub(super) fn device(&self) -> &wgpu::Device {
+        &self.device
+    }
+
+    pub(super) fn kernels(&self) -> &PipelineCache {
+        &self.kernels
+    }
+
+    pub(super) fn names(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.tensors.iter().map(|bound| bound.checked.name())
+    }
+
     /// The coefficients prox_tg(Â^-T x) of a tensor with a learned regulariser, as the latest step made them, which are sparse
     /// where its weights Âᵀ of them are not; none with another operator.
     #[must_use]

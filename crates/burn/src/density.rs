@@ -5,7 +5,6 @@ use burn::tensor::Tensor;
 use maf_srl::error::{Result, unsupported};
 use maf_srl::penalty::Groups;
 
-use crate::Unit;
 use crate::rule::Layer;
 
 /// What of a module is zero: its linear layers and convolutions.
@@ -57,11 +56,7 @@ impl ModuleVisitor for Counting {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let Some((name, container)) = self.path.last() else { return };
         let layer = Layer::of(container, name);
-        let unit = match layer {
-            Layer::Linear => Unit::Neuron,
-            Layer::Convolution | Layer::Transposed => Unit::Filter,
-            Layer::Other => return,
-        };
+        let Some(unit) = layer.output() else { return };
         let Ok(found) = &mut self.found else { return };
         let shape: Vec<u64> = param.shape().to_vec().iter().map(|&n| n as u64).collect();
         let counted = || -> Result<(Vec<f32>, Groups)> {

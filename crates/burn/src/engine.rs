@@ -12,11 +12,15 @@ use maf_srl::schedule::{Plan, Schedule, Spec, Tensor, Update, Verification, Veri
 
 use crate::Gpu;
 use crate::bridge::{self, Pin};
+use crate::control::{Controls, DensityStatus, Followed};
 use crate::record::{Recorded, SparseRecord};
 
 /// What buffers of states are for.
 const USAGE: wgpu::BufferUsages =
     wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
+
+/// The largest lambda.
+const LARGEST: f64 = 1e6;
 
 /// One parameter of a step.
 #[derive(Clone, Debug)]
@@ -24,12 +28,14 @@ pub(crate) struct Member {
     pub id: ParamId,
     pub spec: Spec,
     pub rate: f64,
+    pub followed: Option<Arc<Followed>>,
 }
 
 /// What one step of a module is told.
 #[derive(Clone, Debug)]
 pub(crate) struct Job {
     pub members: Vec<Member>,
+    pub lambda_scale: f64,
     pub freeze: bool,
 }
 
@@ -59,6 +65,7 @@ struct Kept {
 struct Held {
     id: ParamId,
     spec: Spec,
+    followed: Option<Arc<Followed>>,
     weights: View,
     _pin: PinOf,
 }
@@ -91,6 +98,7 @@ pub(crate) struct Engine {
     /// Read by tensors that sit out, which no step reads.
     zeros: Option<wgpu::Buffer>,
     counts: Counts,
+    controls: Controls,
     /// The first error since the last look: a step that Burn puts off has nobody to return it to.
     trouble: Option<Error>,
 }
@@ -107,6 +115,7 @@ impl Engine {
             restored: BTreeMap::new(),
             zeros: None,
             counts: Counts::default(),
+            controls: Controls::default(),
             trouble: None,
         }
     }
@@ -127,6 +136,15 @@ impl Engine {
 
     pub fn counts(&self) -> Counts {
         Counts { dispatches: self.bound.as_ref().map_or(0, |bound| bound.plan.dispatches()), ..self.counts }
+    }
+
+    pub fn controls(&mut self) -> &mut Controls {
+        &mut self.controls
+    }
+
+    /// Where the controllers of density stand before the next step.
+    pub fn densities(&self) -> Vec<DensityStatus> {
+        self.controls.status(self.counts.steps + 1)
     }
 
     /// What went wrong since the last look.
@@ -161,12 +179,21 @@ impl Engine {
                 reads.into_iter().map(|read| read.wait::<f32>(device)).collect::<Result<Vec<_>>>()?;
             parameters.insert(kept.path.clone(), Recorded { steps: kept.steps, states });
         }
-        Ok(SparseRecord { base: self.base.to_string(), frozen, parameters })
+        let controls = self.controls.remember(self.gpu.device())?;
+        Ok(SparseRecord {
+            base: self.base.to_string(),
+            steps: self.counts.steps,
+            frozen,
+            parameters,
+            controls,
+        })
     }
 
     /// Takes the place of all states: each when its parameter is met.
     pub fn restore(&mut self, record: SparseRecord) -> Result<()> {
         record.fits(&self.base.to_string())?;
+        self.controls.restore(&record.controls)?;
+        self.counts.steps = record.steps;
         self.bound = None;
         self.kept.clear();
         self.restored = record.parameters;
@@ -235,18 +262,23 @@ impl Engine {
         let inside =
             |most: f64, member: &Member| StepParameters::new(member.rate, 1).map(|_| most.max(member.rate));
         let rate = job.members.iter().try_fold(0.0, inside)?;
+        let number = self.counts.steps + 1;
+        self.controls.look(number, self.gpu.device())?;
         self.meet(job, &weights)?;
         self.place(job, weights, &gradients)?;
-        self.set(job, rate)?;
-        let hyper = StepParameters::new(rate, self.counts.steps + 1)?;
+        self.set(job, rate, number)?;
+        let hyper = StepParameters::new(rate, number)?;
         let Some(bound) = &mut self.bound else { return Ok(()) };
         let mut encoder =
             self.gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         bound.plan.record(&mut encoder, &hyper);
+        let followed = bound.held.iter().map(|held| held.followed.as_deref());
+        let counted = self.controls.count(number, &bound.plan, followed, &mut encoder);
         self.gpu.queue().submit([encoder.finish()]);
         // the queue runs in order: what Burn writes here next comes after the step
         drop(pinned);
-        self.counts.steps += 1;
+        self.counts.steps = number;
+        counted?;
         bound.plan.check()
     }
 
@@ -290,7 +322,9 @@ impl Engine {
         if self.base.has_gradient() {
             update = update.with_gradients(&of_gradients);
         }
-        bound.plan.update(&update)?;
+        if bound.plan.update(&update)? {
+            self.controls.moved();
+        }
         for (place, (view, pin)) in places.into_iter().zip(weights) {
             if bound.held[place].weights != view {
                 bound.held[place].weights = view;
@@ -304,19 +338,24 @@ impl Engine {
     /// which take turns are bound once.
     fn bind(&mut self, job: &Job, weights: Vec<(View, Pin)>, gradients: &[View]) -> Result<()> {
         let before = self.let_go();
-        let mut members: Vec<(ParamId, Spec, View, PinOf)> = Vec::with_capacity(weights.len());
-        for (member, (view, pin)) in job.members.iter().zip(weights) {
-            members.push((member.id, member.spec.clone(), view, PinOf(pin)));
-        }
-        let came = members.len();
-        let stays = |held: &Held| !members.iter().any(|(id, ..)| *id == held.id);
+        self.controls.moved();
+        let held = |(member, (weights, pin)): (&Member, (View, Pin))| Held {
+            id: member.id,
+            spec: member.spec.clone(),
+            followed: member.followed.clone(),
+            weights,
+            _pin: PinOf(pin),
+        };
+        let mut held: Vec<Held> = job.members.iter().zip(weights).map(held).collect();
+        let came = held.len();
+        let stays = |other: &Held| !held.iter().any(|one| one.id == other.id);
         let others: Vec<Held> = before.into_iter().filter(stays).collect();
-        members.extend(others.into_iter().map(|held| (held.id, held.spec, held.weights, held._pin)));
+        held.extend(others);
 
-        let longest = members[came..].iter().map(|(_, _, view, _)| view.len()).max();
+        let longest = held[came..].iter().map(|held| held.weights.len()).max();
         let unread = longest.map(|length| zeros(&self.gpu, &mut self.zeros, length)).transpose()?;
-        let mut tensors = Vec::with_capacity(members.len());
-        for (k, (id, spec, view, _)) in members.iter().enumerate() {
+        let mut tensors = Vec::with_capacity(held.len());
+        for (k, Held { id, spec, weights: view, .. }) in held.iter().enumerate() {
             let mut tensor = Tensor::new(spec.clone(), view.clone());
             if self.base.has_gradient() {
                 let gradient = match (&unread, gradients.get(k)) {
@@ -336,14 +375,13 @@ impl Engine {
         }
         let plan = self.schedule.bind(self.base, &tensors, self.verify)?;
         self.counts.plans += 1;
-        let hold = |(id, spec, weights, _pin)| Held { id, spec, weights, _pin };
-        self.bound = Some(Bound { plan, held: members.into_iter().map(hold).collect() });
+        self.bound = Some(Bound { plan, held });
         self.keep();
         Ok(())
     }
 
     /// What each tensor of the plan does in this step.
-    fn set(&mut self, job: &Job, rate: f64) -> Result<()> {
+    fn set(&mut self, job: &Job, rate: f64, number: u64) -> Result<()> {
         let Some(bound) = &mut self.bound else { return Ok(()) };
         let members: HashMap<ParamId, &Member> =
             job.members.iter().map(|member| (member.id, member)).collect();
@@ -354,7 +392,14 @@ impl Engine {
             if let Some(member) = members.get(&held.id) {
                 now.rests = false;
                 now.lr_scale = if rate > 0.0 { member.rate / rate } else { 1.0 };
-                now.freeze = job.freeze;
+                let (scale, frozen) = match &member.followed {
+                    Some(followed) => self.controls.of(followed.by, number),
+                    None => (1.0, false),
+                };
+                now.freeze = job.freeze || frozen;
+                let weighed = |lambda: f64| (scale * job.lambda_scale * lambda).min(LARGEST);
+                now.lambda = weighed(member.spec.lambda);
+                now.group_lambda = weighed(member.spec.group.as_ref().map_or(0.0, |group| group.lambda));
                 // of its own, so that one that joins later begins with the first step of Adam's bias correction
                 let kept = self.kept.get(&held.id).map_or(0, |kept| kept.steps);
                 now.step = Some(was.step.unwrap_or(kept + 1));

@@ -10,6 +10,7 @@
 
 mod backing;
 mod bridge;
+mod control;
 mod density;
 mod device;
 mod engine;
@@ -18,13 +19,16 @@ mod fused;
 mod optimizer;
 mod record;
 mod rule;
+mod tensors;
 
+pub use control::DensityStatus;
 pub use density::{Density, density};
 pub use device::Gpu;
 pub use engine::Counts;
 pub use optimizer::{Failed, SparseOptimizer};
 pub use record::SparseRecord;
 pub use rule::{Rule, Unit};
+pub use tensors::{ProxOptimizer, ProxState};
 
 /// The examples of docs/BURN.md.
 #[cfg(doctest)]

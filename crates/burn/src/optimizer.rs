@@ -11,11 +11,12 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Shape, Tensor};
 use maf_srl::error::{Error, Result, require, unsupported};
 use maf_srl::kernels::step::Optimizer;
-use maf_srl::penalty::NoPenalty;
-use maf_srl::schedule::{Spec, Verification, Verify};
+use maf_srl::penalty::{NoPenalty, WEIGHT};
+use maf_srl::schedule::{DensityTarget, Spec, Verification, Verify};
 
 use crate::backing::Backing;
 use crate::bridge::{self, Float};
+use crate::control::{DensityStatus, Followed, NETWORK};
 use crate::engine::{Counts, Engine, Job, Member};
 use crate::rule::Layer;
 use crate::{Gpu, Rule, SparseRecord};
@@ -56,7 +57,10 @@ pub struct SparseOptimizer {
     rules: Vec<Rule>,
     clipping: Option<GradientClipping>,
     largest_norm: Option<f64>,
+    lambda_scale: f64,
     freeze: bool,
+    /// Whether a density is asked of the network.
+    followed: bool,
     specs: HashMap<ParamId, Known>,
 }
 
@@ -75,6 +79,7 @@ impl std::fmt::Debug for SparseOptimizer {
 struct Known {
     shape: Vec<u64>,
     spec: Spec,
+    followed: Option<Arc<Followed>>,
 }
 
 /// A step that could not be made, with the module as it was; a check that failed, with the module after its step.
@@ -119,7 +124,9 @@ impl SparseOptimizer {
             rules: Vec::new(),
             clipping: None,
             largest_norm: None,
+            lambda_scale: 1.0,
             freeze: false,
+            followed: false,
             specs: HashMap::new(),
         }
     }
@@ -127,8 +134,36 @@ impl SparseOptimizer {
     /// With one more rule. Where several match a parameter the last one decides; where none does, it has no penalty.
     #[must_use]
     pub fn with_rule(mut self, rule: Rule) -> Self {
+        if let Some(target) = rule.density() {
+            Engine::lock(&self.engine).controls().add(self.rules.len(), target);
+        }
         self.rules.push(rule);
         self
+    }
+
+    /// With a share that is to be left of all parameters together that rules decide on, but for those whose rule has a target of its
+    /// own: lambda follows it, as [`DensityControl`](maf_srl::schedule::DensityControl) says, and once it is met zeros stay. The
+    /// lambdas of the rules are the first guess, and what is between them stays as it is.
+    ///
+    /// What is zero is counted on the device, 200 times in a ramp, and read without a wait: a count is looked at when the next one is
+    /// due, so that a training run can be repeated bit for bit.
+    ///
+    /// ```
+    /// use maf_srl::kernels::step::Optimizer;
+    /// use maf_srl::schedule::DensityTarget;
+    /// use maf_srl_burn::{Gpu, Rule, SparseOptimizer};
+    /// # fn example(gpu: &Gpu) -> maf_srl::Result<()> {
+    /// // a tenth of the weights, by step 600
+    /// let optim = SparseOptimizer::new(gpu, Optimizer::Adam(Default::default()))
+    ///     .with_rule(Rule::new("l1".parse()?, 1e-2))
+    ///     .with_density(DensityTarget::new(0.1, 600)?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_density(self, target: DensityTarget) -> Self {
+        Engine::lock(&self.engine).controls().add(NETWORK, target);
+        SparseOptimizer { followed: true, ..self }
     }
 
     /// With Burn's clipping, gradient by gradient.
@@ -159,6 +194,23 @@ impl SparseOptimizer {
     /// Whether weights that are zero stay zero from the next step on: fine-tuning of what is left.
     pub fn freeze_zeros(&mut self, freeze: bool) {
         self.freeze = freeze;
+    }
+
+    /// A factor of every lambda from the next step on, in [0, 1e6]; 1 until this is called: for a schedule of the caller's own.
+    ///
+    /// # Errors
+    /// [`Error::Domain`] for a factor outside its range.
+    pub fn set_lambda_scale(&mut self, scale: f64) -> Result<()> {
+        require(WEIGHT.contains(scale), "optimiser", "lambda scale", scale, WEIGHT)?;
+        self.lambda_scale = scale;
+        Ok(())
+    }
+
+    /// Where the controllers of density stand, those of the rules in their order and the network's last. None where no density is
+    /// asked for.
+    #[must_use]
+    pub fn densities(&self) -> Vec<DensityStatus> {
+        Engine::lock(&self.engine).densities()
     }
 
     /// One step of every parameter that has a gradient.
@@ -196,7 +248,7 @@ impl SparseOptimizer {
             let module = module.map(&mut Giving { stepped: weights.into_iter(), back: &mut back });
             return Err(Failed::new(module, error));
         }
-        let job = Job { members, freeze: self.freeze };
+        let job = Job { members, lambda_scale: self.lambda_scale, freeze: self.freeze };
         let stepped = Float::step(&self.engine, job, weights, gradients);
         let module = module.map(&mut Giving { stepped: stepped.into_iter(), back: &mut back });
         match Engine::lock(&self.engine).trouble() {
@@ -248,18 +300,24 @@ impl SparseOptimizer {
     }
 
     /// What the rules say of a parameter.
-    fn spec(&mut self, id: ParamId, path: &str, layer: Layer, shape: &[usize]) -> Result<Spec> {
+    fn known(&mut self, id: ParamId, path: &str, layer: Layer, shape: &[usize]) -> Result<Known> {
         let shape: Vec<u64> = shape.iter().map(|&n| n as u64).collect();
         if let Some(known) = self.specs.get(&id).filter(|known| known.shape == shape) {
-            return Ok(known.spec.clone());
+            return Ok(known.clone());
         }
-        let rule = self.rules.iter().rev().find(|rule| rule.matches(id, path, layer));
-        let spec = match rule {
-            Some(rule) => rule.spec(path, layer, &shape)?,
-            None => Spec::new(path, NoPenalty.into(), 0.0),
-        };
-        self.specs.insert(id, Known { shape, spec: spec.clone() });
-        Ok(spec)
+        let rule = self.rules.iter().enumerate().rfind(|(_, rule)| rule.matches(id, path, layer));
+        let (mut spec, mut followed) = (Spec::new(path, NoPenalty.into(), 0.0), None);
+        if let Some((number, rule)) = rule {
+            spec = rule.spec(path, layer, &shape)?;
+            let by = if rule.density().is_some() { Some(number) } else { self.followed.then_some(NETWORK) };
+            if let Some(by) = by {
+                let groups = rule.units(path, layer, &shape)?;
+                followed = Some(Arc::new(Followed { by, groups, uses: rule.uses() }));
+            }
+        }
+        let known = Known { shape, spec, followed };
+        self.specs.insert(id, known.clone());
+        Ok(known)
     }
 }
 
@@ -326,8 +384,8 @@ impl Taking<'_> {
             return param;
         }
         let dims = param.shape().to_vec();
-        let spec = match self.optim.spec(param.id, &path, layer, &dims) {
-            Ok(spec) => spec,
+        let Known { spec, followed, .. } = match self.optim.known(param.id, &path, layer, &dims) {
+            Ok(known) => known,
             Err(error) => {
                 self.trouble.get_or_insert(error);
                 return param;
@@ -366,7 +424,7 @@ impl Taking<'_> {
             }
             Box::new(Param::from_mapped_value(id, tensor, mapper))
         };
-        self.taken.members.push(Member { id, spec, rate });
+        self.taken.members.push(Member { id, spec, rate, followed });
         self.taken.weights.push(weights);
         self.taken.gradients.push(gradient);
         self.taken.back.insert(id, Box::new(back));

@@ -5,15 +5,22 @@ use std::path::Path;
 
 use burn_pack::{Bytes, DType, Reader, Scalar, Tensor, Writer};
 use maf_srl::error::{Error, Result, file, shape};
+use maf_srl::schedule::{DensityState, Phase};
+
+use crate::control::Remembered;
 
 /// The states and step counts of every parameter, by its path in the module, and the base step that they belong to.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SparseRecord {
     /// The base step in text form.
     pub(crate) base: String,
+    /// Steps of the module.
+    pub(crate) steps: u64,
     /// Whether zeros stayed zeros.
     pub(crate) frozen: bool,
     pub(crate) parameters: BTreeMap<String, Recorded>,
+    /// What the controllers of density remember.
+    pub(crate) controls: BTreeMap<usize, Remembered>,
 }
 
 /// Of one parameter.
@@ -64,7 +71,13 @@ impl SparseRecord {
             .auto_extension(false)
             .with_metadata(FORMAT.0, FORMAT.1)
             .with_metadata("base", &self.base)
+            .with_scalar("#steps", Scalar::from(self.steps))
             .with_scalar("#frozen", Scalar::from(self.frozen));
+        for (key, of) in &self.controls {
+            for (name, scalar) in of.scalars() {
+                writer = writer.with_scalar(&format!("#density {key} {name}"), scalar);
+            }
+        }
         for (name, of) in &self.parameters {
             writer = writer.with_scalar(name, Scalar::from(of.steps));
         }
@@ -87,10 +100,22 @@ impl SparseRecord {
             ));
         }
         let base = metadata.get("base").cloned().unwrap_or_default();
-        let (mut frozen, mut parameters) = (false, BTreeMap::new());
+        let (mut steps, mut frozen, mut parameters) = (0, false, BTreeMap::new());
+        let mut controls = BTreeMap::<usize, Remembered>::new();
         for (name, &scalar) in reader.scalars() {
             match (name.as_str(), scalar) {
+                ("#steps", Scalar::UInt(number)) => steps = number,
                 ("#frozen", Scalar::Bool(is)) => frozen = is,
+                (name, scalar) if name.starts_with("#density ") => {
+                    let mut words = name.split(' ').skip(1);
+                    let (key, what) = (words.next().and_then(|key| key.parse().ok()), words.next());
+                    let taken = key.zip(what).is_some_and(|(key, what)| {
+                        controls.entry(key).or_insert(Remembered::NONE).take(what, scalar)
+                    });
+                    if !taken {
+                        return Err(file(path, name, format!("{scalar:?}, which no controller of density has")));
+                    }
+                }
                 (_, Scalar::UInt(steps)) => {
                     parameters.insert(name.clone(), Recorded { steps, states: Vec::new() });
                 }
@@ -109,7 +134,7 @@ impl SparseRecord {
             let values = bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
             of.states.push(values.collect());
         }
-        Ok(SparseRecord { base, frozen, parameters })
+        Ok(SparseRecord { base, steps, frozen, parameters, controls })
     }
 
     /// Checks that it is of this base step.
@@ -124,6 +149,55 @@ impl SparseRecord {
         })
     }
 }
+
+impl Remembered {
+    /// Before the first step.
+    const NONE: Self = Remembered {
+        state: DensityState { log_scale: 0.0, error: 0.0, step: 0, phase: Phase::Follows },
+        last: (0, 1.0),
+        count: None,
+    };
+
+    /// All of it, by name.
+    fn scalars(&self) -> Vec<(&'static str, Scalar)> {
+        let DensityState { log_scale, error, step, phase } = self.state;
+        let mut all = vec![
+            ("log-scale", Scalar::from(log_scale)),
+            ("error", Scalar::from(error)),
+            ("step", Scalar::from(step)),
+            ("phase", Scalar::from(PHASES.iter().position(|of| *of == phase).unwrap_or(0) as u64)),
+            ("last-step", Scalar::from(self.last.0)),
+            ("last-share", Scalar::from(self.last.1)),
+        ];
+        if let Some((step, share)) = self.count {
+            all.extend([("count-step", Scalar::from(step)), ("count-share", Scalar::from(share))]);
+        }
+        all
+    }
+
+    /// Takes one of them in; false where there is no such.
+    fn take(&mut self, name: &str, scalar: Scalar) -> bool {
+        let count = self.count.unwrap_or_default();
+        match (name, scalar) {
+            ("log-scale", Scalar::Float(value)) => self.state.log_scale = value,
+            ("error", Scalar::Float(value)) => self.state.error = value,
+            ("step", Scalar::UInt(step)) => self.state.step = step,
+            ("phase", Scalar::UInt(number)) => match PHASES.get(number as usize) {
+                Some(&phase) => self.state.phase = phase,
+                None => return false,
+            },
+            ("last-step", Scalar::UInt(step)) => self.last.0 = step,
+            ("last-share", Scalar::Float(share)) => self.last.1 = share,
+            ("count-step", Scalar::UInt(step)) => self.count = Some((step, count.1)),
+            ("count-share", Scalar::Float(share)) => self.count = Some((count.0, share)),
+            _ => return false,
+        }
+        true
+    }
+}
+
+/// By their numbers in a file.
+const PHASES: [Phase; 4] = [Phase::Follows, Phase::Approaches, Phase::Met, Phase::Passed];
 
 impl Recorded {
     /// Checks that a parameter of so many states of so many elements can take it.
@@ -149,7 +223,18 @@ mod tests {
         let one = Recorded { steps: 7, states: vec![vec![1.0, -0.0], vec![f32::MIN_POSITIVE, 3.0]] };
         let parameters =
             [("fc.weight".to_string(), one), ("fc.bias".to_string(), Recorded { steps: 1, states: vec![] })];
-        let record = SparseRecord { base: "adam".into(), frozen: true, parameters: parameters.into() };
+        let state = DensityState { log_scale: -0.1, error: 1.0 / 3.0, step: 7, phase: Phase::Approaches };
+        let controls = [
+            (1, Remembered { state, last: (5, 0.1), count: Some((10, 0.2)) }),
+            (usize::MAX, Remembered::NONE),
+        ];
+        let record = SparseRecord {
+            base: "adam".into(),
+            steps: 12,
+            frozen: true,
+            parameters: parameters.into(),
+            controls: controls.into(),
+        };
         record.save(&path).unwrap();
         record.save(&path).unwrap();
         let read = SparseRecord::load(&path).unwrap();

@@ -5,8 +5,8 @@ use std::fmt;
 use burn::module::{ParamGroup, ParamId};
 use maf_srl::error::{Result, unsupported};
 use maf_srl::kernels::solver::Solver;
-use maf_srl::penalty::{Group, GroupPenalty, Groups, Penalty};
-use maf_srl::schedule::Spec;
+use maf_srl::penalty::{Group, GroupPenalty, Groups, Layout, Penalty};
+use maf_srl::schedule::{DensityTarget, Spec};
 
 /// What becomes zero as a whole.
 ///
@@ -63,6 +63,15 @@ impl Layer {
             _ => Layer::Other,
         }
     }
+
+    /// What one output of it is called; none without weights.
+    pub fn output(self) -> Option<Unit> {
+        match self {
+            Layer::Linear => Some(Unit::Neuron),
+            Layer::Convolution | Layer::Transposed => Some(Unit::Filter),
+            Layer::Other => None,
+        }
+    }
 }
 
 impl Unit {
@@ -104,6 +113,8 @@ pub struct Rule {
     lambda: f64,
     group: Option<(GroupPenalty, f64, Unit)>,
     solver: Solver,
+    density: Option<DensityTarget>,
+    uses: u64,
     on: On,
 }
 
@@ -121,7 +132,7 @@ impl Rule {
     /// A penalty and its weight for the weights of linear layers and convolutions, not for biases and norms.
     #[must_use]
     pub fn new(penalty: Penalty, lambda: f64) -> Self {
-        Rule { penalty, lambda, group: None, solver: Solver::Proximal, on: On::Weights }
+        Rule { penalty, lambda, group: None, solver: Solver::Proximal, density: None, uses: 1, on: On::Weights }
     }
 
     /// For these parameters, whatever they are.
@@ -152,6 +163,37 @@ impl Rule {
     #[must_use]
     pub fn with_solver(self, solver: Solver) -> Self {
         Rule { solver, ..self }
+    }
+
+    /// With a share that is to be left of all parameters together that this rule decides on: their lambdas follow it, as
+    /// [`DensityControl`](maf_srl::schedule::DensityControl) says, and once it is met their zeros stay.
+    #[must_use]
+    pub fn with_density(self, target: DensityTarget) -> Self {
+        Rule { density: Some(target), ..self }
+    }
+
+    /// With the number of times that a forward pass of one example uses each weight, for
+    /// [`Measure::Multiplications`](maf_srl::schedule::Measure::Multiplications): the output positions of a convolution. 1 without this.
+    #[must_use]
+    pub fn with_uses(self, uses: u64) -> Self {
+        Rule { uses, ..self }
+    }
+
+    pub(crate) fn density(&self) -> Option<DensityTarget> {
+        self.density
+    }
+
+    pub(crate) fn uses(&self) -> u64 {
+        self.uses
+    }
+
+    /// What is counted as one unit of a parameter: that of the penalty, else an output.
+    pub(crate) fn units(&self, path: &str, layer: Layer, shape: &[u64]) -> Result<Groups> {
+        match (&self.group, layer.output()) {
+            (Some((_, _, unit)), _) => unit.groups(layer, path, shape),
+            (None, Some(unit)) => unit.groups(layer, path, shape),
+            (None, None) => Groups::new(Layout::Whole, shape),
+        }
     }
 
     pub(crate) fn matches(&self, id: ParamId, path: &str, layer: Layer) -> bool {

@@ -57,6 +57,10 @@ pub struct Train {
         "The share of entries of maf-srl's matrix that may be nonzero [default: {}]",
         learned::DENSITY
     ))]
+    matrix_density: Option<f64>,
+    /// The share of the weights that is to be left, biases not counted: lambda follows until it is met [default: what
+    /// lambda leaves]
+    #[arg(long, long_help = DENSITY_HELP)]
     density: Option<f64>,
     /// How weight matrices are divided into groups: auto, rows, columns, blocks:K, whole [default: auto]
     #[arg(long, long_help = GROUPS_HELP)]
@@ -172,6 +176,11 @@ const AUTO: &str = "auto";
 const GROUPS_HELP: &str = "How weight matrices [outputs, inputs] are divided into groups: auto, rows, columns, blocks:K, \
 whole. A row holds the weights into one neuron, a column those out of one (the groups of Bui et al.). auto: what makes \
 hidden neurons superfluous, that is rows, and columns in the last layer; for l1-l2 the whole matrix. [default: auto]";
+
+const DENSITY_HELP: &str = "The share of the weights that is to be left, biases not counted [default: what lambda leaves]. \
+Lambda is the first guess of a controller: the density falls along a cubic ramp, lambda follows what is counted after each step, and \
+once the density is met, within a fiftieth of it, the penalty is off and zeros stay. A run whose density is not met says so. Not with \
+the solver subgradient, which makes no zeros, and without --warm-up.";
 
 const REGULARISER_HELP: &str = "A learned regulariser of n components, as safetensors: adds the method \"maf\", whose steps are \
 proximal. Of layers with parameters of their own the last one's are taken. Weight matrices with n inputs are divided into rows, \
@@ -360,7 +369,7 @@ impl Train {
                 Some(text) => layers(text)?,
                 None => vec![learned::DEPTH],
             },
-            density: self.density.unwrap_or(learned::DENSITY),
+            matrix_density: self.matrix_density.unwrap_or(learned::DENSITY),
         };
         Method::parse_list(self.method.as_deref().unwrap_or(defaults.method), &choices)
     }
@@ -378,7 +387,9 @@ impl Train {
         idle(self.block.is_some() && learned().next().is_none(), "--block", with)?;
         idle(self.layers.is_some() && learned().next().is_none(), "--layers", with)?;
         let matrix = learned().any(|of| of.kind == Family::MafSrl);
-        idle(self.density.is_some() && !matrix, "--density", "with maf-srl among the methods")?;
+        idle(self.matrix_density.is_some() && !matrix, "--matrix-density", "with maf-srl among the methods")?;
+        let penalised = methods.iter().any(Method::penalised);
+        idle(self.density.is_some() && !penalised, "--density", "with a penalty among the methods")?;
 
         let with = "with a penalty of groups among the methods";
         let grouped = penalties().any(|(of, _)| of.group.is_some());
@@ -436,6 +447,7 @@ impl Train {
             warm_up: self.warm_up,
             refit: self.refit.unwrap_or(defaults.refit),
             freeze_after: self.freeze_after,
+            density: self.density,
             groups: match self.groups.as_deref().map_or(AUTO, str::trim) {
                 AUTO => None,
                 text => Some(text.parse().map_err(|error| match error {
@@ -461,6 +473,9 @@ impl Train {
         self.used(&methods)?;
         let options = self.options(source)?;
         methods.iter().try_for_each(|m| m.check(options.base, options.groups.as_ref()))?;
+        if options.density.is_some() {
+            methods.iter().try_for_each(Method::can_be_sparse)?;
+        }
         let split = source.load(self.data_dir.as_deref())?;
         options.fits(&methods, &split)?;
         note_mistaken(source, self.data_dir.as_deref())?;
@@ -480,6 +495,7 @@ impl Train {
         let folder = Folder::new(&self.out_dir, self.name.as_deref().unwrap_or(source.name()), &inputs)?;
         let momentum = matches!(options.base, Optimizer::HeavyBall { .. } | Optimizer::Nesterov { .. });
         if self.lambda.is_none()
+            && self.density.is_none()
             && self.preset.is_none()
             && !momentum
             && methods.iter().any(|m| m.lambda > 0.0)

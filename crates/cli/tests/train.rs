@@ -115,6 +115,31 @@ fn zeros_stay_after_the_epoch_that_is_named() {
 }
 
 #[test]
+fn a_density_that_is_asked_for_is_met() {
+    let place = Place::new();
+    let found = place.json(
+        "train --device cpu --epochs 40 --repeats 2 --out-dir . --json --hidden 32 --method dense,l1,sgl --density 0.15 \
+         --solver proximal",
+    );
+    assert_eq!(found["settings"]["density"], 0.15);
+    let methods = found["methods"].as_array().unwrap();
+    assert!(methods[0].get("density_met").is_none() && methods[0]["density_mean"] == 1.0);
+    for method in &methods[1..] {
+        assert_eq!(method["density_met"], 2, "{method}");
+        for run in method["runs"].as_array().unwrap() {
+            let density = run["density"].as_f64().unwrap();
+            assert!((density - 0.15).abs() <= 0.15 / 50.0 + 1e-9, "{run}");
+            assert_eq!(run["density_met"], true);
+        }
+    }
+    let kept = place.document("digits/results.json");
+    let history = kept["methods"][1]["runs"][0]["history"].as_array().unwrap();
+    let scale = |epoch: usize| history[epoch - 1]["lambda_scale"].as_f64();
+    // it follows, ends, and the refit has no penalty
+    assert!(scale(5).unwrap() > 0.0 && scale(28) == Some(0.0) && scale(40).is_none(), "{history:?}");
+}
+
+#[test]
 fn the_table_and_the_progress_go_their_ways() {
     let place = Place::new();
     let output = run(&place, "--method dense --hidden 16,8 --name small");
@@ -151,7 +176,10 @@ fn wrong_requests_are_refused_in_one_line_before_any_work() {
         ("--group-lambda -1", "--group-lambda"),
         ("--method dsrl --block 0", "--block: weights = 0 is outside [1, 1500]"),
         ("--method dsrl --block 48", "--block 48"),
-        ("--method maf-srl --density 1.5", "--density: density = 1.5"),
+        ("--method maf-srl --matrix-density 1.5", "--matrix-density: density = 1.5"),
+        ("--density 1", "--density: share of the weights = 1"),
+        ("--density 0.1 --warm-up 0.5", "--density: a density to be met"),
+        ("--method sgl --solver subgradient --density 0.1", "--density: sgl by subgradients"),
         ("--method maf-srl --layers 0", "--layers: layers = 0"),
         ("--preset layers --layers 2,x", "--layers"),
         ("--lambda 0.1,x", "--lambda"),

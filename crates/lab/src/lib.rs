@@ -31,7 +31,7 @@ fn count(place: &str, name: &str, value: usize, most: usize) -> Result<()> {
     require((1..=most).contains(&value), place, name, value, format_args!("[1, {most}]"))
 }
 
-/// `Ok` for a share of the entries of Â that may be nonzero, else the error of [`require`].
-fn density(share: f64) -> Result<()> {
-    require(share > 0.0 && share <= 1.0, "`density`", "density", share, "(0, 1]")
+/// `Ok` for a share of the entries of Â that may be nonzero, given by an option, else the error of [`require`].
+fn density(option: &str, share: f64) -> Result<()> {
+    require(share > 0.0 && share <= 1.0, option, "density", share, "(0, 1]")
 }

@@ -57,6 +57,37 @@ impl Cnn {
     }
 }
 
+/// LeNet-5 as Caffe has it, for pictures of 28 x 28.
+#[derive(Module, Debug)]
+pub struct Lenet {
+    pub conv1: Conv2d,
+    pub conv2: Conv2d,
+    pub pool: MaxPool2d,
+    pub fc1: Linear,
+    pub fc2: Linear,
+}
+
+impl Lenet {
+    pub fn new(device: &Device) -> Self {
+        Lenet {
+            conv1: Conv2dConfig::new([1, 20], [5, 5]).init(device),
+            conv2: Conv2dConfig::new([20, 50], [5, 5]).init(device),
+            pool: MaxPool2dConfig::new([2, 2]).with_strides([2, 2]).init(),
+            fc1: LinearConfig::new(800, 500).init(device),
+            fc2: LinearConfig::new(500, 10).init(device),
+        }
+    }
+}
+
+impl Net for Lenet {
+    fn logits(&self, x: Tensor<2>) -> Tensor<2> {
+        let [n, _] = x.dims();
+        let x = self.pool.forward(self.conv1.forward(x.reshape([n, 1, 28, 28])));
+        let x = self.pool.forward(self.conv2.forward(x));
+        self.fc2.forward(relu(self.fc1.forward(x.reshape([n, 800]))))
+    }
+}
+
 pub trait Net: Module + Clone {
     fn logits(&self, pictures: Tensor<2>) -> Tensor<2>;
 }
@@ -84,12 +115,18 @@ impl Net for Cnn {
 
 /// Pictures with a bright row or column, and which it is.
 pub struct Data {
+    /// Of one picture.
+    pub pixels: usize,
     pub pictures: Vec<f32>,
     pub classes: Vec<usize>,
 }
 
 impl Data {
     pub fn new(count: usize, seed: u64) -> Self {
+        Self::of_width(8, count, seed)
+    }
+
+    pub fn of_width(width: usize, count: usize, seed: u64) -> Self {
         let mut state = seed;
         let mut random = || {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -98,11 +135,12 @@ impl Data {
         let (mut pictures, mut classes) = (Vec::new(), Vec::new());
         for k in 0..count {
             let class = k % 10;
-            let bright = |i: usize| if class < 5 { i / 8 == class } else { i % 8 == class - 5 };
-            pictures.extend((0..64).map(|i| 0.3 * random() + f32::from(u8::from(bright(i)))));
+            let bright =
+                |i: usize| if class < 5 { i / width == class } else { i % width == class - 5 };
+            pictures.extend((0..width * width).map(|i| 0.3 * random() + f32::from(u8::from(bright(i)))));
             classes.push(class);
         }
-        Data { pictures, classes }
+        Data { pixels: width * width, pictures, classes }
     }
 
     /// One batch: pictures, and classes as rows with a single one.
@@ -111,10 +149,10 @@ impl Data {
         let (mut x, mut y) = (Vec::new(), vec![0.0_f32; 10 * size]);
         for k in 0..size {
             let row = (at * size + k) % count;
-            x.extend_from_slice(&self.pictures[64 * row..64 * (row + 1)]);
+            x.extend_from_slice(&self.pictures[self.pixels * row..self.pixels * (row + 1)]);
             y[10 * k + self.classes[row]] = 1.0;
         }
-        let x = Tensor::from_data(TensorData::new(x, [size, 64]), device);
+        let x = Tensor::from_data(TensorData::new(x, [size, self.pixels]), device);
         (x, Tensor::from_data(TensorData::new(y, [size, 10]), device))
     }
 }

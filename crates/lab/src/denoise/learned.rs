@@ -70,7 +70,7 @@ impl Shape {
 
     pub(super) fn check(&self) -> Result<()> {
         match *self {
-            Shape::Random { density } => crate::density(density),
+            Shape::Random { density } => crate::density("`density`", density),
             Shape::Neighbourhood { radius } => {
                 let allowed = (1..=1024).contains(&radius);
                 require(allowed, "`pattern`", "radius", radius, "[1, 1024]")

@@ -17,7 +17,7 @@ use crate::noise;
 use crate::rate::cosine;
 use maf_srl::error::{Result, unsupported};
 use maf_srl::kernels::step::StepParameters;
-use maf_srl::schedule::{Backend, HostSchedule, Verification};
+use maf_srl::schedule::{Backend, DensityControl, DensityTarget, HostSchedule, Phase, Verification};
 
 /// The state after one epoch.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -35,6 +35,9 @@ pub struct Epoch {
     /// How sparse the network is.
     #[serde(flatten)]
     pub sparsity: Sparsity,
+    /// The factor of lambda, where a density is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lambda_scale: Option<f64>,
     /// The share of test rows that are classified rightly, where [`Options::test_each_epoch`] asks for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test: Option<f64>,
@@ -51,6 +54,8 @@ pub struct Fitted {
     pub network: Mlp,
     /// With variable splitting, the weights W that V is a copy of, at the end of the phase with the penalty.
     pub dense: Option<Mlp>,
+    /// Whether the density that was asked for was met; none where none was, and for a method without a penalty.
+    pub met: Option<bool>,
     /// What the checks found.
     pub verification: Verification,
     /// How many steps were taken.
@@ -87,6 +92,19 @@ fn copy(schedule: &HostSchedule, network: &Mlp) -> Result<Option<Mlp>> {
     }
     Ok(Some(sparse))
 }
+
+/// How often the copies of variable splitting, which lie on the device, are read back to be counted: every so many steps.
+const READ: u64 = 10;
+
+/// The controller of a run whose part with the penalty has so many steps: the ramp ends early enough to be followed.
+fn controller(method: &Method, options: &Options, steps: u64) -> Result<Option<DensityControl>> {
+    let Some(share) = options.density.filter(|_| method.penalised()) else { return Ok(None) };
+    let by = (RAMP * steps as f64) as u64;
+    Ok(Some(DensityControl::new(DensityTarget::new(share, by.max(2))?)))
+}
+
+/// The share of the steps with the penalty in which the density falls to what is asked for.
+const RAMP: f64 = 0.7;
 
 /// Has zeros of the weight matrices stay zeros from the next step on. Biases, every other tensor, are free to
 /// leave zero.
@@ -128,6 +146,7 @@ pub fn fit(
     let freeze_after = options.freeze_after.unwrap_or(sparse);
     let mut frozen = false;
     let per_epoch = rows.div_ceil(batch) as u64;
+    let mut control = controller(method, options, per_epoch * sparse as u64)?;
     let mut verification = Verification::default();
     let mut order: Vec<usize> = (0..rows).collect();
     let mut x = Array2::<f32>::zeros((batch, widths[0]));
@@ -164,11 +183,16 @@ pub fn fit(
             }
             loss += network.backward(x.slice(s![..chosen.len(), ..]), &labels) * chosen.len() as f64;
             let warm = (options.warm_up * total as f64).max(1.0);
-            let scale = if refitting { 1.0 } else { ((step + 1) as f64 / warm).min(1.0) };
+            let scale = match &control {
+                Some(control) => control.lambda_scale(step + 1),
+                None if refitting => 1.0,
+                None => ((step + 1) as f64 / warm).min(1.0),
+            };
             let hyper = StepParameters::new(cosine(options.rate, step, total), step + 1)?
                 .with_lambda_scale(scale)?
                 .with_beta_scale(growth)?;
-            if !frozen && epoch > freeze_after {
+            let met = control.is_some_and(|control| control.frozen());
+            if !frozen && (met || epoch > freeze_after) {
                 freeze(&mut schedule, specs.len())?;
                 frozen = true;
             }
@@ -179,6 +203,16 @@ pub fn fit(
             step_seconds += began.elapsed().as_secs_f64();
             step += 1;
             steps += 1;
+            if let Some(control) = control.as_mut().filter(|_| !refitting) {
+                let copied = method.solver.has_copy();
+                if !copied {
+                    control.observe(step, density(&network.weights()));
+                } else if step % READ == 0
+                    && let Some(copy) = copy(&schedule, &network)?
+                {
+                    control.observe(step, density(&copy.weights()));
+                }
+            }
             if let Some(t) = report.nonfinite.iter().position(|&count| count > 0) {
                 return Err(unsupported(
                     format!("{} (seed {seed}), step {steps}", method.name),
@@ -196,6 +230,7 @@ pub fn fit(
             density: density(&shown.weights()),
             live: live_neurons(&shown.weights()),
             sparsity: Sparsity::of(shown),
+            lambda_scale: control.filter(|_| !refitting).map(|control| control.lambda_scale(step)),
             test: options
                 .test_each_epoch
                 .then(|| shown.accuracy(split.test.features.view(), &split.test.labels)),
@@ -208,7 +243,8 @@ pub fn fit(
     }
     add(&mut verification, &schedule.finish()?);
     let seconds = start.elapsed().as_secs_f64();
-    Ok(Fitted { seed, history, network, dense, verification, steps, seconds, step_seconds })
+    let met = control.map(|control| control.phase() == Phase::Met);
+    Ok(Fitted { seed, history, network, dense, met, verification, steps, seconds, step_seconds })
 }
 
 #[cfg(test)]

@@ -82,7 +82,7 @@ pub struct Learning {
     /// N.
     pub layers: u32,
     /// The share of entries of Â that may be nonzero, with [`Family::MafSrl`].
-    pub density: f64,
+    pub matrix_density: f64,
 }
 
 /// A learned regulariser.
@@ -118,7 +118,7 @@ impl Learning {
         require((1..=most).contains(&self.block), "`block`", "weights", self.block, range)?;
         let range = format!("[1, {LAYERS}]");
         require((1..=LAYERS).contains(&self.layers), "`layers`", "layers", self.layers, range)?;
-        density(self.density)
+        density("`matrix_density`", self.matrix_density)
     }
 
     /// Bytes that learning takes beside the weights.
@@ -147,7 +147,7 @@ impl Learning {
         let n = self.block;
         let pattern = match self.kind {
             Family::Dsrl => Pattern::diagonal(n)?,
-            Family::MafSrl => Pattern::random(n, self.density, random.random())?,
+            Family::MafSrl => Pattern::random(n, self.matrix_density, random.random())?,
         };
         unfolded::start(self.kind, pattern, KNEES, random)
     }
@@ -274,7 +274,7 @@ mod tests {
     use super::*;
 
     fn learning(kind: Family) -> Learning {
-        Learning { kind, block: 4, layers: 3, density: 0.5 }
+        Learning { kind, block: 4, layers: 3, matrix_density: 0.5 }
     }
 
     fn network(seed: u64) -> Mlp {
@@ -321,7 +321,7 @@ mod tests {
         for (learning, needle) in [
             (Learning { block: 0, ..learning(Family::Dsrl) }, "`block`"),
             (Learning { layers: 0, ..learning(Family::Dsrl) }, "`layers`"),
-            (Learning { density: 0.0, ..learning(Family::MafSrl) }, "`density`"),
+            (Learning { matrix_density: 0.0, ..learning(Family::MafSrl) }, "`matrix_density`"),
         ] {
             assert!(learning.check().unwrap_err().to_string().contains(needle));
         }

@@ -82,6 +82,10 @@ pub struct Options {
     /// that one, [`Options::penalised`]. Until the refit, which knows the weights alone, they are zeros of the copy V
     /// with variable splitting, and of the coefficients with a learned regulariser. Biases are free to leave zero.
     pub freeze_after: Option<usize>,
+    /// The share of the weights, biases left out, that is to be left: lambda follows it
+    /// ([`DensityControl`](maf_srl::schedule::DensityControl)), and once it is met the penalty is off and zeros stay. None for the
+    /// lambdas that methods have.
+    pub density: Option<f64>,
     /// How each weight matrix is divided into groups; none for [`method::Penalties::layout`].
     pub groups: Option<Layout>,
     /// The factor of variable splitting's beta every `beta_every` epochs.
@@ -109,6 +113,7 @@ impl Default for Options {
             warm_up: 0.0,
             refit: 0.3,
             freeze_after: None,
+            density: None,
             groups: None,
             sigma: 1.25,
             beta_every: 40,
@@ -161,6 +166,7 @@ impl Options {
         real("`warm_up`", "share of the run", self.warm_up, 0.0, 1.0)?;
         real("`refit`", "share of the epochs", self.refit, 0.0, 0.9)?;
         self.check_freezing()?;
+        self.check_density()?;
         real("`sigma`", "factor of beta", self.sigma, 1.0, 1e3)?;
         count("`beta_every`", "epochs", self.beta_every, 1_000_000)?;
         if let Verify::Sample { every, .. } = self.verify {
@@ -207,6 +213,17 @@ impl Options {
         let shape = widths.iter().map(usize::to_string).collect::<Vec<_>>().join("-");
         let what = format_args!("a network of {shape} in batches of {batch}");
         memory("`hidden`", what, bytes.saturating_add(learning), "`hidden`, `batch`, `block` or `layers`")
+    }
+
+    /// Checks the density that is asked for: lambda cannot follow two masters.
+    fn check_density(&self) -> Result<()> {
+        let Some(share) = self.density else { return Ok(()) };
+        require(share > 0.0 && share < 1.0, "`density`", "share of the weights", share, "(0, 1)")?;
+        if self.warm_up == 0.0 {
+            return Ok(());
+        }
+        let what = format!("a density to be met with `warm_up` {}", self.warm_up);
+        Err(unsupported("`density`", what, "`warm_up` 0: the density falls by a ramp of its own"))
     }
 
     /// Checks when zeros begin to stay: once there are epochs, and a refit that keeps them all.
@@ -287,6 +304,9 @@ pub fn run(
     options.check()?;
     for method in methods {
         method.check(options.base, options.groups.as_ref())?;
+        if options.density.is_some() {
+            method.can_be_sparse()?;
+        }
     }
     options.fits(methods, &split)?;
     let split = prepared(split);

@@ -27,6 +27,9 @@ pub struct RunSummary {
     pub validation: f64,
     /// The share of nonzero weights, biases left out.
     pub density: f64,
+    /// Whether the density that was asked for was met.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub density_met: Option<bool>,
     /// The share of nonzero parameters, biases taken in.
     pub parameter_share: f64,
     /// Live neurons per hidden layer.
@@ -65,6 +68,7 @@ impl RunSummary {
             accuracy_of_w,
             validation: fitted.history.last().map_or(0.0, |e| e.validation),
             density: density(&weights),
+            density_met: fitted.met,
             parameter_share: parameter_share(&fitted.network.tensors()),
             neurons_alive: live_neurons(&weights),
             flop_share: flop_share(&weights),
@@ -120,6 +124,9 @@ pub struct MethodSummary {
     pub density_mean: f64,
     /// Its standard deviation.
     pub density_std: f64,
+    /// How many runs met the density that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub density_met: Option<usize>,
     /// The mean share of nonzero parameters, biases taken in.
     pub parameter_share: f64,
     /// The mean number of live hidden neurons, all layers together.
@@ -146,6 +153,7 @@ impl MethodSummary {
         let neurons_alive_per_layer: Vec<f64> = (0..layers).map(live).collect();
         let of_w: Option<Vec<f64>> = runs.iter().map(|r| r.accuracy_of_w).collect();
         let of_w = of_w.filter(|values| !values.is_empty()).map(|values| mean(values.into_iter()));
+        let met = runs.iter().any(|r| r.density_met.is_some());
         let sparsity = |of: fn(&Sparsity) -> f64| mean(runs.iter().map(|r| of(&r.sparsity)));
         MethodSummary {
             method: method.name.clone(),
@@ -162,6 +170,7 @@ impl MethodSummary {
             validation_mean: mean(runs.iter().map(|r| r.validation)),
             density_mean: mean(runs.iter().map(|r| r.density)),
             density_std: deviation(runs.iter().map(|r| r.density)),
+            density_met: met.then(|| runs.iter().filter(|r| r.density_met == Some(true)).count()),
             parameter_share: mean(runs.iter().map(|r| r.parameter_share)),
             neurons_alive: neurons_alive_per_layer.iter().sum(),
             neurons_alive_per_layer,
@@ -208,6 +217,9 @@ pub struct Settings {
     pub refit: f64,
     /// The epoch after which zeros stay zeros.
     pub freeze_after: usize,
+    /// The density that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub density: Option<f64>,
     /// How the weight matrices are divided into groups.
     pub groups: String,
     /// The factor of variable splitting's beta every `beta_every` epochs.
@@ -269,6 +281,7 @@ impl Summary {
                 warm_up: options.warm_up,
                 refit: options.refit,
                 freeze_after: options.freeze_after.unwrap_or(options.penalised()),
+                density: options.density,
                 groups: options.groups.as_ref().map_or_else(|| "auto".into(), ToString::to_string),
                 sigma: options.sigma,
                 beta_every: options.beta_every,
@@ -316,7 +329,7 @@ impl Summary {
         type Cell<'a> = Box<dyn Fn(&MethodSummary) -> String + 'a>;
         let mut depths: Vec<u32> = self.methods.iter().filter_map(|m| m.layers).collect();
         depths.dedup();
-        let columns: [(&str, bool, Cell<'_>); 12] = [
+        let columns: [(&str, bool, Cell<'_>); 13] = [
             ("method", true, Box::new(|m| m.method.clone())),
             ("layers", depths.len() > 1, Box::new(|m| m.layers.map(|n| n.to_string()).unwrap_or_default())),
             (
@@ -338,6 +351,14 @@ impl Summary {
                 }),
             ),
             ("density %", true, Box::new(|m| percent(m.density_mean))),
+            (
+                "met",
+                self.settings.density.is_some(),
+                Box::new(|m| {
+                    let of = |met| format!("{met} of {}", m.runs.len());
+                    m.density_met.map(of).unwrap_or_default()
+                }),
+            ),
             ("< 1e-5 %", solvers, Box::new(|m| percent(m.sparsity.weight_sparsity_1e5))),
             ("FLOPs %", true, Box::new(|m| percent(m.flop_share))),
             ("neurons", true, Box::new(|m| format!("{:.1}/{neurons}", m.neurons_alive))),
@@ -381,6 +402,7 @@ pub(super) mod tests {
                             accuracy_of_w: None,
                             validation: accuracy,
                             density: density * (1.0 - shift),
+                            density_met: None,
                             parameter_share: density,
                             neurons_alive: vec![30 + seed as usize],
                             flop_share: density,
@@ -403,6 +425,7 @@ pub(super) mod tests {
                                     density: density + (1.0 - density) / epoch as f64,
                                     live: vec![30],
                                     sparsity: Sparsity::default(),
+                                    lambda_scale: None,
                                     test: None,
                                 })
                                 .collect(),

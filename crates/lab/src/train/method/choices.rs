@@ -31,7 +31,7 @@ pub struct Choices {
     /// Layers of the network that learns them; each number makes a row.
     pub layers: Vec<u32>,
     /// The share of entries of maf-srl's Â that may be nonzero.
-    pub density: f64,
+    pub matrix_density: f64,
 }
 
 /// The solvers' names.
@@ -52,7 +52,7 @@ impl Default for Choices {
             regulariser: None,
             block: learned::BLOCK,
             layers: vec![learned::DEPTH],
-            density: learned::DENSITY,
+            matrix_density: learned::DENSITY,
         }
     }
 }

@@ -59,11 +59,11 @@ fn rows(entry: &str, choices: &Choices) -> Result<Vec<Method>> {
         rows.push(Method { label: label.join(" "), ..method });
     };
     if let Some(&kind) = Family::ALL.iter().find(|k| k.name() == entry) {
-        let (block, density) = (choices.block, choices.density);
+        let (block, matrix_density) = (choices.block, choices.matrix_density);
         for &layers in &choices.layers {
             let apart = (choices.layers.len() > 1).then(|| format!("N={layers}"));
             for &lambda in &lambdas {
-                add(Method::learned(Learning { kind, block, layers, density }, lambda)?, apart.clone());
+                add(Method::learned(Learning { kind, block, layers, matrix_density }, lambda)?, apart.clone());
             }
         }
         return Ok(rows);

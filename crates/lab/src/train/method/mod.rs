@@ -149,6 +149,24 @@ impl Method {
         method
     }
 
+    /// Whether there is a penalty.
+    #[must_use]
+    pub fn penalised(&self) -> bool {
+        self.regularisation != Regularisation::None
+    }
+
+    /// Refuses a method whose weights never become exactly zero.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`].
+    pub fn can_be_sparse(&self) -> Result<()> {
+        if self.solver == Solver::Subgradient {
+            let what = format!("{} by subgradients, which make no weight exactly zero", self.name);
+            return Err(unsupported("`density`", what, "proximal, proximal-subgradient, splitting"));
+        }
+        Ok(())
+    }
+
     /// Both penalties, as `P` or `P+GP`; `maf(n=N)` for a regulariser of N components, and likewise for learned ones.
     #[must_use]
     pub fn penalties(&self) -> String {
