@@ -158,11 +158,14 @@ pub enum Phase {
     /// Lambda follows the ramp.
     #[default]
     Follows,
-    /// The ramp has ended and the share is above what is asked for: zeros stay, and the share can only fall.
+    /// What was counted is what is asked for: lambda is 0 and zeros stay, until the next count says whether that holds. Weights come
+    /// and go from step to step, and some do between a count and the step that knows of it.
+    Holds,
+    /// It was too much: zeros stay, so that the share can only fall, under a lambda that begins small.
     Approaches,
     /// It is met: lambda is 0, zeros stay, what is left is tuned.
     Met,
-    /// On its way down the share fell past what is asked for, because zeros come many at a time, as those of a whole unit do: lambda
+    /// After the ramp the share fell past what is asked for, because zeros come many at a time, as those of a whole unit do: lambda
     /// is 0 and zeros stay as well.
     Passed,
 }
@@ -196,9 +199,10 @@ pub struct DensityState {
 ///
 /// **Law.** With the error e = ln(share / wanted) / ln(1 / target) and time as a share of the ramp, the logarithm of the factor grows by
 /// `90 dt e + 3 de` at each measurement, from ln(factor) = -5: the lambdas that the tensors have are a first guess that may be off by a
-/// factor of 1000 either way, and small enough in the beginning that nothing dies early. From 0.7 of the ramp on the target is met where
-/// the share is close enough to it: then lambda is 0 and zeros stay, so that what is left is tuned and the share no longer moves. Where
-/// that has not happened at 1.15 of the ramp, zeros stay first, so that the share can only come down.
+/// factor of 1000 either way, and small enough in the beginning that nothing dies early. From 0.7 of the ramp on, where the
+/// share is close enough, lambda is 0 and zeros stay, so that the share no longer moves; the next count says whether it is met. If it is
+/// too much, or still is at 1.15 of the ramp, zeros stay under a lambda that begins at a twentieth, so that the share comes down slowly
+/// and never up; if it is too little, it is followed again.
 ///
 /// The four numbers were chosen on DIGITS by how many of eight penalties meet shares of 0.5, 0.2, 0.1 and 0.05, not by accuracy. What does
 /// not meet them: `l0`, whose threshold goes by the root of lambda and the learning rate, so that a rate which falls to 0 leaves too
@@ -222,7 +226,9 @@ const LATEST: f64 = 1.15;
 /// Per ramp and unit of error.
 const GAIN: f64 = 90.0;
 /// The same after the ramp.
-const APPROACH: f64 = 60.0;
+const APPROACH: f64 = 200.0;
+/// By how much the logarithm is less where an approach begins.
+const SLOWLY: f64 = 3.0;
 /// Per unit of change of the error.
 const REACTION: f64 = 3.0;
 /// Measurements that are further apart, as a share of the ramp, count as if they were this: each acts before its effect is seen.
@@ -248,7 +254,13 @@ impl DensityControl {
     /// [`Error::Domain`](crate::Error::Domain) for a factor out of its range or an error that is not finite.
     pub fn with_state(self, state: DensityState) -> Result<Self> {
         let (place, span) = ("state of the density's controller", Domain(Included(-SPAN), Included(SPAN)));
-        require(span.contains(state.log_scale), place, "logarithm of lambda's factor", state.log_scale, span)?;
+        require(
+            span.contains(state.log_scale),
+            place,
+            "logarithm of lambda's factor",
+            state.log_scale,
+            span,
+        )?;
         require(state.error.is_finite(), place, "error", state.error, "(-inf, inf)")?;
         Ok(DensityControl { state, ..self })
     }
@@ -271,10 +283,14 @@ impl DensityControl {
         self.state.phase
     }
 
-    /// The factor of every lambda in step `n`: 0 before the ramp and when it has ended.
+    /// The factor of every lambda in step `n`: 0 before the ramp, where the share holds, and when all is done.
     #[must_use]
     pub fn lambda_scale(&self, n: u64) -> f64 {
-        if n <= self.target.from || self.ended() { 0.0 } else { self.state.log_scale.exp() }
+        if n <= self.target.from || self.ended() || self.state.phase == Phase::Holds {
+            0.0
+        } else {
+            self.state.log_scale.exp()
+        }
     }
 
     /// Whether there is nothing left to do: met or passed.
@@ -289,7 +305,7 @@ impl DensityControl {
         self.state.phase != Phase::Follows
     }
 
-    /// Takes in the share that was counted after step `n`. One of a step that is not later than the last one's, or before the
+    /// Takes in the share that was counted after step `n`, which was taken with what was said after the count before. One of a step that is not later than the last one's, or before the
     /// ramp, says nothing.
     pub fn observe(&mut self, n: u64, share: f64) {
         let DensityTarget { share: target, tolerance, from, by, .. } = self.target;
@@ -299,25 +315,32 @@ impl DensityControl {
         // as a share of the ramp
         let time = |steps: u64| steps as f64 / (by - from) as f64;
         let now = time(n.saturating_sub(from));
-        if now >= EARLIEST && (share - target).abs() <= tolerance {
-            self.state.phase = Phase::Met;
-            return;
-        }
-        match self.state.phase {
-            Phase::Follows if now >= LATEST && share > target => self.state.phase = Phase::Approaches,
-            Phase::Approaches if share < target => {
-                self.state.phase = Phase::Passed;
-                return;
+        let near = (share - target).abs() <= tolerance;
+        let short = if now < LATEST { Phase::Follows } else { Phase::Passed };
+        let next = match self.state.phase {
+            Phase::Follows if now >= EARLIEST && near => Phase::Holds,
+            Phase::Follows if now >= LATEST && share > target => Phase::Approaches,
+            Phase::Holds if near => Phase::Met,
+            Phase::Approaches if near => Phase::Holds,
+            Phase::Holds | Phase::Approaches if share < target => short,
+            Phase::Holds => Phase::Approaches,
+            as_before => as_before,
+        };
+        if next != self.state.phase {
+            if next == Phase::Approaches {
+                self.state.log_scale = (self.state.log_scale - SLOWLY).max(-SPAN);
             }
-            _ => {}
+            (self.state.phase, self.state.step) = (next, n);
+            return;
         }
         // nothing left: as far off as one can be
         let mut error = (share.max(target / 1e3) / self.target.wanted(n)).ln() / -target.ln();
         let mut gain = GAIN;
-        if self.frozen() {
+        if self.state.phase == Phase::Approaches {
             (error, gain) = (error.max(PRESSURE), APPROACH);
         }
-        let change = gain * error * time(n - self.state.step).min(RARELY) + REACTION * (error - self.state.error);
+        let change =
+            gain * error * time(n - self.state.step).min(RARELY) + REACTION * (error - self.state.error);
         self.state.log_scale = (self.state.log_scale + change.clamp(-LARGEST, LARGEST)).clamp(-SPAN, SPAN);
         (self.state.error, self.state.step) = (error, n);
     }

@@ -61,7 +61,12 @@ impl Plan {
         let names: Vec<&str> = self.names().collect();
         for Counted { tensor, groups, .. } in counted {
             let Some((input, name)) = self.result(*tensor).zip(names.get(*tensor)) else {
-                return Err(shape(place, "position of a tensor", tensor, format_args!("one of {}", names.len())));
+                return Err(shape(
+                    place,
+                    "position of a tensor",
+                    tensor,
+                    format_args!("one of {}", names.len()),
+                ));
             };
             same(name, "length of the groups", groups.len(), input.len())?;
             let output = View::new(place, &counts, 4 * at, groups.count())?;

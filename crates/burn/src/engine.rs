@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use burn::backend::wgpu::CubeTensor;
 use burn::module::ParamId;
@@ -52,6 +53,21 @@ pub struct Counts {
     pub dispatches: usize,
 }
 
+/// Where the host's time went in the latest step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HostTimes {
+    /// Taking parameters out of the module and putting them back; on the caller's thread.
+    pub walk: Duration,
+    /// Finding the buffers of weights and gradients, copies of those that cannot be used as they lie among it.
+    pub resources: Duration,
+    /// Telling the plan where they lie and how each takes its step.
+    pub update: Duration,
+    /// Recording the step.
+    pub record: Duration,
+    /// Handing it to the queue.
+    pub submit: Duration,
+}
+
 /// What is kept of a parameter while it is in no plan: its states and how many steps it took.
 #[derive(Clone, Debug, Default)]
 struct Kept {
@@ -98,6 +114,7 @@ pub(crate) struct Engine {
     /// Read by tensors that sit out, which no step reads.
     zeros: Option<wgpu::Buffer>,
     counts: Counts,
+    times: HostTimes,
     controls: Controls,
     /// The first error since the last look: a step that Burn puts off has nobody to return it to.
     trouble: Option<Error>,
@@ -115,6 +132,7 @@ impl Engine {
             restored: BTreeMap::new(),
             zeros: None,
             counts: Counts::default(),
+            times: HostTimes::default(),
             controls: Controls::default(),
             trouble: None,
         }
@@ -145,6 +163,10 @@ impl Engine {
     /// Where the controllers of density stand before the next step.
     pub fn densities(&self) -> Vec<DensityStatus> {
         self.controls.status(self.counts.steps + 1)
+    }
+
+    pub fn times(&mut self) -> &mut HostTimes {
+        &mut self.times
     }
 
     /// What went wrong since the last look.
@@ -227,6 +249,7 @@ impl Engine {
         weights: Vec<CubeTensor>,
         gradients: Vec<CubeTensor>,
     ) -> Vec<CubeTensor> {
+        let began = Instant::now();
         let known: Vec<bool> = job.members.iter().map(|member| self.kept.contains_key(&member.id)).collect();
         let own = |(tensor, known): (CubeTensor, bool)| {
             let tensor = bridge::row_major(tensor);
@@ -240,13 +263,24 @@ impl Engine {
         };
         let weights: Vec<CubeTensor> = weights.into_iter().zip(known).map(own).collect();
         let gradients: Vec<CubeTensor> = gradients.into_iter().map(bridge::row_major).collect();
-        if let Err(error) = self.try_step(job, &weights, &gradients) {
+        if let Err(error) = self.try_step(began, job, &weights, &gradients) {
             self.trouble.get_or_insert(error);
         }
         weights
     }
 
-    fn try_step(&mut self, job: &Job, weights: &[CubeTensor], gradients: &[CubeTensor]) -> Result<()> {
+    fn try_step(
+        &mut self,
+        mut began: Instant,
+        job: &Job,
+        weights: &[CubeTensor],
+        gradients: &[CubeTensor],
+    ) -> Result<()> {
+        // the time since the last lap
+        let mut lap = || {
+            let now = Instant::now();
+            now - std::mem::replace(&mut began, now)
+        };
         let Some(first) = weights.first() else { return Ok(()) };
         let views = |tensors: &[CubeTensor]| -> Result<Vec<(View, Pin)>> {
             let one = |(member, tensor): (&Member, &CubeTensor)| bridge::view(&member.spec.name, tensor);
@@ -262,19 +296,23 @@ impl Engine {
         let inside =
             |most: f64, member: &Member| StepParameters::new(member.rate, 1).map(|_| most.max(member.rate));
         let rate = job.members.iter().try_fold(0.0, inside)?;
+        self.times.resources = lap();
         let number = self.counts.steps + 1;
         self.controls.look(number, self.gpu.device())?;
         self.meet(job, &weights)?;
         self.place(job, weights, &gradients)?;
         self.set(job, rate, number)?;
         let hyper = StepParameters::new(rate, number)?;
+        self.times.update = lap();
         let Some(bound) = &mut self.bound else { return Ok(()) };
         let mut encoder =
             self.gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         bound.plan.record(&mut encoder, &hyper);
         let followed = bound.held.iter().map(|held| held.followed.as_deref());
         let counted = self.controls.count(number, &bound.plan, followed, &mut encoder);
+        self.times.record = lap();
         self.gpu.queue().submit([encoder.finish()]);
+        self.times.submit = lap();
         // the queue runs in order: what Burn writes here next comes after the step
         drop(pinned);
         self.counts.steps = number;

@@ -24,7 +24,7 @@ mod tensors;
 pub use control::DensityStatus;
 pub use density::{Density, density};
 pub use device::Gpu;
-pub use engine::Counts;
+pub use engine::{Counts, HostTimes};
 pub use optimizer::{Failed, SparseOptimizer};
 pub use record::SparseRecord;
 pub use rule::{Rule, Unit};

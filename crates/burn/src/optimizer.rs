@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use burn::grad_clipping::GradientClipping;
 use burn::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
@@ -17,7 +18,7 @@ use maf_srl::schedule::{DensityTarget, Spec, Verification, Verify};
 use crate::backing::Backing;
 use crate::bridge::{self, Float};
 use crate::control::{DensityStatus, Followed, NETWORK};
-use crate::engine::{Counts, Engine, Job, Member};
+use crate::engine::{Counts, Engine, HostTimes, Job, Member};
 use crate::rule::Layer;
 use crate::{Gpu, Rule, SparseRecord};
 
@@ -241,7 +242,9 @@ impl SparseOptimizer {
             trouble: None,
             device,
         };
+        let began = Instant::now();
         let module = module.map(&mut taking);
+        let walked = began.elapsed();
         let Taking { taken, trouble, .. } = taking;
         let Taken { members, weights, gradients, mut back } = taken;
         if let Some(error) = trouble {
@@ -250,7 +253,9 @@ impl SparseOptimizer {
         }
         let job = Job { members, lambda_scale: self.lambda_scale, freeze: self.freeze };
         let stepped = Float::step(&self.engine, job, weights, gradients);
+        let began = Instant::now();
         let module = module.map(&mut Giving { stepped: stepped.into_iter(), back: &mut back });
+        Engine::lock(&self.engine).times().walk = walked + began.elapsed();
         match Engine::lock(&self.engine).trouble() {
             Ok(()) => Ok(module),
             Err(error) => Err(Failed::new(module, error)),
@@ -281,6 +286,12 @@ impl SparseOptimizer {
     #[must_use]
     pub fn counts(&self) -> Counts {
         Engine::lock(&self.engine).counts()
+    }
+
+    /// Where the host's time went in the latest step that Burn's stream has come to.
+    #[must_use]
+    pub fn host_times(&self) -> HostTimes {
+        *Engine::lock(&self.engine).times()
     }
 
     /// What the checks found, once Burn's stream has come to all steps and the device is done with them.

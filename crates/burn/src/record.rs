@@ -113,7 +113,11 @@ impl SparseRecord {
                         controls.entry(key).or_insert(Remembered::NONE).take(what, scalar)
                     });
                     if !taken {
-                        return Err(file(path, name, format!("{scalar:?}, which no controller of density has")));
+                        return Err(file(
+                            path,
+                            name,
+                            format!("{scalar:?}, which no controller of density has"),
+                        ));
                     }
                 }
                 (_, Scalar::UInt(steps)) => {
@@ -197,7 +201,7 @@ impl Remembered {
 }
 
 /// By their numbers in a file.
-const PHASES: [Phase; 4] = [Phase::Follows, Phase::Approaches, Phase::Met, Phase::Passed];
+const PHASES: [Phase; 5] = [Phase::Follows, Phase::Holds, Phase::Approaches, Phase::Met, Phase::Passed];
 
 impl Recorded {
     /// Checks that a parameter of so many states of so many elements can take it.

@@ -132,7 +132,15 @@ impl Rule {
     /// A penalty and its weight for the weights of linear layers and convolutions, not for biases and norms.
     #[must_use]
     pub fn new(penalty: Penalty, lambda: f64) -> Self {
-        Rule { penalty, lambda, group: None, solver: Solver::Proximal, density: None, uses: 1, on: On::Weights }
+        Rule {
+            penalty,
+            lambda,
+            group: None,
+            solver: Solver::Proximal,
+            density: None,
+            uses: 1,
+            on: On::Weights,
+        }
     }
 
     /// For these parameters, whatever they are.

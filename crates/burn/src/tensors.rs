@@ -74,7 +74,11 @@ impl ProxOptimizer {
         );
         if !known {
             let what = format!("{penalty} by tensor operations");
-            return Err(unsupported("penalty", what, "none, l1, l2sq, elastic-net, l0, mcp, or a SparseOptimizer"));
+            return Err(unsupported(
+                "penalty",
+                what,
+                "none, l1, l2sq, elastic-net, l0, mcp, or a SparseOptimizer",
+            ));
         }
         if matches!(base, Optimizer::AdamMetric(_) | Optimizer::Prox) {
             let allowed = "gradient, heavy-ball, nesterov, adam, adamw, or a SparseOptimizer";
@@ -98,7 +102,13 @@ impl ProxOptimizer {
     }
 
     /// The base step: the weights after it, and the states.
-    fn base<const D: usize>(&self, lr: f64, w: Tensor<D>, g: Tensor<D>, state: ProxState<D>) -> (Tensor<D>, ProxState<D>) {
+    fn base<const D: usize>(
+        &self,
+        lr: f64,
+        w: Tensor<D>,
+        g: Tensor<D>,
+        state: ProxState<D>,
+    ) -> (Tensor<D>, ProxState<D>) {
         let steps = state.steps + 1;
         let mut moments = state.moments.into_iter();
         match self.base {
@@ -218,7 +228,7 @@ impl<const D: usize> RecordState for ProxState<D> {
 
     fn state_unflatten(prefix: &str, src: &mut StateSource, device: &Device) -> Option<Self> {
         let Some(Scalar::UInt(steps)) = src.take_scalar(prefix, "steps") else { return None };
-        let mut take = |name: &&str| Some(Tensor::from_data(src.take_tensor(prefix, name)?, device));
-        Some(ProxState { steps, moments: MOMENTS.iter().map_while(|name| take(name)).collect() })
+        let take = |name: &&str| Some(Tensor::from_data(src.take_tensor(prefix, name)?, device));
+        Some(ProxState { steps, moments: MOMENTS.iter().map_while(take).collect() })
     }
 }

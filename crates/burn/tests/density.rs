@@ -62,9 +62,7 @@ fn rules_have_targets_of_their_own_and_what_they_count() {
     let split = Solver::Splitting { beta: 1.0, published: false };
     let mut optim = SparseOptimizer::new(gpu, BASE)
         .with_rule(rule())
-        .with_rule(
-            rule().on(ParamGroup::from_path("layers.0.weight")).with_density(of(0.5, Measure::Units)),
-        )
+        .with_rule(rule().on(ParamGroup::from_path("layers.0.weight")).with_density(of(0.5, Measure::Units)))
         .with_rule(
             Rule::new("l1".parse().unwrap(), 1e-2)
                 .with_solver(split)
@@ -108,7 +106,8 @@ fn a_stop_changes_nothing_wherever_a_count_is_on_its_way() {
             assert!(weights(&train(half, &mut again, stop..90)) == expected, "stopped after {stop}");
         }
         // a record with a controller that nobody asks for
-        let error = SparseOptimizer::new(&gpu, BASE).with_rule(rule()).load_record(optim.to_record().unwrap());
+        let error =
+            SparseOptimizer::new(&gpu, BASE).with_rule(rule()).load_record(optim.to_record().unwrap());
         assert!(error.unwrap_err().to_string().contains("density"));
     }
 }

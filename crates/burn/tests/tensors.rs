@@ -12,7 +12,15 @@ const LR: f64 = 0.02;
 const LAMBDA: f64 = 1e-2;
 
 /// Steps by both, each from the weights that the one in place came to, with states of its own.
-fn agree<N: Net>(gpu: &Gpu, mut net: N, data: &Data, base: Optimizer, penalty: &str, paths: &[&str], steps: usize) {
+fn agree<N: Net>(
+    gpu: &Gpu,
+    mut net: N,
+    data: &Data,
+    base: Optimizer,
+    penalty: &str,
+    paths: &[&str],
+    steps: usize,
+) {
     let (device, unit) = (net.devices()[0].clone(), |path: &str| match path.starts_with("conv") {
         true => (Unit::Filter, 0),
         false => (Unit::Neuron, 1),
@@ -41,7 +49,11 @@ fn agree<N: Net>(gpu: &Gpu, mut net: N, data: &Data, base: Optimizer, penalty: &
             for (k, (x, y)) in a.values.iter().zip(&b.values).enumerate() {
                 let apart = (x - y).abs();
                 // some forty roundings of the largest weight: of a long sum, a root, a quotient
-                assert!(apart <= largest * 2.0_f32.powi(-18), "{base} step {step}, {}[{k}]: {x:e}, {y:e}", a.path);
+                assert!(
+                    apart <= largest * 2.0_f32.powi(-18),
+                    "{base} step {step}, {}[{k}]: {x:e}, {y:e}",
+                    a.path
+                );
                 assert!(x.to_bits() != (-0.0_f32).to_bits() && y.to_bits() != (-0.0_f32).to_bits());
             }
             zeros += a.values.iter().filter(|w| **w == 0.0).count();
@@ -62,7 +74,15 @@ fn an_mlp_for_every_base_step_and_penalty_of_tensor_operations() {
             (Optimizer::Adam(Adam::default()), "l2sq", 60),
         ] {
             let net = Mlp::new(&[64, 32, 16, 10], &gpu.burn().clone().autodiff());
-            agree(&gpu, net, &Data::new(200, 1), base, penalty, &["layers.0.weight", "layers.1.weight"], steps);
+            agree(
+                &gpu,
+                net,
+                &Data::new(200, 1),
+                base,
+                penalty,
+                &["layers.0.weight", "layers.1.weight"],
+                steps,
+            );
         }
     }
 }
@@ -92,7 +112,9 @@ fn what_tensor_operations_do_not_have_is_refused() {
         let error = new(base, penalty, lambda).unwrap_err().to_string();
         assert!(error.contains(needle), "{error}");
     }
-    let grouped = |penalty: &str, lambda| new("gradient", "l1", 0.1).unwrap().with_group(penalty.parse().unwrap(), lambda, 0);
+    let grouped = |penalty: &str, lambda| {
+        new("gradient", "l1", 0.1).unwrap().with_group(penalty.parse().unwrap(), lambda, 0)
+    };
     assert!(grouped("cges", 0.1).unwrap_err().to_string().contains("cges"));
     assert!(grouped("lasso", f64::NAN).is_err() && grouped("lasso", 0.1).is_ok());
 }

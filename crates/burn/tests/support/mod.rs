@@ -135,8 +135,7 @@ impl Data {
         let (mut pictures, mut classes) = (Vec::new(), Vec::new());
         for k in 0..count {
             let class = k % 10;
-            let bright =
-                |i: usize| if class < 5 { i / width == class } else { i % width == class - 5 };
+            let bright = |i: usize| if class < 5 { i / width == class } else { i % width == class - 5 };
             pictures.extend((0..width * width).map(|i| 0.3 * random() + f32::from(u8::from(bright(i)))));
             classes.push(class);
         }

@@ -63,7 +63,10 @@ fn rows(entry: &str, choices: &Choices) -> Result<Vec<Method>> {
         for &layers in &choices.layers {
             let apart = (choices.layers.len() > 1).then(|| format!("N={layers}"));
             for &lambda in &lambdas {
-                add(Method::learned(Learning { kind, block, layers, matrix_density }, lambda)?, apart.clone());
+                add(
+                    Method::learned(Learning { kind, block, layers, matrix_density }, lambda)?,
+                    apart.clone(),
+                );
             }
         }
         return Ok(rows);
