@@ -7,11 +7,12 @@
 #[path = "../tests/support/mod.rs"]
 mod support;
 
+use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer, SgdConfig};
 use maf_srl::kernels::step::{Adam, Optimizer};
-use maf_srl_burn::{Gpu, HostTimes, ProxOptimizer, Rule, SparseOptimizer};
+use maf_srl_burn::{Gpu, HostTimes, ProxOptimizer, Rule, SparseOptimizer, Unit};
 use support::{Data, Mlp, gradients};
 
 const LR: f64 = 1e-3;
@@ -22,11 +23,24 @@ fn median(mut times: Vec<Duration>) -> f64 {
     times[times.len() / 2].as_secs_f64() * 1e3
 }
 
+type Step<'a> = Box<dyn FnMut(Mlp, GradientsParams) -> Mlp + 'a>;
+
+fn of_burn(mut optim: ModuleOptimizer) -> Step<'static> {
+    Box::new(move |net, g| optim.step(LR, net, g))
+}
+
+fn in_place(optim: &RefCell<SparseOptimizer>) -> Step<'_> {
+    Box::new(|net, g| optim.borrow_mut().step(LR, net, g).expect("a step"))
+}
+
+/// The one whose time is taken apart.
+const OURS: &str = "in place: SGD, l1";
+
 /// One optimiser with the network that it trains.
 struct Runner<'a> {
     name: &'static str,
     net: Option<Mlp>,
-    step: Box<dyn FnMut(Mlp, GradientsParams) -> Mlp + 'a>,
+    step: Step<'a>,
     times: Vec<Duration>,
 }
 
@@ -40,29 +54,29 @@ fn main() {
     for tensors in if quick { vec![20] } else { vec![20, 100, 400] } {
         let sizes: Vec<usize> = std::iter::repeat_n(WIDTH, tensors / 2).chain([10]).collect();
         let l1 = || "l1".parse().expect("a penalty");
-        let sparse =
-            |base| std::cell::RefCell::new(SparseOptimizer::new(&gpu, base).with_rule(Rule::new(l1(), 1e-4)));
-        let (ours, ours_adam) = (sparse(Optimizer::Gradient), sparse(Optimizer::Adam(Adam::default())));
-        let times = std::cell::RefCell::new(Vec::<HostTimes>::new());
-        let runner =
-            |name, step| Runner { name, net: Some(Mlp::new(&sizes, &device)), step, times: Vec::new() };
-        let of_burn = |mut optim: ModuleOptimizer| -> Box<dyn FnMut(Mlp, GradientsParams) -> Mlp> {
-            Box::new(move |net, g| optim.step(LR, net, g))
+        let lasso = || "lasso".parse().expect("a penalty");
+        let rule = || Rule::new(l1(), 1e-4);
+        let sparse = |base, rule| RefCell::new(SparseOptimizer::new(&gpu, base).with_rule(rule));
+        let by_tensors = |base| ProxOptimizer::new(base, l1(), 1e-4).expect("in the domain");
+        let (gradient, adam) = (Optimizer::Gradient, Optimizer::Adam(Adam::default()));
+        let ours = sparse(gradient, rule());
+        let grouped = sparse(gradient, rule().with_group(lasso(), 1e-4, Unit::Neuron));
+        let of_adam = sparse(adam, rule());
+        let neurons = by_tensors(gradient).with_group(lasso(), 1e-4, 1).expect("in the domain");
+        let times = RefCell::new(Vec::<HostTimes>::new());
+        let mut runners = Vec::new();
+        let mut run = |name, step| {
+            runners.push(Runner { name, net: Some(Mlp::new(&sizes, &device)), step, times: Vec::new() });
         };
-        let tensor_prox = ProxOptimizer::new(Optimizer::Gradient, l1(), 1e-4).expect("in the domain");
-        let mut runners = vec![
-            runner("Burn SGD", of_burn(SgdConfig::new().init())),
-            runner("Burn Adam", of_burn(AdamConfig::new().init())),
-            runner("SGD and prox by tensor operations", of_burn(tensor_prox.into())),
-            runner(
-                "ours, gradient and l1",
-                Box::new(|net, g| ours.borrow_mut().step(LR, net, g).expect("a step")),
-            ),
-            runner(
-                "ours, adam and l1",
-                Box::new(|net, g| ours_adam.borrow_mut().step(LR, net, g).expect("a step")),
-            ),
-        ];
+        run("nothing but waiting for the device", Box::new(|net, _| net));
+        run("Burn: SGD", of_burn(SgdConfig::new().init()));
+        run("tensor operations: SGD, l1", of_burn(by_tensors(gradient).into()));
+        run(OURS, in_place(&ours));
+        run("tensor operations: SGD, l1, neurons", of_burn(neurons.into()));
+        run("in place: SGD, l1, neurons", in_place(&grouped));
+        run("Burn: Adam", of_burn(AdamConfig::new().init()));
+        run("tensor operations: Adam, l1", of_burn(by_tensors(adam).into()));
+        run("in place: Adam, l1", in_place(&of_adam));
         let rounds = if quick { 2 } else { 30 };
         for round in 0..rounds {
             for runner in &mut runners {
@@ -75,7 +89,7 @@ fn main() {
                 // the first ones compile and bind
                 if round >= rounds / 5 {
                     runner.times.push(began.elapsed());
-                    if runner.name.starts_with("ours, gradient") {
+                    if runner.name == OURS {
                         times.borrow_mut().push(ours.borrow().host_times());
                     }
                 }
@@ -89,7 +103,7 @@ fn main() {
         let times = times.borrow();
         let of = |part: fn(&HostTimes) -> Duration| median(times.iter().map(part).collect());
         println!(
-            "  ours: walk {:.3}, resources {:.3}, update {:.3}, record {:.3}, submit {:.3}; {} dispatches",
+            "  of it in place: walk {:.3}, resources {:.3}, update {:.3}, record {:.3}, submit {:.3}; {} dispatches",
             of(|t| t.walk),
             of(|t| t.resources),
             of(|t| t.update),
