@@ -215,7 +215,7 @@ pub struct DensityControl {
     state: DensityState,
 }
 
-// As the law says. Chosen with `maf-srl train --density`, 60 epochs of DIGITS, out of -7 to -3, 45 to 90, 3 to 4.5, 60 to 140.
+// As the law says. Chosen with `maf-srl train` and a density, 60 epochs of DIGITS, out of -7 to -3, 45 to 90, 3 to 4.5, 60 to 200.
 
 /// The logarithm of the first factor.
 const START: f64 = -5.0;

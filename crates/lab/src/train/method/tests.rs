@@ -184,7 +184,7 @@ fn learned_methods_make_rows_where_their_blocks_fit() {
         (Choices { layers: vec![2, 2], ..Choices::default() }, "named twice"),
         (Choices { layers: vec![0], ..Choices::default() }, "`layers`"),
         (Choices { block: 0, ..Choices::default() }, "`block`"),
-        (Choices { density: 1.5, ..Choices::default() }, "`density`"),
+        (Choices { matrix_density: 1.5, ..Choices::default() }, "`matrix_density`"),
     ] {
         let error = Method::parse_list("maf-srl", &choices).unwrap_err().to_string();
         assert!(error.contains(needle), "{error}");
