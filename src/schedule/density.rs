@@ -56,13 +56,15 @@ impl Measure {
     /// ```
     #[must_use]
     pub fn share(self, tallies: &[Tally]) -> f64 {
-        let pair = |t: &Tally| match self {
-            Measure::Weights => (t.nonzeros, t.weights),
-            Measure::Units => (t.live, t.units),
-            Measure::Multiplications => (t.nonzeros * t.uses, t.weights * t.uses),
+        let counts = |t: &Tally| match self {
+            Measure::Weights => (t.nonzeros, t.weights, 1),
+            Measure::Units => (t.live, t.units, 1),
+            Measure::Multiplications => (t.nonzeros, t.weights, t.uses),
         };
-        let add = |sum: (f64, f64), (left, all): (u64, u64)| (sum.0 + left as f64, sum.1 + all as f64);
-        let (left, all) = tallies.iter().map(pair).fold((0.0, 0.0), add);
+        let add = |sum: (f64, f64), (left, all, uses): (u64, u64, u64)| {
+            (sum.0 + left as f64 * uses as f64, sum.1 + all as f64 * uses as f64)
+        };
+        let (left, all) = tallies.iter().map(counts).fold((0.0, 0.0), add);
         if all == 0.0 { 1.0 } else { left / all }
     }
 }
@@ -198,13 +200,13 @@ pub struct DensityState {
 /// ```
 ///
 /// **Law.** With the error e = ln(share / wanted) / ln(1 / target) and time as a share of the ramp, the logarithm of the factor grows by
-/// `90 dt e + 3 de` at each measurement, from ln(factor) = -5: the lambdas that the tensors have are a first guess that may be off by a
+/// `90 dt e + 3 de` at each measurement, by 0.3 and with a dt of 0.01 at most, from ln(factor) = -5: the lambdas that the tensors have are a first guess that may be off by a
 /// factor of 1000 either way, and small enough in the beginning that nothing dies early. From 0.7 of the ramp on, where the
 /// share is close enough, lambda is 0 and zeros stay, so that the share no longer moves; the next count says whether it is met. If it is
 /// too much, or still is at 1.15 of the ramp, zeros stay under a lambda that begins at a twentieth, so that the share comes down slowly
 /// and never up; if it is too little, it is followed again.
 ///
-/// The four numbers were chosen on DIGITS by how many of eight penalties meet shares of 0.5, 0.2, 0.1 and 0.05, not by accuracy. What does
+/// These numbers were chosen on DIGITS by how many of eight penalties meet shares of 0.5, 0.2, 0.1 and 0.05, not by accuracy. What does
 /// not meet them: `l0`, whose threshold goes by the root of lambda and the learning rate, so that a rate which falls to 0 leaves too
 /// little; a penalty of groups alone where one unit is more than the tolerance ([`Phase::Passed`]); penalties by which units compete
 /// (`cges`), at small shares, where whole layers die. Units that are gone for good do not come back, and
@@ -305,8 +307,8 @@ impl DensityControl {
         self.state.phase != Phase::Follows
     }
 
-    /// Takes in the share that was counted after step `n`, which was taken with what was said after the count before. One of a step that is not later than the last one's, or before the
-    /// ramp, says nothing.
+    /// Takes in the share that was counted after step `n`, which was taken with what was said after the count before. One of a step that
+    /// is not later than the last one's, or before the ramp, says nothing. NaN counts as nothing left.
     pub fn observe(&mut self, n: u64, share: f64) {
         let DensityTarget { share: target, tolerance, from, by, .. } = self.target;
         if n <= self.state.step || self.ended() {

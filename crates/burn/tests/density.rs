@@ -29,7 +29,10 @@ fn net(gpu: &Gpu) -> Mlp {
     let _one = ONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let device = gpu.burn().clone().autodiff();
     device.seed(1);
-    Mlp::new(&[64, 32, 16, 10], &device)
+    let net = Mlp::new(&[64, 32, 16, 10], &device);
+    // Burn draws them where they are read first
+    weights(&net);
+    net
 }
 
 #[test]

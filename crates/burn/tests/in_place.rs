@@ -98,6 +98,34 @@ fn clones_and_snapshots_stay_as_they_are() {
     }
 }
 
+/// Burn moves what nobody holds by its address when it cleans its memory up, here with pages that have grown since.
+#[test]
+fn the_right_memory_is_stepped_after_a_cleanup() {
+    for gpu in support::devices() {
+        let device = gpu.burn().clone().autodiff();
+        let mut optim = SparseOptimizer::new(&gpu, Optimizer::Gradient);
+        let (mut net, data) = (Mlp::new(&[64, 32, 10], &device), Data::new(100, 7));
+        let mut large = Vec::new();
+        for step in 0..9 {
+            let g = gradients(&net, data.batch(step, 20, &device));
+            let (before, of) = (weights(&net), gradients_of(&net, &g));
+            if step % 3 == 1 {
+                large.push(burn::tensor::Tensor::<1>::zeros([(9 + step) << 20], gpu.burn()));
+                gpu.burn().sync().unwrap();
+                gpu.burn().memory_cleanup();
+                gpu.burn().sync().unwrap();
+            }
+            net = optim.step(LR, net, g).unwrap();
+            for ((before, g), after) in before.iter().zip(&of).zip(&weights(&net)) {
+                let want = stepped(before, g, LR, 0.0, None);
+                hold(&format!("step {step}"), before, g, after, LR, &want);
+            }
+        }
+        // what the plan writes is held, and stays where it is
+        assert_eq!((optim.counts().plans, optim.counts().copies), (1, 4));
+    }
+}
+
 #[test]
 fn parameters_without_a_gradient_keep_weights_states_and_step_counts() {
     for gpu in support::devices() {
@@ -233,5 +261,37 @@ fn training_that_was_stopped_goes_on_bit_for_bit() {
         }
         let record = make(Optimizer::Gradient).to_record().unwrap();
         assert!(make(Optimizer::Adam(Adam::default())).load_record(record).is_err());
+    }
+}
+
+#[test]
+fn threads_train_at_once_as_they_do_alone() {
+    for gpu in support::devices() {
+        let device = gpu.burn().clone().autodiff();
+        let nets: Vec<Mlp> = (0..2).map(|_| Mlp::new(&[64, 32, 10], &device)).collect();
+        let train = |net: Mlp, seed: u64| {
+            let (data, device) = (Data::new(100, seed), gpu.burn().clone().autodiff());
+            let base = Optimizer::HeavyBall { momentum: 0.9 };
+            let mut optim = rules(SparseOptimizer::new(&gpu, base), "layers.0.weight", Unit::Neuron);
+            let net = (0..20).fold(net, |net, step| {
+                let g = gradients(&net, data.batch(step, 20, &device));
+                optim.step(LR, net, g).unwrap()
+            });
+            optim.finish().unwrap();
+            weights(&net)
+        };
+        let alone: Vec<_> = (0..2).map(|k| train(nets[k].clone(), k as u64)).collect();
+        let at_once: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = nets
+                .into_iter()
+                .enumerate()
+                .map(|(k, net)| {
+                    let train = &train;
+                    scope.spawn(move || train(net, k as u64))
+                })
+                .collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(at_once == alone);
     }
 }
