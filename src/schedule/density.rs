@@ -200,7 +200,8 @@ pub struct DensityState {
 /// ```
 ///
 /// **Law.** With the error e = ln(share / wanted) / ln(1 / target) and time as a share of the ramp, the logarithm of the factor grows by
-/// `90 dt e + 3 de` at each measurement, by 0.3 and with a dt of 0.01 at most, from ln(factor) = -5: the lambdas that the tensors have are a first guess that may be off by a
+/// `90 dt e + 3 de` at each measurement, by 0.3 and with a dt of 0.01 at most, from ln(factor) = -5: the lambdas that the tensors have
+/// are a first guess that may be off by a
 /// factor of 1000 either way, and small enough in the beginning that nothing dies early. From 0.7 of the ramp on, where the
 /// share is close enough, lambda is 0 and zeros stay, so that the share no longer moves; the next count says whether it is met. If it is
 /// too much, or still is at 1.15 of the ramp, zeros stay under a lambda that begins at a twentieth, so that the share comes down slowly

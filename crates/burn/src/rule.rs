@@ -197,10 +197,9 @@ impl Rule {
 
     /// What is counted as one unit of a parameter: that of the penalty, else an output.
     pub(crate) fn units(&self, path: &str, layer: Layer, shape: &[u64]) -> Result<Groups> {
-        match (&self.group, layer.output()) {
-            (Some((_, _, unit)), _) => unit.groups(layer, path, shape),
-            (None, Some(unit)) => unit.groups(layer, path, shape),
-            (None, None) => Groups::new(Layout::Whole, shape),
+        match self.group.as_ref().map(|(_, _, unit)| *unit).or(layer.output()) {
+            Some(unit) => unit.groups(layer, path, shape),
+            None => Groups::new(Layout::Whole, shape),
         }
     }
 

@@ -472,10 +472,7 @@ impl Train {
         let methods = self.methods()?;
         self.used(&methods)?;
         let options = self.options(source)?;
-        methods.iter().try_for_each(|m| m.check(options.base, options.groups.as_ref()))?;
-        if options.density.is_some() {
-            methods.iter().try_for_each(Method::can_be_sparse)?;
-        }
+        options.check_methods(&methods)?;
         let split = source.load(self.data_dir.as_deref())?;
         options.fits(&methods, &split)?;
         note_mistaken(source, self.data_dir.as_deref())?;

@@ -96,15 +96,15 @@ fn copy(schedule: &HostSchedule, network: &Mlp) -> Result<Option<Mlp>> {
 /// How often the copies of variable splitting, which lie on the device, are read back to be counted: every so many steps.
 const READ: u64 = 10;
 
+/// The share of the steps with the penalty in which the density falls to what is asked for.
+const RAMP: f64 = 0.7;
+
 /// The controller of a run whose part with the penalty has so many steps: the ramp ends early enough to be followed.
 fn controller(method: &Method, options: &Options, steps: u64) -> Result<Option<DensityControl>> {
     let Some(share) = options.density.filter(|_| method.penalised()) else { return Ok(None) };
     let by = (RAMP * steps as f64) as u64;
     Ok(Some(DensityControl::new(DensityTarget::new(share, by.max(2))?)))
 }
-
-/// The share of the steps with the penalty in which the density falls to what is asked for.
-const RAMP: f64 = 0.7;
 
 /// Has zeros of the weight matrices stay zeros from the next step on. Biases, every other tensor, are free to
 /// leave zero.
@@ -153,6 +153,8 @@ pub fn fit(
     let mut labels = Vec::with_capacity(batch);
     let mut history = Vec::with_capacity(options.epochs);
     let mut dense = None;
+    let is_met = |control: DensityControl| control.phase() == Phase::Met;
+    let mut met = None;
     let (mut step, mut step_seconds, mut steps) = (0, 0.0, 0);
     for epoch in 1..=options.epochs {
         let refitting = epoch > sparse;
@@ -166,6 +168,8 @@ pub fn fit(
             schedule = HostSchedule::new(backend, &specs, &network.tensors(), options.base, options.verify)?;
             step = 0;
             frozen = false;
+            // its work is done
+            met = control.take().map(is_met);
         }
         let total = per_epoch * if refitting { refit } else { sparse } as u64;
         // capped, as beta only has to be large in the end
@@ -191,8 +195,8 @@ pub fn fit(
             let hyper = StepParameters::new(cosine(options.rate, step, total), step + 1)?
                 .with_lambda_scale(scale)?
                 .with_beta_scale(growth)?;
-            let met = control.is_some_and(|control| control.frozen());
-            if !frozen && (met || epoch > freeze_after) {
+            let holds = control.is_some_and(|control| control.frozen());
+            if !frozen && (holds || epoch > freeze_after) {
                 freeze(&mut schedule, specs.len())?;
                 frozen = true;
             }
@@ -203,9 +207,8 @@ pub fn fit(
             step_seconds += began.elapsed().as_secs_f64();
             step += 1;
             steps += 1;
-            if let Some(control) = control.as_mut().filter(|_| !refitting) {
-                let copied = method.solver.has_copy();
-                if !copied {
+            if let Some(control) = control.as_mut().filter(|control| !control.ended()) {
+                if !method.solver.has_copy() {
                     control.observe(step, density(&network.weights()));
                 } else if step % READ == 0
                     && let Some(copy) = copy(&schedule, &network)?
@@ -230,7 +233,7 @@ pub fn fit(
             density: density(&shown.weights()),
             live: live_neurons(&shown.weights()),
             sparsity: Sparsity::of(shown),
-            lambda_scale: control.filter(|_| !refitting).map(|control| control.lambda_scale(step)),
+            lambda_scale: control.map(|control| control.lambda_scale(step)),
             test: options
                 .test_each_epoch
                 .then(|| shown.accuracy(split.test.features.view(), &split.test.labels)),
@@ -243,7 +246,7 @@ pub fn fit(
     }
     add(&mut verification, &schedule.finish()?);
     let seconds = start.elapsed().as_secs_f64();
-    let met = control.map(|control| control.phase() == Phase::Met);
+    let met = met.or(control.map(is_met));
     Ok(Fitted { seed, history, network, dense, met, verification, steps, seconds, step_seconds })
 }
 

@@ -191,6 +191,20 @@ impl Options {
         Ok(())
     }
 
+    /// Checks that every method can be trained like this.
+    ///
+    /// # Errors
+    /// Those of [`Method::check`], and where a density is asked for of [`Method::can_be_sparse`].
+    pub fn check_methods(&self, methods: &[Method]) -> Result<()> {
+        for method in methods {
+            method.check(self.base, self.groups.as_ref())?;
+            if self.density.is_some() {
+                method.can_be_sparse()?;
+            }
+        }
+        Ok(())
+    }
+
     /// Checks what the data decides: every part of them has rows, and a run takes no more memory than
     /// [`MEMORY`](crate::MEMORY).
     ///
@@ -302,12 +316,7 @@ pub fn run(
     mut done: impl FnMut(&Method, &Fitted) -> Result<()>,
 ) -> Result<Summary> {
     options.check()?;
-    for method in methods {
-        method.check(options.base, options.groups.as_ref())?;
-        if options.density.is_some() {
-            method.can_be_sparse()?;
-        }
-    }
+    options.check_methods(methods)?;
     options.fits(methods, &split)?;
     let split = prepared(split);
     let mut summaries = Vec::with_capacity(methods.len());
